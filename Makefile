@@ -1,0 +1,40 @@
+# Every target makes the environment it needs, in .venv, and installs nothing a second time.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: demo test test-slow lint bench help clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
+
+demo: $(VENV)/.figures  ## the whole line on phantoms, into demo/ (minutes)
+	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo
+
+test: lint  ## ruff, mypy, and the tests that are not slow
+	$(RUN) -m pytest
+
+test-slow: $(VENV)/.dev  ## the slow tests
+	$(RUN) -m pytest -m slow
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: $(VENV)/.bench  ## Dice of label round trips; DATA_DIR=folder of KiTS19 cases, CASES=0-19
+	$(RUN) benchmarks/label_round_trip.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-19)
+
+clean:  ## remove the environment and the demo
+	rm -rf $(VENV) demo
+
+# One stamp an extra: it is newer than setup.py once the extra is installed.
+$(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else \
+	  f"kits_tf needs Python 3.10 to 3.13, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV) || (rm -rf $(VENV); echo "error: expected Python's venv module; on Debian: apt install python3-venv" >&2; exit 1)

@@ -1,0 +1,143 @@
+"""Evaluating a run or a folder of masks, case by case, on the original grid."""
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.analysis.scores import CaseScores, score_case, summarize
+from kits_tf.config import Evaluate
+from kits_tf.ct.labels import LATERALITY, SCHEMES, Scheme, check_labels, from_challenge
+from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.volume import Volume, read_labels, write_labels
+from kits_tf.errors import InputError
+from kits_tf.inference.segmenter import Segmenter, segment_volume
+from kits_tf.network.run import load_run
+from kits_tf.pipeline.example import read_pair
+
+MASKS = "masks"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is to be scored.
+
+    Attributes:
+        cases: with their true masks, in the challenge's labels.
+        scheme: of the predicted masks.
+        output_dir: for cases.csv and summary.json.
+        predict: takes a case and its scan to predicted labels (z, y, x) uint8 on the scan's grid.
+    """
+
+    cases: list[CaseFiles]
+    scheme: Scheme
+    output_dir: Path
+    predict: Callable[[CaseFiles, Volume], NDArray[np.uint8]]
+
+    def score(self, files: CaseFiles) -> CaseScores:
+        """Returns the scores of one case.
+
+        Raises:
+            InputError: its files or its predicted mask cannot be used.
+        """
+        image, mask = read_pair(files)
+        truth = from_challenge(mask.array, self.scheme, image.array, image.grid.spacing_mm)
+        return score_case(files.case_id, truth, self.predict(files, image), self.scheme)
+
+
+def of_run(settings: Evaluate) -> Evaluation:
+    """Returns the evaluation of a run's split; predicted masks are kept beside the scores.
+
+    Raises:
+        InputError: the run cannot be loaded, the split has no case, or a case is no longer in the data.
+    """
+    run_dir = Path(settings.run_dir or "")
+    run = load_run(run_dir)
+    wanted = run.manifest.splits[settings.split]
+    if not wanted:
+        raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
+    data_dir = settings.data_dir or run.manifest.data_dir
+    found = {files.case_id: files for files in find_cases(data_dir)}
+    for case_id in wanted:
+        if case_id not in found:
+            raise InputError(f"{data_dir}: expected {case_id} of the run's {settings.split} split, found no such case")
+    output_dir = run_dir / "evaluation" / settings.split
+    segmenter = Segmenter(run, settings.inference)
+
+    def predict(files: CaseFiles, image: Volume) -> NDArray[np.uint8]:
+        labels, _ = segment_volume(segmenter.segment, image)
+        write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", labels, like=image)
+        return labels
+
+    return Evaluation([found[case_id] for case_id in wanted], run.manifest.scheme, output_dir, predict)
+
+
+def of_predictions(settings: Evaluate) -> Evaluation:
+    """Returns the evaluation of a folder of masks case_00000.nii.gz, ... against the data's own.
+
+    Raises:
+        InputError: a folder is missing, there is no mask, or a mask has no case.
+    """
+    masks_dir, scheme = Path(settings.predictions_dir or ""), SCHEMES[settings.label_scheme or LATERALITY.name]
+    cases = predicted_cases(masks_dir, settings.data_dir or "")
+
+    def predict(files: CaseFiles, image: Volume) -> NDArray[np.uint8]:
+        return read_prediction(masks_dir, files.case_id, image, scheme)
+
+    return Evaluation(cases, scheme, masks_dir / "evaluation", predict)
+
+
+def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
+    """Returns the cases of the data that have a mask in a folder.
+
+    Raises:
+        InputError: a folder is missing, there is no mask, or a mask has no case.
+    """
+    if not masks_dir.is_dir():
+        raise InputError(f"{masks_dir}: expected a folder of masks, found no such folder")
+    cases = {files.case_id: files for files in find_cases(data_dir)}
+    names = sorted(path.name.removesuffix(".nii.gz") for path in masks_dir.glob("*.nii.gz"))
+    if not names:
+        raise InputError(f"{masks_dir}: expected masks case_00000.nii.gz, ..., found none")
+    for name in names:
+        if name not in cases:
+            raise InputError(f"{masks_dir / name}.nii.gz: expected a case of {data_dir}, found none of this name")
+    return [cases[name] for name in names]
+
+
+def read_prediction(masks_dir: Path, case_id: str, image: Volume, scheme: Scheme) -> NDArray[np.uint8]:
+    """Returns a predicted mask (z, y, x) on the scan's grid.
+
+    Raises:
+        InputError: it cannot be read, lies on another grid, or has a label that is not of the scheme.
+    """
+    path = masks_dir / f"{case_id}.nii.gz"
+    mask = read_labels(path)
+    if not mask.grid.same_as(image.grid):
+        expected = f"the scan's {image.grid.shape} at {image.grid.affine.tolist()}"
+        raise InputError(f"{path}: expected {expected}, got {mask.grid.shape} at {mask.grid.affine.tolist()}")
+    check_labels(mask.array, len(scheme.classes), str(path))
+    return mask.array
+
+
+def write(scores: list[CaseScores], output_dir: Path) -> dict:
+    """Writes cases.csv and summary.json, each under a temporary name first, and returns the summary."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    summary = summarize(scores)
+    partial = output_dir / f".partial-{os.getpid()}"
+    try:
+        with open(partial, "w", newline="") as file:
+            writer = csv.DictWriter(file, ["case_id", *scores[0].row()])
+            writer.writeheader()
+            writer.writerows({"case_id": case.case_id, **case.row()} for case in scores)
+        os.replace(partial, output_dir / "cases.csv")
+        partial.write_text(json.dumps(summary, indent=1) + "\n")
+        os.replace(partial, output_dir / "summary.json")
+    finally:
+        partial.unlink(missing_ok=True)
+    return summary

@@ -1,0 +1,330 @@
+"""Every setting of every command, as frozen dataclasses: types, defaults, ranges, help.
+
+One dataclass a command, built of groups. A field is a flag of the same name; `commandline` makes the flags from
+here and nothing else defines any. Building a dataclass in Python checks the same ranges as a command line does.
+"""
+
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from kits_tf.errors import InputError
+
+
+def setting(default: Any, help_text: str, **limits: Any) -> Any:
+    """Returns a dataclass field that is a flag; limits: minimum, maximum, above, below, choices."""
+    return field(default=default, metadata={"help": help_text, **limits})
+
+
+def required(help_text: str) -> Any:
+    """Returns a dataclass field that is a flag without a default."""
+    return setting(MISSING, help_text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all groups: checks every field when built.
+
+    Raises:
+        InputError: a value is outside its range; the message names the flag.
+    """
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _check_limits(item, getattr(self, item.name))
+
+
+def _check_limits(item: Field, value: Any) -> None:
+    limits = item.metadata
+    if value is None:
+        return
+    for number in value if isinstance(value, tuple) else (value,):
+        if "choices" in limits and number not in limits["choices"]:
+            raise InputError(f"--{item.name}: expected one of {', '.join(limits['choices'])}, got {number}")
+        if "minimum" in limits and not number >= limits["minimum"]:
+            raise InputError(f"--{item.name}: expected {limits['minimum']} or more, got {number}")
+        if "maximum" in limits and not number <= limits["maximum"]:
+            raise InputError(f"--{item.name}: expected at most {limits['maximum']}, got {number}")
+        if "above" in limits and not number > limits["above"]:
+            raise InputError(f"--{item.name}: expected more than {limits['above']}, got {number}")
+        if "below" in limits and not number < limits["below"]:
+            raise InputError(f"--{item.name}: expected less than {limits['below']}, got {number}")
+
+
+def flag_fields(kind: type) -> Iterator[tuple[type, Field, Any]]:
+    """Yields (dataclass that holds it, field, type) for each flag of a settings class, groups flattened in place."""
+    hints = typing.get_type_hints(kind)
+    for item in fields(kind):
+        if is_dataclass(hints[item.name]):
+            yield from flag_fields(hints[item.name])
+        else:
+            yield kind, item, hints[item.name]
+
+
+def parse_value(text: str, kind: Any) -> Any:
+    """Returns the value that a flag's text stands for: str, int, float, or a tuple written with commas.
+
+    Raises:
+        ValueError: the text is none of `kind`; the message says what was expected.
+    """
+    if typing.get_origin(kind) is types.UnionType:
+        (kind,) = [k for k in typing.get_args(kind) if k is not type(None)]
+    if typing.get_origin(kind) is not tuple:
+        names = {int: "a whole number", float: "a number", str: "text"}
+        try:
+            value = kind(text)
+        except ValueError:
+            raise ValueError(f"expected {names[kind]}, got {text!r}") from None
+        if kind is float and value != value:
+            raise ValueError(f"expected a number, got {text!r}")
+        return value
+    parts, items = text.strip("()[] ").split(","), typing.get_args(kind)
+    if items[-1] is not Ellipsis and len(parts) != len(items):
+        raise ValueError(f"expected {len(items)} numbers with commas between, got {text!r}")
+    return tuple(parse_value(part.strip(), items[0]) for part in parts)
+
+
+def format_value(value: Any) -> str:
+    """Returns the text that `parse_value` reads back to the same value."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _data_dir() -> Any:
+    return required("Folder of case_00000, case_00001, ..., each with imaging.nii.gz and segmentation.nii.gz.")
+
+
+def _records_dir() -> Any:
+    return required("Folder of TFRecord shards and their manifest.json, as convert writes it.")
+
+
+def _run_dir() -> Any:
+    return required("Folder of a training run: flags, manifest, versions, weights, history, evaluations.")
+
+
+def _seed() -> Any:
+    return setting(19, "Seed of every random choice.", minimum=0)
+
+
+def _label_scheme() -> Any:
+    return setting(
+        "laterality",
+        "laterality: background, right kidney, left kidney, tumor. kits19: background, kidney, tumor.",
+        choices=("laterality", "kits19"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSettings(Settings):
+    """Training grid and labels"""
+
+    spacing_zyx_mm: tuple[float, float, float] = setting(
+        (1.6, 1.2, 1.2), "Voxel size that every scan is resampled to, in mm.", above=0
+    )
+    image_kernel: str = setting("cubic", "Interpolation of scans.", choices=("nearest", "linear", "cubic"))
+    label_kernel: str = setting(
+        "cubic", "Interpolation of labels, class by class; the largest wins.", choices=("nearest", "linear", "cubic")
+    )
+    label_scheme: str = _label_scheme()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings(Settings):
+    """Splits"""
+
+    test_cases: str = setting("180-209", "Numbers of the cases held out for the final test, as in 10-12,15.")
+    validation_fraction: float = setting(
+        0.1, "Share of the other cases that validates, drawn by --seed; at least one case.", above=0, below=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntensitySettings(Settings):
+    """Normalization on the device: (clip(HU) - mean) / std"""
+
+    window_hu: tuple[float, float] = setting((-79.0, 304.0), "Hounsfield units are clipped to this range.")
+    mean_hu: float = setting(101.0, "Subtracted from the clipped Hounsfield units.")
+    std_hu: float = setting(76.9, "The difference is divided by this.", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise InputError(f"--window_hu: expected a lower and a higher value, got {format_value(self.window_hu)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSettings(Settings):
+    """Patches"""
+
+    patch_size_zyx: tuple[int, int, int] = setting((128, 128, 128), "Voxels of a training patch.", minimum=1)
+    patches_per_case: int = setting(4, "Patches read from each training case in an epoch.", minimum=1)
+    foreground_fraction: float = setting(
+        0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
+    )
+    shuffle_patches: int = setting(16, "Patches held in memory to be shuffled.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSettings(Settings):
+    """Augmentation on the device, training only"""
+
+    rotation_zyx_degrees: tuple[float, float, float] = setting(
+        (15.0, 5.0, 5.0), "Largest rotation about the z, y and x axes either way.", minimum=0, maximum=90
+    )
+    scale_range: tuple[float, float] = setting((0.85, 1.15), "Smallest and largest magnification.", above=0)
+    flip_zyx_probability: tuple[float, float, float] = setting(
+        (0.0, 0.0, 0.5), "Chance of a mirror image along z, y, x; along x, right and left swap.", minimum=0, maximum=1
+    )
+    crop_shift_fraction: float = setting(
+        0.1, "Largest random shift of the crop, as a share of the patch size.", minimum=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scale_range[0] <= self.scale_range[1]:
+            raise InputError(f"--scale_range: expected the smaller value first, got {format_value(self.scale_range)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(Settings):
+    """Network"""
+
+    filters: tuple[int, ...] = setting((32, 64, 128, 256, 320), "Filters of each level, finest first.", minimum=1)
+    dropout: float = setting(0.1, "Share of feature maps dropped in training.", minimum=0, below=1)
+    norm_momentum: float = setting(0.9, "Momentum of batch norm's moving statistics.", above=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationSettings(Settings):
+    """Optimization"""
+
+    epochs: int = setting(50, "Passes over the training cases.", minimum=1)
+    learning_rate: float = setting(1e-3, "Step size of Adam.", above=0)
+    batch_size: int = setting(2, "Patches in a step, per replica.", minimum=1)
+    class_weighting: str = setting(
+        "inverse",
+        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), or all equal.",
+        choices=("inverse", "square_root", "none"),
+    )
+    validation_patches_per_case: int = setting(
+        4, "Fixed patches of each validation case, scored every epoch.", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceSettings(Settings):
+    """Inference"""
+
+    overlap: float = setting(0.5, "Overlap of neighboring windows, as a share of their size.", minimum=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phantom(Settings):
+    """Writes a small data set of simulated CT in KiTS19's layout."""
+
+    output_dir: str = required("Folder to write case_00000, case_00001, ... to.")
+    num_cases: int = setting(14, "Cases to write.", minimum=1, maximum=210)
+    phantom_spacing_zyx_mm: tuple[float, float, float] = setting(
+        (4.0, 2.0, 2.0), "Voxel size in mm; KiTS19's median is about 3,0.8,0.8.", above=0
+    )
+    seed: int = _seed()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert(Settings):
+    """Converts CT volumes and their masks into TFRecords on the training grid."""
+
+    data_dir: str = _data_dir()
+    records_dir: str = _records_dir()
+    seed: int = _seed()
+    grid: GridSettings = field(default_factory=GridSettings)
+    splits: SplitSettings = field(default_factory=SplitSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Settings):
+    """Trains a 3-D U-Net on the records; started again on the same folder, it goes on where it stopped."""
+
+    records_dir: str = _records_dir()
+    run_dir: str = _run_dir()
+    seed: int = _seed()
+    patches: PatchSettings = field(default_factory=PatchSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Settings):
+    """Scores a run on the original grid, or masks from any program against the data's own."""
+
+    run_dir: str | None = setting(None, "Folder of a training run to score; or give --predictions_dir.")
+    split: str = setting("validation", "Which cases of the run to score.", choices=("validation", "test"))
+    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score; or give --run_dir.")
+    data_dir: str | None = setting(
+        None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
+    )
+    label_scheme: str | None = setting(
+        None, "Scheme of the masks in --predictions_dir. Default: laterality.", choices=("laterality", "kits19")
+    )
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.run_dir is None) == (self.predictions_dir is None):
+            raise InputError("expected either --run_dir or --predictions_dir")
+        if self.predictions_dir is not None and self.data_dir is None:
+            raise InputError("expected --data_dir with --predictions_dir")
+        if self.run_dir is not None and self.label_scheme is not None:
+            raise InputError("--label_scheme goes with --predictions_dir: a run has the scheme of its records")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Settings):
+    """Segments scans: NIfTI files, or folders of KiTS19 cases."""
+
+    model: str = required("A training run, or an exported model (models/kits or models/kits/1).")
+    output_dir: str = required("Folder to write one mask a scan to.")
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Settings):
+    """Exports a run as a SavedModel that takes scans as stored, for TensorFlow Serving."""
+
+    run_dir: str = _run_dir()
+    export_dir: str = required("Folder of the model's versions; the next free number is written.")
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures(Settings):
+    """Draws predicted against true masks over the scan, one PNG a case."""
+
+    predictions_dir: str = required("Folder of masks case_00000.nii.gz, ...")
+    data_dir: str = _data_dir()
+    output_dir: str = required("Folder to write case_00000.png, ... to.")
+    label_scheme: str = _label_scheme()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo(Settings):
+    """Runs the whole line on phantoms: data, records, training, scores, export, masks, figures."""
+
+    output_dir: str = setting("demo", "Folder for all that the demo writes; a previous demo in it is replaced.")
+    num_cases: int = setting(14, "Phantoms to make.", minimum=4, maximum=210)
+    phantom_spacing_zyx_mm: tuple[float, float, float] = setting((4.0, 2.0, 2.0), "Voxel size in mm.", above=0)
+    seed: int = _seed()
+    grid: GridSettings = field(default_factory=GridSettings)
+    splits: SplitSettings = field(default_factory=SplitSettings)
+    patches: PatchSettings = field(default_factory=PatchSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+COMMANDS: tuple[type[Settings], ...] = (Phantom, Convert, Train, Evaluate, Predict, Export, Figures, Demo)

@@ -1,0 +1,146 @@
+"""Where voxels are: affines, axis orders and grids, in NumPy.
+
+Arrays are (z, y, x) in the orientation (I, P, L) that every KiTS19 case has: z runs to the patient's
+feet, y to the back, x to the LEFT. World coordinates are NIfTI's: right, anterior and superior are
+positive. An affine maps voxel centers (i, j, k, 1) to world millimeters.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kits_tf.errors import InputError
+
+# Voxel axis (z, y, x) -> world axis it runs along, and always towards the negative end: I, P, L.
+CANONICAL_WORLD_AXES = (2, 1, 0)
+PERMUTATIONS = tuple(itertools.permutations(range(3)))
+_AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+def voxel_sizes(affine: ArrayLike) -> NDArray[np.float64]:
+    """Returns the distance in mm between neighbors along each voxel axis, (3,) float64."""
+    return np.sqrt((np.asarray(affine, np.float64)[:3, :3] ** 2).sum(axis=0))
+
+
+def check_affine(affine: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Returns the affine as (4, 4) float64.
+
+    Raises:
+        InputError: it is not a finite, invertible 4 x 4 affine with positive spacing; the message starts with `name`.
+    """
+    affine = np.asarray(affine, np.float64)
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        raise InputError(f"{name}: expected a finite 4 x 4 affine, got {affine.tolist()}")
+    sizes = voxel_sizes(affine)
+    if (sizes <= 0).any():
+        raise InputError(f"{name}: expected a spacing above 0 mm along every axis, got {sizes.tolist()}")
+    if abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
+        raise InputError(f"{name}: expected three independent axes, got the singular affine {affine[:3, :3].tolist()}")
+    return affine
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored axes (i, j, k) become (z, y, x): `permutation[a]` is the stored axis that becomes axis a,
+    `flips[a]` tells whether it is reversed on the way.
+    """
+
+    permutation: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+
+def orientation(affine: ArrayLike) -> Orientation:
+    """Returns the orientation that brings an array with this affine closest to (I, P, L).
+
+    Of the six axis orders it takes the one whose direction cosines along the world axes have the largest sum, so
+    each voxel axis serves once, however oblique or sheared the affine is.
+    """
+    cosines = np.asarray(affine, np.float64)[:3, :3] / voxel_sizes(affine)
+    along = [sum(abs(cosines[w, p[a]]) for a, w in enumerate(CANONICAL_WORLD_AXES)) for p in PERMUTATIONS]
+    permutation = PERMUTATIONS[int(np.argmax(along))]
+    flips = tuple(bool(cosines[w, permutation[a]] > 0) for a, w in enumerate(CANONICAL_WORLD_AXES))
+    return Orientation(permutation, flips)  # type: ignore[arg-type]
+
+
+def axis_codes(affine: ArrayLike) -> str:
+    """Returns the direction each voxel axis runs to, as in "IPL" or "RAS"."""
+    found = orientation(affine)
+    codes = [""] * 3
+    for axis, world in enumerate(CANONICAL_WORLD_AXES):
+        codes[found.permutation[axis]] = _AXIS_ENDS[world][int(found.flips[axis])]
+    return "".join(codes)
+
+
+def reorient(array: NDArray, way: Orientation) -> NDArray:
+    """Returns a view of a stored (i, j, k) array as (z, y, x)."""
+    return np.flip(array.transpose(way.permutation), _flipped_axes(way))
+
+
+def undo_reorient(array: NDArray, way: Orientation) -> NDArray:
+    """Returns a view of a (z, y, x) array in stored order; the exact inverse of `reorient`."""
+    unflipped = np.flip(array, _flipped_axes(way))
+    return unflipped.transpose(np.argsort(way.permutation))
+
+
+def _flipped_axes(way: Orientation) -> tuple[int, ...]:
+    return tuple(axis for axis in range(3) if way.flips[axis])
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where the voxels of an array are.
+
+    Attributes:
+        shape: voxels along each axis of the array.
+        affine: (4, 4) float64, voxel centers to world mm.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel sizes along the array's axes in mm."""
+        z, y, x = voxel_sizes(self.affine)
+        return float(z), float(y), float(x)
+
+    def reoriented(self, way: Orientation) -> "Grid":
+        """Returns the grid of `reorient(array, way)`: the same world points, other indices."""
+        matrix = np.zeros((4, 4))
+        matrix[3, 3] = 1
+        for axis, (stored, flip) in enumerate(zip(way.permutation, way.flips, strict=True)):
+            matrix[stored, axis] = -1 if flip else 1
+            matrix[stored, 3] = self.shape[stored] - 1 if flip else 0
+        shape = tuple(self.shape[p] for p in way.permutation)
+        return Grid(shape, self.affine @ matrix)  # type: ignore[arg-type]
+
+    def resampled(self, spacing_mm: tuple[float, float, float]) -> "Grid":
+        """Returns the grid of about `spacing_mm` that fills the same box in space.
+
+        The shape rule is max(1, round(size * spacing / wanted)); outer faces of the box stay where they are, so
+        the true spacing is size * spacing / new size, and new center i lies at old index
+        (i + 0.5) * size / new size - 0.5.
+        """
+        shape = resampled_shape(self.shape, self.spacing_mm, spacing_mm)
+        scale = np.array(self.shape) / np.array(shape)
+        step = np.diag([*scale, 1.0])
+        step[:3, 3] = 0.5 * scale - 0.5
+        return Grid(shape, self.affine @ step)
+
+    def same_as(self, other: "Grid", tolerance_mm: float = 1e-2) -> bool:
+        """Tells whether both grids put every corner voxel within `tolerance_mm` of the same world point."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array([*itertools.product(*[(0, n - 1) for n in self.shape])])
+        moved = corners @ (self.affine - other.affine)[:3, :3].T + (self.affine - other.affine)[:3, 3]
+        return bool(np.abs(moved).max() <= tolerance_mm)
+
+
+def resampled_shape(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], wanted_mm: tuple[float, float, float]
+) -> tuple[int, int, int]:
+    """Returns max(1, round(size * spacing / wanted)) for each axis, half to even."""
+    z, y, x = np.maximum(1, np.rint(np.array(shape) * np.array(spacing_mm) / np.array(wanted_mm))).astype(int)
+    return int(z), int(y), int(x)

@@ -1,0 +1,188 @@
+"""Files on disk <-> volumes in memory. The only module that knows nibabel."""
+
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, ImageDataError
+from numpy.typing import NDArray
+
+from kits_tf.ct.geometry import Grid, check_affine, orientation, reorient, undo_reorient
+from kits_tf.errors import InputError
+
+AIR_HU = -1024
+SUFFIXES = (".nii.gz", ".nii")
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    HeaderDataError,
+    ImageDataError,
+    ImageFileError,
+)
+_GEOMETRY_FIELDS = (
+    *("pixdim", "xyzt_units", "qform_code", "sform_code", "srow_x", "srow_y", "srow_z"),
+    *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scan or a mask, oriented to (I, P, L).
+
+    Attributes:
+        array: (z, y, x); int16 HU of a scan, uint8 labels of a mask. May be a view of the stored array.
+        grid: where the voxels of `array` are.
+        stored: where the voxels are in the order (i, j, k) of the file.
+        header: the file's NIfTI header, so that a mask can be written with the very same geometry; None for a
+            volume that came from no file.
+    """
+
+    array: NDArray
+    grid: Grid
+    stored: Grid
+    header: nib.Nifti1Header | None = None
+
+    @classmethod
+    def from_stored(cls, array: NDArray, affine: NDArray, header: nib.Nifti1Header | None = None) -> "Volume":
+        """Returns the volume of an array (i, j, k) in any axis order and its (4, 4) affine."""
+        stored, way = Grid(array.shape, np.asarray(affine, np.float64)), orientation(affine)
+        return cls(reorient(array, way), stored.reoriented(way), stored, header)
+
+    def as_stored(self) -> NDArray:
+        """Returns `array` in the order (i, j, k) of the file, contiguous."""
+        return np.ascontiguousarray(undo_reorient(self.array, orientation(self.stored.affine)))
+
+
+def read_image(path: str | os.PathLike) -> Volume:
+    """Returns a CT scan as int16 HU.
+
+    Slope and intercept of the header are applied; fractions are rounded, values beyond int16 clipped.
+
+    Raises:
+        InputError: the file is missing, cut short, no 3-D NIfTI, without a usable affine, or holds NaN or infinity.
+    """
+    return _read(path, _to_hounsfield)
+
+
+def read_labels(path: str | os.PathLike) -> Volume:
+    """Returns a mask as uint8 labels.
+
+    Raises:
+        InputError: as `read_image`; or a value is not a whole number in 0..255.
+    """
+    return _read(path, _to_labels)
+
+
+def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume) -> None:
+    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, under a temporary name first."""
+    stored = np.ascontiguousarray(undo_reorient(labels, orientation(like.stored.affine)))
+    write_stored(path, stored, like.stored.affine, like.header)
+
+
+def write_stored(
+    path: str | os.PathLike, array: NDArray, affine: NDArray, header: nib.Nifti1Header | None = None
+) -> None:
+    """Writes an array (i, j, k) as NIfTI, under a temporary name first; geometry from `header` where given."""
+    path = Path(path)
+    if header is None:
+        image = nib.Nifti1Image(array, affine)
+    else:
+        # Field by field: an affine rebuilt from a quaternion would differ in the last bit from the input's.
+        fresh = type(header)()
+        fresh.set_data_dtype(array.dtype)
+        fresh.set_data_shape(array.shape)
+        for field in _GEOMETRY_FIELDS:
+            fresh[field] = header[field]
+        image = (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(array, None, fresh)
+    content = image.to_bytes()
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with igzip.open(partial, "wb") if path.name.endswith(".gz") else open(partial, "wb") as file:
+            file.write(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def strip_suffix(path: str | os.PathLike) -> str:
+    """Returns the file's name without .nii or .nii.gz.
+
+    Raises:
+        InputError: the name ends otherwise.
+    """
+    name = Path(path).name
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    raise InputError(f"{path}: expected a file named *.nii.gz or *.nii")
+
+
+def _read(path: str | os.PathLike, convert: Callable[[NDArray, Path], NDArray]) -> Volume:
+    path = Path(path)
+    strip_suffix(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a NIfTI file, found none")
+    try:
+        with igzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb") as file:
+            content = file.read()
+        kind = nib.Nifti2Image if content[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else nib.Nifti1Image
+        image = kind.from_bytes(content)
+        array = np.asanyarray(image.dataobj)
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: expected a whole NIfTI file, reading it failed: {reason}") from error
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or 0 in array.shape:
+        raise InputError(f"{path}: expected one volume with three axes, got shape {array.shape}")
+    affine = _affine(image, path)
+    return Volume.from_stored(convert(array, path), affine, image.header)
+
+
+def _affine(image: nib.Nifti1Image, path: Path) -> NDArray[np.float64]:
+    # From the header, where nibabel would repair or ignore it: qform, sform, or both if they agree.
+    header = image.header
+    if header["qform_code"] == 0 and header["sform_code"] == 0:
+        raise InputError(f"{path}: expected a qform or an sform, both codes are 0: left and right are unknown")
+    if header["sform_code"] == 0 and (header["pixdim"][1:4] <= 0).any():
+        sizes = header["pixdim"][1:4].tolist()
+        raise InputError(f"{path}: expected a spacing above 0 mm along every axis, got {sizes}")
+    affine = check_affine(image.affine, str(path))
+    if header["qform_code"] > 0 and header["sform_code"] > 0 and (header["pixdim"][1:4] > 0).all():
+        shape = image.shape[:3]
+        qform, sform = header.get_qform(), header.get_sform()
+        if not Grid(shape, qform).same_as(Grid(shape, sform), tolerance_mm=0.1):
+            raise InputError(f"{path}: qform {qform.tolist()} and sform {sform.tolist()} disagree, expected the same")
+    return affine
+
+
+def _to_hounsfield(array: NDArray, path: Path) -> NDArray[np.int16]:
+    if array.dtype == np.int16:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{path}: expected numbers in Hounsfield units, got {array.dtype}")
+    if not np.isfinite(array).all():
+        count = int((~np.isfinite(array)).sum())
+        raise InputError(f"{path}: expected finite Hounsfield units, got NaN or infinity in {count} voxels")
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(array) if array.dtype.kind == "f" else array, limits.min, limits.max).astype(np.int16)
+
+
+def _to_labels(array: NDArray, path: Path) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{path}: expected whole numbers as labels, got {array.dtype}")
+    labels = array.astype(np.uint8) if np.isfinite(array).all() else None
+    if labels is None or (labels != array).any():
+        raise InputError(f"{path}: expected labels that are whole numbers in 0..255, got other values")
+    return labels

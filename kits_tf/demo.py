@@ -1,0 +1,77 @@
+"""python -m kits_tf.demo: the whole line on phantoms, from volumes to a served mask and its picture."""
+
+import shutil
+from pathlib import Path
+from time import monotonic
+
+from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, train
+from kits_tf.commandline import select
+from kits_tf.errors import InputError
+
+MARKER = ".kits_tf_demo"
+
+
+def main(settings: config.Demo) -> None:
+    """Runs every command in turn, each on what the one before it wrote.
+
+    Raises:
+        InputError: the folder holds something that is no demo, or a step failed.
+    """
+    start, root = monotonic(), Path(settings.output_dir)
+    _empty(root)
+    data, records, run, model = (str(root / name) for name in ("data", "records", "run", "model"))
+    masks, pictures = str(root / "masks"), str(root / "figures")
+
+    _announce(f"phantom --output_dir={data} --num_cases={settings.num_cases}")
+    phantom.main(select(config.Phantom, settings, output_dir=data))
+    _announce(f"convert --data_dir={data} --records_dir={records}")
+    convert.main(select(config.Convert, settings, data_dir=data, records_dir=records))
+    _announce(f"train --records_dir={records} --run_dir={run}")
+    train.main(select(config.Train, settings, records_dir=records, run_dir=run))
+    _announce(f"export --run_dir={run} --export_dir={model}")
+    export.main(select(config.Export, settings, run_dir=run, export_dir=model))
+    scans = [str(path) for path in _test_cases(records, data)]
+    _announce(f"predict --model={model} --output_dir={masks} {' '.join(scans)}")
+    predict.main(select(config.Predict, settings, model=model, output_dir=masks), scans)
+    _announce(f"figures --predictions_dir={masks} --data_dir={data} --output_dir={pictures}")
+    figures.main(select(config.Figures, settings, predictions_dir=masks, data_dir=data, output_dir=pictures))
+    _announce(f"evaluate --run_dir={run} --split=test")
+    evaluate.main(config.Evaluate(run_dir=run, split="test", inference=settings.inference))
+
+    print(f"\nDone in {monotonic() - start:.0f} s. The scores above are of held-out phantoms: they show that the line")
+    print("runs from end to end, nothing about real CT. What was written:")
+    for path, what in (
+        (data, "phantoms in KiTS19's layout"),
+        (records, "TFRecord shards and manifest.json"),
+        (run, "flags, versions, weights, history, evaluation/test/{cases.csv,summary.json,masks}"),
+        (model, "the SavedModel for TensorFlow Serving, in its version's folder"),
+        (masks, "masks that the SavedModel made of the held-out scans"),
+        (pictures, "pictures of truth and prediction"),
+    ):
+        print(f"  {path:<20} {what}")
+
+
+def _empty(root: Path) -> None:
+    """Makes the folder new; removes an earlier demo, and nothing else."""
+    if root.exists() and not (root / MARKER).exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(f"{root}: expected a new folder or an earlier demo, found other files")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    (root / MARKER).touch()
+
+
+def _test_cases(records: str, data: str) -> list[Path]:
+    from kits_tf.pipeline.manifest import Manifest
+
+    test = Manifest.read(records).splits["test"]
+    if not test:
+        raise InputError("--test_cases: expected some of the phantoms, got none of them")
+    return [Path(data) / case_id for case_id in test]
+
+
+def _announce(command: str) -> None:
+    print(f"\n$ python -m kits_tf.{command}", flush=True)
+
+
+if __name__ == "__main__":
+    commandline.run(config.Demo, main)

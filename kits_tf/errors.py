@@ -1,0 +1,8 @@
+"""The one exception that stands for a user's mistake."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the message is one line saying what was expected, what came, and where.
+
+    Commands print it and exit with status 1; a library caller may catch it as a ValueError.
+    """

@@ -1,0 +1,22 @@
+"""python -m kits_tf.export: a run -> a SavedModel for TensorFlow Serving."""
+
+from kits_tf import commandline, config, runtime
+
+
+def main(settings: config.Export) -> None:
+    """Exports the run's best network, in float32, with its preprocessing, as the next version."""
+    runtime.quiet_tensorflow()
+    from kits_tf.inference.segmenter import Segmenter
+    from kits_tf.network.run import load_run
+    from kits_tf.serving import saved_model
+
+    run = load_run(settings.run_dir)
+    written = saved_model.export(Segmenter(run, settings.inference), settings.export_dir)
+    size_mb = sum(f.stat().st_size for f in written.rglob("*") if f.is_file()) / 1e6
+    print("serving_default: hu int16 (i, j, k), affine float32 (4, 4) -> labels uint8 (i, j, k), volumes_ml float32")
+    print("labels: " + ", ".join(f"{i} {name}" for i, name in enumerate(run.manifest.scheme.classes)))
+    print(f"wrote {written} ({size_mb:.1f} MB)")
+
+
+if __name__ == "__main__":
+    commandline.run(config.Export, main)

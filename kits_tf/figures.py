@@ -1,0 +1,38 @@
+"""python -m kits_tf.figures: predicted against true masks, one PNG a case."""
+
+from pathlib import Path
+
+from kits_tf import commandline, config, runtime
+from kits_tf.errors import InputError
+
+
+def main(settings: config.Figures) -> None:
+    """Draws every mask of the folder beside the truth.
+
+    Raises:
+        InputError: matplotlib is not installed, or data or masks cannot be used.
+    """
+    runtime.quiet_tensorflow()
+    from kits_tf.analysis import evaluation
+    from kits_tf.ct.labels import SCHEMES, from_challenge
+    from kits_tf.pipeline.example import read_pair
+
+    try:
+        from kits_tf.views.case_figure import draw_case
+    except ModuleNotFoundError as error:
+        raise InputError(f"figures need matplotlib: pip install 'kits_tf[figures]' ({error})") from None
+
+    scheme, masks_dir = SCHEMES[settings.label_scheme], Path(settings.predictions_dir)
+    cases = evaluation.predicted_cases(masks_dir, settings.data_dir)
+    for files in runtime.progress(cases, "figure", len(cases)):
+        image, mask = read_pair(files)
+        spacing_mm = image.grid.spacing_mm
+        truth = from_challenge(mask.array, scheme, image.array, spacing_mm)
+        predicted = evaluation.read_prediction(masks_dir, files.case_id, image, scheme)
+        path = Path(settings.output_dir) / f"{files.case_id}.png"
+        draw_case(path, files.case_id, image.array, truth, predicted, scheme, spacing_mm)
+    print(f"wrote {settings.output_dir}")
+
+
+if __name__ == "__main__":
+    commandline.run(config.Figures, main)

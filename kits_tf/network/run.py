@@ -1,0 +1,98 @@
+"""A run directory: what it keeps, and how to get the trained network back out of it.
+
+train.flags       the flags, in a form that --flagfile reads
+manifest.json     of the records it was trained on
+environment.json  versions, devices, git revision
+history.csv       loss and Dice by epoch
+best.weights.h5   of the epoch with the best validation composite
+backup/           the state to go on from, while the run is unfinished
+"""
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from kits_tf import commandline, runtime
+from kits_tf.config import Train
+from kits_tf.errors import InputError
+from kits_tf.network.unet import build_unet
+from kits_tf.pipeline.manifest import Manifest
+
+FLAGS, ENVIRONMENT, HISTORY, BACKUP = "train.flags", "environment.json", "history.csv", "backup"
+BEST_WEIGHTS = "best.weights.h5"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run: its settings, its records' manifest, and the best network, in float32."""
+
+    settings: Train
+    manifest: Manifest
+    network: keras.Model
+
+
+def open_run_dir(settings: Train, manifest: Manifest) -> Path:
+    """Returns the run directory, with flags, manifest and environment in it.
+
+    Raises:
+        InputError: the directory holds a run of other flags or records, or something that is no run.
+    """
+    run_dir, flags = Path(settings.run_dir), commandline.to_flagfile(settings, "train")
+    if (run_dir / FLAGS).exists():
+        earlier = (run_dir / FLAGS).read_text()
+        changed = sorted(set(flags.splitlines()) - set(earlier.splitlines()))
+        if changed:
+            raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
+        if Manifest.read(run_dir) != manifest:
+            raise InputError(
+                f"{run_dir}: was trained on other records than {settings.records_dir}; use a new --run_dir"
+            )
+        return run_dir
+    if run_dir.is_dir() and any(run_dir.iterdir()):
+        raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    manifest.write(run_dir)
+    (run_dir / ENVIRONMENT).write_text(json.dumps(runtime.environment(), indent=1) + "\n")
+    (run_dir / FLAGS).write_text(flags)  # last: a folder with flags is a run
+    return run_dir
+
+
+def read_history(run_dir: Path) -> list[dict[str, float]]:
+    """Returns the epochs so far, one dictionary each; none if there is no history."""
+    if not (run_dir / HISTORY).exists():
+        return []
+    with open(run_dir / HISTORY, newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def save_best(network: keras.Model, run_dir: Path) -> None:
+    """Writes the network's weights as the run's best, under a temporary name first."""
+    partial = run_dir / f".partial-{BEST_WEIGHTS}"
+    network.save_weights(partial)
+    os.replace(partial, run_dir / BEST_WEIGHTS)
+
+
+def load_run(run_dir: str | os.PathLike) -> Run:
+    """Returns a run with its best weights.
+
+    Raises:
+        InputError: a file of the run is missing, or the weights are of another architecture.
+    """
+    root = Path(run_dir)
+    if not root.is_dir():
+        raise InputError(f"{root}: expected a run directory, found no such folder")
+    settings, manifest = commandline.from_flagfile(Train, root / FLAGS), Manifest.read(root)
+    weights = root / BEST_WEIGHTS
+    if not weights.is_file():
+        raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
+    network = build_unet(settings.network, len(manifest.scheme.classes))
+    try:
+        network.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{weights}: expected weights of filters {settings.network.filters}: {reason}") from None
+    return Run(settings, manifest, network)

@@ -1,0 +1,1 @@
+"""How a scan reaches the device: records, the manifest, patches, augmentation."""

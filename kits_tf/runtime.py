@@ -1,0 +1,124 @@
+"""The process and its devices: quiet logs, strategy, seeds, versions."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+from kits_tf import __version__
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+T = TypeVar("T")
+_PACKAGES = ("tensorflow", "keras", "numpy", "nibabel")
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without its start-up messages; KITS_TF_VERBOSE=1 keeps them.
+
+    TensorFlow 2.21 logs to file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so what the import writes there
+    is held back, and shown only if the import fails.
+    """
+    if os.environ.get("KITS_TF_VERBOSE") == "1":
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _held_back_stderr():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        # The first look for devices has its own messages.
+        tf.config.list_physical_devices()
+    tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def choose_strategy() -> "tf.distribute.Strategy":
+    """Returns MirroredStrategy where there are several GPUs, otherwise the strategy of one device."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_logical_devices("GPU")
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+def describe_strategy(strategy: "tf.distribute.Strategy", batch_size: int) -> str:
+    """Returns one line for the start of a run: which devices, how large a batch."""
+    replicas = strategy.num_replicas_in_sync
+    devices = ", ".join(sorted(strategy.extended.worker_devices))
+    return (
+        f"{type(strategy).__name__} on {replicas} device{'s' if replicas > 1 else ''} ({devices}), "
+        f"global batch {batch_size * replicas} = {replicas} x {batch_size}"
+    )
+
+
+def environment() -> dict:
+    """Returns what a colleague needs to know of this run: versions, platform, devices, git revision."""
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": package_versions(),
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+        "git_revision": git_revision(),
+    }
+
+
+def git_revision() -> str | None:
+    """Returns the commit that kits_tf runs from, with "-dirty" after uncommitted changes; None outside a clone."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def progress(items: Iterable[T], name: str, total: int) -> Iterator[T]:
+    """Yields the items, saying before each how many are done and how long the rest may take."""
+    start = monotonic()
+    for done, item in enumerate(items):
+        passed = monotonic() - start
+        left = f", about {passed / done * (total - done):.0f} s left" if done else ""
+        print(f"{name} {done + 1}/{total} ({passed:.0f} s{left})", flush=True)
+        yield item
+    print(f"{name}: {total} done in {monotonic() - start:.0f} s", flush=True)
+
+
+def package_versions() -> dict[str, str]:
+    """Returns the versions of the packages that decide what a run computes."""
+    installed = {name: _version(name) for name in _PACKAGES}
+    return {"kits_tf": __version__} | {name: version for name, version in installed.items() if version}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,48 @@
+"""Metadata, dependencies and extras of kits_tf; build backend and tool settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "kits_tf/__init__.py").read_text())[1]
+
+EXTRAS = {
+    "figures": ["matplotlib>=3.8"],
+    # TensorFlow Serving's gRPC and REST messages.
+    "client": ["grpcio>=1.60", "requests>=2.31"],
+}
+EXTRAS["dev"] = [*EXTRAS["figures"], "hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "ruff>=0.6", "scipy>=1.11"]
+# Peers are measured in an environment of their own: see BUILD.md.
+EXTRAS["bench"] = ["scipy>=1.11"]
+
+setup(
+    name="kits_tf",
+    version=VERSION,
+    description="Kidneys and kidney tumors in CT, from NIfTI to a served mask, in TensorFlow",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["kits_tf*", "tfrecords_tools*"]),
+    package_data={"kits_tf": ["py.typed"], "tfrecords_tools": ["py.typed"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "connected-components-3d>=3.18",
+        "isal>=1.7",
+        # Keras 3.13 and later need Python 3.11.
+        "keras>=3.12,<3.13; python_version < '3.11'",
+        "keras>=3.15; python_version >= '3.11'",
+        "nibabel>=5.2",
+        "numpy>=1.26",
+        "tensorflow>=2.21",
+    ],
+    extras_require=EXTRAS,
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+)

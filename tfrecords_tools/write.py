@@ -1,0 +1,41 @@
+"""Writing files of records: whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """What identifies a written file."""
+
+    num_bytes: int
+    sha256: str
+
+
+def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> WrittenFile:
+    """Writes serialized records as one TFRecord file, under a temporary name that is renamed at the end."""
+    path = Path(path)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        with tf.io.TFRecordWriter(os.fspath(partial)) as writer:
+            for record in records:
+                writer.write(record)
+        written = WrittenFile(partial.stat().st_size, sha256(partial))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
