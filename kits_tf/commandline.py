@@ -123,10 +123,7 @@ def help_text(kind: type[config.Settings], inputs: str = "") -> str:
             lines += ["", "Flags" if holder is kind else str(holder.__doc__)]
         default = "required" if item.default is MISSING else f"default {config.format_value(item.default)}"
         text = item.metadata["help"] + ("" if item.default is None else f" ({default})")
-        if "choices" in item.metadata:
-            value_name = "|".join(item.metadata["choices"])
-        else:
-            value_name = _value_name(value_type)
+        value_name = "|".join(item.metadata["choices"]) if "choices" in item.metadata else _value_name(value_type)
         lines.append(f"  --{item.name}={value_name}")
         lines += textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     lines += [

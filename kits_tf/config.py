@@ -267,7 +267,9 @@ class Evaluate(Settings):
         None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
     )
     label_scheme: str | None = setting(
-        None, "Scheme of the masks in --predictions_dir. Default: laterality.", choices=("laterality", "kits19")
+        None,
+        "Scheme of the masks. Default: that of the run, laterality for --predictions_dir.",
+        choices=("laterality", "kits19"),
     )
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -277,8 +279,6 @@ class Evaluate(Settings):
             raise InputError("expected either --run_dir or --predictions_dir")
         if self.predictions_dir is not None and self.data_dir is None:
             raise InputError("expected --data_dir with --predictions_dir")
-        if self.run_dir is not None and self.label_scheme is not None:
-            raise InputError("--label_scheme goes with --predictions_dir: a run has the scheme of its records")
 
 
 @dataclass(frozen=True, kw_only=True)

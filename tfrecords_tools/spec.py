@@ -60,8 +60,9 @@ class TensorFeature:
     def decode(self, parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the array as a tensor whose static shape is `shape`."""
         stored_dtype = parsed[f"{self.name}/dtype"]
-        check = tf.debugging.assert_equal(stored_dtype, self.dtype, f"feature {self.name}: expected dtype {self.dtype}")
-        with tf.control_dependencies([check] if check is not None else []):
+        message = f"feature {self.name}: expected dtype {self.dtype}, got"
+        check = tf.debugging.Assert(tf.equal(stored_dtype, self.dtype), [message, stored_dtype])
+        with tf.control_dependencies([] if check is None else [check]):  # None when run eagerly
             flat = tf.io.decode_raw(parsed[self.name], tf.as_dtype(self.dtype))
         return tf.ensure_shape(tf.reshape(flat, parsed[f"{self.name}/shape"]), self.shape)
 

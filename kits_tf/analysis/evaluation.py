@@ -58,6 +58,9 @@ def of_run(settings: Evaluate) -> Evaluation:
     """
     run_dir = Path(settings.run_dir or "")
     run = load_run(run_dir)
+    scheme = run.manifest.scheme
+    if settings.label_scheme not in (None, scheme.name):
+        raise InputError(f"--label_scheme: expected {scheme.name} as in {run_dir}, got {settings.label_scheme}")
     wanted = run.manifest.splits[settings.split]
     if not wanted:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
@@ -74,7 +77,7 @@ def of_run(settings: Evaluate) -> Evaluation:
         write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", labels, like=image)
         return labels
 
-    return Evaluation([found[case_id] for case_id in wanted], run.manifest.scheme, output_dir, predict)
+    return Evaluation([found[case_id] for case_id in wanted], scheme, output_dir, predict)
 
 
 def of_predictions(settings: Evaluate) -> Evaluation:

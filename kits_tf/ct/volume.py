@@ -11,6 +11,7 @@ import numpy as np
 from isal import igzip
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, ImageDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from kits_tf.ct.geometry import Grid, check_affine, orientation, reorient, undo_reorient
@@ -19,6 +20,7 @@ from kits_tf.errors import InputError
 AIR_HU = -1024
 SUFFIXES = (".nii.gz", ".nii")
 _UNREADABLE = (
+    WrapStructError,
     OSError,
     EOFError,
     ValueError,

@@ -45,10 +45,10 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
         f"{len(manifest.splits['train'])} training and {len(manifest.splits['validation'])} validation cases, "
         f"{training.cardinality()} steps an epoch, {trainer.network.count_params():,} parameters"
     )
+    # The record first: an epoch that is in the backup is then in the history as well.
     callbacks = [
+        _Record(run_dir, history),
         keras.callbacks.BackupAndRestore(str(run_dir / run.BACKUP), delete_checkpoint=False),
-        keras.callbacks.CSVLogger(str(run_dir / run.HISTORY), append=bool(history)),
-        _KeepBest(run_dir, max((epoch["val_composite"] for epoch in history), default=-math.inf)),
     ]
     try:
         trainer.fit(
@@ -96,18 +96,25 @@ def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Tra
     return trainer
 
 
-class _KeepBest(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best validation composite; stops on a loss that is no number."""
+class _Record(keras.callbacks.Callback):
+    """Writes the history, and the weights of the epoch with the best validation composite so far.
 
-    def __init__(self, run_dir: Path, best: float) -> None:
+    It stops the run at a loss that is no number.
+    """
+
+    def __init__(self, run_dir: Path, history: list[dict[str, float]]) -> None:
         super().__init__()
         self.run_dir = run_dir
-        self.best = best
+        self.history = history
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
         if not math.isfinite(logs["loss"]):
             raise InputError(f"epoch {epoch + 1}: the loss is {logs['loss']}, expected a number; lower --learning_rate")
-        if logs["val_composite"] > self.best:
-            self.best = logs["val_composite"]
+        # An epoch that was recorded but not backed up is trained again.
+        self.history = [row for row in self.history if row["epoch"] < epoch]
+        best = max((row["val_composite"] for row in self.history), default=-math.inf)
+        if logs["val_composite"] > best:
             run.save_best(self.model.network, self.run_dir)
+        self.history.append({"epoch": epoch, **{name: float(value) for name, value in logs.items()}})
+        run.write_history(self.run_dir, self.history)

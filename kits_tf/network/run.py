@@ -11,6 +11,7 @@ backup/           the state to go on from, while the run is unfinished
 import csv
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,16 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
+def write_history(run_dir: Path, epochs: list[dict[str, float]]) -> None:
+    """Writes the epochs so far, one row each, under a temporary name first."""
+    partial = run_dir / f".partial-{HISTORY}"
+    with open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(epochs[0]))
+        writer.writeheader()
+        writer.writerows(epochs)
+    os.replace(partial, run_dir / HISTORY)
+
+
 def save_best(network: keras.Model, run_dir: Path) -> None:
     """Writes the network's weights as the run's best, under a temporary name first."""
     partial = run_dir / f".partial-{BEST_WEIGHTS}"
@@ -91,8 +102,10 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
     network = build_unet(settings.network, len(manifest.scheme.classes))
     try:
-        network.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
+            network.load_weights(weights)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{weights}: expected weights of filters {settings.network.filters}: {reason}") from None
     return Run(settings, manifest, network)

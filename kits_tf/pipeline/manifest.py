@@ -94,8 +94,10 @@ class Manifest:
                 raise InputError(f"{path}: expected a shard of {entry.num_bytes} bytes, found {path.stat().st_size}")
 
     def write(self, directory: str | os.PathLike) -> None:
-        """Writes manifest.json, under a temporary name first."""
-        text = json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1)
+        """Writes manifest.json, cases in order, under a temporary name first."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        content["cases"] = dict(sorted(content["cases"].items()))
+        text = json.dumps(content, indent=1)
         path = Path(directory) / FILE_NAME
         partial = path.with_name(f".partial-{os.getpid()}-{FILE_NAME}")
         try:

@@ -57,7 +57,8 @@ def load_segment(model: str | os.PathLike, inference: InferenceSettings) -> Segm
     """
     directory = find(model)
     if directory is None:
-        return Segmenter(load_run(model), inference).segment
+        segmenter = Segmenter(load_run(model), inference)
+        return lambda hu, affine: segmenter.segment(hu, affine)  # a bound tf.function would not keep the segmenter
     if inference != InferenceSettings():
         raise InputError(f"{directory}: an exported model has its overlap built in; expected no --overlap")
     return load(directory)

@@ -1,0 +1,107 @@
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import affine_of
+
+from kits_tf import config, evaluate, figures
+from kits_tf.ct.labels import LATERALITY, from_challenge
+from kits_tf.ct.layouts import CaseFiles
+from kits_tf.ct.volume import write_labels
+from kits_tf.errors import InputError
+from kits_tf.pipeline.example import read_pair
+
+
+@pytest.fixture
+def perfect(data_dir: Path, tmp_path: Path) -> Path:
+    """A folder of masks in which cases 0 and 1 are right and the tumor of case 1 is missing."""
+    for number in (0, 1):
+        folder = data_dir / f"case_{number:05d}"
+        files = CaseFiles(folder.name, folder / "imaging.nii.gz", folder / "segmentation.nii.gz")
+        image, mask = read_pair(files)
+        labels = from_challenge(mask.array, LATERALITY, image.array, image.grid.spacing_mm)
+        if number:
+            labels[labels == 3] = 1
+        write_labels(tmp_path / "masks" / f"{folder.name}.nii.gz", labels, like=image)
+    return tmp_path / "masks"
+
+
+def test_masks_from_any_program(perfect: Path, data_dir: Path, capsys) -> None:
+    evaluate.main(config.Evaluate(predictions_dir=str(perfect), data_dir=str(data_dir)))
+    summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
+    assert summary["num_cases"] == 2
+    assert summary["kidney_dice"]["mean"] == 1.0
+    assert summary["tumor_dice"]["mean"] == 0.5 and summary["composite"]["mean"] == 0.75
+    assert set(summary["dice"]) == {"right_kidney", "left_kidney", "tumor"}
+    with open(perfect / "evaluation" / "cases.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case_id"], float(row["tumor_dice"])) for row in rows] == [("case_00000", 1.0), ("case_00001", 0.0)]
+    table = capsys.readouterr().out
+    assert "case_00001" in table and "0.750" in table and "95 % of means" in table
+
+
+def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
+    shutil.copyfile(data_dir / "case_00002" / "segmentation.nii.gz", tmp_path / "case_00002.nii.gz")
+    settings = config.Evaluate(predictions_dir=str(tmp_path), data_dir=str(data_dir), label_scheme="kits19")
+    evaluate.main(settings)
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["composite"] == {"mean": 1.0, "interval_95": [1.0, 1.0]}
+    assert set(summary["dice"]) == {"kidney", "tumor"}
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, split: str) -> None:
+    evaluate.main(config.Evaluate(run_dir=str(run_dir), split=split))
+    output = run_dir / "evaluation" / split
+    summary = json.loads((output / "summary.json").read_text())
+    (mask_path,) = (output / "masks").iterdir()
+    case_id = mask_path.name.removesuffix(".nii.gz")
+    mask, truth = nib.load(mask_path), nib.load(data_dir / case_id / "segmentation.nii.gz")
+    assert mask.shape == truth.shape and (mask.affine == truth.affine).all()
+    predicted = LATERALITY.to_challenge(np.asarray(mask.dataobj)) > 0
+    expected = np.asarray(truth.dataobj) > 0
+    dice = 2 * (predicted & expected).sum() / (predicted.sum() + expected.sum())
+    assert summary["num_cases"] == 1 and summary["kidney_dice"]["mean"] == pytest.approx(dice)
+
+
+def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+    def refused(message: str, **flags: str) -> None:
+        with pytest.raises(InputError, match=message):
+            evaluate.main(config.Evaluate(**flags))
+
+    both = {"predictions_dir": str(perfect), "data_dir": str(data_dir)}
+    refused("labels 0..2, found", **both, label_scheme="kits19")
+    labels = np.zeros((3, 3, 3), np.uint8)
+    nib.save(nib.Nifti1Image(labels, affine_of("IPL")), perfect / "case_00001.nii.gz")
+    refused(r"case_00001.nii.gz: expected the scan's \(", **both)
+    (perfect / "case_00001.nii.gz").rename(perfect / "other.nii.gz")
+    refused("other.nii.gz: expected a case of", **both)
+    (tmp_path / "empty").mkdir()
+    refused("empty: expected masks", predictions_dir=str(tmp_path / "empty"), data_dir=str(data_dir))
+    refused("gone: expected a folder of masks", predictions_dir=str(tmp_path / "gone"), data_dir=str(data_dir))
+    refused("gone: expected a run directory", run_dir=str(tmp_path / "gone"))
+    refused("--label_scheme: expected laterality as in", run_dir=str(run_dir), label_scheme="kits19")
+    shutil.copytree(data_dir / "case_00000", tmp_path / "data" / "case_00000")
+    refused(
+        "expected case_00003 of the run's test split",
+        run_dir=str(run_dir),
+        data_dir=str(tmp_path / "data"),
+        split="test",
+    )
+
+
+def test_figures_show_both_masks(perfect: Path, data_dir: Path, tmp_path: Path) -> None:
+    settings = config.Figures(predictions_dir=str(perfect), data_dir=str(data_dir), output_dir=str(tmp_path / "png"))
+    figures.main(settings)
+    first = {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
+    assert set(first) == {"case_00000.png", "case_00001.png"}
+    assert all(content.startswith(b"\x89PNG") for content in first.values())
+    figures.main(settings)
+    assert first == {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
+    shutil.copyfile(data_dir / "case_00000" / "segmentation.nii.gz", perfect / "case_00000.nii.gz")
+    figures.main(settings)  # challenge labels read as sides: another picture
+    assert (tmp_path / "png" / "case_00000.png").read_bytes() != first["case_00000.png"]

@@ -1,0 +1,84 @@
+"""Fixtures: a tiny data set, its records and a tiny trained run, each made once."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kits_tf import config, convert, phantom, runtime, train
+
+runtime.quiet_tensorflow()
+
+import tensorflow as tf  # noqa: E402
+
+# Two logical devices, so that replicas can be tested without a GPU; must precede the first op.
+_CPU = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+TINY_GRID = config.GridSettings(spacing_zyx_mm=(12.0, 10.0, 10.0))
+TINY_SPLITS = config.SplitSettings(test_cases="3", validation_fraction=0.3)
+ALL_AXIS_CODES = [
+    "".join(code)
+    for axes in itertools.permutations(("LR", "PA", "IS"))
+    for code in itertools.product(*axes)
+]  # fmt: skip
+
+
+def affine_of(codes: str, sizes_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> np.ndarray:
+    """Returns an affine whose voxel axes run to the given directions, with an origin off zero."""
+    affine = np.diag([0.0, 0, 0, 1])
+    for axis, (code, size) in enumerate(zip(codes, sizes_mm, strict=True)):
+        world = next(i for i, ends in enumerate(("LR", "PA", "IS")) if code in ends)
+        affine[world, axis] = size if code in "RAS" else -size
+    affine[:3, 3] = [11, -7, 130]
+    return affine
+
+
+def rotation(degrees_xyz: tuple[float, float, float]) -> np.ndarray:
+    """Returns a (4, 4) rotation of world coordinates."""
+    result = np.eye(4)
+    for axis, angle in enumerate(np.deg2rad(degrees_xyz)):
+        a, b = [i for i in range(3) if i != axis]
+        turn = np.eye(4)
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+        result = turn @ result
+    return result
+
+
+def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> config.Train:
+    """Returns settings of a run that takes seconds."""
+    return config.Train(
+        records_dir=str(records_dir),
+        run_dir=str(run_dir),
+        patches=config.PatchSettings(patch_size_zyx=(8, 16, 16), patches_per_case=2, shuffle_patches=4),
+        augmentation=config.AugmentationSettings(rotation_zyx_degrees=(10.0, 0.0, 0.0)),
+        network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
+        optimization=replace(config.OptimizationSettings(epochs=1, validation_patches_per_case=2), **optimization),
+    )
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four phantoms of 8 x 6 x 6 mm voxels."""
+    root = tmp_path_factory.mktemp("data")
+    phantom.main(config.Phantom(output_dir=str(root), num_cases=4, phantom_spacing_zyx_mm=(8.0, 6.0, 6.0)))
+    return root
+
+
+@pytest.fixture(scope="session")
+def records_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their records: case 3 is the test, one of the others validates."""
+    root = tmp_path_factory.mktemp("records")
+    convert.main(config.Convert(data_dir=str(data_dir), records_dir=str(root), grid=TINY_GRID, splits=TINY_SPLITS))
+    return root
+
+
+@pytest.fixture(scope="session")
+def run_dir(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch on them."""
+    root = tmp_path_factory.mktemp("runs") / "run"
+    train.main(train_settings(records_dir, root))
+    return root

@@ -1,0 +1,86 @@
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import ALL_AXIS_CODES, affine_of, rotation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kits_tf.ct import geometry
+from kits_tf.ct.geometry import Grid
+from kits_tf.errors import InputError
+
+SHAPE = (4, 5, 6)
+
+
+def world(affine: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
+    return nib.affines.apply_affine(affine, index)
+
+
+@pytest.mark.parametrize("codes", ALL_AXIS_CODES)
+def test_all_48_axis_codes_agree_with_nibabel(codes: str) -> None:
+    affine = affine_of(codes, (0.7, 0.8, 3.0))
+    assert geometry.axis_codes(affine) == codes == "".join(nib.aff2axcodes(affine))
+    np.testing.assert_allclose(geometry.voxel_sizes(affine), nib.affines.voxel_sizes(affine))
+
+
+@pytest.mark.parametrize("codes", ALL_AXIS_CODES)
+def test_reorienting_keeps_every_voxel_at_its_world_point(codes: str) -> None:
+    stored = Grid(SHAPE, rotation((4, -7, 11)) @ affine_of(codes, (0.7, 0.8, 3.0)))
+    array = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    way = geometry.orientation(stored.affine)
+    turned, grid = geometry.reorient(array, way), stored.reoriented(way)
+    assert "".join(nib.aff2axcodes(grid.affine)) == "IPL"
+    assert turned.shape == grid.shape
+    for index in np.ndindex(SHAPE):
+        (found,) = np.argwhere(turned == array[index])
+        np.testing.assert_allclose(world(grid.affine, tuple(found)), world(stored.affine, index), atol=1e-9)
+    np.testing.assert_array_equal(geometry.undo_reorient(turned, way), array)
+
+
+@given(st.sampled_from(ALL_AXIS_CODES), st.tuples(*[st.floats(-30, 30)] * 3))
+def test_oblique_affines_agree_with_nibabel(codes: str, degrees: tuple[float, float, float]) -> None:
+    affine = rotation(degrees) @ affine_of(codes)
+    if abs(affine[:3, :3]).max(axis=0).min() > 0.8:  # one direction clearly wins for each axis
+        assert geometry.axis_codes(affine) == "".join(nib.aff2axcodes(affine))
+
+
+def test_sheared_affine_uses_each_axis_once() -> None:
+    affine = affine_of("LPS")
+    affine[:3, 2] = [0.9, 0.2, 0.5]  # gantry tilt: k runs more to the right than up
+    assert sorted(geometry.orientation(affine).permutation) == [0, 1, 2]
+    assert geometry.axis_codes(affine) == "LPS"
+
+
+def test_resampled_grid_fills_the_same_box() -> None:
+    grid = Grid((10, 20, 31), affine_of("IPL", (3.0, 0.8, 0.8)))
+    small = grid.resampled((1.6, 1.2, 1.2))
+    assert small.shape == (19, 13, 21)  # 18.75, 13.33, 20.67
+    for corner, other in (((-0.5,) * 3, (-0.5,) * 3), ((9.5, 19.5, 30.5), (18.5, 12.5, 20.5))):
+        np.testing.assert_allclose(world(small.affine, other), world(grid.affine, corner), atol=1e-9)
+
+
+def test_resampling_never_loses_an_axis() -> None:
+    assert geometry.resampled_shape((1, 2, 3), (1, 1, 1), (10, 10, 10)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        (np.diag([1, 0, 1, 1]), "a.nii: expected a spacing above 0 mm along every axis"),
+        (np.diag([1, np.nan, 1, 1]), "a.nii: expected a finite 4 x 4 affine"),
+        (np.eye(3), "a.nii: expected a finite 4 x 4 affine"),
+        (np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "expected three independent axes"),
+    ],
+)
+def test_impossible_affines_are_refused(affine: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        geometry.check_affine(affine, "a.nii")
+
+
+def test_same_grid_is_judged_at_the_corners() -> None:
+    grid = Grid((100, 100, 100), np.eye(4))
+    bent = np.eye(4)
+    bent[0, 0] = 1.0002  # 0.02 mm off at the far corner
+    assert grid.same_as(Grid((100, 100, 100), np.eye(4) + 1e-6))
+    assert not grid.same_as(Grid((100, 100, 100), bent))
+    assert not grid.same_as(Grid((100, 100, 99), np.eye(4)))

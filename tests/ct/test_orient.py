@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ALL_AXIS_CODES, affine_of, rotation
+
+from kits_tf.ct import geometry, orient
+
+ARRAY = np.arange(4 * 5 * 6).reshape(4, 5, 6)
+
+
+@tf.function(input_signature=[tf.TensorSpec([None] * 3, tf.int64), tf.TensorSpec([4, 4], tf.float32)])
+def there_and_back(array: tf.Tensor, affine: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    permutation, flips, spacing_mm = orient.orientation(affine)
+    turned = orient.reorient(array, permutation, flips)
+    return permutation, flips, spacing_mm, turned, orient.undo_reorient(turned, permutation, flips)
+
+
+@pytest.mark.parametrize("degrees", [(0, 0, 0), (12, -20, 8)])
+@pytest.mark.parametrize("codes", ALL_AXIS_CODES)
+def test_graph_agrees_with_geometry(codes: str, degrees: tuple[float, float, float]) -> None:
+    affine = rotation(degrees) @ affine_of(codes, (0.7, 0.8, 3.0))
+    way = geometry.orientation(affine)
+    permutation, flips, spacing_mm, turned, back = there_and_back(ARRAY, affine.astype(np.float32))
+    assert tuple(permutation.numpy()) == way.permutation
+    assert tuple(flips.numpy()) == way.flips
+    grid = geometry.Grid(ARRAY.shape, affine).reoriented(way)
+    np.testing.assert_allclose(spacing_mm, grid.spacing_mm, rtol=1e-6)
+    np.testing.assert_array_equal(turned, geometry.reorient(ARRAY, way))
+    np.testing.assert_array_equal(back, ARRAY)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kits_tf.inference import sliding
+
+RNG = np.random.default_rng(0)
+
+
+def two_channels(part: tf.Tensor) -> tf.Tensor:
+    return tf.stack([tf.cast(part, tf.float32), -2.0 * tf.cast(part, tf.float32)], axis=-1)
+
+
+def position_in_window(part: tf.Tensor) -> tf.Tensor:
+    """Not translation-invariant: what it gives for a voxel depends on where the window lies."""
+    _, z, y, x = part.shape
+    ramp = np.arange(z * y * x, dtype=np.float32).reshape(1, z, y, x, 1)
+    return tf.cast(part, tf.float32)[..., None] * ramp
+
+
+def by_plain_loops(volume: np.ndarray, window: tuple, overlap: float) -> np.ndarray:
+    weights = sliding.gaussian_weights(window)
+    total, sums = np.zeros((*volume.shape, 1)), np.zeros((*volume.shape, 1))
+    starts = [sliding.window_starts(n, w, overlap).numpy() for n, w in zip(volume.shape, window, strict=True)]
+    for z in starts[0]:
+        for y in starts[1]:
+            for x in starts[2]:
+                box = tuple(slice(s, s + w) for s, w in zip((z, y, x), window, strict=True))
+                total[box] += weights[..., None] * position_in_window(tf.constant(volume[box][None]))[0].numpy()
+                sums[box] += weights[..., None]
+    return total / sums
+
+
+@given(st.tuples(*[st.integers(1, 14)] * 3), st.tuples(*[st.integers(1, 6)] * 3), st.floats(0, 0.9))
+@settings(deadline=None, max_examples=25)
+def test_a_merge_of_ones_is_one_everywhere(size: tuple, window: tuple, overlap: float) -> None:
+    ones = sliding.merge_windows(
+        np.zeros(size, np.int16), lambda p: tf.ones([*p.shape, 3]), window, overlap, num_outputs=3, outside=0
+    )
+    np.testing.assert_array_equal(ones, np.ones((*size, 3)))
+
+
+def test_a_voxelwise_network_is_merged_to_itself() -> None:
+    volume = RNG.integers(-1000, 1000, (9, 17, 13)).astype(np.int16)
+    merged = sliding.merge_windows(volume, two_channels, (4, 6, 5), 0.5, num_outputs=2, outside=0).numpy()
+    np.testing.assert_allclose(merged[..., 0], volume, rtol=1e-5)
+    np.testing.assert_allclose(merged[..., 1], -2.0 * volume, rtol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
+def test_weights_are_applied_as_by_plain_loops(overlap: float) -> None:
+    volume = RNG.integers(-5, 5, (9, 11, 7)).astype(np.int16)
+    merged = sliding.merge_windows(volume, position_in_window, (4, 6, 5), overlap, num_outputs=1, outside=0)
+    np.testing.assert_allclose(merged, by_plain_loops(volume, (4, 6, 5), overlap), rtol=1e-4, atol=1e-4)
+
+
+def test_overlap_changes_the_result() -> None:
+    volume = RNG.integers(1, 5, (9, 11, 7)).astype(np.int16)
+    results = [sliding.merge_windows(volume, position_in_window, (4, 6, 5), o, 1, 0).numpy() for o in (0.0, 0.5)]
+    assert np.abs(results[0] - results[1]).max() > 1
+
+
+def test_small_volumes_are_padded_evenly_with_the_outside_value() -> None:
+    seen = []
+
+    def remember(part: tf.Tensor) -> tf.Tensor:
+        seen.append(part.numpy() if hasattr(part, "numpy") else part)
+        return tf.cast(part, tf.float32)[..., None]
+
+    merged = sliding.merge_windows(np.full((1, 2, 3), 7, np.int16), remember, (4, 4, 4), 0.5, 1, outside=-1024)
+    assert merged.shape == (1, 2, 3, 1) and (merged.numpy() == 7).all()
+    (window,) = seen
+    assert (window[0, 1, 1:3, 0:3] == 7).all() and (window == 7).sum() == 6 and (window == -1024).sum() == 64 - 6
+
+
+def test_starts_cover_the_axis_and_end_at_its_end() -> None:
+    assert sliding.window_starts(10, 4, 0.5).numpy().tolist() == [0, 2, 4, 6]
+    assert sliding.window_starts(11, 4, 0.5).numpy().tolist() == [0, 2, 4, 6, 7]
+    assert sliding.window_starts(4, 4, 0.5).numpy().tolist() == [0]
+    assert sliding.window_starts(9, 4, 0.0).numpy().tolist() == [0, 4, 5]
+
+
+def test_weights_are_gaussian_with_a_floor() -> None:
+    weights = sliding.gaussian_weights((9, 9, 9))
+    assert weights[4, 4, 4] == 1 and weights.min() == np.float32(1e-3)
+    assert weights[4, 4, 5] == pytest.approx(np.exp(-0.5 / (9 / 8) ** 2))

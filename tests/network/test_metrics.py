@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from kits_tf.analysis.scores import confusion, region_dice
+from kits_tf.ct.labels import KITS19, LATERALITY, Scheme
+from kits_tf.network.metrics import StreamingDice
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("scheme", [LATERALITY, KITS19])
+def test_equals_the_dice_of_all_batches_together(scheme: Scheme) -> None:
+    size = len(scheme.classes)
+    truth, predicted = (RNG.integers(0, size, (6, 3, 4, 5)).astype(np.uint8) for _ in range(2))
+    metric = StreamingDice(scheme)
+    for start in (0, 2, 5):
+        part = slice(start, {0: 2, 2: 5, 5: 6}[start])
+        metric.update_state(truth[part], np.eye(size)[predicted[part]])
+    found = {name: float(value) for name, value in metric.result().items()}
+    counts = confusion(truth, predicted, size)
+    for label, name in list(enumerate(scheme.classes))[1:]:
+        assert found[f"dice_{name}"] == pytest.approx(region_dice(counts, [label]))
+    kidney = region_dice(counts, range(1, size))
+    tumor = region_dice(counts, [scheme.challenge.index(2)])
+    assert found["kidney_dice"] == pytest.approx(kidney) and found["tumor_dice"] == pytest.approx(tumor)
+    assert found["composite"] == pytest.approx((kidney + tumor) / 2)
+
+
+def test_empty_regions_are_decided_and_reset_forgets() -> None:
+    metric = StreamingDice(KITS19)
+    empty, kidney = np.zeros((1, 2, 2, 2), np.uint8), np.ones((1, 2, 2, 2), np.uint8)
+    metric.update_state(empty, np.eye(3)[empty])
+    assert [float(v) for v in metric.result().values()] == [1.0] * 5
+    metric.update_state(empty, np.eye(3)[kidney])
+    assert float(metric.result()["kidney_dice"]) == 0.0 and float(metric.result()["tumor_dice"]) == 1.0
+    metric.reset_state()
+    assert float(metric.result()["kidney_dice"]) == 1.0
+
+
+def test_counts_beyond_float32() -> None:
+    metric = StreamingDice(KITS19)
+    metric.counts.assign(np.array([[0, 0, 0], [0, 2**40, 0], [0, 0, 0]]))
+    metric.update_state(np.ones((1, 1, 1, 1), np.uint8), np.eye(3)[np.zeros((1, 1, 1, 1), int)])
+    assert metric.counts.numpy()[1].tolist() == [1, 2**40, 0]

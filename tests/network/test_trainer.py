@@ -1,0 +1,158 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import train_settings
+
+from kits_tf import runtime, train
+from kits_tf.config import AugmentationSettings
+from kits_tf.errors import InputError
+from kits_tf.network import fit, run
+from kits_tf.network.losses import class_weights
+from kits_tf.pipeline.manifest import Manifest
+from tfrecords_tools.errors import RecordError
+
+OFF = AugmentationSettings(
+    rotation_zyx_degrees=(0.0, 0.0, 0.0),
+    scale_range=(1.0, 1.0),
+    flip_zyx_probability=(0.0, 0.0, 0.0),
+    crop_shift_fraction=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def manifest(records_dir: Path) -> Manifest:
+    return Manifest.read(records_dir)
+
+
+def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) -> None:
+    names = {p.name for p in run_dir.iterdir()}
+    assert names == {"train.flags", "manifest.json", "environment.json", "history.csv", "best.weights.h5"}
+    loaded = run.load_run(run_dir)
+    assert loaded.settings == train_settings(records_dir, run_dir)
+    assert loaded.manifest == Manifest.read(records_dir)
+    assert "tensorflow" in (run_dir / "environment.json").read_text()
+    (epoch,) = run.read_history(run_dir)
+    assert 0 < epoch["loss"] < 10 and 0 <= epoch["val_composite"] <= 1
+
+
+def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path, records_dir: Path, capsys) -> None:
+    before = (run_dir / "best.weights.h5").read_bytes()
+    train.main(train_settings(records_dir, run_dir))
+    assert "all 1 epochs are trained already" in capsys.readouterr().out
+    assert (run_dir / "best.weights.h5").read_bytes() == before
+    with pytest.raises(InputError, match=r"holds a run with other flags than --learning_rate=0.5"):
+        train.main(train_settings(records_dir, run_dir, learning_rate=0.5))
+
+
+def test_an_interrupted_run_goes_on(records_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = train_settings(records_dir, tmp_path / "run", epochs=3)
+    write = run.write_history
+
+    def interrupted(run_dir: Path, epochs: list) -> None:
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        write(run_dir, epochs)
+
+    monkeypatch.setattr(run, "write_history", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(settings)
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "backup").exists()
+    assert [epoch["epoch"] for epoch in run.read_history(tmp_path / "run")] == [0]
+    train.main(settings)
+    assert [epoch["epoch"] for epoch in run.read_history(tmp_path / "run")] == [0, 1, 2]
+    assert not (tmp_path / "run" / "backup").exists()
+
+
+def test_two_replicas_take_the_step_of_one_with_the_double_batch(
+    manifest: Manifest, records_dir: Path, tmp_path: Path
+) -> None:
+    settings = replace(train_settings(records_dir, tmp_path, batch_size=1), augmentation=OFF)
+    settings = replace(settings, network=replace(settings.network, dropout=0.0))
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-200, 300, (2, 8, 16, 16)).astype(np.int16)
+    labels = rng.integers(0, 4, (2, 8, 16, 16)).astype(np.uint8)
+    batch = tf.data.Dataset.from_tensors((hu, labels))
+
+    def after_a_step(strategy: tf.distribute.Strategy) -> tuple[list[np.ndarray], float]:
+        tf.keras.utils.set_random_seed(0)
+        with strategy.scope():
+            trainer = fit.make_trainer(settings, manifest, synchronized=strategy.num_replicas_in_sync > 1)
+            trainer.compile(optimizer=tf.keras.optimizers.SGD(0.1), jit_compile=False)
+            trainer.optimizer.build(trainer.network.trainable_variables)
+        history = trainer.fit(batch, epochs=1, verbose=0, shuffle=False)
+        return trainer.network.get_weights(), history.history["loss"][0]
+
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    one, loss_of_one = after_a_step(tf.distribute.OneDeviceStrategy(devices[0]))
+    two, loss_of_two = after_a_step(tf.distribute.MirroredStrategy(devices))
+    assert loss_of_one == pytest.approx(loss_of_two, rel=1e-5)
+    for ours, theirs in zip(one, two, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = runtime.choose_strategy()
+    assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
+    assert runtime.describe_strategy(strategy, 2).endswith("global batch 2 = 1 x 2")
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: tf.config.get_visible_devices() * 2)
+    chosen = {}
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: chosen.setdefault("names", names))
+    runtime.choose_strategy()
+    assert len(chosen["names"]) == 2
+
+
+def test_class_weights_come_from_the_training_cases(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
+    for weighting in ("inverse", "none"):
+        settings = train_settings(records_dir, tmp_path, class_weighting=weighting)
+        trainer = fit.make_trainer(settings, manifest, synchronized=False)
+        assert trainer.objective.class_weights == class_weights(manifest.class_voxels("train"), weighting)
+
+
+def test_the_loss_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
+    settings = train_settings(records_dir, tmp_path / "run", epochs=4, class_weighting="none")
+    train.main(replace(settings, optimization=replace(settings.optimization, learning_rate=0.02)))
+    losses = [epoch["loss"] for epoch in run.read_history(tmp_path / "run")]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"epoch 1: the loss is (nan|inf), expected a number; lower --learning_rate"):
+        train.main(train_settings(records_dir, tmp_path / "run", learning_rate=1e36))
+
+
+def test_weights_of_another_architecture_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    flags = tmp_path / "run" / "train.flags"
+    for other in ("4,6", "4,8,16", "4"):
+        flags.write_text((run_dir / "train.flags").read_text().replace("--filters=4,8", f"--filters={other}"))
+        with pytest.raises(InputError, match=r"best.weights.h5: expected weights of filters \(4") as caught:
+            run.load_run(tmp_path / "run")
+        assert "\n" not in str(caught.value)
+    (tmp_path / "run" / "best.weights.h5").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="best.weights.h5: expected weights of filters"):
+        run.load_run(tmp_path / "run")
+
+
+def test_damaged_records_are_named_before_and_while_training(records_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(records_dir, tmp_path / "records")
+    shard = Path(Manifest.read(records_dir).shards("train", tmp_path / "records")[0])
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(RecordError, match=rf"{shard.name}: expected whole records, record 0 cannot be read"):
+        train.main(train_settings(tmp_path / "records", tmp_path / "run1"))
+    shard.write_bytes(content[:-10])
+    with pytest.raises(InputError, match=rf"{shard.name}: expected a shard of {len(content)} bytes"):
+        train.main(train_settings(tmp_path / "records", tmp_path / "run2"))
+    assert not (tmp_path / "run2").exists()
+
+
+def test_foreign_folders_are_not_written_to(records_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="expected a new or an empty folder, or an earlier run"):
+        train.main(train_settings(records_dir, tmp_path))

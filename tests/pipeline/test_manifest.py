@@ -1,0 +1,123 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import TINY_GRID, TINY_SPLITS
+
+from kits_tf import config, convert
+from kits_tf.config import GridSettings, SplitSettings
+from kits_tf.errors import InputError
+from kits_tf.pipeline.example import Case
+from kits_tf.pipeline.manifest import CaseEntry, Manifest, assign_splits
+from tfrecords_tools.write import sha256
+
+KITS19_IDS = [f"case_{i:05d}" for i in range(210)]
+
+
+def test_split_of_record() -> None:
+    splits = assign_splits(KITS19_IDS, SplitSettings(), seed=19)
+    assert {name: len(ids) for name, ids in splits.items()} == {"train": 162, "validation": 18, "test": 30}
+    assert sorted(sum(splits.values(), [])) == KITS19_IDS
+    assert splits["test"] == KITS19_IDS[180:]
+    assert (
+        splits == assign_splits(KITS19_IDS, SplitSettings(), seed=19) != assign_splits(KITS19_IDS, SplitSettings(), 20)
+    )
+
+
+def test_small_data_sets_still_train_and_validate() -> None:
+    splits = assign_splits(KITS19_IDS[:2], SplitSettings(), seed=0)
+    assert len(splits["train"]) == len(splits["validation"]) == 1
+    with pytest.raises(InputError, match="expected two or more cases outside --test_cases=0, got 1"):
+        assign_splits(KITS19_IDS[:2], SplitSettings(test_cases="0"), seed=0)
+
+
+def test_manifest_says_what_the_shards_hold(records_dir: Path, data_dir: Path) -> None:
+    manifest = Manifest.read(records_dir)
+    manifest.check_shards(records_dir)
+    assert manifest.data_dir == str(data_dir.resolve())
+    assert manifest.splits["test"] == ["case_00003"]
+    assert set(manifest.cases) == {f"case_{i:05d}" for i in range(4)}
+    total = np.zeros(4, int)
+    for case_id in manifest.splits["train"]:
+        entry = manifest.cases[case_id]
+        path = records_dir / entry.shard
+        assert entry.shard == f"{case_id}.tfrecord" and entry.sha256 == sha256(path)
+        (record,) = tf.data.TFRecordDataset(str(path))
+        case = Case.parse(record.numpy())
+        assert case.hu.shape == entry.shape_zyx
+        assert tuple(np.bincount(case.labels.ravel(), minlength=4)) == entry.class_voxels
+        total += entry.class_voxels
+    assert manifest.class_voxels("train") == tuple(total)
+    assert all(n > 0 for n in total)
+
+
+def test_reading_gives_back_what_was_written(records_dir: Path, tmp_path: Path) -> None:
+    manifest = Manifest.read(records_dir)
+    manifest.write(tmp_path)
+    assert Manifest.read(tmp_path) == manifest
+    assert (tmp_path / "manifest.json").read_bytes() == (records_dir / "manifest.json").read_bytes()
+
+
+def test_unusable_manifests_are_refused(records_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    with pytest.raises(
+        InputError, match="manifest.json: expected the manifest that convert writes, found no such file"
+    ):
+        Manifest.read(tmp_path)
+    content = json.loads((records_dir / "manifest.json").read_text())
+    path.write_text(json.dumps(content | {"format_version": 7}))
+    with pytest.raises(InputError, match="manifest.json: expected format version 1, found 7"):
+        Manifest.read(tmp_path)
+    path.write_text("{")
+    with pytest.raises(InputError, match="manifest.json: expected a manifest in JSON"):
+        Manifest.read(tmp_path)
+    del content["splits"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 1"):
+        Manifest.read(tmp_path)
+
+
+def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
+    manifest = Manifest(
+        data_dir="",
+        seed=0,
+        grid=GridSettings(),
+        splitting=SplitSettings(),
+        splits={"train": ["case_00000"]},
+        cases={"case_00000": CaseEntry("case_00000.tfrecord", 10, "", (1, 1, 1), (1, 0, 0, 0))},
+    )
+    with pytest.raises(InputError, match="case_00000.tfrecord: expected a shard of 10 bytes, found no such file"):
+        manifest.check_shards(tmp_path)
+    (tmp_path / "case_00000.tfrecord").write_bytes(b"123456789")
+    with pytest.raises(InputError, match="case_00000.tfrecord: expected a shard of 10 bytes, found 9"):
+        manifest.check_shards(tmp_path)
+    with pytest.raises(InputError, match="the conversion did not finish"):
+        replace(manifest, cases={}).check_shards(tmp_path)
+
+
+def test_an_interrupted_conversion_goes_on_and_ends_the_same(data_dir: Path, records_dir: Path, tmp_path: Path) -> None:
+    settings = config.Convert(data_dir=str(data_dir), records_dir=str(tmp_path), grid=TINY_GRID, splits=TINY_SPLITS)
+    convert.main(settings)
+    manifest = Manifest.read(tmp_path)
+    partly = replace(manifest, cases={"case_00001": manifest.cases["case_00001"]})
+    for name in ("case_00000", "case_00002"):
+        (tmp_path / f"{name}.tfrecord").unlink()
+    kept = (tmp_path / "case_00001.tfrecord").stat().st_mtime_ns
+    partly.write(tmp_path)
+    convert.main(settings)
+    assert (tmp_path / "case_00001.tfrecord").stat().st_mtime_ns == kept
+    assert Manifest.read(tmp_path) == manifest
+    for path in records_dir.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_other_settings_on_old_records_are_refused(data_dir: Path, records_dir: Path) -> None:
+    grid = replace(TINY_GRID, image_kernel="linear")
+    settings = config.Convert(
+        data_dir=str(data_dir), records_dir=str(records_dir), grid=grid, splits=TINY_SPLITS, seed=5
+    )
+    with pytest.raises(InputError, match=r"other settings: --image_kernel: cubic, not linear; --seed: 19, not 5"):
+        convert.main(settings)

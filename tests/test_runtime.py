@@ -1,0 +1,40 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kits_tf import runtime
+
+ROOT = Path(__file__).parent.parent
+
+
+def start(code: str, **variables: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, **variables}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_tensorflow_starts_without_a_word_and_speaks_when_asked() -> None:
+    code = "from kits_tf import runtime; runtime.quiet_tensorflow(); import tensorflow as tf; print(tf.constant(1) + 1)"
+    quiet = start(code)
+    assert quiet.returncode == 0 and quiet.stderr == "" and "2" in quiet.stdout
+    assert start(code, KITS_TF_VERBOSE="1").stderr != ""
+
+
+def test_what_a_failing_import_says_is_shown() -> None:
+    code = "from kits_tf import runtime\nwith runtime._held_back_stderr():\n    import os; os.write(2, b'why'); 1 / 0"
+    failed = start(code)
+    assert failed.stderr.startswith("why") and "ZeroDivisionError" in failed.stderr
+
+
+def test_progress_yields_everything_and_counts(capsys) -> None:
+    assert list(runtime.progress("abc", "letter", 3)) == ["a", "b", "c"]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[0].startswith("letter 1/3") and lines[-1].startswith("letter: 3 done")
+
+
+def test_environment_names_versions_and_revision() -> None:
+    found = runtime.environment()
+    assert {"kits_tf", "tensorflow", "keras", "numpy", "nibabel"} <= set(found["packages"])
+    assert found["git_revision"] is None or len(found["git_revision"].removesuffix("-dirty")) == 40
