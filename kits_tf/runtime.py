@@ -29,7 +29,7 @@ def quiet_tensorflow() -> None:
     """
     if os.environ.get("KITS_TF_VERBOSE") == "1":
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back_stderr():
         import keras  # noqa: F401
         import tensorflow as tf

@@ -100,7 +100,7 @@ def _paint_trunk(rng: np.random.Generator, hu: NDArray, at: Coordinates) -> None
     liver = _ellipsoid(at, np.array([-70.0, -10.0, -75.0]), np.array([75.0, 65.0, 60.0]))
     hu[(liver < 1) & cavity] = rng.uniform(95, 120)
     spleen = _ellipsoid(at, np.array([-75.0, 15.0, 95.0]), np.array([45.0, 40.0, 25.0]))
-    hu[(spleen < 1) & cavity] = rng.uniform(105, 130)
+    hu[(spleen < 1) & cavity] = rng.uniform(100, 120)
     aorta = np.broadcast_to((y - 18) ** 2 + (x - 10) ** 2 < 10**2, hu.shape)
     hu[aorta] = rng.uniform(180, 280)
     vertebra = np.broadcast_to(((y - 48) / 18) ** 2 + (x / 22) ** 2, hu.shape)
@@ -115,14 +115,14 @@ def _place_kidney(rng: np.random.Generator, side: str) -> _Kidney:
     sign = -1 if side == "right" else 1  # x runs to the left
     center = np.array([rng.uniform(-15, 25), rng.uniform(20, 38), sign * rng.uniform(58, 76)])
     radii = np.array([rng.uniform(46, 58), rng.uniform(23, 29), rng.uniform(24, 31)])
-    return _Kidney(center, radii, sign * rng.uniform(0.05, 0.3), rng.uniform(160, 210))
+    return _Kidney(center, radii, sign * rng.uniform(0.05, 0.3), rng.uniform(190, 230))
 
 
 def _paint_kidney(rng: np.random.Generator, hu: NDArray, labels: NDArray, at: Coordinates, kidney: _Kidney) -> None:
     inside = _ellipsoid(at, kidney.center, kidney.radii, kidney.tilt)
     hu[inside < 1.25] = FAT  # perirenal fat
     hu[inside < 1] = kidney.cortex_hu
-    hu[inside < 0.55] = kidney.cortex_hu - rng.uniform(30, 60)  # medulla
+    hu[inside < 0.55] = kidney.cortex_hu - rng.uniform(20, 40)  # medulla, nephrographic phase
     labels[inside < 1] = CHALLENGE_KIDNEY
     if rng.random() < 0.4:  # a cyst: KiTS19 counts it as kidney
         cyst = _ellipsoid(at, _on_surface(rng, kidney), np.full(3, rng.uniform(6, 13)))
@@ -133,7 +133,7 @@ def _paint_kidney(rng: np.random.Generator, hu: NDArray, labels: NDArray, at: Co
 def _paint_tumor(rng: np.random.Generator, hu: NDArray, labels: NDArray, at: Coordinates, kidney: _Kidney) -> None:
     radius = rng.uniform(12, 26)
     tumor = _ellipsoid(at, _on_surface(rng, kidney), radius * rng.uniform(0.85, 1.15, 3))
-    hu[tumor < 1] = rng.uniform(60, 105)
+    hu[tumor < 1] = rng.uniform(75, 125)
     if radius > 20:
         hu[tumor < 0.2] = rng.uniform(20, 40)  # necrosis
     labels[tumor < 1] = CHALLENGE_TUMOR

@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -48,6 +49,7 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
     # The record first: an epoch that is in the backup is then in the history as well.
     callbacks = [
         _Record(run_dir, history),
+        _Progress(epochs, int(training.cardinality())),
         keras.callbacks.BackupAndRestore(str(run_dir / run.BACKUP), delete_checkpoint=False),
     ]
     try:
@@ -57,7 +59,7 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
             epochs=epochs,
             callbacks=callbacks,
             shuffle=False,  # the dataset does
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0,
         )
     except tf.errors.DataLossError:
         check_files(
@@ -118,3 +120,33 @@ class _Record(keras.callbacks.Callback):
             run.save_best(self.model.network, self.run_dir)
         self.history.append({"epoch": epoch, **{name: float(value) for name, value in logs.items()}})
         run.write_history(self.run_dir, self.history)
+
+
+class _Progress(keras.callbacks.Callback):
+    """Prints a line an epoch; on a terminal also how far the epoch is."""
+
+    def __init__(self, epochs: int, steps: int) -> None:
+        super().__init__()
+        self.epochs, self.steps = epochs, steps
+        self.first_epoch: int | None = None
+        self.epoch, self.start = 0, 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.epoch = epoch
+        if self.first_epoch is None:
+            self.first_epoch, self.start = epoch, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if sys.stdout.isatty():
+            loss = (logs or {})["loss"]
+            print(f"epoch {self.epoch + 1}/{self.epochs}  step {batch + 1}/{self.steps}  loss {loss:.4f}", end="\r")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs, passed = logs or {}, time.monotonic() - self.start
+        left = passed / (epoch + 1 - (self.first_epoch or 0)) * (self.epochs - epoch - 1)
+        print(
+            f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  validation: loss {logs['val_loss']:.4f}, "
+            f"Dice kidney {logs['val_kidney_dice']:.3f}, tumor {logs['val_tumor_dice']:.3f}  "
+            f"({passed:.0f} s, about {left:.0f} s left)",
+            flush=True,
+        )

@@ -53,8 +53,9 @@ def draw_case(
             ax.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=height_mm / width_mm)
             _overlay(ax, np.take(labels, planes[axis], axis), scheme)
             ax.set_title(f"{name}, {plane} {planes[axis]}", color=style.TEXT, fontsize=10)
-            for x, text in ((0.02, left), (0.98, right)):
-                ax.text(x, 0.5, text, color=style.TEXT, transform=ax.transAxes, ha="center", va="center")
+            height, width = picture.shape
+            for x, text, side in ((0.02 * width, left, "left"), (0.98 * width, right, "right")):
+                ax.text(x, height / 2, text, color=style.TEXT, ha=side, va="center")
             ax.axis("off")
     scores = score_case(case_id, truth, predicted, scheme)
     figure.suptitle(
