@@ -140,6 +140,18 @@ class SplitSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordsSettings(Settings):
+    """Records, as convert made them; a value that is given must be theirs"""
+
+    spacing_zyx_mm: tuple[float, float, float] | None = setting(None, "Voxel size of the records in mm.")
+    image_kernel: str | None = setting(None, "Interpolation of their scans.")
+    label_kernel: str | None = setting(None, "Interpolation of their labels.")
+    label_scheme: str | None = setting(None, "Scheme of their labels.")
+    test_cases: str | None = setting(None, "Numbers of the cases they hold out.")
+    validation_fraction: float | None = setting(None, "Share of the other cases that validates.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class IntensitySettings(Settings):
     """Normalization on the device: (clip(HU) - mean) / std"""
 
@@ -162,7 +174,7 @@ class PatchSettings(Settings):
     foreground_fraction: float = setting(
         0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
     )
-    shuffle_patches: int = setting(16, "Patches held in memory to be shuffled.", minimum=1)
+    shuffle_patches: int = setting(32, "Patches held in memory to be shuffled.", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +204,7 @@ class NetworkSettings(Settings):
 
     filters: tuple[int, ...] = setting((32, 64, 128, 256, 320), "Filters of each level, finest first.", minimum=1)
     dropout: float = setting(0.1, "Share of feature maps dropped in training.", minimum=0, below=1)
-    norm_momentum: float = setting(0.9, "Momentum of batch norm's moving statistics.", above=0, below=1)
+    norm_momentum: float = setting(0.97, "Momentum of batch norm's moving statistics.", above=0, below=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +261,7 @@ class Train(Settings):
     records_dir: str = _records_dir()
     run_dir: str = _run_dir()
     seed: int = _seed()
+    records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     intensity: IntensitySettings = field(default_factory=IntensitySettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)

@@ -15,6 +15,7 @@ def main(settings: config.Train) -> None:
 
     unet.check_patch_size(settings.patches.patch_size_zyx, settings.network)
     manifest = Manifest.read(settings.records_dir)
+    manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
     run_dir = run.open_run_dir(settings, manifest)
     strategy = runtime.choose_strategy()

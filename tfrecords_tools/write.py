@@ -18,7 +18,11 @@ class WrittenFile:
 
 
 def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> WrittenFile:
-    """Writes serialized records as one TFRecord file, under a temporary name that is renamed at the end."""
+    """Writes serialized records as one TFRecord file, under a temporary name that is renamed at the end.
+
+    Raises:
+        OSError: the file cannot be written (no such folder, read-only, disk full); nothing is left of it.
+    """
     path = Path(path)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
@@ -27,6 +31,8 @@ def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> WrittenF
                 writer.write(record)
         written = WrittenFile(partial.stat().st_size, sha256(partial))
         os.replace(partial, path)
+    except tf.errors.OpError as error:
+        raise OSError(f"{path}: cannot be written: {error.message}") from None
     finally:
         partial.unlink(missing_ok=True)
     return written

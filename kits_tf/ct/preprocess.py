@@ -51,12 +51,29 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
         labels: (z, y, x) uint8, values below num_classes.
         shape: (3,) int32, the size to return.
         kernel: as in `resample`.
-        num_classes: classes including background; ties go to the lower label.
+        num_classes: classes including background; of two that tie the lower label wins.
 
     Returns:
         `shape` uint8.
     """
-    return _map_planes(labels, shape, kernel, lambda rows: tf.one_hot(rows, num_classes), _decide, tf.uint8)
+
+    def foreground(rows: tf.Tensor) -> tf.Tensor:
+        return tf.one_hot(tf.cast(rows, tf.int32) - 1, num_classes - 1)
+
+    def decide(plane: tf.Tensor) -> tf.Tensor:
+        background = 1 - tf.reduce_sum(plane, axis=-1, keepdims=True)
+        return _decide(tf.concat([background, plane], axis=-1))
+
+    # Rows of the matrices sum to 1, so background need not be resampled, and columns without foreground add nothing.
+    box = (_span(tf.reduce_any(labels > 0, axis=(0, 2))), _span(tf.reduce_any(labels > 0, axis=(0, 1))))
+    return _map_planes(labels, shape, kernel, foreground, decide, tf.uint8, box)
+
+
+def _span(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the start and stop of the part of a (n,) bool mask that holds every True; (0, 1) if there is none."""
+    found = tf.cast(tf.where(mask)[:, 0], tf.int32)
+    nothing = tf.size(found) == 0
+    return (tf.where(nothing, 0, tf.reduce_min(found)), tf.where(nothing, 1, tf.reduce_max(found) + 1))
 
 
 @tf.function(reduce_retracing=True)
@@ -130,6 +147,7 @@ def _map_planes(
     prepare: Callable[[tf.Tensor], tf.Tensor],
     finish: Callable[[tf.Tensor], tf.Tensor],
     dtype: tf.DType,
+    box: tuple[tuple[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
 ) -> tf.Tensor:
     """Returns finish(interpolated plane) for every output plane.
 
@@ -140,9 +158,14 @@ def _map_planes(
         prepare: takes a few rows (k, y, x, ...) of `volume` to (k, y, x, channels) float32.
         finish: takes a plane (y, x, channels) float32 to (y, x) of `dtype`.
         dtype: of the result.
+        box: start and stop along y and along x outside which `prepare` gives zeros; None if it may not.
     """
     size = tf.shape(volume)
     along_z, along_y, along_x = (interpolation_matrix(size[a], shape[a], kernel) for a in range(3))
+    if box is not None:
+        (low_y, high_y), (low_x, high_x) = box
+        volume = volume[:, low_y:high_y, low_x:high_x]
+        along_y, along_x = along_y[:, low_y:high_y], along_x[:, low_x:high_x]
     reach = tf.minimum(2 * _CUBIC_REACH if kernel == "cubic" else 2, size[0])
     first = tf.cast(tf.floor(_positions(size[0], shape[0])), tf.int32) + 1 - reach // 2
     first = tf.clip_by_value(first, 0, size[0] - reach)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kits_tf.config import GridSettings, SplitSettings, format_value
+from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_value
 from kits_tf.ct.labels import SCHEMES, Scheme
 from kits_tf.ct.layouts import case_number, parse_case_numbers
 from kits_tf.errors import InputError
@@ -92,6 +92,18 @@ class Manifest:
                 raise InputError(f"{path}: expected a shard of {entry.num_bytes} bytes, found no such file")
             if path.stat().st_size != entry.num_bytes:
                 raise InputError(f"{path}: expected a shard of {entry.num_bytes} bytes, found {path.stat().st_size}")
+
+    def check_settings(self, expected: RecordsSettings, records_dir: str | os.PathLike) -> None:
+        """Checks that the records are what a later stage was told they are; None is no expectation.
+
+        Raises:
+            InputError: a setting differs; flag and both values are named.
+        """
+        actual = {**asdict(self.grid), **asdict(self.splitting)}
+        for name, value in asdict(expected).items():
+            if value is not None and value != actual[name]:
+                found = f"--{name}={format_value(actual[name])}, expected {format_value(value)}"
+                raise InputError(f"{records_dir}: was converted with {found}")
 
     def write(self, directory: str | os.PathLike) -> None:
         """Writes manifest.json, cases in order, under a temporary name first."""

@@ -24,9 +24,7 @@ def export(segmenter: Segmenter, export_dir: str | os.PathLike) -> Path:
     # Not an integer, so that a server that watches the folder passes it over.
     partial = root / f".partial-{os.getpid()}"
     try:
-        module = tf.Module()
-        module.segmenter = segmenter
-        tf.saved_model.save(module, os.fspath(partial), signatures={"serving_default": segmenter.segment})
+        tf.saved_model.save(segmenter, os.fspath(partial), signatures={"serving_default": segmenter.segment})
         partial.rename(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

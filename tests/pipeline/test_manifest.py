@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY_GRID, TINY_SPLITS
+from conftest import TINY_GRID, TINY_SPLITS, train_settings
 
-from kits_tf import config, convert
+from kits_tf import config, convert, train
 from kits_tf.config import GridSettings, SplitSettings
 from kits_tf.errors import InputError
 from kits_tf.pipeline.example import Case
@@ -96,6 +96,23 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
         manifest.check_shards(tmp_path)
     with pytest.raises(InputError, match="the conversion did not finish"):
         replace(manifest, cases={}).check_shards(tmp_path)
+
+
+def test_flags_that_contradict_the_records_are_refused(records_dir: Path, tmp_path: Path) -> None:
+    manifest = Manifest.read(records_dir)
+    settings = train_settings(records_dir, tmp_path / "run")
+    manifest.check_settings(config.RecordsSettings(), records_dir)
+    manifest.check_settings(config.RecordsSettings(spacing_zyx_mm=(12.0, 10.0, 10.0), test_cases="3"), records_dir)
+    for name, value, text in (
+        ("spacing_zyx_mm", (1.6, 1.2, 1.2), "1.6,1.2,1.2"),
+        ("image_kernel", "linear", "linear"),
+        ("label_kernel", "nearest", "nearest"),
+        ("label_scheme", "kits19", "kits19"),
+        ("test_cases", "180-209", "180-209"),
+        ("validation_fraction", 0.5, "0.5"),
+    ):
+        with pytest.raises(InputError, match=f"was converted with --{name}=.*, expected {text}"):
+            train.main(replace(settings, records=config.RecordsSettings(**{name: value})))
 
 
 def test_an_interrupted_conversion_goes_on_and_ends_the_same(data_dir: Path, records_dir: Path, tmp_path: Path) -> None:

@@ -92,6 +92,11 @@ def test_an_interrupted_write_leaves_nothing(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_not_there_is_an_os_error(tmp_path) -> None:
+    with pytest.raises(OSError, match=r"gone/a.tfrecord: cannot be written"):
+        write_records(tmp_path / "gone" / "a.tfrecord", [b"one"])
+
+
 def test_damaged_files_are_named(tmp_path) -> None:
     path = tmp_path / "a.tfrecord"
     write_records(path, [b"first record", b"second record"])
