@@ -51,7 +51,7 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
         labels: (z, y, x) uint8, values below num_classes.
         shape: (3,) int32, the size to return.
         kernel: as in `resample`.
-        num_classes: classes including background; of two that tie the lower label wins.
+        num_classes: classes including background; of two that tie, the lower label wins unless rounding decides.
 
     Returns:
         `shape` uint8.
