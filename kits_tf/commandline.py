@@ -181,12 +181,13 @@ def _command(kind: type[config.Settings]) -> str:
     return kind.__name__.lower()
 
 
-def _value_name(value_type: Any) -> str:
-    if typing.get_origin(value_type) is tuple:
-        items = typing.get_args(value_type)
+def _value_name(kind: Any) -> str:
+    kind = config.without_none(kind)
+    if typing.get_origin(kind) is tuple:
+        items = typing.get_args(kind)
         letter = "N" if items[0] is int else "X"
         return f"{letter},..." if items[-1] is Ellipsis else ",".join([letter] * len(items))
-    return {int: "N", float: "X"}.get(value_type, "TEXT")
+    return {int: "N", float: "X"}.get(kind, "TEXT")
 
 
 def _say(message: str, status: int) -> int:

@@ -69,8 +69,7 @@ def parse_value(text: str, kind: Any) -> Any:
     Raises:
         ValueError: the text is none of `kind`; the message says what was expected.
     """
-    if typing.get_origin(kind) is types.UnionType:
-        (kind,) = [k for k in typing.get_args(kind) if k is not type(None)]
+    kind = without_none(kind)
     if typing.get_origin(kind) is not tuple:
         names = {int: "a whole number", float: "a number", str: "text"}
         try:
@@ -84,6 +83,14 @@ def parse_value(text: str, kind: Any) -> Any:
     if items[-1] is not Ellipsis and len(parts) != len(items):
         raise ValueError(f"expected {len(items)} numbers with commas between, got {text!r}")
     return tuple(parse_value(part.strip(), items[0]) for part in parts)
+
+
+def without_none(kind: Any) -> Any:
+    """Returns T for T | None, and any other type as it is."""
+    if typing.get_origin(kind) is not types.UnionType:
+        return kind
+    (rest,) = [k for k in typing.get_args(kind) if k is not type(None)]
+    return rest
 
 
 def format_value(value: Any) -> str:

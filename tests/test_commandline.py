@@ -122,6 +122,13 @@ def test_the_recipe_of_record() -> None:
     assert all(lines[i - 1].startswith("#") for i in flags)  # each line with a comment
 
 
+def test_help_shows_what_a_value_looks_like() -> None:
+    text = commandline.help_text(config.Train)
+    for line in ("--spacing_zyx_mm=X,X,X", "--filters=N,...", "--epochs=N", "--dropout=X", "--run_dir=TEXT"):
+        assert f"  {line}\n" in text
+    assert "--class_weighting=inverse|square_root|none" in text
+
+
 @pytest.mark.parametrize("command", config.COMMANDS)
 def test_help_shows_the_commands_own_flags_only(command: type[config.Settings], capsys) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -4,9 +4,10 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import tensorflow as tf
+
+from tfrecords_tools.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,14 @@ def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> WrittenF
     Raises:
         OSError: the file cannot be written (no such folder, read-only, disk full); nothing is left of it.
     """
-    path = Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        with tf.io.TFRecordWriter(os.fspath(partial)) as writer:
-            for record in records:
-                writer.write(record)
-        written = WrittenFile(partial.stat().st_size, sha256(partial))
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            with tf.io.TFRecordWriter(os.fspath(partial)) as writer:
+                for record in records:
+                    writer.write(record)
+            return WrittenFile(partial.stat().st_size, sha256(partial))
     except tf.errors.OpError as error:
         raise OSError(f"{path}: cannot be written: {error.message}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return written
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from kits_tf.errors import InputError
 from kits_tf.inference.segmenter import Segmenter, segment_volume
 from kits_tf.network.run import load_run
 from kits_tf.pipeline.example import read_pair
+from tfrecords_tools.files import written_whole
 
 MASKS = "masks"
 
@@ -132,15 +132,10 @@ def write(scores: list[CaseScores], output_dir: Path) -> dict:
     """Writes cases.csv and summary.json, each under a temporary name first, and returns the summary."""
     output_dir.mkdir(parents=True, exist_ok=True)
     summary = summarize(scores)
-    partial = output_dir / f".partial-{os.getpid()}"
-    try:
-        with open(partial, "w", newline="") as file:
-            writer = csv.DictWriter(file, ["case_id", *scores[0].row()])
-            writer.writeheader()
-            writer.writerows({"case_id": case.case_id, **case.row()} for case in scores)
-        os.replace(partial, output_dir / "cases.csv")
+    with written_whole(output_dir / "cases.csv") as partial, open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, ["case_id", *scores[0].row()])
+        writer.writeheader()
+        writer.writerows({"case_id": case.case_id, **case.row()} for case in scores)
+    with written_whole(output_dir / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=1) + "\n")
-        os.replace(partial, output_dir / "summary.json")
-    finally:
-        partial.unlink(missing_ok=True)
     return summary

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kits_tf.ct.geometry import Grid, check_affine, orientation, reorient, undo_reorient
 from kits_tf.errors import InputError
+from tfrecords_tools.files import written_whole
 
 AIR_HU = -1024
 SUFFIXES = (".nii.gz", ".nii")
@@ -105,14 +106,10 @@ def write_stored(
             fresh[field] = header[field]
         image = (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(array, None, fresh)
     content = image.to_bytes()
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with igzip.open(partial, "wb") if path.name.endswith(".gz") else open(partial, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    opener = igzip.open if path.name.endswith(".gz") else open
+    with written_whole(path) as partial, opener(partial, "wb") as file:
+        file.write(content)
 
 
 def strip_suffix(path: str | os.PathLike) -> str:

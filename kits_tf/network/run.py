@@ -22,6 +22,7 @@ from kits_tf.config import Train
 from kits_tf.errors import InputError
 from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
+from tfrecords_tools.files import written_whole
 
 FLAGS, ENVIRONMENT, HISTORY, BACKUP = "train.flags", "environment.json", "history.csv", "backup"
 BEST_WEIGHTS = "best.weights.h5"
@@ -72,19 +73,16 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
 
 def write_history(run_dir: Path, epochs: list[dict[str, float]]) -> None:
     """Writes the epochs so far, one row each, under a temporary name first."""
-    partial = run_dir / f".partial-{HISTORY}"
-    with open(partial, "w", newline="") as file:
+    with written_whole(run_dir / HISTORY) as partial, open(partial, "w", newline="") as file:
         writer = csv.DictWriter(file, list(epochs[0]))
         writer.writeheader()
         writer.writerows(epochs)
-    os.replace(partial, run_dir / HISTORY)
 
 
 def save_best(network: keras.Model, run_dir: Path) -> None:
     """Writes the network's weights as the run's best, under a temporary name first."""
-    partial = run_dir / f".partial-{BEST_WEIGHTS}"
-    network.save_weights(partial)
-    os.replace(partial, run_dir / BEST_WEIGHTS)
+    with written_whole(run_dir / BEST_WEIGHTS) as partial:
+        network.save_weights(partial)
 
 
 def load_run(run_dir: str | os.PathLike) -> Run:

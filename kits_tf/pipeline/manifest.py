@@ -13,6 +13,7 @@ from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_
 from kits_tf.ct.labels import SCHEMES, Scheme
 from kits_tf.ct.layouts import case_number, parse_case_numbers
 from kits_tf.errors import InputError
+from tfrecords_tools.files import written_whole
 
 FORMAT_VERSION = 1
 FILE_NAME = "manifest.json"
@@ -109,14 +110,8 @@ class Manifest:
         """Writes manifest.json, cases in order, under a temporary name first."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
         content["cases"] = dict(sorted(content["cases"].items()))
-        text = json.dumps(content, indent=1)
-        path = Path(directory) / FILE_NAME
-        partial = path.with_name(f".partial-{os.getpid()}-{FILE_NAME}")
-        try:
-            partial.write_text(text + "\n")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(Path(directory) / FILE_NAME) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def read(cls, directory: str | os.PathLike) -> "Manifest":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kits_tf.analysis.scores import score_case
 from kits_tf.ct.labels import SCHEMES, Scheme
 from kits_tf.views import style
+from tfrecords_tools.files import written_whole
 
 matplotlib.use("Agg")
 
@@ -67,12 +68,8 @@ def draw_case(
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=style.TEXT, frameon=False)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
+    with written_whole(path) as partial:
         figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _overlay(ax: matplotlib.axes.Axes, labels: NDArray[np.uint8], scheme: Scheme) -> None:

@@ -1,4 +1,5 @@
 import gzip
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -151,7 +152,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(volume.os, "replace", disk_full)
+    monkeypatch.setattr(os, "replace", disk_full)
     with pytest.raises(OSError, match="No space"):
         volume.write_stored(tmp_path / "a.nii.gz", ARRAY, affine_of("IPL"))
     assert list(tmp_path.iterdir()) == []
