@@ -107,9 +107,10 @@ def write_stored(
         image = (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(array, None, fresh)
     content = image.to_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    opener = igzip.open if path.name.endswith(".gz") else open
-    with written_whole(path) as partial, opener(partial, "wb") as file:
-        file.write(content)
+    if path.name.endswith(".gz"):
+        content = igzip.compress(content, mtime=0)  # the same mask is the same file, whenever it is written
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
 
 
 def strip_suffix(path: str | os.PathLike) -> str:

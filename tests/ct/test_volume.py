@@ -1,5 +1,6 @@
 import gzip
 import os
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -146,6 +147,14 @@ def test_labels_may_be_stored_as_floats_but_must_be_whole(tmp_path: Path) -> Non
         labels[0, 0, 0] = bad
         with pytest.raises(InputError, match=r"b.nii: expected labels that are whole numbers in 0..255"):
             volume.read_labels(save(tmp_path / "b.nii", labels))
+
+
+def test_the_same_mask_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, now in (("a", 1e9), ("b", 2e9)):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        volume.write_stored(tmp_path / f"{name}.nii.gz", ARRAY, affine_of("IPL"))
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj), ARRAY)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

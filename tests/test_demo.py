@@ -1,0 +1,39 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from kits_tf import commandline, config, demo
+from kits_tf.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_the_whole_line_learns_phantoms(tmp_path: Path, capsys) -> None:
+    arguments = ["demo", f"--flagfile={ROOT}/configs/smoke.flags", f"--output_dir={tmp_path / 'demo'}"]
+    settings, _ = commandline.parse(config.Demo, arguments)
+    demo.main(settings)
+    written = tmp_path / "demo"
+    summary = json.loads((written / "run" / "evaluation" / "test" / "summary.json").read_text())
+    assert summary["num_cases"] == 3
+    assert summary["kidney_dice"]["mean"] > 0.8
+    assert sorted(p.name for p in (written / "figures").iterdir()) == [f"case_000{i}.png" for i in (11, 12, 13)]
+    for name in ("case_00011", "case_00012", "case_00013"):  # the SavedModel and the run give the same file
+        by_model = (written / "masks" / f"{name}.nii.gz").read_bytes()
+        assert by_model == (written / "run" / "evaluation" / "test" / "masks" / f"{name}.nii.gz").read_bytes()
+    assert "Done in" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="expected a new folder or an earlier demo, found other files"):
+        demo.main(config.Demo(output_dir=str(tmp_path)))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
+    demo._empty(tmp_path / "demo")
+    (tmp_path / "demo" / "old").touch()
+    demo._empty(tmp_path / "demo")
+    assert [p.name for p in (tmp_path / "demo").iterdir()] == [demo.MARKER]
