@@ -54,9 +54,10 @@ def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, split: str) -> None:
-    evaluate.main(config.Evaluate(run_dir=str(run_dir), split=split))
-    output = run_dir / "evaluation" / split
+def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, tmp_path: Path, split: str) -> None:
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    evaluate.main(config.Evaluate(run_dir=str(copy), split=split))
+    output = copy / "evaluation" / split
     summary = json.loads((output / "summary.json").read_text())
     (mask_path,) = (output / "masks").iterdir()
     case_id = mask_path.name.removesuffix(".nii.gz")
