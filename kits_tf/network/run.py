@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 
 from kits_tf import commandline, runtime
-from kits_tf.config import Train
+from kits_tf.config import Train, format_value
 from kits_tf.errors import InputError
 from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
@@ -103,7 +103,9 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
             network.load_weights(weights)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{weights}: expected weights of filters {settings.network.filters}: {reason}") from None
+    except OSError as error:
+        raise InputError(f"{weights}: expected a file of weights, reading it failed: {error}") from None
+    except (ValueError, KeyError, UserWarning):
+        filters = format_value(settings.network.filters)
+        raise InputError(f"{weights}: expected a network of --filters={filters}, found another architecture") from None
     return Run(settings, manifest, network)
