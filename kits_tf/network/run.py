@@ -103,9 +103,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
             network.load_weights(weights)
-    except OSError as error:
-        raise InputError(f"{weights}: expected a file of weights, reading it failed: {error}") from None
-    except (ValueError, KeyError, UserWarning):
-        filters = format_value(settings.network.filters)
-        raise InputError(f"{weights}: expected a network of --filters={filters}, found another architecture") from None
+    except (ValueError, OSError, KeyError, UserWarning):
+        wanted = f"the weights of a network of --filters={format_value(settings.network.filters)}"
+        raise InputError(f"{weights}: expected {wanted}, found another architecture or a damaged file") from None
     return Run(settings, manifest, network)
