@@ -59,9 +59,9 @@ def orientation(affine: ArrayLike) -> Orientation:
     """
     cosines = np.asarray(affine, np.float64)[:3, :3] / voxel_sizes(affine)
     along = [sum(abs(cosines[w, p[a]]) for a, w in enumerate(CANONICAL_WORLD_AXES)) for p in PERMUTATIONS]
-    permutation = PERMUTATIONS[int(np.argmax(along))]
-    flips = tuple(bool(cosines[w, permutation[a]] > 0) for a, w in enumerate(CANONICAL_WORLD_AXES))
-    return Orientation(permutation, flips)  # type: ignore[arg-type]
+    i, j, k = PERMUTATIONS[int(np.argmax(along))]
+    z, y, x = (bool(cosines[w, p] > 0) for w, p in zip(CANONICAL_WORLD_AXES, (i, j, k), strict=True))
+    return Orientation((i, j, k), (z, y, x))
 
 
 def axis_codes(affine: ArrayLike) -> str:
@@ -113,8 +113,8 @@ class Grid:
         for axis, (stored, flip) in enumerate(zip(way.permutation, way.flips, strict=True)):
             matrix[stored, axis] = -1 if flip else 1
             matrix[stored, 3] = self.shape[stored] - 1 if flip else 0
-        shape = tuple(self.shape[p] for p in way.permutation)
-        return Grid(shape, self.affine @ matrix)  # type: ignore[arg-type]
+        z, y, x = (self.shape[p] for p in way.permutation)
+        return Grid((z, y, x), self.affine @ matrix)
 
     def resampled(self, spacing_mm: tuple[float, float, float]) -> "Grid":
         """Returns the grid of about `spacing_mm` that fills the same box in space.
