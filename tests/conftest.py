@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from kits_tf import config, convert, phantom, runtime, train
 
 runtime.quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
+
+# No time limit for an example: the machine may be busy, and the first one traces a graph.
+hypothesis_settings.register_profile("kits_tf", deadline=None)
+hypothesis_settings.load_profile("kits_tf")
 
 # Two logical devices, so that replicas can be tested without a GPU; must precede the first op.
 _CPU = tf.config.list_physical_devices("CPU")[0]

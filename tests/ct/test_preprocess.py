@@ -49,7 +49,7 @@ def test_long_scans_use_few_rows_and_still_equal_scipy() -> None:
     st.tuples(*[st.integers(1, 9)] * 3),
     st.integers(-1024, 3000),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_constant_stays_constant(kernel: str, size: tuple, shape: tuple, value: int) -> None:
     assert (preprocess.resample(np.full(size, value, np.int16), shape, kernel).numpy() == value).all()
 

@@ -34,7 +34,7 @@ def by_plain_loops(volume: np.ndarray, window: tuple, overlap: float) -> np.ndar
 
 
 @given(st.tuples(*[st.integers(1, 14)] * 3), st.tuples(*[st.integers(1, 6)] * 3), st.floats(0, 0.9))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_merge_of_ones_is_one_everywhere(size: tuple, window: tuple, overlap: float) -> None:
     ones = sliding.merge_windows(
         np.zeros(size, np.int16), lambda p: tf.ones([*p.shape, 3]), window, overlap, num_outputs=3, outside=0

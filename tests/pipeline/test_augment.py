@@ -137,7 +137,7 @@ def test_a_batch_equals_its_examples_and_a_seed_repeats() -> None:
     st.tuples(*[st.floats(0, 90)] * 3), st.floats(0.5, 1.0), st.floats(0, 0.5), st.integers(0, 2**31 - 1),
     st.tuples(*[st.floats(0.5, 5)] * 3),
 )  # fmt: skip
-@hypothesis_settings(deadline=None, max_examples=30)
+@hypothesis_settings(max_examples=30)
 def test_no_warp_looks_beyond_what_was_read(
     rotation: tuple, scale: float, shift: float, seed: int, spacing: tuple
 ) -> None:
