@@ -6,6 +6,7 @@ from time import monotonic
 
 from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, train
 from kits_tf.commandline import select
+from kits_tf.ct.layouts import parse_case_numbers
 from kits_tf.errors import InputError
 
 MARKER = ".kits_tf_demo"
@@ -18,6 +19,8 @@ def main(settings: config.Demo) -> None:
         InputError: the folder holds something that is no demo, or a step failed.
     """
     start, root = monotonic(), Path(settings.output_dir)
+    test_cases = _test_cases(settings)
+    figures.require_matplotlib()
     _empty(root)
     data, records, run, model = (str(root / name) for name in ("data", "records", "run", "model"))
     masks, pictures = str(root / "masks"), str(root / "figures")
@@ -30,7 +33,7 @@ def main(settings: config.Demo) -> None:
     train.main(select(config.Train, settings, records_dir=records, run_dir=run))
     _announce(f"export --run_dir={run} --export_dir={model}")
     export.main(select(config.Export, settings, run_dir=run, export_dir=model))
-    scans = [str(path) for path in _test_cases(records, data)]
+    scans = [str(Path(data) / f"case_{number:05d}") for number in test_cases]
     _announce(f"predict --model={model} --output_dir={masks} {' '.join(scans)}")
     predict.main(select(config.Predict, settings, model=model, output_dir=masks), scans)
     _announce(f"figures --predictions_dir={masks} --data_dir={data} --output_dir={pictures}")
@@ -60,13 +63,14 @@ def _empty(root: Path) -> None:
     (root / MARKER).touch()
 
 
-def _test_cases(records: str, data: str) -> list[Path]:
-    from kits_tf.pipeline.manifest import Manifest
-
-    test = Manifest.read(records).splits["test"]
-    if not test:
-        raise InputError("--test_cases: expected some of the phantoms, got none of them")
-    return [Path(data) / case_id for case_id in test]
+def _test_cases(settings: config.Demo) -> list[int]:
+    """Returns the numbers of the phantoms that are held out; without any the demo would end without a score."""
+    wanted = settings.splits.test_cases
+    numbers = sorted(parse_case_numbers(wanted) & set(range(settings.num_cases)))
+    if not numbers:
+        phantoms = f"expected some of the phantoms 0-{settings.num_cases - 1}, got {wanted}"
+        raise InputError(f"--test_cases: {phantoms} (--flagfile=configs/smoke.flags has the demo's settings)")
+    return numbers
 
 
 def _announce(command: str) -> None:

@@ -1,5 +1,6 @@
 """python -m kits_tf.figures: predicted against true masks, one PNG a case."""
 
+import importlib.util
 from pathlib import Path
 
 from kits_tf import commandline, config, runtime
@@ -12,15 +13,12 @@ def main(settings: config.Figures) -> None:
     Raises:
         InputError: matplotlib is not installed, or data or masks cannot be used.
     """
+    require_matplotlib()
     runtime.quiet_tensorflow()
     from kits_tf.analysis import evaluation
     from kits_tf.ct.labels import SCHEMES, from_challenge
     from kits_tf.pipeline.example import read_pair
-
-    try:
-        from kits_tf.views.case_figure import draw_case
-    except ModuleNotFoundError as error:
-        raise InputError(f"figures need matplotlib: pip install 'kits_tf[figures]' ({error})") from None
+    from kits_tf.views.case_figure import draw_case
 
     scheme, masks_dir = SCHEMES[settings.label_scheme], Path(settings.predictions_dir)
     cases = evaluation.predicted_cases(masks_dir, settings.data_dir)
@@ -32,6 +30,12 @@ def main(settings: config.Figures) -> None:
         path = Path(settings.output_dir) / f"{files.case_id}.png"
         draw_case(path, files.case_id, image.array, truth, predicted, scheme, spacing_mm)
     print(f"wrote {settings.output_dir}")
+
+
+def require_matplotlib() -> None:
+    """Raises InputError if matplotlib, which only figures need, is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise InputError("figures need matplotlib: pip install 'kits_tf[figures]'")
 
 
 if __name__ == "__main__":

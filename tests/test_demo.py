@@ -1,3 +1,4 @@
+import importlib.util
 import json
 from pathlib import Path
 
@@ -28,8 +29,19 @@ def test_the_whole_line_learns_phantoms(tmp_path: Path, capsys) -> None:
 def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="expected a new folder or an earlier demo, found other files"):
-        demo.main(config.Demo(output_dir=str(tmp_path)))
+        demo.main(config.Demo(output_dir=str(tmp_path), splits=config.SplitSettings(test_cases="3")))
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_would_fail_late_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InputError, match=r"--test_cases: expected some of the phantoms 0-13, got 180-209 .*smoke.flags"
+    ):
+        demo.main(config.Demo(output_dir=str(tmp_path / "demo")))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="figures need matplotlib: pip install"):
+        demo.main(config.Demo(output_dir=str(tmp_path / "demo"), splits=config.SplitSettings(test_cases="3")))
+    assert not (tmp_path / "demo").exists()
 
 
 def test_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
