@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from kits_tf.analysis.scores import CaseScores, score_case, summarize
 from kits_tf.config import Evaluate
-from kits_tf.ct.labels import LATERALITY, SCHEMES, Scheme, check_labels, from_challenge
+from kits_tf.ct.labels import LATERALITY, SCHEMES, Scheme, check_labels
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
 from kits_tf.inference.segmenter import Segmenter, segment_volume
 from kits_tf.network.run import load_run
-from kits_tf.pipeline.example import read_pair
+from kits_tf.pipeline.example import read_labeled
 from tfrecords_tools.files import written_whole
 
 MASKS = "masks"
@@ -45,8 +45,7 @@ class Evaluation:
         Raises:
             InputError: its files or its predicted mask cannot be used.
         """
-        image, mask = read_pair(files)
-        truth = from_challenge(mask.array, self.scheme, image.array, image.grid.spacing_mm)
+        image, truth = read_labeled(files, self.scheme)
         return score_case(files.case_id, truth, self.predict(files, image), self.scheme)
 
 

@@ -1,6 +1,7 @@
-"""geometry's orientation in TensorFlow, so that a graph can take a scan in any axis order.
+"""geometry's orientation and shape rule in TensorFlow, so that a graph can take a scan in any axis order.
 
-The rule is `geometry.orientation`; tests hold the two against each other on all 48 axis codes.
+The rules are `geometry.orientation` and `geometry.resampled_shape`; tests hold each pair together,
+on all 48 axis codes and at halves.
 """
 
 import numpy as np
@@ -26,6 +27,12 @@ def orientation(affine: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     permutation = tf.gather(_PERMUTATIONS, tf.argmax(along, output_type=tf.int32))
     chosen = tf.linalg.diag_part(tf.gather(cosines, permutation, axis=1))
     return permutation, chosen > 0, tf.gather(sizes, permutation)
+
+
+def resampled_shape(shape: tf.Tensor, spacing_mm: tf.Tensor, wanted_mm: tuple[float, float, float]) -> tf.Tensor:
+    """Returns `geometry.resampled_shape`, (3,) int32; shape is (3,) int32, spacing_mm (3,) float64."""
+    size = tf.cast(shape, tf.float64) * spacing_mm / tf.constant(wanted_mm, tf.float64)
+    return tf.maximum(1, tf.cast(tf.round(size), tf.int32))
 
 
 def reorient(array: tf.Tensor, permutation: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:

@@ -56,7 +56,8 @@ class Segmenter(tf.Module):
         """
         checks = _input_checks(hu, affine)
         with tf.control_dependencies(checks):
-            permutation, flips, spacing_mm = orient.orientation(affine)
+            # float64, as geometry has it: a size near a half must round the same way in records and here.
+            permutation, flips, spacing_mm = orient.orientation(tf.cast(affine, tf.float64))
         labels = self._segment_oriented(orient.reorient(hu, permutation, flips), spacing_mm)
         voxel_ml = tf.abs(tf.linalg.det(affine[:3, :3])) / 1000
         voxels = tf.math.bincount(tf.cast(tf.reshape(labels, [-1]), tf.int32), minlength=self._num_classes)
@@ -68,8 +69,7 @@ class Segmenter(tf.Module):
     def _segment_oriented(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
         """Returns labels (z, y, x) uint8 of a scan (z, y, x) int16 with voxel sizes (z, y, x)."""
         shape = tf.shape(hu)
-        wanted = tf.constant(self._grid.spacing_zyx_mm, tf.float32)
-        grid_shape = tf.maximum(1, tf.cast(tf.round(tf.cast(shape, tf.float32) * spacing_mm / wanted), tf.int32))
+        grid_shape = orient.resampled_shape(shape, spacing_mm, self._grid.spacing_zyx_mm)
         resampled = preprocess.resample(hu, grid_shape, self._grid.image_kernel)
         logits = merge_windows(resampled, self._logits, self._window, self._overlap, self._num_classes, outside=AIR_HU)
         return preprocess.restore(logits, shape)

@@ -58,8 +58,10 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
         raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
-    (run_dir / ENVIRONMENT).write_text(json.dumps(runtime.environment(), indent=1) + "\n")
-    (run_dir / FLAGS).write_text(flags)  # last: a folder with flags is a run
+    with written_whole(run_dir / ENVIRONMENT) as partial:
+        partial.write_text(json.dumps(runtime.environment(), indent=1) + "\n")
+    with written_whole(run_dir / FLAGS) as partial:  # last: a folder with flags is a run
+        partial.write_text(flags)
     return run_dir
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from kits_tf.config import GridSettings
 from kits_tf.ct import preprocess
 from kits_tf.ct.geometry import Grid
-from kits_tf.ct.labels import SCHEMES, check_labels, from_challenge
+from kits_tf.ct.labels import SCHEMES, Scheme, check_labels, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.volume import Volume, read_image, read_labels
 from kits_tf.errors import InputError
 from tfrecords_tools.spec import Spec, TensorFeature, TextFeature
 
-# Voxels remembered of each class: enough that a patch center is never drawn twice in a training run of record.
+# Voxels remembered of each class: far more than the 200 patches that the recipe of record cuts from a case.
 CLASS_VOXELS_KEPT = 4096
 
 CASE_SPEC = Spec(
@@ -100,15 +100,24 @@ def read_pair(files: CaseFiles) -> tuple[Volume, Volume]:
     return image, mask
 
 
+def read_labeled(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:
+    """Returns the scan of a case and its true labels (z, y, x) in a scheme, both at native size.
+
+    Raises:
+        InputError: as `read_pair`.
+    """
+    image, mask = read_pair(files)
+    return image, from_challenge(mask.array, scheme, image.array, image.grid.spacing_mm)
+
+
 def load_case(files: CaseFiles, settings: GridSettings) -> Case:
     """Returns a case resampled to the training grid.
 
     Raises:
         InputError: as `read_pair`.
     """
-    image, mask = read_pair(files)
     scheme = SCHEMES[settings.label_scheme]
-    labels = from_challenge(mask.array, scheme, image.array, image.grid.spacing_mm)
+    image, labels = read_labeled(files, scheme)
     grid = image.grid.resampled(settings.spacing_zyx_mm)
     return Case(
         files.case_id,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kits_tf.analysis.scores import score_case
-from kits_tf.ct.labels import SCHEMES, Scheme
+from kits_tf.ct.labels import CHALLENGE_TUMOR, Scheme
 from kits_tf.views import style
 from tfrecords_tools.files import written_whole
 
@@ -83,9 +83,7 @@ def _overlay(ax: matplotlib.axes.Axes, labels: NDArray[np.uint8], scheme: Scheme
 
 def _plane_indices(labels: NDArray[np.uint8], scheme: Scheme) -> tuple[int, int, int]:
     """Returns the slice along each axis that shows the most tumor, or else the most foreground."""
-    tumor = np.isin(
-        labels, [i for i, c in enumerate(scheme.challenge) if c == SCHEMES["kits19"].classes.index("tumor")]
-    )
+    tumor = np.isin(labels, [i for i, c in enumerate(scheme.challenge) if c == CHALLENGE_TUMOR])
     shown = tumor if tumor.any() else labels > 0
     if not shown.any():
         z, y, x = (n // 2 for n in labels.shape)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ALL_AXIS_CODES, affine_of, rotation
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kits_tf.ct import geometry, orient
 
@@ -27,3 +29,11 @@ def test_graph_agrees_with_geometry(codes: str, degrees: tuple[float, float, flo
     np.testing.assert_allclose(spacing_mm, grid.spacing_mm, rtol=1e-6)
     np.testing.assert_array_equal(turned, geometry.reorient(ARRAY, way))
     np.testing.assert_array_equal(back, ARRAY)
+
+
+@given(st.tuples(*[st.integers(1, 1100)] * 3), st.tuples(*[st.integers(1, 500)] * 3))
+def test_shape_rule_is_geometrys_halves_included(shape: tuple, hundredths: tuple) -> None:
+    spacing_mm = tuple(h / 100 for h in hundredths)
+    for wanted in ((1.6, 1.2, 1.2), (2.0, 2.0, 2.0), (4.0, 4.0, 4.0)):
+        found = orient.resampled_shape(tf.constant(shape), tf.constant(spacing_mm, tf.float64), wanted)
+        assert tuple(found.numpy()) == geometry.resampled_shape(shape, spacing_mm, wanted)
