@@ -1,6 +1,6 @@
-"""Dice of masks taken to the training grid and back: the ceiling on every score, for each choice of kernel.
+"""Dice of masks taken to a training grid and back: the ceiling on every score, for each choice of kernel.
 
-    python benchmarks/label_round_trip.py --data_dir=KITS19 --cases=0-19
+    python benchmarks/label_round_trip.py --data_dir=KITS19 --cases=0-59
 
 Needs only the segmentations of KiTS19's layout. Where a case has a single kidney, its side is taken from the
 middle of the picture, for there may be no scan to find the body's midline in.
@@ -10,46 +10,53 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from grids import DOWN_KERNELS, GRIDS
 
 from kits_tf import runtime
 from kits_tf.ct import layouts
 from kits_tf.ct.labels import LATERALITY, from_challenge
-from kits_tf.ct.volume import read_labels
+from kits_tf.ct.volume import AIR_HU, read_labels
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of case_XXXXX/segmentation.nii.gz.", required=True)
-CASES = flags.DEFINE_string("cases", "0-19", "Case numbers, as in 0-9,15.")
-SPACING = flags.DEFINE_list("spacing_zyx_mm", ["1.6", "1.2", "1.2"], "Training grid in mm.")
-DOWN_KERNELS = ("nearest", "linear", "cubic")
-UP_KERNELS = ("nearest", "linear")
+CASES = flags.DEFINE_string("cases", "0-59", "Case numbers, as in 0-9,15.")
+UP_KERNELS = ("nearest", "linear", "cubic")
 
 
 def main(_: list[str]) -> None:
     runtime.quiet_tensorflow()
-    from kits_tf.analysis.scores import dice_from_counts
     from kits_tf.ct import preprocess
 
-    spacing = tuple(float(s) for s in SPACING.value)
-    scores: dict[tuple[str, str], list[list[float]]] = {(d, u): [] for d in DOWN_KERNELS for u in UP_KERNELS}
-    classes = len(LATERALITY.classes)
-    for number in sorted(layouts.parse_case_numbers(CASES.value)):
-        path = Path(DATA_DIR.value) / f"case_{number:05d}" / layouts.LABELS_NAME
-        mask = read_labels(path)
-        no_scan = np.broadcast_to(np.int16(-1024), mask.array.shape)
-        labels = from_challenge(mask.array, LATERALITY, no_scan, mask.grid.spacing_mm)
-        grid = mask.grid.resampled(spacing)
-        for down in DOWN_KERNELS:
-            small = preprocess.resample_labels(labels, grid.shape, down, classes)
-            for up in UP_KERNELS:
-                back = preprocess.resample_labels(small, mask.grid.shape, up, classes).numpy()
-                counts = [((labels == c) & (back == c)).sum() for c in range(1, classes)]
-                sizes = [(labels == c).sum() + (back == c).sum() for c in range(1, classes)]
-                scores[down, up].append([dice_from_counts(i, s) for i, s in zip(counts, sizes, strict=True)])
-        print(f"{path.parent.name} {mask.grid.shape} -> {grid.shape}", flush=True)
-    print(f"\nmean Dice after the round trip to {spacing} mm, {len(scores['linear', 'linear'])} masks")
-    print(f"{'to grid':8} {'back':8} " + " ".join(f"{name:>12}" for name in LATERALITY.classes[1:]) + f" {'mean':>8}")
-    for (down, up), rows in scores.items():
-        means = np.mean(rows, axis=0)
-        print(f"{down:8} {up:8} " + " ".join(f"{m:12.4f}" for m in means) + f" {means.mean():8.4f}")
+    dice: dict[tuple[str, str, str], list[list[float]]] = {}
+    num_classes = len(LATERALITY.classes)
+    numbers = sorted(layouts.parse_case_numbers(CASES.value))
+    for number in runtime.progress(numbers, "mask", len(numbers)):
+        mask = read_labels(Path(DATA_DIR.value) / f"case_{number:05d}" / layouts.LABELS_NAME)
+        no_scan = np.broadcast_to(np.int16(AIR_HU), mask.array.shape)
+        labels, _ = from_challenge(mask.array, LATERALITY, no_scan, mask.grid.spacing_mm)
+        for name, spacing in GRIDS.items():
+            grid = mask.grid.resampled(spacing)
+            for down in DOWN_KERNELS:
+                small = preprocess.resample_labels(preprocess.as_tensor(labels), grid.shape, down, num_classes)
+                for up in UP_KERNELS:
+                    back = preprocess.resample_labels(small, mask.grid.shape, up, num_classes).numpy()
+                    dice.setdefault((name, down, up), []).append(dice_by_class(labels, back))
+    print(f"\nmean Dice after the round trip, {len(numbers)} masks")
+    print("| grid, mm | to the grid | back | " + " | ".join(LATERALITY.classes[1:]) + " | mean |")
+    print("|---|---|---|" + "---|" * num_classes)
+    for (name, down, up), rows in dice.items():
+        means = np.nanmean(rows, axis=0)
+        print(f"| {name} | {down} | {up} | " + " | ".join(f"{m:.4f}" for m in [*means, means.mean()]) + " |")
+
+
+def dice_by_class(truth: np.ndarray, back: np.ndarray) -> list[float]:
+    """Returns Dice of each foreground class; NaN for a class that the truth does not have."""
+    scores = []
+    for label in range(1, len(LATERALITY.classes)):
+        wanted, found = truth == label, back == label
+        size = np.count_nonzero(wanted)
+        both = np.count_nonzero(wanted & found)
+        scores.append(2 * both / (size + np.count_nonzero(found)) if size else np.nan)
+    return scores
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ def format_value(value: Any) -> str:
 
 
 def _data_dir() -> Any:
-    return required("Folder of case_00000, case_00001, ..., each with imaging.nii.gz and segmentation.nii.gz.")
+    return required(
+        "Data set: a folder of KiTS cases (case_00000, ...), nnU-Net raw data, a Decathlon task, or a CSV file."
+    )
 
 
 def _records_dir() -> Any:
@@ -114,11 +116,24 @@ def _seed() -> Any:
     return setting(19, "Seed of every random choice.", minimum=0)
 
 
+SCHEME_CHOICES = ("laterality", "kits19")
+CYST_CHOICES = ("kidney", "background", "class")
+KERNEL_CHOICES = ("nearest", "linear", "cubic", "linear_fit", "cubic_fit")
+
+
 def _label_scheme() -> Any:
     return setting(
         "laterality",
         "laterality: background, right kidney, left kidney, tumor. kits19: background, kidney, tumor.",
-        choices=("laterality", "kits19"),
+        choices=SCHEME_CHOICES,
+    )
+
+
+def _cyst_as() -> Any:
+    return setting(
+        "kidney",
+        "What cysts are, label 3 of KiTS21 and KiTS23: kidney, as in KiTS19; background; or a class of their own.",
+        choices=CYST_CHOICES,
     )
 
 
@@ -129,11 +144,15 @@ class GridSettings(Settings):
     spacing_zyx_mm: tuple[float, float, float] = setting(
         (1.6, 1.2, 1.2), "Voxel size that every scan is resampled to, in mm.", above=0
     )
-    image_kernel: str = setting("cubic", "Interpolation of scans.", choices=("nearest", "linear", "cubic"))
+    image_kernel: str = setting(
+        "cubic_fit", "Interpolation of scans; _fit: anti-aliased by least squares.", choices=KERNEL_CHOICES
+    )
     label_kernel: str = setting(
-        "cubic", "Interpolation of labels, class by class; the largest wins.", choices=("nearest", "linear", "cubic")
+        "cubic_fit", "Interpolation of labels, class by class; the largest wins.", choices=KERNEL_CHOICES
     )
     label_scheme: str = _label_scheme()
+    cyst_as: str = _cyst_as()
+    crop: str = setting("none", "body: records hold the box around the body, not the air.", choices=("none", "body"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +173,8 @@ class RecordsSettings(Settings):
     image_kernel: str | None = setting(None, "Interpolation of their scans.")
     label_kernel: str | None = setting(None, "Interpolation of their labels.")
     label_scheme: str | None = setting(None, "Scheme of their labels.")
+    cyst_as: str | None = setting(None, "What cysts are in them.")
+    crop: str | None = setting(None, "What they were cropped to.")
     test_cases: str | None = setting(None, "Numbers of the cases they hold out.")
     validation_fraction: float | None = setting(None, "Share of the other cases that validates.")
 
@@ -289,7 +310,12 @@ class Evaluate(Settings):
     label_scheme: str | None = setting(
         None,
         "Scheme of the masks. Default: that of the run, laterality for --predictions_dir.",
-        choices=("laterality", "kits19"),
+        choices=SCHEME_CHOICES,
+    )
+    cyst_as: str | None = setting(
+        None,
+        "What cysts are in the masks. Default: as in the run, kidney for --predictions_dir.",
+        choices=CYST_CHOICES,
     )
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -327,6 +353,7 @@ class Figures(Settings):
     data_dir: str = _data_dir()
     output_dir: str = required("Folder to write case_00000.png, ... to.")
     label_scheme: str = _label_scheme()
+    cyst_as: str = _cyst_as()
 
 
 @dataclass(frozen=True, kw_only=True)

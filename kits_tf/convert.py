@@ -7,7 +7,7 @@ from kits_tf.ct.layouts import find_cases
 
 
 def main(settings: config.Convert) -> None:
-    """Converts every labeled case; a second run goes on where an interrupted one stopped.
+    """Converts every case; a second run goes on where an interrupted one stopped.
 
     Raises:
         InputError: bad data, or records of other settings are already there. Finished shards stay.
@@ -16,7 +16,7 @@ def main(settings: config.Convert) -> None:
     runtime.quiet_tensorflow()
     from kits_tf.pipeline.shards import convert_case, start_manifest
 
-    manifest = start_manifest(settings, [case.case_id for case in files])
+    manifest = start_manifest(settings, files)
     waiting = [case for case in files if case.case_id not in manifest.cases]
     if len(waiting) < len(files):
         print(f"{len(files) - len(waiting)} cases are converted already")
@@ -24,10 +24,11 @@ def main(settings: config.Convert) -> None:
         entry = convert_case(case, settings.grid, Path(settings.records_dir))
         manifest.cases[case.case_id] = entry
         manifest.write(settings.records_dir)
-        print(f"  {case.case_id}: {entry.shape_zyx} voxels, {entry.num_bytes / 1e6:.1f} MB")
+        print(f"  {case.case_id}: {entry}")
     manifest.write(settings.records_dir)
     for name, ids in manifest.splits.items():
-        print(f"{name}: {len(ids)} cases" + ("" if ids else f" (no case numbered {settings.splits.test_cases})"))
+        empty_test = name == "test" and not ids
+        print(f"{name}: {len(ids)} cases" + (f" (none is numbered {settings.splits.test_cases})" if empty_test else ""))
     total = manifest.class_voxels("train")
     print("training voxels: " + ", ".join(f"{n} {c}" for n, c in zip(manifest.scheme.classes, total, strict=True)))
     print(f"wrote {settings.records_dir}")

@@ -16,14 +16,13 @@ def main(settings: config.Figures) -> None:
     require_matplotlib()
     runtime.quiet_tensorflow()
     from kits_tf.analysis import evaluation
-    from kits_tf.ct.labels import SCHEMES
-    from kits_tf.pipeline.example import read_labeled
+    from kits_tf.ct.labels import find_scheme
     from kits_tf.views.case_figure import draw_case
 
-    scheme, masks_dir = SCHEMES[settings.label_scheme], Path(settings.predictions_dir)
+    scheme, masks_dir = find_scheme(settings.label_scheme, settings.cyst_as), Path(settings.predictions_dir)
     cases = evaluation.predicted_cases(masks_dir, settings.data_dir)
     for files in runtime.progress(cases, "figure", len(cases)):
-        image, truth = read_labeled(files, scheme)
+        image, truth = evaluation.read_truth(files, scheme)
         predicted = evaluation.read_prediction(masks_dir, files.case_id, image, scheme)
         path = Path(settings.output_dir) / f"{files.case_id}.png"
         draw_case(path, files.case_id, image.array, truth, predicted, scheme, image.grid.spacing_mm)

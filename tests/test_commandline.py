@@ -43,7 +43,10 @@ def test_values_reach_their_group_with_their_type() -> None:
         ("--spacing_zyx_mm=1,2", "expected 3 numbers with commas between, got '1,2'"),
         ("--spacing_zyx_mm=1,2,0", "--spacing_zyx_mm: expected more than 0, got 0.0"),
         ("--spacing_zyx_mm=1,2,nan", "expected a number, got 'nan'"),
-        ("--image_kernel=sinc", "--image_kernel: expected one of nearest, linear, cubic, got sinc"),
+        (
+            "--image_kernel=sinc",
+            "--image_kernel: expected one of nearest, linear, cubic, linear_fit, cubic_fit, got sinc",
+        ),
         ("--validation_fraction=1", "--validation_fraction: expected less than 1, got 1.0"),
         ("case_00000", "expected flags only, got 'case_00000'"),
         ("--flagfile=gone.flags", "gone.flags"),
@@ -97,7 +100,7 @@ def test_every_command_takes_the_shipped_flag_files(command: type[config.Setting
         command, ["", f"--flagfile={ROOT}/configs/{name}.flags", *arguments, *([inputs] if inputs else [])], inputs
     )
     if command is config.Evaluate:  # these default to whatever run and records have
-        parsed = replace(parsed, label_scheme=None)
+        parsed = replace(parsed, label_scheme=None, cyst_as=None)
     if command is config.Train:
         parsed = replace(parsed, records=config.RecordsSettings())
     if name == "base":  # the defaults are the recipe of record

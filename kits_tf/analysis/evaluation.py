@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kits_tf.analysis.scores import CaseScores, score_case, summarize
 from kits_tf.config import Evaluate
-from kits_tf.ct.labels import LATERALITY, SCHEMES, Scheme, check_labels
+from kits_tf.ct.labels import Scheme, check_labels, find_scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
@@ -45,7 +45,7 @@ class Evaluation:
         Raises:
             InputError: its files or its predicted mask cannot be used.
         """
-        image, truth = read_labeled(files, self.scheme)
+        image, truth = read_truth(files, self.scheme)
         return score_case(files.case_id, truth, self.predict(files, image), self.scheme)
 
 
@@ -58,8 +58,12 @@ def of_run(settings: Evaluate) -> Evaluation:
     run_dir = Path(settings.run_dir or "")
     run = load_run(run_dir)
     scheme = run.manifest.scheme
-    if settings.label_scheme not in (None, scheme.name):
-        raise InputError(f"--label_scheme: expected {scheme.name} as in {run_dir}, got {settings.label_scheme}")
+    for flag, ours, given in (
+        ("label_scheme", scheme.name, settings.label_scheme),
+        ("cyst_as", scheme.cyst_as, settings.cyst_as),
+    ):
+        if given not in (None, ours):
+            raise InputError(f"--{flag}: expected {ours} as in {run_dir}, got {given}")
     wanted = run.manifest.splits[settings.split]
     if not wanted:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
@@ -85,7 +89,8 @@ def of_predictions(settings: Evaluate) -> Evaluation:
     Raises:
         InputError: a folder is missing, there is no mask, or a mask has no case.
     """
-    masks_dir, scheme = Path(settings.predictions_dir or ""), SCHEMES[settings.label_scheme or LATERALITY.name]
+    masks_dir = Path(settings.predictions_dir or "")
+    scheme = find_scheme(settings.label_scheme or "laterality", settings.cyst_as or "kidney")
     cases = predicted_cases(masks_dir, settings.data_dir or "")
 
     def predict(files: CaseFiles, image: Volume) -> NDArray[np.uint8]:
@@ -110,6 +115,18 @@ def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
         if name not in cases:
             raise InputError(f"{masks_dir / name}.nii.gz: expected a case of {data_dir}, found none of this name")
     return [cases[name] for name in names]
+
+
+def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:
+    """Returns the scan of a case and its true labels (z, y, x), both at native size.
+
+    Raises:
+        InputError: as `read_labeled`; or the data has no mask of the case.
+    """
+    scan = read_labeled(files, scheme)
+    if scan.labels is None:
+        raise InputError(f"{files.image}: expected a true mask to compare with, {files.case_id} has none")
+    return scan.image, scan.labels
 
 
 def read_prediction(masks_dir: Path, case_id: str, image: Volume, scheme: Scheme) -> NDArray[np.uint8]:

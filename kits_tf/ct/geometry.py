@@ -16,6 +16,8 @@ from kits_tf.errors import InputError
 # Voxel axis (z, y, x) -> world axis it runs along, and always towards the negative end: I, P, L.
 CANONICAL_WORLD_AXES = (2, 1, 0)
 PERMUTATIONS = tuple(itertools.permutations(range(3)))
+# Two affines of one shape are the same grid if no voxel center moves by more than this share of the smallest voxel.
+SAME_GRID_VOXELS = 0.25
 _AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -114,7 +116,7 @@ class Grid:
             matrix[stored, axis] = -1 if flip else 1
             matrix[stored, 3] = self.shape[stored] - 1 if flip else 0
         z, y, x = (self.shape[p] for p in way.permutation)
-        return Grid((z, y, x), self.affine @ matrix)
+        return Grid((z, y, x), self.affine @ matrix + 0.0)  # + 0.0: no negative zeros, whatever was flipped
 
     def resampled(self, spacing_mm: tuple[float, float, float]) -> "Grid":
         """Returns the grid of about `spacing_mm` that fills the same box in space.
@@ -129,13 +131,16 @@ class Grid:
         step[:3, 3] = 0.5 * scale - 0.5
         return Grid(shape, self.affine @ step)
 
-    def same_as(self, other: "Grid", tolerance_mm: float = 1e-2) -> bool:
-        """Tells whether both grids put every corner voxel within `tolerance_mm` of the same world point."""
+    def same_as(self, other: "Grid") -> bool:
+        """Tells whether both grids put every corner voxel at the same world point, within SAME_GRID_VOXELS.
+
+        That leaves room for affines that were rounded or went through a quaternion, not for a shift one could see.
+        """
         if self.shape != other.shape:
             return False
         corners = np.array([*itertools.product(*[(0, n - 1) for n in self.shape])])
         moved = corners @ (self.affine - other.affine)[:3, :3].T + (self.affine - other.affine)[:3, 3]
-        return bool(np.abs(moved).max() <= tolerance_mm)
+        return bool(np.linalg.norm(moved, axis=1).max() <= SAME_GRID_VOXELS * min(self.spacing_mm))
 
 
 def resampled_shape(
@@ -144,3 +149,12 @@ def resampled_shape(
     """Returns max(1, round(size * spacing / wanted)) for each axis, half to even."""
     z, y, x = np.maximum(1, np.rint(np.array(shape) * np.array(spacing_mm) / np.array(wanted_mm))).astype(int)
     return int(z), int(y), int(x)
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """Returns the smallest box around a mask that is not empty."""
+    spans = []
+    for axis in range(3):
+        inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        spans.append(slice(int(inside[0]), int(inside[-1]) + 1))
+    return spans[0], spans[1], spans[2]

@@ -1,54 +1,74 @@
-"""How data sets lie on disk: where a case's image and segmentation are."""
+"""How data sets lie on disk: where a case's image and segmentation are. The one place that finds cases.
 
+A layout is one function in `LAYOUTS`: it returns the cases of a path, or None if the path is not of its kind.
+"""
+
+import csv
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from kits_tf.ct.labels import CHALLENGE_CLASSES
+from kits_tf.ct.volume import SUFFIXES, strip_suffix
 from kits_tf.errors import InputError
 
 IMAGE_NAME = "imaging.nii.gz"
 LABELS_NAME = "segmentation.nii.gz"
+# KiTS21 has several readers: this is their majority.
+KITS21_LABELS_NAME = "aggregated_MAJ_seg.nii.gz"
+DATASET_JSON = "dataset.json"
+NNUNET_CHANNEL = "_0000"
 # KiTS19 publishes no segmentation of these: they are the challenge's own test set.
-_UNLABELED = range(210, 300)
+_KITS19_UNLABELED = range(210, 300)
 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The files of one labeled case: "case_00012", its scan, its mask."""
+    """The files of one case: "case_00012", its scan, its mask; None for a case without one."""
 
     case_id: str
     image: Path
-    labels: Path
+    labels: Path | None
 
 
-def find_cases(data_dir: str) -> list[CaseFiles]:
-    """Returns the labeled cases of a folder in KiTS19's layout, ordered by number.
+def find_cases(data: str) -> list[CaseFiles]:
+    """Returns the cases of a data set, ordered by id.
 
-    The challenge's test cases, 00210 to 00299, are passed over where they have no segmentation.
+    Args:
+        data: a folder of KiTS19, KiTS21 or KiTS23 cases, of nnU-Net raw data or of a Medical Segmentation Decathlon
+            task, or a CSV file with the columns image and label.
 
     Raises:
-        InputError: the folder is missing or holds no case; an image is missing; a segmentation is missing.
+        InputError: there is no such path or no case in it, a file is missing, two cases have the same id, or
+            dataset.json means other labels than the challenge's.
     """
-    root = Path(data_dir)
-    if not root.is_dir():
-        raise InputError(f"{root}: expected a folder of case_00000, case_00001, ..., found no such folder")
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and re.fullmatch(r"case_\d{5}", p.name))
-    cases = [CaseFiles(p.name, p / IMAGE_NAME, p / LABELS_NAME) for p in folders]
-    for case in cases:
+    root = Path(data)
+    if not root.exists():
+        raise InputError(f"{root}: expected a data set, found no such file or folder")
+    found = next((cases for layout in LAYOUTS if (cases := layout(root)) is not None), None)
+    if not found:
+        raise InputError(
+            f"{root}: expected folders case_XXXXX with {IMAGE_NAME} and {LABELS_NAME}, or imagesTr, labelsTr and "
+            f"{DATASET_JSON}, or a CSV file with columns image and label; found no case"
+        )
+    ids = [case.case_id for case in found]
+    for case in found:
         if not case.image.is_file():
             raise InputError(f"{case.image}: expected the scan of {case.case_id}, found no such file")
-    labeled = [c for c in cases if c.labels.is_file() or case_number(c.case_id) not in _UNLABELED]
-    for case in labeled:
-        if not case.labels.is_file():
+        if case.labels is not None and not case.labels.is_file():
             raise InputError(f"{case.labels}: expected the segmentation of {case.case_id}, found no such file")
-    if not labeled:
-        raise InputError(f"{root}: expected folders case_XXXXX with {IMAGE_NAME} and {LABELS_NAME}, found none")
-    return labeled
+        if not re.fullmatch(r"[\w.-]+", case.case_id):
+            raise InputError(f"{root}: expected a case id of letters, digits, _, . and -, found {case.case_id!r}")
+        if ids.count(case.case_id) > 1:
+            raise InputError(f"{root}: expected every case once, found {case.case_id} {ids.count(case.case_id)} times")
+    return sorted(found, key=lambda case: case.case_id)
 
 
-def case_number(case_id: str) -> int:
-    """Returns 12 for "case_00012"."""
-    return int(case_id.removeprefix("case_"))
+def case_number(case_id: str) -> int | None:
+    """Returns 12 for "case_00012", the last number in the id; None if there is none."""
+    numbers = re.findall(r"\d+", case_id)
+    return int(numbers[-1]) if numbers else None
 
 
 def parse_case_numbers(text: str) -> set[int]:
@@ -67,3 +87,91 @@ def parse_case_numbers(text: str) -> set[int]:
             raise InputError(f"expected case numbers in rising order, got {part!r}")
         numbers.update(range(first, last + 1))
     return numbers
+
+
+def _table(root: Path) -> list[CaseFiles] | None:
+    """A CSV file: columns image, label (may be empty), and case_id on request; paths relative to the file."""
+    if not root.is_file():
+        return None
+    if root.suffix != ".csv":
+        raise InputError(f"{root}: expected a folder or a CSV file")
+    with open(root, newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        if not {"image", "label"} <= set(rows.fieldnames or ()):
+            raise InputError(f"{root}: expected columns image and label, found {', '.join(rows.fieldnames or ())}")
+        return [_row(root, number, row) for number, row in enumerate(rows, start=2)]
+
+
+def _row(root: Path, number: int, row: dict[str, str | None]) -> CaseFiles:
+    if not row["image"]:
+        raise InputError(f"{root}: expected a path in column image, found none in line {number}")
+    image, label = root.parent / row["image"], row["label"]
+    name = image.parent.name if image.name == IMAGE_NAME else strip_suffix(image)
+    return CaseFiles(row.get("case_id") or name, image, root.parent / label if label else None)
+
+
+def _decathlon(root: Path) -> list[CaseFiles] | None:
+    """Medical Segmentation Decathlon: imagesTr/NAME and labelsTr/NAME beside dataset.json; imagesTs has no labels."""
+    return _training_and_test(root, channel="") if _has_dataset_json(root) else None
+
+
+def _nnunet(root: Path) -> list[CaseFiles] | None:
+    """nnU-Net raw: as the Decathlon, but an image is NAME_0000, where 0000 is its only channel."""
+    if not _has_dataset_json(root):
+        return None
+    images = _niftis(root / "imagesTr")
+    if any((root / "labelsTr" / path.name).is_file() for path in images):
+        return None  # the Decathlon, whose images may end in four digits as well
+    for path in images:
+        if not strip_suffix(path).endswith(NNUNET_CHANNEL):
+            raise InputError(f"{path}: expected {NNUNET_CHANNEL} at the end of its name, or a label of the same name")
+    return _training_and_test(root, channel=NNUNET_CHANNEL)
+
+
+def _has_dataset_json(root: Path) -> bool:
+    return (root / "imagesTr").is_dir() and (root / DATASET_JSON).is_file()
+
+
+def _training_and_test(root: Path, channel: str) -> list[CaseFiles]:
+    _check_label_names(root / DATASET_JSON)
+    cases = []
+    for folder, is_labeled in (("imagesTr", True), ("imagesTs", False)):
+        for image in _niftis(root / folder):
+            case_id = strip_suffix(image).removesuffix(channel)
+            label = root / "labelsTr" / (case_id + image.name.removeprefix(strip_suffix(image)))
+            cases.append(CaseFiles(case_id, image, label if is_labeled else None))
+    return cases
+
+
+def _niftis(folder: Path) -> list[Path]:
+    # A Decathlon archive has macOS's ._ files in it.
+    return [path for path in sorted(folder.glob("[!.]*")) if path.name.endswith(SUFFIXES)]
+
+
+def _check_label_names(path: Path) -> None:
+    try:
+        labels = json.loads(path.read_text())["labels"]
+        # Decathlon and nnU-Net 1: {"1": "kidney"}; nnU-Net 2: {"kidney": 1}, or regions {"kidney": [1, 2, 3]}.
+        pairs = [(value, int(key)) if key.isdecimal() else (key, value) for key, value in labels.items()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: expected JSON with labels: {type(error).__name__} {error}") from None
+    for name, value in pairs:
+        if isinstance(value, int) and (
+            value >= len(CHALLENGE_CLASSES) or CHALLENGE_CLASSES[value] != str(name).lower()
+        ):
+            expected = ", ".join(f"{i} {n}" for i, n in enumerate(CHALLENGE_CLASSES))
+            raise InputError(f"{path}: expected labels {expected}; found {value} {name}")
+
+
+def _kits(root: Path) -> list[CaseFiles] | None:
+    """KiTS19, KiTS21 and KiTS23: folders case_00000, case_00001, ..."""
+    folders = [path for path in root.iterdir() if path.is_dir() and re.fullmatch(r"case_\d{5}", path.name)]
+    cases = []
+    for folder in folders:
+        name = KITS21_LABELS_NAME if (folder / KITS21_LABELS_NAME).is_file() else LABELS_NAME
+        unlabeled = not (folder / name).is_file() and case_number(folder.name) in _KITS19_UNLABELED
+        cases.append(CaseFiles(folder.name, folder / IMAGE_NAME, None if unlabeled else folder / name))
+    return cases or None
+
+
+LAYOUTS = (_table, _nnunet, _decathlon, _kits)

@@ -1,26 +1,35 @@
 """What voxels are: windowing, resampling to the training grid and back, in TensorFlow.
 
-Written once: eager in convert, and traced into the exported graph. Interpolation along one axis is a small
-matrix; z is interpolated with the few rows that matter, y and x by matrix product, one output plane at a time,
-so memory beyond input and output stays at a few dozen planes however long the scan is.
-
-Voxel centers: output index i of n lies at input index (i + 0.5) * m / n - 0.5 (`Grid.resampled`). Beyond the
-border the input is mirrored about its outer face, as scipy.ndimage's mode "reflect" does.
+Written once: eager in convert, and traced into the exported graph. Interpolation along one axis is a small matrix
+(`kernels`); three of them resample a volume. The work goes slab by slab, so that memory beyond input and output is
+bounded however long the scan is.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-KERNELS = ("nearest", "linear", "cubic")
-# The prefilter of a cubic spline falls by 0.268 a voxel: beyond 16 voxels its weights are below 1e-9.
-_CUBIC_REACH = 16
+from kits_tf.ct.kernels import interpolation_matrix
+
+# Logits come back to the scan's grid by this kernel: docs/geometry.md has the measurement.
+RESTORE_KERNEL = "linear"
+# Numbers in a slab of float32: of the result 64 MB, of the input 32 MB.
+_SLAB_OUT, _SLAB_IN = 1 << 24, 1 << 23
+# Rows whose weight is below this add less than 0.01 HU.
+_SMALLEST_WEIGHT = 1e-6
+
+
+def as_tensor(array: NDArray) -> tf.Tensor:
+    """Returns a large array as a tensor; tf.constant would hold two copies of it for a while (TensorFlow 2.21)."""
+    return tf.raw_ops.Identity(input=np.ascontiguousarray(array))
 
 
 def normalize(hu: tf.Tensor, window_hu: tuple[float, float], mean_hu: float, std_hu: float) -> tf.Tensor:
     """Returns (clip(hu, window) - mean) / std as float32, any shape."""
     clipped = tf.clip_by_value(tf.cast(hu, tf.float32), window_hu[0], window_hu[1])
-    return (clipped - mean_hu) / std_hu
+    return (clipped - mean_hu) * (1 / std_hu)  # a division would be this in a graph, and other bits when run eagerly
 
 
 @tf.function(reduce_retracing=True)
@@ -30,17 +39,17 @@ def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
     Args:
         hu: (z, y, x) int16 HU.
         shape: (3,) int32, the size to return.
-        kernel: "nearest", "linear", or "cubic" (the interpolating cubic B-spline of scipy.ndimage.zoom with
-            order=3, mode="reflect", grid_mode=True). Cubic may overshoot at edges.
+        kernel: one of `kernels.KERNELS`. The cubic ones may overshoot at edges.
 
     Returns:
         `shape` int16 HU, rounded half to even and kept within int16.
     """
 
-    def to_hounsfield(plane: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.clip_by_value(tf.round(plane[..., 0]), -32768, 32767), tf.int16)
+    def to_hounsfield(planes: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.clip_by_value(tf.round(planes[0]), -32768, 32767), tf.int16)
 
-    return _map_planes(hu, shape, kernel, lambda rows: tf.cast(rows, tf.float32)[..., None], to_hounsfield, tf.int16)
+    matrices = _matrices(tf.shape(hu), shape, kernel)
+    return _apply(hu, matrices, lambda rows: tf.cast(rows, tf.float32)[None], 1, to_hounsfield, tf.int16)
 
 
 @tf.function(reduce_retracing=True)
@@ -56,17 +65,111 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
     Returns:
         `shape` uint8.
     """
+    foreground = tf.range(1, num_classes)[:, None, None, None]
 
-    def foreground(rows: tf.Tensor) -> tf.Tensor:
-        return tf.one_hot(tf.cast(rows, tf.int32) - 1, num_classes - 1)
+    def shares(rows: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.cast(rows, tf.int32) == foreground, tf.float32)
 
-    def decide(plane: tf.Tensor) -> tf.Tensor:
-        background = 1 - tf.reduce_sum(plane, axis=-1, keepdims=True)
-        return _decide(tf.concat([background, plane], axis=-1))
+    def decide(planes: tf.Tensor) -> tf.Tensor:
+        return _largest(tf.concat([1 - tf.reduce_sum(planes, axis=0, keepdims=True), planes], axis=0))
 
-    # Rows of the matrices sum to 1, so background need not be resampled, and columns without foreground add nothing.
-    box = (_span(tf.reduce_any(labels > 0, axis=(0, 2))), _span(tf.reduce_any(labels > 0, axis=(0, 1))))
-    return _map_planes(labels, shape, kernel, foreground, decide, tf.uint8, box)
+    # Rows of the matrices sum to 1, so background need not be resampled, and only a box holds anything else.
+    box = _foreground_box(labels)
+    places, matrices = [], []
+    for axis, matrix in enumerate(_matrices(tf.shape(labels), shape, kernel)):
+        low, high = box[axis]
+        # Elsewhere no class reaches one half: along each of the other two axes weights add up to less than 2.2.
+        first, last = _span(tf.reduce_sum(tf.abs(matrix[:, low:high]), axis=1) > 0.1)
+        places.append((first, shape[axis] - last))
+        matrices.append(matrix[first:last, low:high])
+    (z0, z1), (y0, y1), (x0, x1) = box
+    inside = _apply(labels[z0:z1, y0:y1, x0:x1], matrices, shares, num_classes - 1, decide, tf.uint8)
+    return tf.pad(inside, places)
+
+
+@tf.function(reduce_retracing=True)
+def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Returns labels on the grid that `resample` came from: logits by RESTORE_KERNEL, then the largest.
+
+    Args:
+        logits: (z, y, x, classes) float.
+        shape: (3,) int32, the size to return.
+
+    Returns:
+        `shape` uint8.
+    """
+
+    def by_class(rows: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(tf.cast(rows, tf.float32), [3, 0, 1, 2])
+
+    matrices = _matrices(tf.shape(logits), shape, RESTORE_KERNEL)
+    return _apply(logits, matrices, by_class, tf.shape(logits)[3], _largest, tf.uint8)
+
+
+def _matrices(size: tf.Tensor, shape: tf.Tensor, kernel: str) -> list[tf.Tensor]:
+    return [interpolation_matrix(size[axis], shape[axis], kernel) for axis in range(3)]
+
+
+def _apply(
+    volume: tf.Tensor,
+    matrices: list[tf.Tensor],
+    prepare: Callable[[tf.Tensor], tf.Tensor],
+    channels: int | tf.Tensor,
+    finish: Callable[[tf.Tensor], tf.Tensor],
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """Returns the volume interpolated along z, y and x.
+
+    Args:
+        volume: (z, y, x, ...) of any dtype.
+        matrices: (out, in) float32 for z, y and x.
+        prepare: takes rows (k, y, x, ...) of `volume` to (channels, k, y, x) float32.
+        channels: of what `prepare` returns.
+        finish: takes interpolated planes (channels, n, out y, out x) float32 to (n, out y, out x) of `dtype`.
+        dtype: of the result.
+    """
+    along_z, along_y, along_x = matrices
+    planes, height, width = (tf.shape(matrix)[0] for matrix in matrices)
+    in_size = tf.shape(volume)[1] * tf.shape(volume)[2]
+    step_out = tf.maximum(1, _SLAB_OUT // (channels * height * width))
+    step_in = tf.maximum(1, _SLAB_IN // (channels * tf.maximum(in_size, height * width)))
+
+    def in_plane(rows: tf.Tensor) -> tf.Tensor:
+        rows = tf.matmul(along_y, prepare(rows))
+        count = tf.shape(rows)[1]
+        flat = tf.matmul(tf.reshape(rows, [-1, tf.shape(rows)[3]]), along_x, transpose_b=True)
+        return tf.reshape(flat, [channels, count, height * width])
+
+    def slab(start: tf.Tensor) -> tf.Tensor:
+        weights = along_z[start : start + step_out]
+        low, high = _span(tf.reduce_any(tf.abs(weights) > _SMALLEST_WEIGHT, axis=0))
+
+        def add(row: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            stop = tf.minimum(row + step_in, high)
+            return stop, total + tf.matmul(weights[:, row:stop], in_plane(volume[row:stop]))
+
+        zeros = tf.zeros([channels, tf.shape(weights)[0], height * width])
+        # One slab after the other: in parallel they would all be in memory.
+        _, total = tf.while_loop(lambda row, _: row < high, add, (low, zeros), parallel_iterations=1)
+        return finish(tf.reshape(total, [channels, -1, height, width]))
+
+    count = (planes + step_out - 1) // step_out
+    slabs = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, None])
+    _, slabs = tf.while_loop(
+        lambda index, _: index < count,
+        lambda index, done: (index + 1, done.write(index, slab(index * step_out))),
+        (0, slabs),
+        parallel_iterations=1,
+    )
+    return slabs.concat()
+
+
+def _foreground_box(labels: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Returns start and stop along z, y and x of the smallest box that holds every label but 0."""
+    highest = tf.reduce_max(labels, axis=2)
+    z0, z1 = _span(tf.reduce_any(highest > 0, axis=1))
+    y0, y1 = _span(tf.reduce_any(highest > 0, axis=0))
+    return [(z0, z1), (y0, y1), _span(tf.reduce_any(labels[z0:z1, y0:y1] > 0, axis=(0, 1)))]
 
 
 def _span(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -76,109 +179,5 @@ def _span(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return (tf.where(nothing, 0, tf.reduce_min(found)), tf.where(nothing, 1, tf.reduce_max(found) + 1))
 
 
-@tf.function(reduce_retracing=True)
-def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Returns labels on the grid that `resample` came from: logits linear in space, then the largest.
-
-    Args:
-        logits: (z, y, x, classes) float.
-        shape: (3,) int32, the size to return.
-
-    Returns:
-        `shape` uint8.
-    """
-    return _map_planes(logits, shape, "linear", lambda rows: tf.cast(rows, tf.float32), _decide, tf.uint8)
-
-
-def interpolation_matrix(in_size: tf.Tensor, out_size: tf.Tensor, kernel: str) -> tf.Tensor:
-    """Returns the (out_size, in_size) float32 matrix that interpolates along one axis; its rows sum to 1."""
-    if kernel not in KERNELS:
-        raise ValueError(f"kernel: expected one of {KERNELS}, received: {kernel!r}")
-    position = _positions(in_size, out_size)
-    if kernel == "nearest":
-        nearest = tf.minimum(tf.cast(tf.floor(position + 0.5), tf.int32), in_size - 1)
-        return tf.one_hot(nearest, in_size)
-    base = tf.floor(position)
-    fraction = position - base
-    if kernel == "linear":
-        taps = {0: 1 - fraction, 1: fraction}
-    else:
-        taps = {k - 1: weight for k, weight in enumerate(_cubic_b_spline(fraction))}
-    matrix = tf.add_n(
-        [
-            weight[:, None] * tf.one_hot(_mirror(tf.cast(base, tf.int32) + offset, in_size), in_size, dtype=tf.float64)
-            for offset, weight in taps.items()
-        ]
-    )
-    if kernel == "cubic":
-        matrix = _prefiltered(matrix, in_size)
-    return tf.cast(matrix, tf.float32)
-
-
-def _positions(in_size: tf.Tensor, out_size: tf.Tensor) -> tf.Tensor:
-    ratio = tf.cast(in_size, tf.float64) / tf.cast(out_size, tf.float64)
-    return (tf.cast(tf.range(out_size), tf.float64) + 0.5) * ratio - 0.5
-
-
-def _mirror(index: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    folded = tf.math.floormod(index, 2 * size)
-    return tf.where(folded < size, folded, 2 * size - 1 - folded)
-
-
-def _cubic_b_spline(t: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the cubic B-spline at distances 1 + t, t, 1 - t and 2 - t (Unser 1999, IEEE Sig. Proc. Mag. 16(6))."""
-    return (1 - t) ** 3 / 6, (4 - 6 * t**2 + 3 * t**3) / 6, (4 - 6 * (1 - t) ** 2 + 3 * (1 - t) ** 3) / 6, t**3 / 6
-
-
-def _prefiltered(matrix: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns the matrix times the inverse of the spline's values at the samples, so that it interpolates."""
-    side = tf.fill([size], tf.constant(1 / 6, tf.float64))
-    at_ends = tf.one_hot(0, size, dtype=tf.float64) + tf.one_hot(size - 1, size, dtype=tf.float64)
-    middle = 4 / 6 + at_ends / 6  # the mirror image of the first and last sample
-    # The system is symmetric, so the transposed right side serves.
-    solved = tf.linalg.tridiagonal_solve(tf.stack([side, middle, side]), tf.transpose(matrix), partial_pivoting=False)
-    return tf.transpose(solved)
-
-
-def _map_planes(
-    volume: tf.Tensor,
-    shape: tf.Tensor,
-    kernel: str,
-    prepare: Callable[[tf.Tensor], tf.Tensor],
-    finish: Callable[[tf.Tensor], tf.Tensor],
-    dtype: tf.DType,
-    box: tuple[tuple[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
-) -> tf.Tensor:
-    """Returns finish(interpolated plane) for every output plane.
-
-    Args:
-        volume: (z, y, x, ...) of any dtype.
-        shape: (3,) int32 to return.
-        kernel: one of KERNELS.
-        prepare: takes a few rows (k, y, x, ...) of `volume` to (k, y, x, channels) float32.
-        finish: takes a plane (y, x, channels) float32 to (y, x) of `dtype`.
-        dtype: of the result.
-        box: start and stop along y and along x outside which `prepare` gives zeros; None if it may not.
-    """
-    size = tf.shape(volume)
-    along_z, along_y, along_x = (interpolation_matrix(size[a], shape[a], kernel) for a in range(3))
-    if box is not None:
-        (low_y, high_y), (low_x, high_x) = box
-        volume = volume[:, low_y:high_y, low_x:high_x]
-        along_y, along_x = along_y[:, low_y:high_y], along_x[:, low_x:high_x]
-    reach = tf.minimum(2 * _CUBIC_REACH if kernel == "cubic" else 2, size[0])
-    first = tf.cast(tf.floor(_positions(size[0], shape[0])), tf.int32) + 1 - reach // 2
-    first = tf.clip_by_value(first, 0, size[0] - reach)
-
-    def plane(index: tf.Tensor) -> tf.Tensor:
-        start = first[index]
-        rows = prepare(volume[start : start + reach])
-        merged = tf.einsum("k,kyxc->yxc", along_z[index, start : start + reach], rows)
-        merged = tf.einsum("Yy,yxc->Yxc", along_y, merged)
-        return finish(tf.einsum("Xx,Yxc->YXc", along_x, merged))
-
-    return tf.map_fn(plane, tf.range(shape[0]), fn_output_signature=dtype)
-
-
-def _decide(plane: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.argmax(plane, axis=-1, output_type=tf.int32), tf.uint8)
+def _largest(planes: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.argmax(planes, axis=0, output_type=tf.int32), tf.uint8)

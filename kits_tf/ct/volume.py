@@ -1,14 +1,14 @@
 """Files on disk <-> volumes in memory. The only module that knows nibabel."""
 
 import os
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import igzip, igzip_lib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, ImageDataError
 from nibabel.wrapstruct import WrapStructError
@@ -24,12 +24,17 @@ _UNREADABLE = (
     WrapStructError,
     OSError,
     EOFError,
+    MemoryError,
     ValueError,
-    zlib.error,
+    cast(type[Exception], igzip_lib.IsalError),  # its stub calls it an instance
     HeaderDataError,
     ImageDataError,
     ImageFileError,
 )
+# sizeof_hdr of NIfTI-2 in either byte order
+_NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+# Voxels read at a time: 128 MB where the file holds float64.
+_SLAB_VOXELS = 1 << 24
 _GEOMETRY_FIELDS = (
     *("pixdim", "xyzt_units", "qform_code", "sform_code", "srow_x", "srow_y", "srow_z"),
     *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
@@ -41,7 +46,7 @@ class Volume:
     """A scan or a mask, oriented to (I, P, L).
 
     Attributes:
-        array: (z, y, x); int16 HU of a scan, uint8 labels of a mask. May be a view of the stored array.
+        array: (z, y, x); int16 HU of a scan, uint8 labels of a mask. Contiguous if it was read from a file.
         grid: where the voxels of `array` are.
         stored: where the voxels are in the order (i, j, k) of the file.
         header: the file's NIfTI header, so that a mask can be written with the very same geometry; None for a
@@ -72,7 +77,7 @@ def read_image(path: str | os.PathLike) -> Volume:
     Raises:
         InputError: the file is missing, cut short, no 3-D NIfTI, without a usable affine, or holds NaN or infinity.
     """
-    return _read(path, _to_hounsfield)
+    return _read(path, np.int16, _to_hounsfield)
 
 
 def read_labels(path: str | os.PathLike) -> Volume:
@@ -81,7 +86,7 @@ def read_labels(path: str | os.PathLike) -> Volume:
     Raises:
         InputError: as `read_image`; or a value is not a whole number in 0..255.
     """
-    return _read(path, _to_labels)
+    return _read(path, np.uint8, _to_labels)
 
 
 def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume) -> None:
@@ -126,26 +131,50 @@ def strip_suffix(path: str | os.PathLike) -> str:
     raise InputError(f"{path}: expected a file named *.nii.gz or *.nii")
 
 
-def _read(path: str | os.PathLike, convert: Callable[[NDArray, Path], NDArray]) -> Volume:
+def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, Path], NDArray]) -> Volume:
     path = Path(path)
     strip_suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found none")
     try:
         with igzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb") as file:
-            content = file.read()
-        kind = nib.Nifti2Image if content[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else nib.Nifti1Image
-        image = kind.from_bytes(content)
-        array = np.asanyarray(image.dataobj)
+            magic = file.read(4)
+            file.seek(0)
+            kind = nib.Nifti2Image if magic in _NIFTI2_SIZES else nib.Nifti1Image
+            image = kind.from_stream(file)
+            shape = _shape(image, path)
+            affine = _affine(image, path)
+            way = orientation(affine)
+            array = np.empty([shape[axis] for axis in way.permutation], dtype)
+            _fill(undo_reorient(array, way), image.dataobj, lambda slab: convert(slab, path))
+            while file.read(1 << 22):  # to the end, where gzip has its checksum
+                pass
+    except InputError:
+        raise
     except _UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected a whole NIfTI file, reading it failed: {reason}") from error
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3 or 0 in array.shape:
-        raise InputError(f"{path}: expected one volume with three axes, got shape {array.shape}")
-    affine = _affine(image, path)
-    return Volume.from_stored(convert(array, path), affine, image.header)
+    stored = Grid(shape, affine)
+    return Volume(array, stored.reoriented(way), stored, image.header)
+
+
+def _shape(image: nib.Nifti1Image, path: Path) -> tuple[int, int, int]:
+    shape = image.shape
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or 0 in shape:
+        raise InputError(f"{path}: expected one volume with three axes, got shape {shape}")
+    return shape
+
+
+def _fill(stored: NDArray, source: nib.arrayproxy.ArrayProxy, convert: Callable[[NDArray], NDArray]) -> None:
+    """Copies a file's voxels into `stored` (i, j, k) slab by slab: a scan of float64 is never whole in memory."""
+    i, j, k = stored.shape
+    step = max(1, _SLAB_VOXELS // (i * j))
+    rest = (0,) * (len(source.shape) - 3)
+    for start in range(0, k, step):
+        slab = slice(start, min(start + step, k))
+        stored[..., slab] = convert(np.asanyarray(source[(slice(None), slice(None), slab, *rest)]))
 
 
 def _affine(image: nib.Nifti1Image, path: Path) -> NDArray[np.float64]:
@@ -160,7 +189,7 @@ def _affine(image: nib.Nifti1Image, path: Path) -> NDArray[np.float64]:
     if header["qform_code"] > 0 and header["sform_code"] > 0 and (header["pixdim"][1:4] > 0).all():
         shape = image.shape[:3]
         qform, sform = header.get_qform(), header.get_sform()
-        if not Grid(shape, qform).same_as(Grid(shape, sform), tolerance_mm=0.1):
+        if not Grid(shape, sform).same_as(Grid(shape, qform)):
             raise InputError(f"{path}: qform {qform.tolist()} and sform {sform.tolist()} disagree, expected the same")
     return affine
 
@@ -171,8 +200,7 @@ def _to_hounsfield(array: NDArray, path: Path) -> NDArray[np.int16]:
     if array.dtype.kind not in "iuf":
         raise InputError(f"{path}: expected numbers in Hounsfield units, got {array.dtype}")
     if not np.isfinite(array).all():
-        count = int((~np.isfinite(array)).sum())
-        raise InputError(f"{path}: expected finite Hounsfield units, got NaN or infinity in {count} voxels")
+        raise InputError(f"{path}: expected finite Hounsfield units, got NaN or infinity")
     limits = np.iinfo(np.int16)
     return np.clip(np.rint(array) if array.dtype.kind == "f" else array, limits.min, limits.max).astype(np.int16)
 

@@ -82,7 +82,7 @@ class Segmenter(tf.Module):
 
 def segment_volume(segment: Segment, image: Volume) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Returns the labels (z, y, x) uint8 of a scan on its own grid, and the volume of each class in mL."""
-    result = segment(tf.constant(image.as_stored()), tf.constant(image.stored.affine, tf.float32))
+    result = segment(preprocess.as_tensor(image.as_stored()), tf.constant(image.stored.affine, tf.float32))
     mask = Volume.from_stored(result["labels"].numpy(), image.stored.affine)
     return mask.array, result["volumes_ml"].numpy()
 

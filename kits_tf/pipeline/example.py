@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from kits_tf.config import GridSettings
 from kits_tf.ct import preprocess
+from kits_tf.ct.crop import Crop, body_crop, no_crop
 from kits_tf.ct.geometry import Grid
-from kits_tf.ct.labels import SCHEMES, Scheme, check_labels, from_challenge
+from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, check_labels, find_scheme, from_challenge
 from kits_tf.ct.layouts import CaseFiles
+from kits_tf.ct.sides import SideDecision
 from kits_tf.ct.volume import Volume, read_image, read_labels
 from kits_tf.errors import InputError
 from tfrecords_tools.spec import Spec, TensorFeature, TextFeature
@@ -23,10 +25,15 @@ CASE_SPEC = Spec(
     (
         TextFeature("case_id"),
         TensorFeature("hu", "int16", (None, None, None)),
+        # As hu; (0, 0, 0) for a case without a mask.
         TensorFeature("labels", "uint8", (None, None, None)),
         TensorFeature("affine", "float64", (4, 4)),
-        TensorFeature("stored_shape", "int64", (3,)),
-        TensorFeature("stored_affine", "float64", (4, 4)),
+        # Where hu starts in the training grid of the whole scan, and that grid's shape: not cropped, 0 and hu's own.
+        TensorFeature("crop_start", "int64", (3,)),
+        TensorFeature("full_shape", "int64", (3,)),
+        # Of the scan as read, (z, y, x) in (I, P, L): the same whatever axis order its file has.
+        TensorFeature("native_shape", "int64", (3,)),
+        TensorFeature("native_affine", "float64", (4, 4)),
         # Rows (class, z, y, x): a sample of the voxels of each foreground class.
         TensorFeature("class_voxels", "int32", (None, 4)),
     )
@@ -35,37 +42,55 @@ CASE_SPEC = Spec(
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A labeled case on the training grid.
+    """A case on the training grid.
 
     Attributes:
         case_id: as in "case_00012".
         hu: (z, y, x) int16.
-        labels: (z, y, x) uint8 of the scheme.
+        labels: (z, y, x) uint8 of the scheme; None for a case without a mask.
         grid: where those voxels are.
-        stored: where the voxels of the files are, (i, j, k).
+        crop: which box of the whole scan's training grid they are.
+        native: where the voxels of the scan are, (z, y, x).
     """
 
     case_id: str
     hu: NDArray[np.int16]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None
     grid: Grid
-    stored: Grid
+    crop: Crop
+    native: Grid
 
     def class_voxel_counts(self, num_classes: int) -> tuple[int, ...]:
-        """Returns the voxels of each class on the training grid, background first."""
+        """Returns the voxels of each class in `labels`, background first; empty without a mask."""
+        if self.labels is None:
+            return ()
         return tuple(np.bincount(self.labels.ravel(), minlength=num_classes).tolist())
+
+    def labels_on_native(self, num_classes: int) -> NDArray[np.uint8]:
+        """Returns the labels on the scan's own grid (z, y, x): the crop undone, then resampled as logits are.
+
+        Raises:
+            ValueError: the case has no labels.
+        """
+        if self.labels is None:
+            raise ValueError(f"{self.case_id}: expected labels, received: a case without")
+        whole = self.crop.undo(self.labels, outside=0)
+        return preprocess.resample_labels(whole, self.native.shape, preprocess.RESTORE_KERNEL, num_classes).numpy()
 
     def serialize(self) -> bytes:
         """Returns the record."""
+        labels = np.zeros((0, 0, 0), np.uint8) if self.labels is None else self.labels
         return CASE_SPEC.serialize(
             {
                 "case_id": self.case_id,
                 "hu": self.hu,
-                "labels": self.labels,
+                "labels": labels,
                 "affine": self.grid.affine,
-                "stored_shape": np.array(self.stored.shape, np.int64),
-                "stored_affine": self.stored.affine,
-                "class_voxels": sample_class_voxels(self.labels, seed=zlib.crc32(self.case_id.encode())),
+                "crop_start": np.array(self.crop.start, np.int64),
+                "full_shape": np.array(self.crop.full_shape, np.int64),
+                "native_shape": np.array(self.native.shape, np.int64),
+                "native_affine": self.native.affine,
+                "class_voxels": sample_class_voxels(labels, seed=zlib.crc32(self.case_id.encode())),
             }
         )
 
@@ -73,58 +98,82 @@ class Case:
     def parse(cls, record: bytes) -> "Case":
         """Returns the case of a record that `serialize` made."""
         values = {name: tensor.numpy() for name, tensor in CASE_SPEC.parse(tf.constant(record)).items()}
-        i, j, k = values["stored_shape"].tolist()
+        hu, labels = values["hu"], values["labels"]
         return cls(
             values["case_id"].decode(),
-            values["hu"],
-            values["labels"],
-            Grid(values["hu"].shape, values["affine"]),
-            Grid((i, j, k), values["stored_affine"]),
+            hu,
+            labels if labels.size else None,
+            Grid(hu.shape, values["affine"]),
+            Crop(_triple(values["crop_start"]), hu.shape, _triple(values["full_shape"])),
+            Grid(_triple(values["native_shape"]), values["native_affine"]),
         )
 
 
-def read_pair(files: CaseFiles) -> tuple[Volume, Volume]:
-    """Returns the scan and the challenge mask of a case, both (I, P, L) at native size.
+@dataclass(frozen=True, eq=False)
+class LabeledScan:
+    """A scan and its true labels at native size.
+
+    Attributes:
+        image: the scan.
+        labels: (z, y, x) uint8 of a scheme; None for a case without a mask.
+        sides: how left and right were told; None where they were not.
+    """
+
+    image: Volume
+    labels: NDArray[np.uint8] | None
+    sides: SideDecision | None
+
+
+def read_pair(files: CaseFiles) -> tuple[Volume, Volume | None]:
+    """Returns the scan and the challenge mask of a case, both (I, P, L) at native size; None for no mask.
 
     Raises:
-        InputError: a file cannot be read, the two lie on different grids, or a label is not 0, 1 or 2.
+        InputError: a file cannot be read, the two lie on different grids, or a label is not 0, 1, 2 or 3.
     """
-    image, mask = read_image(files.image), read_labels(files.labels)
-    if image.stored.shape != mask.stored.shape:
+    image = read_image(files.image)
+    if files.labels is None:
+        return image, None
+    mask = read_labels(files.labels)
+    if image.grid.shape != mask.grid.shape:
         shapes = f"{mask.stored.shape}, expected the image's {image.stored.shape}"
         raise InputError(f"{files.labels}: mask has shape {shapes}")
-    if not image.stored.same_as(mask.stored):
+    if not image.grid.same_as(mask.grid):
         affines = f"{mask.stored.affine.tolist()}, expected the image's {image.stored.affine.tolist()}"
         raise InputError(f"{files.labels}: mask has affine {affines}")
-    check_labels(mask.array, 3, str(files.labels))
+    check_labels(mask.array, len(CHALLENGE_CLASSES), str(files.labels))
     return image, mask
 
 
-def read_labeled(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:
-    """Returns the scan of a case and its true labels (z, y, x) in a scheme, both at native size.
+def read_labeled(files: CaseFiles, scheme: Scheme) -> LabeledScan:
+    """Returns the scan of a case and its true labels in a scheme.
 
     Raises:
         InputError: as `read_pair`.
     """
     image, mask = read_pair(files)
-    return image, from_challenge(mask.array, scheme, image.array, image.grid.spacing_mm)
+    if mask is None:
+        return LabeledScan(image, None, None)
+    labels, sides = from_challenge(mask.array, scheme, image.array, image.grid.spacing_mm)
+    return LabeledScan(image, labels, sides)
 
 
-def load_case(files: CaseFiles, settings: GridSettings) -> Case:
-    """Returns a case resampled to the training grid.
-
-    Raises:
-        InputError: as `read_pair`.
-    """
-    scheme = SCHEMES[settings.label_scheme]
-    image, labels = read_labeled(files, scheme)
-    grid = image.grid.resampled(settings.spacing_zyx_mm)
+def to_training_grid(case_id: str, scan: LabeledScan, settings: GridSettings) -> Case:
+    """Returns a case resampled to the training grid, and cropped if the settings say so."""
+    grid, labels = scan.image.grid.resampled(settings.spacing_zyx_mm), None
+    hu = preprocess.resample(preprocess.as_tensor(scan.image.array), grid.shape, settings.image_kernel).numpy()
+    if scan.labels is not None:
+        num_classes = len(find_scheme(settings.label_scheme, settings.cyst_as).classes)
+        labels = preprocess.resample_labels(
+            preprocess.as_tensor(scan.labels), grid.shape, settings.label_kernel, num_classes
+        ).numpy()
+    crop = body_crop(hu, labels) if settings.crop == "body" else no_crop(grid.shape)
     return Case(
-        files.case_id,
-        preprocess.resample(image.array, grid.shape, settings.image_kernel).numpy(),
-        preprocess.resample_labels(labels, grid.shape, settings.label_kernel, len(scheme.classes)).numpy(),
-        grid,
-        image.stored,
+        case_id,
+        crop.of(hu),
+        None if labels is None else crop.of(labels),
+        crop.grid(grid),
+        crop,
+        scan.image.grid,
     )
 
 
@@ -143,3 +192,8 @@ def sample_class_voxels(labels: NDArray[np.uint8], seed: int) -> NDArray[np.int3
         indices = np.unravel_index(np.sort(kept), labels.shape)
         rows.append(np.stack([np.full(len(kept), label), *indices], axis=1).astype(np.int32))
     return np.concatenate(rows)
+
+
+def _triple(array: NDArray) -> tuple[int, int, int]:
+    z, y, x = array.tolist()
+    return z, y, x

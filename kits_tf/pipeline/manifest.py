@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_value
-from kits_tf.ct.labels import SCHEMES, Scheme
-from kits_tf.ct.layouts import case_number, parse_case_numbers
+from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.layouts import CaseFiles, case_number, parse_case_numbers
+from kits_tf.ct.sides import SideDecision
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE_NAME = "manifest.json"
 
 
@@ -27,8 +28,10 @@ class CaseEntry:
         shard: file name in the folder of records.
         num_bytes: of the shard.
         sha256: of the shard.
-        shape_zyx: voxels on the training grid.
-        class_voxels: voxels of each class on the training grid, background first.
+        shape_zyx: voxels in the record.
+        class_voxels: voxels of each class in the record, background first; empty for a case without a mask.
+        axes: axis order of the scan's file, as in "IPL".
+        sides: how left and right were told; None where they were not.
     """
 
     shard: str
@@ -36,6 +39,12 @@ class CaseEntry:
     sha256: str
     shape_zyx: tuple[int, int, int]
     class_voxels: tuple[int, ...]
+    axes: str
+    sides: SideDecision | None
+
+    def __str__(self) -> str:
+        labeled = f"{sum(self.class_voxels[1:])} voxels with a label" if self.class_voxels else "no mask"
+        return f"{self.shape_zyx} voxels, {self.num_bytes / 1e6:.1f} MB; {self.sides or labeled}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +56,7 @@ class Manifest:
         seed: of the splits.
         grid: settings of the training grid and labels.
         splitting: settings of the splits.
-        splits: case ids of "train", "validation" and "test".
+        splits: case ids of "train", "validation", "test" and "unlabeled".
         cases: by case id; a conversion that was interrupted has fewer than the splits name.
         versions: of the tools that wrote it.
     """
@@ -63,7 +72,7 @@ class Manifest:
     @property
     def scheme(self) -> Scheme:
         """The label scheme of the records."""
-        return SCHEMES[self.grid.label_scheme]
+        return find_scheme(self.grid.label_scheme, self.grid.cyst_as)
 
     @property
     def is_complete(self) -> bool:
@@ -141,7 +150,7 @@ class Manifest:
     def _from_json(cls, content: dict[str, Any]) -> "Manifest":
         content["grid"] = GridSettings(**_tuples(content["grid"]))
         content["splitting"] = SplitSettings(**content["splitting"])
-        content["cases"] = {name: CaseEntry(**_tuples(entry)) for name, entry in content["cases"].items()}
+        content["cases"] = {name: _entry(entry) for name, entry in content["cases"].items()}
         return cls(**content)
 
     def differences(self, other: "Manifest") -> list[str]:
@@ -161,24 +170,37 @@ class Manifest:
         return found
 
 
-def assign_splits(case_ids: list[str], settings: SplitSettings, seed: int) -> dict[str, list[str]]:
-    """Returns the case ids of "train", "validation" and "test", each in order.
+def assign_splits(cases: list[CaseFiles], settings: SplitSettings, seed: int) -> dict[str, list[str]]:
+    """Returns the case ids of "train", "validation", "test" and "unlabeled", each in order.
 
-    Cases named by `test_cases` are the test; of the others `validation_fraction`, rounded, but at least one,
-    validates.
+    Cases without a mask are unlabeled. Of the others, those numbered in `test_cases` are the test; of the rest
+    `validation_fraction`, rounded, but at least one, validates.
 
     Raises:
-        InputError: fewer than two cases are left for training and validation.
+        InputError: fewer than two labeled cases are left for training and validation.
     """
     test_numbers = parse_case_numbers(settings.test_cases)
-    test = [c for c in case_ids if case_number(c) in test_numbers]
-    others = [c for c in case_ids if case_number(c) not in test_numbers]
+    labeled = [case.case_id for case in cases if case.labels is not None]
+    test = [c for c in labeled if case_number(c) in test_numbers]
+    others = [c for c in labeled if case_number(c) not in test_numbers]
     if len(others) < 2:
-        raise InputError(f"expected two or more cases outside --test_cases={settings.test_cases}, got {len(others)}")
+        raise InputError(
+            f"expected two or more labeled cases outside --test_cases={settings.test_cases}, got {len(others)}"
+        )
     count = min(len(others) - 1, max(1, round(settings.validation_fraction * len(others))))
     drawn = np.random.default_rng(seed).choice(len(others), count, replace=False)
     validation = [others[i] for i in sorted(drawn)]
-    return {"train": [c for c in others if c not in validation], "validation": validation, "test": test}
+    return {
+        "train": [c for c in others if c not in validation],
+        "validation": validation,
+        "test": test,
+        "unlabeled": [case.case_id for case in cases if case.labels is None],
+    }
+
+
+def _entry(content: dict[str, Any]) -> CaseEntry:
+    sides = content.pop("sides")
+    return CaseEntry(**_tuples(content), sides=None if sides is None else SideDecision(**sides))
 
 
 def _tuples(content: dict[str, Any]) -> dict[str, Any]:

@@ -4,22 +4,23 @@ from pathlib import Path
 
 from kits_tf import runtime
 from kits_tf.config import Convert, GridSettings
-from kits_tf.ct.labels import SCHEMES
+from kits_tf.ct.geometry import axis_codes
+from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.errors import InputError
-from kits_tf.pipeline.example import load_case
+from kits_tf.pipeline.example import read_labeled, to_training_grid
 from kits_tf.pipeline.manifest import FILE_NAME, CaseEntry, Manifest, assign_splits
 from tfrecords_tools.write import write_records
 
 
-def start_manifest(settings: Convert, case_ids: list[str]) -> Manifest:
+def start_manifest(settings: Convert, cases: list[CaseFiles]) -> Manifest:
     """Returns the manifest to fill: a new one, or that of an earlier run with the same settings and whole shards.
 
     Raises:
         InputError: the folder has a manifest of other settings or cases, or one that cannot be read.
     """
     records_dir = Path(settings.records_dir)
-    splits = assign_splits(case_ids, settings.splits, settings.seed)
+    splits = assign_splits(cases, settings.splits, settings.seed)
     wanted = Manifest(
         data_dir=str(Path(settings.data_dir).resolve()),
         seed=settings.seed,
@@ -47,9 +48,17 @@ def convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path) -> Cas
     Raises:
         InputError: the case cannot be read; nothing is written.
     """
-    case = load_case(files, grid)
+    scheme = find_scheme(grid.label_scheme, grid.cyst_as)
+    scan = read_labeled(files, scheme)
+    case = to_training_grid(files.case_id, scan, grid)
     shard = f"{files.case_id}.tfrecord"
     written = write_records(records_dir / shard, [case.serialize()])
-    z, y, x = case.grid.shape
-    counts = case.class_voxel_counts(len(SCHEMES[grid.label_scheme].classes))
-    return CaseEntry(shard, written.num_bytes, written.sha256, (z, y, x), counts)
+    return CaseEntry(
+        shard,
+        written.num_bytes,
+        written.sha256,
+        case.grid.shape,
+        case.class_voxel_counts(len(scheme.classes)),
+        axis_codes(scan.image.stored.affine),
+        scan.sides,
+    )

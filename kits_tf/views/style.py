@@ -1,7 +1,13 @@
 """How everything drawn looks: the same color for the same structure everywhere, safe for the color-blind."""
 
 # Okabe and Ito's palette, chosen to be told apart with any color vision.
-COLORS = {"right_kidney": "#56B4E9", "left_kidney": "#009E73", "kidney": "#56B4E9", "tumor": "#E69F00"}
+COLORS = {
+    "right_kidney": "#56B4E9",
+    "left_kidney": "#009E73",
+    "kidney": "#56B4E9",
+    "tumor": "#E69F00",
+    "cyst": "#CC79A7",
+}
 SOFT_TISSUE_HU = (-160.0, 240.0)
 FACE, TEXT = "black", "white"
 DOTS_PER_INCH = 110

@@ -23,7 +23,7 @@ def perfect(data_dir: Path, tmp_path: Path) -> Path:
         folder = data_dir / f"case_{number:05d}"
         files = CaseFiles(folder.name, folder / "imaging.nii.gz", folder / "segmentation.nii.gz")
         image, mask = read_pair(files)
-        labels = from_challenge(mask.array, LATERALITY, image.array, image.grid.spacing_mm)
+        labels, _ = from_challenge(mask.array, LATERALITY, image.array, image.grid.spacing_mm)
         if number:
             labels[labels == 3] = 1
         write_labels(tmp_path / "masks" / f"{folder.name}.nii.gz", labels, like=image)

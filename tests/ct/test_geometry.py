@@ -44,6 +44,22 @@ def test_oblique_affines_agree_with_nibabel(codes: str, degrees: tuple[float, fl
         assert geometry.axis_codes(affine) == "".join(nib.aff2axcodes(affine))
 
 
+@given(st.sampled_from(ALL_AXIS_CODES), st.lists(st.floats(-0.3, 0.3), min_size=6, max_size=6))
+def test_sheared_affines_keep_every_voxel_at_its_world_point(codes: str, shear: list[float]) -> None:
+    skew = np.eye(4)
+    skew[[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]] = shear
+    stored = Grid(SHAPE, skew @ affine_of(codes, (0.7, 0.8, 3.0)))
+    way = geometry.orientation(stored.affine)
+    grid = stored.reoriented(way)
+    assert geometry.axis_codes(grid.affine) == "IPL"
+    index = np.moveaxis(np.indices(SHAPE), 0, -1)
+    turned = np.stack([geometry.reorient(index[..., axis], way) for axis in range(3)], axis=-1)
+    there = np.moveaxis(np.indices(grid.shape), 0, -1)
+    np.testing.assert_allclose(
+        nib.affines.apply_affine(grid.affine, there), nib.affines.apply_affine(stored.affine, turned), atol=1e-9
+    )
+
+
 def test_sheared_affine_uses_each_axis_once() -> None:
     affine = affine_of("LPS")
     affine[:3, 2] = [0.9, 0.2, 0.5]  # gantry tilt: k runs more to the right than up
@@ -77,10 +93,31 @@ def test_impossible_affines_are_refused(affine: np.ndarray, message: str) -> Non
         geometry.check_affine(affine, "a.nii")
 
 
-def test_same_grid_is_judged_at_the_corners() -> None:
-    grid = Grid((100, 100, 100), np.eye(4))
-    bent = np.eye(4)
-    bent[0, 0] = 1.0002  # 0.02 mm off at the far corner
-    assert grid.same_as(Grid((100, 100, 100), np.eye(4) + 1e-6))
-    assert not grid.same_as(Grid((100, 100, 100), bent))
-    assert not grid.same_as(Grid((100, 100, 99), np.eye(4)))
+def test_same_grid_is_judged_at_the_corners_in_voxels() -> None:
+    shape, affine = (100, 100, 100), affine_of("IPL", (3.0, 0.8, 0.8))
+    rounded, bent, shifted = affine.copy(), affine.copy(), affine.copy()
+    rounded[0, 2] = -0.8015  # as 3 decimals may leave it: 0.15 mm off at the far corner
+    bent[0, 2] = -0.8025  # 0.25 mm off
+    shifted[2, 3] += 0.25
+    assert Grid(shape, affine).same_as(Grid(shape, rounded))
+    assert not Grid(shape, affine).same_as(Grid(shape, bent))
+    assert not Grid(shape, affine).same_as(Grid(shape, shifted))
+    assert not Grid(shape, affine).same_as(Grid((100, 100, 99), affine))
+
+
+@pytest.mark.parametrize("codes", ALL_AXIS_CODES)
+def test_the_same_scan_in_any_axis_order_has_the_same_grid_to_the_bit(codes: str) -> None:
+    canonical = np.array([[0, 0, -0.75, 20.5], [0, -0.75, 0, -100.25], [-3, 0, 0, 300], [0, 0, 0, 1]])
+    ornt = nib.orientations
+    turned = nib.Nifti1Image(np.zeros((7, 8, 9), np.uint8), canonical).as_reoriented(
+        ornt.ornt_transform(ornt.axcodes2ornt("IPL"), ornt.axcodes2ornt(codes))
+    )
+    grid = Grid(turned.shape, turned.affine).reoriented(geometry.orientation(turned.affine))
+    assert grid.shape == (7, 8, 9)
+    assert grid.affine.tobytes() == (canonical + 0.0).tobytes()
+
+
+def test_bounding_box_is_the_smallest() -> None:
+    mask = np.zeros((5, 6, 7), bool)
+    mask[1, 2, 3] = mask[3, 2, 6] = True
+    assert geometry.bounding_box(mask) == (slice(1, 4), slice(2, 3), slice(3, 7))

@@ -1,43 +1,145 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from kits_tf.ct import layouts
+from kits_tf.ct.layouts import CaseFiles, case_number, find_cases, parse_case_numbers
 from kits_tf.errors import InputError
 
 
-def make(root: Path, case_id: str, *names: str) -> None:
-    (root / case_id).mkdir(parents=True)
+def make(root: Path, *names: str) -> None:
     for name in names:
-        (root / case_id / name).touch()
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
 
 
-def test_finds_labeled_cases_in_order_and_passes_over_the_challenge_test_set(tmp_path: Path) -> None:
+def dataset_json(root: Path, labels: object) -> None:
+    root.mkdir(exist_ok=True)
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+
+
+def test_kits19_in_order_and_its_own_test_set_is_unlabeled(tmp_path: Path) -> None:
     for case_id in ("case_00010", "case_00002"):
-        make(tmp_path, case_id, "imaging.nii.gz", "segmentation.nii.gz")
-    make(tmp_path, "case_00210", "imaging.nii.gz")
-    (tmp_path / "kits.json").touch()
-    found = layouts.find_cases(str(tmp_path))
-    assert [case.case_id for case in found] == ["case_00002", "case_00010"]
-    assert found[0].labels == tmp_path / "case_00002" / "segmentation.nii.gz"
+        make(tmp_path, f"{case_id}/imaging.nii.gz", f"{case_id}/segmentation.nii.gz")
+    make(tmp_path, "case_00210/imaging.nii.gz", "kits.json", "case_7/imaging.nii.gz")
+    folders = [tmp_path / f"case_{i:05d}" for i in (2, 10, 210)]
+    assert find_cases(str(tmp_path)) == [
+        CaseFiles("case_00002", folders[0] / "imaging.nii.gz", folders[0] / "segmentation.nii.gz"),
+        CaseFiles("case_00010", folders[1] / "imaging.nii.gz", folders[1] / "segmentation.nii.gz"),
+        CaseFiles("case_00210", folders[2] / "imaging.nii.gz", None),
+    ]
+
+
+def test_kits21_takes_the_majority_of_the_readers_and_kits23_its_segmentation(tmp_path: Path) -> None:
+    readers = [f"case_00250/aggregated_{name}_seg.nii.gz" for name in ("AND", "MAJ", "OR")]
+    make(tmp_path, "case_00250/imaging.nii.gz", *readers)
+    make(tmp_path, "case_00588/imaging.nii.gz", "case_00588/segmentation.nii.gz")
+    found = find_cases(str(tmp_path))
+    assert [case.labels.name for case in found] == ["aggregated_MAJ_seg.nii.gz", "segmentation.nii.gz"]
+
+
+NNUNET_LABELS = [
+    {"background": 0, "kidney": 1, "tumor": 2},
+    {"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumor": 2},
+    {"0": "background", "1": "Kidney", "2": "Tumor", "3": "Cyst"},
+]
+
+
+@pytest.mark.parametrize("labels", NNUNET_LABELS)
+def test_nnunet_raw(tmp_path: Path, labels: dict) -> None:
+    dataset_json(tmp_path, labels)
+    make(tmp_path, "imagesTr/KiTS-00001_0000.nii.gz", "labelsTr/KiTS-00001.nii.gz")
+    make(tmp_path, "imagesTr/KiTS-00000_0000.nii.gz", "labelsTr/KiTS-00000.nii.gz")
+    make(tmp_path, "imagesTs/KiTS-00002_0000.nii.gz", "nnUNetPlans.json")
+    train, test = tmp_path / "imagesTr", tmp_path / "imagesTs"
+    assert find_cases(str(tmp_path)) == [
+        CaseFiles("KiTS-00000", train / "KiTS-00000_0000.nii.gz", tmp_path / "labelsTr/KiTS-00000.nii.gz"),
+        CaseFiles("KiTS-00001", train / "KiTS-00001_0000.nii.gz", tmp_path / "labelsTr/KiTS-00001.nii.gz"),
+        CaseFiles("KiTS-00002", test / "KiTS-00002_0000.nii.gz", None),
+    ]
+
+
+def test_decathlon_even_with_names_that_look_like_nnunets(tmp_path: Path) -> None:
+    dataset_json(tmp_path, {"0": "background", "1": "kidney", "2": "tumor"})
+    make(tmp_path, "imagesTr/kidney_0000.nii", "labelsTr/kidney_0000.nii", "imagesTs/kidney_0001.nii")
+    make(tmp_path, "imagesTr/._kidney_0000.nii")  # macOS's, in the Decathlon's archives
+    assert find_cases(str(tmp_path)) == [
+        CaseFiles("kidney_0000", tmp_path / "imagesTr/kidney_0000.nii", tmp_path / "labelsTr/kidney_0000.nii"),
+        CaseFiles("kidney_0001", tmp_path / "imagesTs/kidney_0001.nii", None),
+    ]
+
+
+def test_a_table_of_paths(tmp_path: Path) -> None:
+    make(tmp_path, "scans/a.nii.gz", "masks/a.nii.gz", "scans/b.nii", "case_00007/imaging.nii.gz")
+    table = tmp_path / "table.csv"
+    absolute = tmp_path / "scans/b.nii"
+    table.write_text(f"image,label\nscans/a.nii.gz,masks/a.nii.gz\n{absolute},\ncase_00007/imaging.nii.gz,\n")
+    assert find_cases(str(table)) == [
+        CaseFiles("a", tmp_path / "scans/a.nii.gz", tmp_path / "masks/a.nii.gz"),
+        CaseFiles("b", absolute, None),
+        CaseFiles("case_00007", tmp_path / "case_00007/imaging.nii.gz", None),
+    ]
+    table.write_text("case_id,label,image\npatient-9,masks/a.nii.gz,scans/a.nii.gz\n")
+    assert [case.case_id for case in find_cases(str(table))] == ["patient-9"]
+
+
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        find_cases(str(path))
+    assert "\n" not in str(caught.value)
 
 
 def test_names_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gone: expected a folder of case_00000"):
-        layouts.find_cases(str(tmp_path / "gone"))
-    with pytest.raises(InputError, match="expected folders case_XXXXX with imaging.nii.gz"):
-        layouts.find_cases(str(tmp_path))
-    make(tmp_path, "case_00001", "imaging.nii.gz")
-    with pytest.raises(InputError, match=r"case_00001/segmentation.nii.gz: expected the segmentation of case_00001"):
-        layouts.find_cases(str(tmp_path))
-    make(tmp_path, "case_00000", "segmentation.nii.gz")
-    with pytest.raises(InputError, match=r"case_00000/imaging.nii.gz: expected the scan of case_00000"):
-        layouts.find_cases(str(tmp_path))
+    refused(tmp_path / "gone", "gone: expected a data set, found no such file or folder")
+    refused(tmp_path, "expected folders case_XXXXX with imaging.nii.gz and segmentation.nii.gz, or imagesTr")
+    make(tmp_path, "case_00001/imaging.nii.gz")
+    refused(tmp_path, r"case_00001/segmentation.nii.gz: expected the segmentation of case_00001")
+    make(tmp_path, "case_00000/segmentation.nii.gz")
+    refused(tmp_path, r"case_00000/imaging.nii.gz: expected the scan of case_00000")
 
 
-def test_parses_case_numbers() -> None:
-    assert layouts.parse_case_numbers("10-12,15") == {10, 11, 12, 15}
-    assert layouts.parse_case_numbers("") == set()
+def test_labels_of_another_meaning_are_refused(tmp_path: Path) -> None:
+    make(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    dataset_json(tmp_path, {"background": 0, "tumor": 1, "kidney": 2})
+    refused(tmp_path, "dataset.json: expected labels 0 background, 1 kidney, 2 tumor, 3 cyst; found 1 tumor")
+    dataset_json(tmp_path, {"0": "background", "4": "liver"})
+    refused(tmp_path, "found 4 liver")
+    (tmp_path / "dataset.json").write_text("{")
+    refused(tmp_path, "dataset.json: expected JSON with labels")
+    dataset_json(tmp_path, ["background", "kidney"])
+    refused(tmp_path, "dataset.json: expected JSON with labels")
+
+
+def test_a_second_channel_and_a_missing_label_are_refused(tmp_path: Path) -> None:
+    dataset_json(tmp_path, NNUNET_LABELS[0])
+    make(tmp_path, "imagesTr/a_0000.nii.gz")
+    refused(tmp_path, "labelsTr/a.nii.gz: expected the segmentation of a, found no such file")
+    make(tmp_path, "labelsTr/a.nii.gz", "imagesTr/a_0001.nii.gz")
+    refused(tmp_path, "a_0001.nii.gz: expected _0000 at the end of its name")
+
+
+def test_tables_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    make(tmp_path, "a.nii", "b/a.nii")
+    for content, message in (
+        ("scan,mask\na,b\n", "table.csv: expected columns image and label, found scan, mask"),
+        ("", "table.csv: expected columns image and label, found"),
+        ("image,label\n,b\n", "table.csv: expected a path in column image, found none in line 2"),
+        ("image,label\na.png,\n", r"a.png: expected a file named \*.nii.gz or \*.nii"),
+        ("image,label\na.nii,\nb/a.nii,\n", "table.csv: expected every case once, found a 2 times"),
+        ("image,label,case_id\na.nii,,../x\n", r"expected a case id of letters, digits, _, \. and -, found '../x'"),
+        ("image,label\n", "found no case"),
+    ):
+        table.write_text(content)
+        refused(table, message)
+    make(tmp_path, "table.txt")
+    refused(tmp_path / "table.txt", "table.txt: expected a folder or a CSV file")
+
+
+def test_case_numbers() -> None:
+    assert [case_number(name) for name in ("case_00012", "KiTS-3", "2024_patient7b", "left")] == [12, 3, 7, None]
+    assert parse_case_numbers("10-12,15") == {10, 11, 12, 15}
+    assert parse_case_numbers("") == set()
     for bad in ("a", "3-", "5-2", "1;2"):
         with pytest.raises(InputError, match="expected case numbers"):
-            layouts.parse_case_numbers(bad)
+            parse_case_numbers(bad)

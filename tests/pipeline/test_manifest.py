@@ -9,29 +9,37 @@ from conftest import TINY_GRID, TINY_SPLITS, train_settings
 
 from kits_tf import config, convert, train
 from kits_tf.config import GridSettings, SplitSettings
+from kits_tf.ct.layouts import CaseFiles
+from kits_tf.ct.sides import SideDecision
 from kits_tf.errors import InputError
 from kits_tf.pipeline.example import Case
 from kits_tf.pipeline.manifest import CaseEntry, Manifest, assign_splits
 from tfrecords_tools.write import sha256
 
 KITS19_IDS = [f"case_{i:05d}" for i in range(210)]
+# Of the challenge, with its own test set.
+KITS19 = [CaseFiles(f"case_{i:05d}", Path(), Path() if i < 210 else None) for i in range(300)]
 
 
 def test_split_of_record() -> None:
-    splits = assign_splits(KITS19_IDS, SplitSettings(), seed=19)
-    assert {name: len(ids) for name, ids in splits.items()} == {"train": 162, "validation": 18, "test": 30}
-    assert sorted(sum(splits.values(), [])) == KITS19_IDS
+    splits = assign_splits(KITS19, SplitSettings(), seed=19)
+    assert {name: len(ids) for name, ids in splits.items()} == {
+        "train": 162,
+        "validation": 18,
+        "test": 30,
+        "unlabeled": 90,
+    }
+    assert sorted(sum(splits.values(), [])) == [case.case_id for case in KITS19]
+    assert splits["unlabeled"] == [case.case_id for case in KITS19[210:]]
     assert splits["test"] == KITS19_IDS[180:]
-    assert (
-        splits == assign_splits(KITS19_IDS, SplitSettings(), seed=19) != assign_splits(KITS19_IDS, SplitSettings(), 20)
-    )
+    assert splits == assign_splits(KITS19, SplitSettings(), seed=19) != assign_splits(KITS19, SplitSettings(), 20)
 
 
 def test_small_data_sets_still_train_and_validate() -> None:
-    splits = assign_splits(KITS19_IDS[:2], SplitSettings(), seed=0)
+    splits = assign_splits(KITS19[:2], SplitSettings(), seed=0)
     assert len(splits["train"]) == len(splits["validation"]) == 1
-    with pytest.raises(InputError, match="expected two or more cases outside --test_cases=0, got 1"):
-        assign_splits(KITS19_IDS[:2], SplitSettings(test_cases="0"), seed=0)
+    with pytest.raises(InputError, match="expected two or more labeled cases outside --test_cases=0, got 1"):
+        assign_splits(KITS19[:2], SplitSettings(test_cases="0"), seed=0)
 
 
 def test_manifest_says_what_the_shards_hold(records_dir: Path, data_dir: Path) -> None:
@@ -50,6 +58,7 @@ def test_manifest_says_what_the_shards_hold(records_dir: Path, data_dir: Path) -
         assert case.hu.shape == entry.shape_zyx
         assert tuple(np.bincount(case.labels.ravel(), minlength=4)) == entry.class_voxels
         total += entry.class_voxels
+        assert entry.axes == "IPL" and isinstance(entry.sides, SideDecision)
     assert manifest.class_voxels("train") == tuple(total)
     assert all(n > 0 for n in total)
 
@@ -69,14 +78,14 @@ def test_unusable_manifests_are_refused(records_dir: Path, tmp_path: Path) -> No
         Manifest.read(tmp_path)
     content = json.loads((records_dir / "manifest.json").read_text())
     path.write_text(json.dumps(content | {"format_version": 7}))
-    with pytest.raises(InputError, match="manifest.json: expected format version 1, found 7"):
+    with pytest.raises(InputError, match="manifest.json: expected format version 2, found 7"):
         Manifest.read(tmp_path)
     path.write_text("{")
     with pytest.raises(InputError, match="manifest.json: expected a manifest in JSON"):
         Manifest.read(tmp_path)
     del content["splits"]
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 1"):
+    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 2"):
         Manifest.read(tmp_path)
 
 
@@ -87,7 +96,7 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
         grid=GridSettings(),
         splitting=SplitSettings(),
         splits={"train": ["case_00000"]},
-        cases={"case_00000": CaseEntry("case_00000.tfrecord", 10, "", (1, 1, 1), (1, 0, 0, 0))},
+        cases={"case_00000": CaseEntry("case_00000.tfrecord", 10, "", (1, 1, 1), (1, 0, 0, 0), "IPL", None)},
     )
     with pytest.raises(InputError, match="case_00000.tfrecord: expected a shard of 10 bytes, found no such file"):
         manifest.check_shards(tmp_path)
@@ -108,6 +117,8 @@ def test_flags_that_contradict_the_records_are_refused(records_dir: Path, tmp_pa
         ("image_kernel", "linear", "linear"),
         ("label_kernel", "nearest", "nearest"),
         ("label_scheme", "kits19", "kits19"),
+        ("cyst_as", "class", "class"),
+        ("crop", "body", "body"),
         ("test_cases", "180-209", "180-209"),
         ("validation_fraction", 0.5, "0.5"),
     ):
@@ -136,5 +147,5 @@ def test_other_settings_on_old_records_are_refused(data_dir: Path, records_dir: 
     settings = config.Convert(
         data_dir=str(data_dir), records_dir=str(records_dir), grid=grid, splits=TINY_SPLITS, seed=5
     )
-    with pytest.raises(InputError, match=r"other settings: --image_kernel: cubic, not linear; --seed: 19, not 5"):
+    with pytest.raises(InputError, match=r"other settings: --image_kernel: cubic_fit, not linear; --seed: 19, not 5"):
         convert.main(settings)

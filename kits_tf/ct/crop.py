@@ -1,0 +1,68 @@
+"""A box within a grid: air dropped, recorded, and undone."""
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.ct.geometry import Grid, bounding_box
+from kits_tf.ct.sides import BODY_HU
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A box of an array (z, y, x).
+
+    Attributes:
+        start: first voxel of the box.
+        shape: of the box.
+        full_shape: of the array.
+    """
+
+    start: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    full_shape: tuple[int, int, int]
+
+    def of(self, array: NDArray) -> NDArray:
+        """Returns the box, a view."""
+        z, y, x = (slice(first, first + size) for first, size in zip(self.start, self.shape, strict=True))
+        return array[z, y, x]
+
+    def undo(self, box: NDArray, outside: int) -> NDArray:
+        """Returns the whole array again, with `outside` around the box."""
+        whole = np.full(self.full_shape, outside, box.dtype)
+        self.of(whole)[...] = box
+        return whole
+
+    def grid(self, full: Grid) -> Grid:
+        """Returns where the voxels of the box are, given where those of the array are."""
+        step = np.eye(4)
+        step[:3, 3] = self.start
+        return Grid(self.shape, full.affine @ step)
+
+
+def no_crop(shape: tuple[int, int, int]) -> Crop:
+    """Returns the box that is the whole array."""
+    return Crop((0, 0, 0), shape, shape)
+
+
+def body_crop(hu: NDArray[np.int16], labels: NDArray[np.uint8] | None) -> Crop:
+    """Returns the smallest box around the body, the largest connected part above BODY_HU, and every label.
+
+    Args:
+        hu: (z, y, x) int16 HU.
+        labels: the same shape, uint8; None for a case without.
+
+    Returns:
+        The box; the whole array if it shows no body.
+    """
+    body = hu > BODY_HU
+    if not body.any():
+        return no_crop(hu.shape)
+    kept = cc3d.largest_k(body, k=1, connectivity=6) > 0
+    if labels is not None:
+        kept |= labels > 0
+    box = bounding_box(kept)
+    z, y, x = box
+    return Crop((z.start, y.start, x.start), (z.stop - z.start, y.stop - y.start, x.stop - x.start), hu.shape)
