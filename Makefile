@@ -23,8 +23,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(VENV)/.bench  ## Dice of label round trips; DATA_DIR=folder of KiTS19 cases, CASES=0-19
-	$(RUN) benchmarks/label_round_trip.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-19)
+bench: $(VENV)/.bench  ## Dice of label round trips; DATA_DIR=folder of KiTS19 cases, CASES=0-59
+	$(RUN) benchmarks/label_round_trip.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-59)
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) demo

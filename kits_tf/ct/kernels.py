@@ -1,7 +1,7 @@
 """Interpolation along one axis, as a matrix.
 
-Voxel centers: output index i of n lies at input index (i + 0.5) * m / n - 0.5 (`Grid.resampled`). Beyond the border
-the input is mirrored about its outer face, as scipy.ndimage's mode "reflect" does.
+Voxel centers lie as `Grid.resampled` has them. Beyond the border the input is mirrored about its outer face, as
+scipy.ndimage's mode "reflect" does.
 """
 
 import functools

@@ -22,7 +22,11 @@ _SMALLEST_WEIGHT = 1e-6
 
 
 def as_tensor(array: NDArray) -> tf.Tensor:
-    """Returns a large array as a tensor; tf.constant would hold two copies of it for a while (TensorFlow 2.21)."""
+    """Returns an array as a tensor, sharing its memory where that is aligned, as `volume` reads it.
+
+    tf.constant would hold two copies of it for a while (TensorFlow 2.21).
+    """
+    tf.config.list_logical_devices()  # starts the runtime: before that, Identity would copy too
     return tf.raw_ops.Identity(input=np.ascontiguousarray(array))
 
 

@@ -1,5 +1,6 @@
 """Files on disk <-> volumes in memory. The only module that knows nibabel."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[N
             shape = _shape(image, path)
             affine = _affine(image, path)
             way = orientation(affine)
-            array = np.empty([shape[axis] for axis in way.permutation], dtype)
+            array = _empty([shape[axis] for axis in way.permutation], np.dtype(dtype))
             _fill(undo_reorient(array, way), image.dataobj, lambda slab: convert(slab, path))
             while file.read(1 << 22):  # to the end, where gzip has its checksum
                 pass
@@ -156,6 +157,14 @@ def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[N
         raise InputError(f"{path}: expected a whole NIfTI file, reading it failed: {reason}") from error
     stored = Grid(shape, affine)
     return Volume(array, stored.reoriented(way), stored, image.header)
+
+
+def _empty(shape: list[int], dtype: np.dtype) -> NDArray:
+    """Returns an array to fill, starting at a multiple of 64 bytes, which TensorFlow takes without a copy."""
+    num_bytes = math.prod(shape) * dtype.itemsize
+    memory = np.empty(num_bytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + num_bytes].view(dtype).reshape(shape)
 
 
 def _shape(image: nib.Nifti1Image, path: Path) -> tuple[int, int, int]:
