@@ -50,7 +50,9 @@ def convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path) -> Cas
     """
     scheme = find_scheme(grid.label_scheme, grid.cyst_as)
     scan = read_labeled(files, scheme)
+    axes, sides = axis_codes(scan.image.stored.affine), scan.sides
     case = to_training_grid(files.case_id, scan, grid)
+    del scan  # up to a gigabyte, while a record is as large again
     shard = f"{files.case_id}.tfrecord"
     written = write_records(records_dir / shard, [case.serialize()])
     return CaseEntry(
@@ -59,6 +61,6 @@ def convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path) -> Cas
         written.sha256,
         case.grid.shape,
         case.class_voxel_counts(len(scheme.classes)),
-        axis_codes(scan.image.stored.affine),
-        scan.sides,
+        axes,
+        sides,
     )
