@@ -37,6 +37,7 @@ setup(
         "keras>=3.15; python_version >= '3.11'",
         "nibabel>=5.2",
         "numpy>=1.26",
+        "pebble>=5.1",
         "tensorflow>=2.21",
     ],
     extras_require=EXTRAS,

@@ -1,5 +1,6 @@
 """From a command line to settings, and from an exception to an exit status."""
 
+import signal
 import sys
 import textwrap
 import typing
@@ -22,14 +23,25 @@ class UsageError(InputError):
     """The command line itself is wrong; exit status 2."""
 
 
+class _Terminated(BaseException):
+    """SIGTERM; as KeyboardInterrupt, nothing that catches errors catches it."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def run(kind: type[S], main: Callable[..., None], *, inputs: str = "") -> None:
-    """Parses sys.argv, calls main(settings) and exits: 0 done, 1 bad input, 2 bad command line, 130 interrupted.
+    """Parses sys.argv, calls main(settings) and exits.
+
+    Exit statuses: 0 done, 1 bad input, 2 bad command line, 130 interrupted, 143 terminated.
 
     Args:
         kind: the command's settings class.
         main: takes the settings, and the inputs' list where the command has inputs.
         inputs: what the positional arguments are, as in "SCAN"; "" where the command takes none.
     """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         settings, positional = parse(kind, sys.argv, inputs)
         main(settings, positional) if inputs else main(settings)
@@ -39,6 +51,8 @@ def run(kind: type[S], main: Callable[..., None], *, inputs: str = "") -> None:
         sys.exit(_say(str(error), 1))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", 130))
+    except _Terminated:
+        sys.exit(_say("terminated", 143))
 
 
 def parse(kind: type[S], argv: Sequence[str], inputs: str = "") -> tuple[S, list[str]]:

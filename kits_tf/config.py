@@ -163,6 +163,13 @@ class SplitSettings(Settings):
     validation_fraction: float = setting(
         0.1, "Share of the other cases that validates, drawn by --seed; at least one case.", above=0, below=1
     )
+    exclude_cases: str = setting("", "Numbers of the cases to leave out, as in 15,23.")
+    splits_file: str = setting(
+        "", 'JSON that lists the splits outright: {"train": [case ids], "validation": [...], "test": [...]}.'
+    )
+    num_folds: int = setting(
+        5, "Parts of the training and validation cases for train's --fold, at most one a case; 0: none.", minimum=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +184,9 @@ class RecordsSettings(Settings):
     crop: str | None = setting(None, "What they were cropped to.")
     test_cases: str | None = setting(None, "Numbers of the cases they hold out.")
     validation_fraction: float | None = setting(None, "Share of the other cases that validates.")
+    exclude_cases: str | None = setting(None, "Numbers of the cases they leave out.")
+    splits_file: str | None = setting(None, "JSON that their splits come from.")
+    num_folds: int | None = setting(None, "Number of their folds.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +290,14 @@ class Convert(Settings):
     seed: int = _seed()
     grid: GridSettings = field(default_factory=GridSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
+    workers: int = setting(
+        0, "Processes that convert, none of which uses a GPU; 0: by cores and memory, 3 GB for each.", minimum=0
+    )
+    runner: str = setting(
+        "processes",
+        "Where cases are converted: in processes of their own, or here, one by one.",
+        choices=("processes", "here"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +307,11 @@ class Train(Settings):
     records_dir: str = _records_dir()
     run_dir: str = _run_dir()
     seed: int = _seed()
+    fold: int | None = setting(
+        None,
+        "Validate on this fold of the records and train on the others. Default: the records' own split.",
+        minimum=0,
+    )
     records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     intensity: IntensitySettings = field(default_factory=IntensitySettings)

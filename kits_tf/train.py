@@ -17,6 +17,8 @@ def main(settings: config.Train) -> None:
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
+    if settings.fold is not None:
+        manifest = manifest.of_fold(settings.fold)
     run_dir = run.open_run_dir(settings, manifest)
     strategy = runtime.choose_strategy()
     print(runtime.describe_strategy(strategy, settings.optimization.batch_size))

@@ -53,6 +53,14 @@ def rotation(degrees_xyz: tuple[float, float, float]) -> np.ndarray:
     return result
 
 
+def convert_settings(data_dir: Path, records_dir: Path, **changes: object) -> config.Convert:
+    """Returns settings of a conversion that takes seconds, in this process."""
+    settings = config.Convert(
+        data_dir=str(data_dir), records_dir=str(records_dir), grid=TINY_GRID, splits=TINY_SPLITS, runner="here"
+    )
+    return replace(settings, **changes)
+
+
 def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> config.Train:
     """Returns settings of a run that takes seconds."""
     return config.Train(
@@ -77,7 +85,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their records: case 3 is the test, one of the others validates."""
     root = tmp_path_factory.mktemp("records")
-    convert.main(config.Convert(data_dir=str(data_dir), records_dir=str(root), grid=TINY_GRID, splits=TINY_SPLITS))
+    convert.main(convert_settings(data_dir, root))
     return root
 
 

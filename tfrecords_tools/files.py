@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_PARTIAL = ".partial-"
+
 
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
@@ -14,9 +16,15 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     does, so that libraries that look at the suffix see the same one.
     """
     path = Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partial(directory: str | os.PathLike) -> None:
+    """Removes what processes that were killed left half-written in a folder; nobody else may be writing to it."""
+    for path in Path(directory).glob(f"{_PARTIAL}*"):
+        path.unlink(missing_ok=True)

@@ -63,7 +63,8 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
         )
     except tf.errors.DataLossError:
         check_files(
-            manifest.shards("train", settings.records_dir) + manifest.shards("validation", settings.records_dir)
+            manifest.shard_paths("train", settings.records_dir)
+            + manifest.shard_paths("validation", settings.records_dir)
         )
         raise
     shutil.rmtree(run_dir / run.BACKUP)
@@ -75,10 +76,16 @@ def make_datasets(settings: Train, manifest: Manifest, replicas: int) -> tuple[t
     batch_size = settings.optimization.batch_size * replicas
     size = augment.read_size(settings.augmentation, settings.patches.patch_size_zyx, manifest.grid.spacing_zyx_mm)
     training = dataset.training_patches(
-        manifest.shards("train", settings.records_dir), settings.patches, size, batch_size, settings.seed
+        manifest.shard_paths("train", settings.records_dir),
+        len(manifest.splits["train"]),
+        settings.patches,
+        size,
+        batch_size,
+        settings.seed,
     )
     validation = dataset.validation_patches(
-        manifest.shards("validation", settings.records_dir),
+        manifest.shard_paths("validation", settings.records_dir),
+        len(manifest.splits["validation"]),
         settings.patches,
         settings.optimization.validation_patches_per_case,
         batch_size,

@@ -13,12 +13,18 @@ _CASES_AT_ONCE = 2
 
 
 def training_patches(
-    shards: Sequence[str], settings: PatchSettings, read_size: tuple[int, int, int], batch_size: int, seed: int
+    shards: Sequence[str],
+    num_cases: int,
+    settings: PatchSettings,
+    read_size: tuple[int, int, int],
+    batch_size: int,
+    seed: int,
 ) -> tf.data.Dataset:
     """Returns shuffled batches of patches for one epoch; other patches in every epoch.
 
     Args:
-        shards: one case each.
+        shards: files of one or more cases.
+        num_cases: how many cases they hold together.
         settings: patches per case, foreground fraction, shuffle buffer.
         read_size: voxels (z, y, x) of a patch.
         batch_size: patches in a batch; a last, smaller batch is dropped.
@@ -32,24 +38,22 @@ def training_patches(
     patches = _patches(paths, seeds, settings, settings.patches_per_case, read_size)
     patches = patches.shuffle(settings.shuffle_patches, seed, reshuffle_each_iteration=True)
     batches = patches.batch(batch_size, drop_remainder=True)
-    per_epoch = len(shards) * settings.patches_per_case // batch_size
+    per_epoch = num_cases * settings.patches_per_case // batch_size
     return batches.apply(tf.data.experimental.assert_cardinality(per_epoch)).prefetch(2)
 
 
 def validation_patches(
-    shards: Sequence[str], settings: PatchSettings, per_case: int, batch_size: int, seed: int
+    shards: Sequence[str], num_cases: int, settings: PatchSettings, per_case: int, batch_size: int, seed: int
 ) -> tf.data.Dataset:
     """Returns batches of patches of `settings.patch_size_zyx` that are the same in every epoch.
 
     The pairs are those of `training_patches`; a last, smaller batch is kept.
     """
     paths = tf.data.Dataset.from_tensor_slices(list(shards))
-    seeds = tf.data.Dataset.range(len(shards), output_type=tf.int64).map(
-        lambda i: tf.stack([tf.cast(seed, tf.int64), i])
-    )
+    seeds = tf.data.Dataset.range(num_cases, output_type=tf.int64).map(lambda i: tf.stack([tf.cast(seed, tf.int64), i]))
     patches = _patches(paths, seeds, settings, per_case, settings.patch_size_zyx)
     batches = patches.batch(batch_size)
-    count = -(-len(shards) * per_case // batch_size)
+    count = -(-num_cases * per_case // batch_size)
     return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
 
 

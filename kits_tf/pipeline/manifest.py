@@ -11,40 +11,40 @@ import numpy as np
 
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_value
 from kits_tf.ct.labels import Scheme, find_scheme
-from kits_tf.ct.layouts import CaseFiles, case_number, parse_case_numbers
 from kits_tf.ct.sides import SideDecision
+from kits_tf.ct.statistics import HuStatistics, pooled_mean_std
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
+from tfrecords_tools.index import MANIFEST_NAME, Shard
 
-FORMAT_VERSION = 2
-FILE_NAME = "manifest.json"
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
 class CaseEntry:
-    """One case and its shard.
+    """One case.
 
     Attributes:
-        shard: file name in the folder of records.
-        num_bytes: of the shard.
-        sha256: of the shard.
         shape_zyx: voxels in the record.
         class_voxels: voxels of each class in the record, background first; empty for a case without a mask.
         axes: axis order of the scan's file, as in "IPL".
         sides: how left and right were told; None where they were not.
+        hu_foreground: HU where there is a label, in the record; None where there is none.
+        hu_body: HU above BODY_HU in the record; None where there is none.
+        inputs_sha256: of the files it was made from: the scan's, and the mask's if there is one.
     """
 
-    shard: str
-    num_bytes: int
-    sha256: str
     shape_zyx: tuple[int, int, int]
     class_voxels: tuple[int, ...]
     axes: str
     sides: SideDecision | None
+    hu_foreground: HuStatistics | None
+    hu_body: HuStatistics | None
+    inputs_sha256: tuple[str, ...]
 
     def __str__(self) -> str:
         labeled = f"{sum(self.class_voxels[1:])} voxels with a label" if self.class_voxels else "no mask"
-        return f"{self.shape_zyx} voxels, {self.num_bytes / 1e6:.1f} MB; {self.sides or labeled}"
+        return f"{self.shape_zyx} voxels; {self.sides or labeled}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,8 @@ class Manifest:
         grid: settings of the training grid and labels.
         splitting: settings of the splits.
         splits: case ids of "train", "validation", "test" and "unlabeled".
+        folds: parts of the training and validation cases for cross-validation, as case ids.
+        shards: by file name; which cases they hold.
         cases: by case id; a conversion that was interrupted has fewer than the splits name.
         versions: of the tools that wrote it.
     """
@@ -66,6 +68,8 @@ class Manifest:
     grid: GridSettings
     splitting: SplitSettings
     splits: dict[str, list[str]]
+    folds: list[list[str]] = field(default_factory=list)
+    shards: dict[str, Shard] = field(default_factory=dict)
     cases: dict[str, CaseEntry] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -76,17 +80,48 @@ class Manifest:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every case of the splits has its shard."""
-        return all(case_id in self.cases for ids in self.splits.values() for case_id in ids)
+        """Whether every case of the splits is in a shard."""
+        held = {case_id for shard in self.shards.values() for case_id in shard.examples}
+        return all(case_id in held & set(self.cases) for ids in self.splits.values() for case_id in ids)
+
+    def of_fold(self, fold: int) -> "Manifest":
+        """Returns this manifest with a fold as "validation" and the other folds as "train".
+
+        Raises:
+            InputError: there is no such fold.
+        """
+        if fold >= len(self.folds):
+            raise InputError(f"--fold: expected a number below {len(self.folds)}, the records' folds, got {fold}")
+        train = sorted(case_id for i, ids in enumerate(self.folds) for case_id in ids if i != fold)
+        return dataclasses.replace(self, splits=self.splits | {"train": train, "validation": self.folds[fold]})
 
     def class_voxels(self, split: str) -> tuple[int, ...]:
         """Returns the voxels of each class over a split, background first."""
         counts = np.array([self.cases[case_id].class_voxels for case_id in self.splits[split]])
         return tuple(counts.sum(axis=0).tolist())
 
-    def shards(self, split: str, records_dir: str | os.PathLike) -> list[str]:
-        """Returns the paths of a split's shards."""
-        return [os.fspath(Path(records_dir) / self.cases[case_id].shard) for case_id in self.splits[split]]
+    def foreground_mean_std(self, split: str) -> tuple[float, float]:
+        """Returns mean and standard deviation in HU of all labeled voxels of a split; (0, 0) if there are none."""
+        parts = [self.cases[case_id].hu_foreground for case_id in self.splits[split]]
+        return pooled_mean_std(part for part in parts if part)
+
+    def shard_paths(self, split: str, records_dir: str | os.PathLike) -> list[str]:
+        """Returns the paths of a split's shards.
+
+        Raises:
+            InputError: a shard holds cases of this and of another split.
+        """
+        wanted, paths = set(self.splits[split]), []
+        for name, shard in self.shards.items():
+            path = Path(records_dir) / name
+            others = set(shard.examples) - wanted
+            if others and len(others) < len(shard.examples):
+                raise InputError(
+                    f"{path}: expected cases of one split, {min(others)} is not of {split}; folds need one case a shard"
+                )
+            if not others:
+                paths.append(os.fspath(path))
+        return paths
 
     def check_shards(self, records_dir: str | os.PathLike) -> None:
         """Checks that every shard is there in full length.
@@ -96,12 +131,12 @@ class Manifest:
         """
         if not self.is_complete:
             raise InputError(f"{records_dir}: the conversion did not finish, run convert again to complete it")
-        for entry in self.cases.values():
-            path = Path(records_dir) / entry.shard
+        for name, shard in self.shards.items():
+            path = Path(records_dir) / name
             if not path.is_file():
-                raise InputError(f"{path}: expected a shard of {entry.num_bytes} bytes, found no such file")
-            if path.stat().st_size != entry.num_bytes:
-                raise InputError(f"{path}: expected a shard of {entry.num_bytes} bytes, found {path.stat().st_size}")
+                raise InputError(f"{path}: expected a shard of {shard.num_bytes} bytes, found no such file")
+            if path.stat().st_size != shard.num_bytes:
+                raise InputError(f"{path}: expected a shard of {shard.num_bytes} bytes, found {path.stat().st_size}")
 
     def check_settings(self, expected: RecordsSettings, records_dir: str | os.PathLike) -> None:
         """Checks that the records are what a later stage was told they are; None is no expectation.
@@ -118,8 +153,9 @@ class Manifest:
     def write(self, directory: str | os.PathLike) -> None:
         """Writes manifest.json, cases in order, under a temporary name first."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
-        content["cases"] = dict(sorted(content["cases"].items()))
-        with written_whole(Path(directory) / FILE_NAME) as partial:
+        for name in ("shards", "cases"):
+            content[name] = dict(sorted(content[name].items()))
+        with written_whole(Path(directory) / MANIFEST_NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -129,7 +165,7 @@ class Manifest:
         Raises:
             InputError: there is none, it is no manifest, or it has another format version.
         """
-        path = Path(directory) / FILE_NAME
+        path = Path(directory) / MANIFEST_NAME
         if not path.is_file():
             raise InputError(f"{path}: expected the manifest that convert writes, found no such file")
         try:
@@ -150,6 +186,7 @@ class Manifest:
     def _from_json(cls, content: dict[str, Any]) -> "Manifest":
         content["grid"] = GridSettings(**_tuples(content["grid"]))
         content["splitting"] = SplitSettings(**content["splitting"])
+        content["shards"] = {name: Shard(**_tuples(shard)) for name, shard in content["shards"].items()}
         content["cases"] = {name: _entry(entry) for name, entry in content["cases"].items()}
         return cls(**content)
 
@@ -170,37 +207,10 @@ class Manifest:
         return found
 
 
-def assign_splits(cases: list[CaseFiles], settings: SplitSettings, seed: int) -> dict[str, list[str]]:
-    """Returns the case ids of "train", "validation", "test" and "unlabeled", each in order.
-
-    Cases without a mask are unlabeled. Of the others, those numbered in `test_cases` are the test; of the rest
-    `validation_fraction`, rounded, but at least one, validates.
-
-    Raises:
-        InputError: fewer than two labeled cases are left for training and validation.
-    """
-    test_numbers = parse_case_numbers(settings.test_cases)
-    labeled = [case.case_id for case in cases if case.labels is not None]
-    test = [c for c in labeled if case_number(c) in test_numbers]
-    others = [c for c in labeled if case_number(c) not in test_numbers]
-    if len(others) < 2:
-        raise InputError(
-            f"expected two or more labeled cases outside --test_cases={settings.test_cases}, got {len(others)}"
-        )
-    count = min(len(others) - 1, max(1, round(settings.validation_fraction * len(others))))
-    drawn = np.random.default_rng(seed).choice(len(others), count, replace=False)
-    validation = [others[i] for i in sorted(drawn)]
-    return {
-        "train": [c for c in others if c not in validation],
-        "validation": validation,
-        "test": test,
-        "unlabeled": [case.case_id for case in cases if case.labels is None],
-    }
-
-
 def _entry(content: dict[str, Any]) -> CaseEntry:
-    sides = content.pop("sides")
-    return CaseEntry(**_tuples(content), sides=None if sides is None else SideDecision(**sides))
+    kinds = {"sides": SideDecision, "hu_foreground": HuStatistics, "hu_body": HuStatistics}
+    parts = {name: None if content[name] is None else kind(**content[name]) for name, kind in kinds.items()}
+    return CaseEntry(**(_tuples(content) | parts))
 
 
 def _tuples(content: dict[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def test_weights_of_another_architecture_are_refused(run_dir: Path, tmp_path: Pa
 
 def test_damaged_records_are_named_before_and_while_training(records_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(records_dir, tmp_path / "records")
-    shard = Path(Manifest.read(records_dir).shards("train", tmp_path / "records")[0])
+    shard = Path(Manifest.read(records_dir).shard_paths("train", tmp_path / "records")[0])
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)

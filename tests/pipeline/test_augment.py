@@ -125,7 +125,8 @@ def test_a_batch_equals_its_examples_and_a_seed_repeats() -> None:
     for i in range(3):
         one = Warps(*[part[i : i + 1] for part in warps])
         alone = augment.warp(HU[i : i + 1], LABELS[i : i + 1], one, SIZE, MIRRORED)
-        np.testing.assert_array_equal(alone[0][0], image[i])
+        # On some processors a matrix product of one example rounds otherwise than that of a batch.
+        np.testing.assert_allclose(alone[0][0], image[i], rtol=0, atol=0.01)
         np.testing.assert_array_equal(alone[1][0], labels[i])
     again = augment.sample_warps(3, AugmentationSettings(), SIZE, SPACING, (1, 2))
     other = augment.sample_warps(3, AugmentationSettings(), SIZE, SPACING, (1, 3))

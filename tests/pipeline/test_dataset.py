@@ -17,7 +17,7 @@ def settings(**changes: object) -> PatchSettings:
 
 @pytest.fixture(scope="module")
 def shards(records_dir: Path) -> list[str]:
-    return Manifest.read(records_dir).shards("train", records_dir)
+    return Manifest.read(records_dir).shard_paths("train", records_dir)
 
 
 def all_patches(batches: tf.data.Dataset) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_foreground_fraction_is_kept_and_an_empty_mask_gives_any_voxel() -> None
 
 
 def test_patches_are_cut_from_the_records(shards: list[str], records_dir: Path) -> None:
-    batches = dataset.training_patches(shards, settings(), SIZE, batch_size=2, seed=1)
+    batches = dataset.training_patches(shards, len(shards), settings(), SIZE, batch_size=2, seed=1)
     assert batches.cardinality() == len(shards) * 3 // 2
     for hu, labels in batches:
         assert hu.dtype == tf.int16 and labels.dtype == tf.uint8
@@ -62,7 +62,7 @@ def test_patches_are_cut_from_the_records(shards: list[str], records_dir: Path) 
 
 def test_a_seed_gives_the_same_epochs_and_epochs_differ(shards: list[str]) -> None:
     def epochs(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        batches = dataset.training_patches(shards, settings(), SIZE, batch_size=1, seed=seed)
+        batches = dataset.training_patches(shards, len(shards), settings(), SIZE, batch_size=1, seed=seed)
         return all_patches(batches), all_patches(batches)
 
     first, second = epochs(1)
@@ -76,17 +76,17 @@ def test_a_seed_gives_the_same_epochs_and_epochs_differ(shards: list[str]) -> No
 def test_every_training_case_is_seen_in_an_epoch(shards: list[str]) -> None:
     per_case = {}
     for shard in shards:
-        one = dataset.validation_patches([shard], settings(foreground_fraction=0.0), 40, 1, seed=0)
+        one = dataset.validation_patches([shard], 1, settings(foreground_fraction=0.0), 40, 1, seed=0)
         per_case[shard] = {patch.tobytes() for patch in all_patches(one)}
     assert len(per_case) == len(shards) > 1
-    seen = dataset.training_patches(shards, settings(patch_size_zyx=(1, 1, 1)), (60, 80, 80), 1, seed=3)
+    seen = dataset.training_patches(shards, len(shards), settings(patch_size_zyx=(1, 1, 1)), (60, 80, 80), 1, seed=3)
     # A patch larger than the case holds all of it, so its multiset of values tells the case.
     volumes = {int(np.abs(hu.astype(np.int64) + 1024).sum()) for hu in all_patches(seen)}
     assert len(volumes) >= len(shards)
 
 
 def test_validation_patches_never_change(shards: list[str]) -> None:
-    batches = dataset.validation_patches(shards, settings(), 2, batch_size=3, seed=1)
+    batches = dataset.validation_patches(shards, len(shards), settings(), 2, batch_size=3, seed=1)
     assert batches.cardinality() == -(-len(shards) * 2 // 3)
     first = all_patches(batches)
     assert len(first) == len(shards) * 2

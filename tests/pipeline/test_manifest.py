@@ -5,15 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY_GRID, TINY_SPLITS, train_settings
+from conftest import TINY_GRID, convert_settings, train_settings
 
 from kits_tf import config, convert, train
 from kits_tf.config import GridSettings, SplitSettings
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.ct.sides import SideDecision
+from kits_tf.ct.sides import BODY_HU, SideDecision
+from kits_tf.ct.statistics import hu_statistics
 from kits_tf.errors import InputError
 from kits_tf.pipeline.example import Case
-from kits_tf.pipeline.manifest import CaseEntry, Manifest, assign_splits
+from kits_tf.pipeline.manifest import CaseEntry, Manifest
+from kits_tf.pipeline.splits import assign_splits
+from tfrecords_tools.index import Shard
 from tfrecords_tools.write import sha256
 
 KITS19_IDS = [f"case_{i:05d}" for i in range(210)]
@@ -51,14 +54,18 @@ def test_manifest_says_what_the_shards_hold(records_dir: Path, data_dir: Path) -
     total = np.zeros(4, int)
     for case_id in manifest.splits["train"]:
         entry = manifest.cases[case_id]
-        path = records_dir / entry.shard
-        assert entry.shard == f"{case_id}.tfrecord" and entry.sha256 == sha256(path)
+        path = records_dir / f"{case_id}.tfrecord"
+        assert manifest.shards[path.name] == Shard(path.stat().st_size, sha256(path), (case_id,))
         (record,) = tf.data.TFRecordDataset(str(path))
         case = Case.parse(record.numpy())
         assert case.hu.shape == entry.shape_zyx
         assert tuple(np.bincount(case.labels.ravel(), minlength=4)) == entry.class_voxels
         total += entry.class_voxels
         assert entry.axes == "IPL" and isinstance(entry.sides, SideDecision)
+        assert entry.hu_foreground == hu_statistics(case.hu[case.labels > 0])
+        assert entry.hu_body == hu_statistics(case.hu[case.hu > BODY_HU])
+        files = [data_dir / case_id / name for name in ("imaging.nii.gz", "segmentation.nii.gz")]
+        assert entry.inputs_sha256 == tuple(sha256(file) for file in files)
     assert manifest.class_voxels("train") == tuple(total)
     assert all(n > 0 for n in total)
 
@@ -78,14 +85,14 @@ def test_unusable_manifests_are_refused(records_dir: Path, tmp_path: Path) -> No
         Manifest.read(tmp_path)
     content = json.loads((records_dir / "manifest.json").read_text())
     path.write_text(json.dumps(content | {"format_version": 7}))
-    with pytest.raises(InputError, match="manifest.json: expected format version 2, found 7"):
+    with pytest.raises(InputError, match="manifest.json: expected format version 3, found 7"):
         Manifest.read(tmp_path)
     path.write_text("{")
     with pytest.raises(InputError, match="manifest.json: expected a manifest in JSON"):
         Manifest.read(tmp_path)
     del content["splits"]
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 2"):
+    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 3"):
         Manifest.read(tmp_path)
 
 
@@ -96,7 +103,8 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
         grid=GridSettings(),
         splitting=SplitSettings(),
         splits={"train": ["case_00000"]},
-        cases={"case_00000": CaseEntry("case_00000.tfrecord", 10, "", (1, 1, 1), (1, 0, 0, 0), "IPL", None)},
+        shards={"case_00000.tfrecord": Shard(10, "", ("case_00000",))},
+        cases={"case_00000": CaseEntry((1, 1, 1), (1, 0, 0, 0), "IPL", None, None, None, ())},
     )
     with pytest.raises(InputError, match="case_00000.tfrecord: expected a shard of 10 bytes, found no such file"):
         manifest.check_shards(tmp_path)
@@ -127,7 +135,7 @@ def test_flags_that_contradict_the_records_are_refused(records_dir: Path, tmp_pa
 
 
 def test_an_interrupted_conversion_goes_on_and_ends_the_same(data_dir: Path, records_dir: Path, tmp_path: Path) -> None:
-    settings = config.Convert(data_dir=str(data_dir), records_dir=str(tmp_path), grid=TINY_GRID, splits=TINY_SPLITS)
+    settings = convert_settings(data_dir, tmp_path)
     convert.main(settings)
     manifest = Manifest.read(tmp_path)
     partly = replace(manifest, cases={"case_00001": manifest.cases["case_00001"]})
@@ -144,8 +152,6 @@ def test_an_interrupted_conversion_goes_on_and_ends_the_same(data_dir: Path, rec
 
 def test_other_settings_on_old_records_are_refused(data_dir: Path, records_dir: Path) -> None:
     grid = replace(TINY_GRID, image_kernel="linear")
-    settings = config.Convert(
-        data_dir=str(data_dir), records_dir=str(records_dir), grid=grid, splits=TINY_SPLITS, seed=5
-    )
+    settings = convert_settings(data_dir, records_dir, grid=grid, seed=5)
     with pytest.raises(InputError, match=r"other settings: --image_kernel: cubic_fit, not linear; --seed: 19, not 5"):
         convert.main(settings)

@@ -1,0 +1,103 @@
+"""A whole conversion: the folder locked, cases done in any order, the manifest always true."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+
+from kits_tf.config import Convert
+from kits_tf.ct.layouts import CaseFiles
+from kits_tf.errors import InputError
+from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.shards import Converted, convert_case, converted_before, shard_name, start_manifest
+from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from tfrecords_tools.files import remove_partial
+
+LOCK_NAME = ".lock"
+
+
+def convert_all(settings: Convert, cases: list[CaseFiles]) -> Manifest:
+    """Returns the manifest of all cases, converted now or before.
+
+    Raises:
+        InputError: the folder is another run's, or has records of other settings, or some cases failed: the others
+            are converted, and what is wrong with each was printed.
+        OSError: the folder cannot be written.
+    """
+    records_dir = Path(settings.records_dir)
+    records_dir.mkdir(parents=True, exist_ok=True)
+    with locked(records_dir):
+        manifest = start_manifest(settings, cases)
+        remove_partial(records_dir)
+        before = [converted_before(manifest, case.case_id, records_dir) for case in cases]
+        manifest.write(records_dir)
+        try:
+            failed = _convert(settings, cases, before, manifest)
+        finally:
+            remove_partial(records_dir)
+    if failed:
+        raise InputError(f"{failed} of {len(cases)} cases failed; run convert again once they are mended or excluded")
+    return manifest
+
+
+def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Converted | None], manifest: Manifest) -> int:
+    """Fills the manifest, after each case also on disk, and returns how many cases failed."""
+    records_dir, start, failed, unchanged = Path(settings.records_dir), monotonic(), 0, 0
+    tasks = [(case, settings.grid, records_dir, known) for case, known in zip(cases, before, strict=True)]
+    for done, (index, result) in enumerate(_results(settings, tasks), start=1):
+        case_id = cases[index].case_id
+        if isinstance(result, InputError):
+            failed += 1
+            manifest.cases.pop(case_id, None)
+            manifest.shards.pop(shard_name(case_id), None)
+            print(f"case {done}/{len(cases)} {case_id} FAILED: {result}", flush=True)
+        elif result == before[index]:
+            unchanged += 1
+            continue
+        else:
+            manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
+            size = f"{result.shard.num_bytes / 1e6:.1f} MB"
+            print(
+                f"case {done}/{len(cases)} {case_id}: {size}, {result.entry} ({_pace(done, len(cases), start)})",
+                flush=True,
+            )
+        manifest.write(records_dir)
+    if unchanged:
+        print(f"{unchanged} cases were converted already")
+    return failed
+
+
+def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
+    if settings.runner == "processes":
+        return run_in_processes(convert_case, tasks, choose_workers(settings.workers, len(tasks)))
+    return _here(tasks)
+
+
+def _here(tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
+    for index, task in enumerate(tasks):
+        try:
+            yield index, convert_case(*task)
+        except InputError as error:
+            yield index, error
+
+
+def _pace(done: int, total: int, start: float) -> str:
+    passed = monotonic() - start
+    left = f", about {passed / done * (total - done):.0f} s left" if done < total else ""
+    return f"{passed:.0f} s, {60 * done / passed:.1f} a minute{left}"
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds a folder against other runs; the system lets go of it however this one ends.
+
+    Raises:
+        InputError: another run holds it.
+    """
+    with open(directory / LOCK_NAME, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{directory}: another conversion is writing to it") from None
+        yield

@@ -1,0 +1,71 @@
+"""Work in processes of their own: one that dies fails what it had in hand, not the run; none sees a GPU."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from kits_tf.errors import InputError
+
+T = TypeVar("T")
+# Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
+BYTES_PER_WORKER = 3 * 10**9
+
+
+def choose_workers(wanted: int, num_tasks: int) -> int:
+    """Returns how many processes to start: `wanted`, or for 0 as many as cores and free memory allow; one at least."""
+    if not wanted:
+        memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        wanted = min(len(os.sched_getaffinity(0)), memory // BYTES_PER_WORKER)
+    return max(1, min(wanted, num_tasks))
+
+
+def run_in_processes(
+    function: Callable[..., T], tasks: Sequence[tuple], workers: int
+) -> Iterator[tuple[int, T | InputError]]:
+    """Yields (index of the task, result) as they are done; for bad input or a dead process the error is the result.
+
+    Args:
+        function: importable by name; gets a task as its arguments.
+        tasks: picklable arguments.
+        workers: processes.
+
+    Raises:
+        Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
+    """
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    pool = ProcessPool(workers, initializer=_start_worker, initargs=(threads,), context=context)
+    try:
+        indices: dict[Future, int] = {pool.schedule(function, args=task): index for index, task in enumerate(tasks)}
+        for future in as_completed(indices):
+            yield indices[future], _outcome(future)
+        pool.close()
+    finally:
+        pool.stop()
+        pool.join()
+
+
+def _outcome(future: "Future[T]") -> T | InputError:
+    try:
+        return future.result()
+    except InputError as error:
+        return error
+    except ProcessExpired as error:
+        return InputError(f"its process died with exit status {error.exitcode}, perhaps for want of memory")
+
+
+def _start_worker(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    from kits_tf import runtime
+
+    runtime.quiet_tensorflow()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
