@@ -30,7 +30,9 @@ setup(
     package_data={"kits_tf": ["py.typed"], "tfrecords_tools": ["py.typed"]},
     install_requires=[
         "absl-py>=2.1",
+        "cattrs>=24.1",
         "connected-components-3d>=3.18",
+        "google-crc32c>=1.5",
         "isal>=1.7",
         # Keras 3.13 and later need Python 3.11.
         "keras>=3.12,<3.13; python_version < '3.11'",

@@ -1,18 +1,16 @@
 """The process and its devices: quiet logs, strategy, seeds, versions."""
 
-import contextlib
 import importlib.metadata
 import os
 import platform
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from kits_tf import __version__
+from tfrecords_tools.quiet import quiet_start
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,37 +22,17 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "nibabel")
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up messages; KITS_TF_VERBOSE=1 keeps them.
 
-    TensorFlow 2.21 logs to file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so what the import writes there
-    is held back, and shown only if the import fails.
+    What the import writes to stderr is held back, and shown only if it fails.
     """
     if os.environ.get("KITS_TF_VERBOSE") == "1":
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back_stderr():
+    with quiet_start():
         import keras  # noqa: F401
         import tensorflow as tf
 
         # The first look for devices has its own messages.
         tf.config.list_physical_devices()
     tf.get_logger().setLevel("ERROR")
-
-
-@contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sys.stderr.flush()
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 def choose_strategy() -> "tf.distribute.Strategy":
@@ -104,11 +82,18 @@ def progress(items: Iterable[T], name: str, total: int) -> Iterator[T]:
     """Yields the items, saying before each how many are done and how long the rest may take."""
     start = monotonic()
     for done, item in enumerate(items):
-        passed = monotonic() - start
-        left = f", about {passed / done * (total - done):.0f} s left" if done else ""
-        print(f"{name} {done + 1}/{total} ({passed:.0f} s{left})", flush=True)
+        print(f"{name} {done + 1}/{total} ({pace(done, total, start)})", flush=True)
         yield item
     print(f"{name}: {total} done in {monotonic() - start:.0f} s", flush=True)
+
+
+def pace(done: int, total: int, start: float) -> str:
+    """Returns how long `done` of `total` have taken since `start`, their rate, and how long the rest may take."""
+    passed = monotonic() - start
+    if done == 0:
+        return f"{passed:.0f} s"
+    left = f", about {passed / done * (total - done):.0f} s left" if done < total else ""
+    return f"{passed:.0f} s, {60 * done / max(passed, 1e-3):.1f} a minute{left}"
 
 
 def package_versions() -> dict[str, str]:

@@ -1,13 +1,13 @@
 """Writing files of records: whole or not at all."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import tensorflow as tf
-
 from tfrecords_tools.files import written_whole
+from tfrecords_tools.framing import frame
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,32 @@ def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> WrittenF
     Raises:
         OSError: the file cannot be written (no such folder, read-only, disk full); nothing is left of it.
     """
+    digest, num_bytes = hashlib.sha256(), 0
+    with _named(path), written_whole(path) as partial, open(partial, "wb") as file:
+        for record in records:
+            for part in frame(record):
+                digest.update(part)
+                num_bytes += file.write(part)
+            del record, part  # before the next one is made: both may be large
+    return WrittenFile(num_bytes, digest.hexdigest())
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file in UTF-8, under a temporary name that is renamed at the end.
+
+    Raises:
+        OSError: the file cannot be written; what it was before stays.
+    """
+    with _named(path), written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike) -> Iterator[None]:
     try:
-        with written_whole(path) as partial:
-            with tf.io.TFRecordWriter(os.fspath(partial)) as writer:
-                for record in records:
-                    writer.write(record)
-            return WrittenFile(partial.stat().st_size, sha256(partial))
-    except tf.errors.OpError as error:
-        raise OSError(f"{path}: cannot be written: {error.message}") from None
+        yield
+    except OSError as error:
+        raise OSError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from None
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -1,0 +1,95 @@
+"""What the commands share: their command line's look, and their ends."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from tfrecords_tools.errors import RecordError
+
+_STATUSES = "exit status: 0 all fine, 1 damage or bad input, 2 wrong command line, 130 interrupted"
+
+
+class Parser(argparse.ArgumentParser):
+    """Arguments of a command, whose mistakes are told in one line."""
+
+    def __init__(self, name: str, description: str, example: str) -> None:
+        super().__init__(
+            prog=f"python -m tfrecords_tools.{name}",
+            description=description,
+            epilog=f"example:\n  python -m tfrecords_tools.{name} {example}\n\n{_STATUSES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong and exits with 2."""
+        say_error(f"{message} (--help lists the arguments)")
+        sys.exit(2)
+
+
+class _Terminated(BaseException):
+    """SIGTERM; as KeyboardInterrupt, nothing that catches errors catches it, and half-written files go."""
+
+
+def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Calls main(arguments) and exits with what it returns, or with one line for its error."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names and texts of records may be any Unicode
+    status = _status(main)
+    try:
+        print(end="", flush=True)
+    except OSError:
+        # What is still buffered has nowhere to go; without this the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = status or 1
+    sys.exit(status)
+
+
+def say_error(message: str) -> None:
+    """Writes one line to stderr."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def whole_number(lowest: int) -> Callable[[str], int]:
+    """Returns what argparse calls to read a whole number that is not below `lowest`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = lowest - 1
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {lowest}, found {text!r}")
+        return value
+
+    return read
+
+
+def _status(main: Callable[[Sequence[str]], int]) -> int:
+    try:
+        status = main(sys.argv[1:])
+        print(end="", flush=True)
+        return status
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE  # as a shell tells of other programs, in `show FILE | head`
+    except RecordError as error:
+        say_error(str(error))
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say_error(f"{where}{error.strerror or error}")
+        return 1
+    except KeyboardInterrupt:
+        say_error("interrupted")
+        return 130
+    except _Terminated:
+        say_error("terminated")
+        return 128 + signal.SIGTERM
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated

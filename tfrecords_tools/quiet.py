@@ -1,0 +1,37 @@
+"""Starting TensorFlow without its start-up messages."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """While it lasts, TensorFlow may be imported without a word.
+
+    TensorFlow 2.21 logs to file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so what the import writes there
+    is held back, and shown only if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back_stderr():
+        yield
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
