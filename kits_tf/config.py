@@ -112,6 +112,12 @@ def _run_dir() -> Any:
     return required("Folder of a training run: flags, manifest, versions, weights, history, evaluations.")
 
 
+def _workers() -> Any:
+    return setting(
+        0, "Processes that read cases, none of which uses a GPU; 0: by cores and memory, 3 GB for each.", minimum=0
+    )
+
+
 def _seed() -> Any:
     return setting(19, "Seed of every random choice.", minimum=0)
 
@@ -282,6 +288,15 @@ class Phantom(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Audit(Settings):
+    """Looks for what is wrong or odd about a data set: a table, audit.json, and audit.html with pictures."""
+
+    data_dir: str = _data_dir()
+    output_dir: str = setting("audit", "Folder to write audit.json and audit.html to.")
+    workers: int = _workers()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Convert(Settings):
     """Converts CT volumes and their masks into TFRecords on the training grid."""
 
@@ -290,13 +305,23 @@ class Convert(Settings):
     seed: int = _seed()
     grid: GridSettings = field(default_factory=GridSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
-    workers: int = setting(
-        0, "Processes that convert, none of which uses a GPU; 0: by cores and memory, 3 GB for each.", minimum=0
-    )
+    workers: int = _workers()
     runner: str = setting(
         "processes",
         "Where cases are converted: in processes of their own, or here, one by one.",
         choices=("processes", "here"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(Settings):
+    """Turns records back into NIfTI on the scans' own grids, in KiTS19's layout."""
+
+    output_dir: str = required("Folder to write case_00000/imaging.nii.gz and segmentation.nii.gz, ... to.")
+    restored_labels: str = setting(
+        "challenge",
+        "challenge: 0 background, 1 kidney, 2 tumor, 3 cyst, so that convert can read them; record: as they are.",
+        choices=("challenge", "record"),
     )
 
 
@@ -397,4 +422,15 @@ class Demo(Settings):
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
 
-COMMANDS: tuple[type[Settings], ...] = (Phantom, Convert, Train, Evaluate, Predict, Export, Figures, Demo)
+COMMANDS: tuple[type[Settings], ...] = (
+    Phantom,
+    Audit,
+    Convert,
+    Restore,
+    Train,
+    Evaluate,
+    Predict,
+    Export,
+    Figures,
+    Demo,
+)

@@ -1,4 +1,4 @@
-"""The one exception that stands for a user's mistake."""
+"""The exception that stands for a user's mistake."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     Commands print it and exit with status 1; a library caller may catch it as a ValueError.
     """
+
+
+class GridMismatchError(InputError):
+    """A mask that does not lie on its scan's grid."""

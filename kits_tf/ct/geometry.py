@@ -52,6 +52,12 @@ class Orientation:
     permutation: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
+    @property
+    def inverse(self) -> "Orientation":
+        """The orientation that brings (z, y, x) back to (i, j, k)."""
+        i, j, k = (self.permutation.index(stored) for stored in range(3))
+        return Orientation((i, j, k), (self.flips[i], self.flips[j], self.flips[k]))
+
 
 def orientation(affine: ArrayLike) -> Orientation:
     """Returns the orientation that brings an array with this affine closest to (I, P, L).
@@ -66,6 +72,21 @@ def orientation(affine: ArrayLike) -> Orientation:
     return Orientation((i, j, k), (z, y, x))
 
 
+def orientation_of(codes: str) -> Orientation:
+    """Returns the orientation of an array whose axes run to the given directions, as in "RAS".
+
+    Raises:
+        ValueError: the codes are not one of L and R, one of P and A, and one of I and S.
+    """
+    worlds = [next((w for w, ends in enumerate(_AXIS_ENDS) if code in ends), None) for code in codes]
+    if len(codes) != 3 or set(worlds) != {0, 1, 2}:
+        raise ValueError(f"codes: expected a direction for each axis as in 'RAS', received: {codes!r}")
+    affine = np.zeros((4, 4))
+    for axis, world in enumerate(worlds):
+        affine[world, axis] = 1 if codes[axis] in "RAS" else -1
+    return orientation(affine)
+
+
 def axis_codes(affine: ArrayLike) -> str:
     """Returns the direction each voxel axis runs to, as in "IPL" or "RAS"."""
     found = orientation(affine)
@@ -77,17 +98,12 @@ def axis_codes(affine: ArrayLike) -> str:
 
 def reorient(array: NDArray, way: Orientation) -> NDArray:
     """Returns a view of a stored (i, j, k) array as (z, y, x)."""
-    return np.flip(array.transpose(way.permutation), _flipped_axes(way))
+    return np.flip(array.transpose(way.permutation), tuple(axis for axis in range(3) if way.flips[axis]))
 
 
 def undo_reorient(array: NDArray, way: Orientation) -> NDArray:
     """Returns a view of a (z, y, x) array in stored order; the exact inverse of `reorient`."""
-    unflipped = np.flip(array, _flipped_axes(way))
-    return unflipped.transpose(np.argsort(way.permutation))
-
-
-def _flipped_axes(way: Orientation) -> tuple[int, ...]:
-    return tuple(axis for axis in range(3) if way.flips[axis])
+    return reorient(array, way.inverse)
 
 
 @dataclass(frozen=True, eq=False)

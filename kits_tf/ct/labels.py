@@ -107,6 +107,12 @@ def from_challenge(
     return result, decision
 
 
+def challenge_lookup(classes: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Returns the challenge's label of each of some classes, cysts 3: what `from_challenge` took them from."""
+    names = [name.removeprefix("right_").removeprefix("left_") for name in classes]
+    return np.array([CHALLENGE_CLASSES.index(name) for name in names], np.uint8)
+
+
 def _by_challenge(scheme: Scheme) -> NDArray[np.uint8]:
     """Returns the scheme's label of each challenge label, every kidney a left one for now."""
     kidney = "left_kidney" if "left_kidney" in scheme.classes else "kidney"

@@ -5,6 +5,7 @@ Written once: eager in convert, and traced into the exported graph. Interpolatio
 bounded however long the scan is.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -15,10 +16,15 @@ from kits_tf.ct.kernels import interpolation_matrix
 
 # Logits come back to the scan's grid by this kernel: docs/geometry.md has the measurement.
 RESTORE_KERNEL = "linear"
-# Numbers in a slab of float32: of the result 64 MB, of the input 32 MB.
-_SLAB_OUT, _SLAB_IN = 1 << 24, 1 << 23
+# And so do scans.
+IMAGE_RESTORE_KERNEL = "cubic"
+# Numbers in a slab of float32: 16 MB.
+_SLAB = 1 << 22
 # Rows whose weight is below this add less than 0.01 HU.
 _SMALLEST_WEIGHT = 1e-6
+# Parts of a matrix whose zeros are left out: docs/conversion.md has the measurement.
+_BANDS = 8
+_MANY = 1 << 30
 
 
 def as_tensor(array: NDArray) -> tf.Tensor:
@@ -36,7 +42,6 @@ def normalize(hu: tf.Tensor, window_hu: tuple[float, float], mean_hu: float, std
     return (clipped - mean_hu) * (1 / std_hu)  # a division would be this in a graph, and other bits when run eagerly
 
 
-@tf.function(reduce_retracing=True)
 def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
     """Returns a scan on another grid over the same box in space.
 
@@ -48,15 +53,9 @@ def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
     Returns:
         `shape` int16 HU, rounded half to even and kept within int16.
     """
-
-    def to_hounsfield(planes: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.clip_by_value(tf.round(planes[0]), -32768, 32767), tf.int16)
-
-    matrices = _matrices(tf.shape(hu), shape, kernel)
-    return _apply(hu, matrices, lambda rows: tf.cast(rows, tf.float32)[None], 1, to_hounsfield, tf.int16)
+    return _resample(kernel)(hu, tf.convert_to_tensor(shape, tf.int32))
 
 
-@tf.function(reduce_retracing=True)
 def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classes: int) -> tf.Tensor:
     """Returns a mask on another grid: every class is resampled as an image of zeros and ones, the largest wins.
 
@@ -69,29 +68,9 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
     Returns:
         `shape` uint8.
     """
-    foreground = tf.range(1, num_classes)[:, None, None, None]
-
-    def shares(rows: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.cast(rows, tf.int32) == foreground, tf.float32)
-
-    def decide(planes: tf.Tensor) -> tf.Tensor:
-        return _largest(tf.concat([1 - tf.reduce_sum(planes, axis=0, keepdims=True), planes], axis=0))
-
-    # Rows of the matrices sum to 1, so background need not be resampled, and only a box holds anything else.
-    box = _foreground_box(labels)
-    places, matrices = [], []
-    for axis, matrix in enumerate(_matrices(tf.shape(labels), shape, kernel)):
-        low, high = box[axis]
-        # Elsewhere no class reaches one half: along each of the other two axes weights add up to less than 2.2.
-        first, last = _span(tf.reduce_sum(tf.abs(matrix[:, low:high]), axis=1) > 0.1)
-        places.append((first, shape[axis] - last))
-        matrices.append(matrix[first:last, low:high])
-    (z0, z1), (y0, y1), (x0, x1) = box
-    inside = _apply(labels[z0:z1, y0:y1, x0:x1], matrices, shares, num_classes - 1, decide, tf.uint8)
-    return tf.pad(inside, places)
+    return _resample_labels(kernel, num_classes)(labels, tf.convert_to_tensor(shape, tf.int32))
 
 
-@tf.function(reduce_retracing=True)
 def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     """Returns labels on the grid that `resample` came from: logits by RESTORE_KERNEL, then the largest.
 
@@ -102,12 +81,69 @@ def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     Returns:
         `shape` uint8.
     """
+    logits = tf.convert_to_tensor(logits)
+    return _restore(logits.dtype)(logits, tf.convert_to_tensor(shape, tf.int32))
 
+
+def _traced_once(dtype: tf.DType, rank: int = 3) -> Callable:
+    """Returns the decorator of a function of a volume of a type and a size (3,): one graph for all sizes."""
+    return tf.function(
+        input_signature=[tf.TensorSpec([None] * rank, dtype), tf.TensorSpec([3], tf.int32)], autograph=False
+    )
+
+
+@functools.cache
+def _resample(kernel: str) -> Callable:
+    def to_hounsfield(planes: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.clip_by_value(tf.round(planes[0]), -32768, 32767), tf.int16)
+
+    @_traced_once(tf.int16)
+    def run(hu: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        matrices = _matrices(tf.shape(hu), shape, kernel)
+        return _apply(hu, matrices, lambda rows: tf.cast(rows, tf.float32)[None], 1, to_hounsfield, tf.int16)
+
+    return run
+
+
+@functools.cache
+def _resample_labels(kernel: str, num_classes: int) -> Callable:
+    foreground = np.arange(1, num_classes)[:, None, None, None]
+
+    def shares(rows: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.cast(rows, tf.int32) == foreground, tf.float32)
+
+    def decide(planes: tf.Tensor) -> tf.Tensor:
+        return _largest(tf.concat([1 - tf.reduce_sum(planes, axis=0, keepdims=True), planes], axis=0))
+
+    @_traced_once(tf.uint8)
+    def run(labels: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        # Rows of the matrices sum to 1, so background need not be resampled, and only a box holds anything else.
+        box = _foreground_box(labels)
+        places, matrices = [], []
+        for axis, matrix in enumerate(_matrices(tf.shape(labels), shape, kernel)):
+            low, high = box[axis]
+            # Elsewhere no class reaches one half: along each of the other two axes weights add up to less than 2.2.
+            first, last = _span(tf.reduce_sum(tf.abs(matrix[:, low:high]), axis=1) > 0.1)
+            places.append((first, shape[axis] - last))
+            matrices.append(matrix[first:last, low:high])
+        (z0, z1), (y0, y1), (x0, x1) = box
+        inside = _apply(labels[z0:z1, y0:y1, x0:x1], matrices, shares, num_classes - 1, decide, tf.uint8)
+        return tf.pad(inside, places)
+
+    return run
+
+
+@functools.cache
+def _restore(dtype: tf.DType) -> Callable:
     def by_class(rows: tf.Tensor) -> tf.Tensor:
         return tf.transpose(tf.cast(rows, tf.float32), [3, 0, 1, 2])
 
-    matrices = _matrices(tf.shape(logits), shape, RESTORE_KERNEL)
-    return _apply(logits, matrices, by_class, tf.shape(logits)[3], _largest, tf.uint8)
+    @_traced_once(dtype, rank=4)
+    def run(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        matrices = _matrices(tf.shape(logits), shape, RESTORE_KERNEL)
+        return _apply(logits, matrices, by_class, tf.shape(logits)[3], _largest, tf.uint8)
+
+    return run
 
 
 def _matrices(size: tf.Tensor, shape: tf.Tensor, kernel: str) -> list[tf.Tensor]:
@@ -134,38 +170,69 @@ def _apply(
     """
     along_z, along_y, along_x = matrices
     planes, height, width = (tf.shape(matrix)[0] for matrix in matrices)
-    in_size = tf.shape(volume)[1] * tf.shape(volume)[2]
-    step_out = tf.maximum(1, _SLAB_OUT // (channels * height * width))
-    step_in = tf.maximum(1, _SLAB_IN // (channels * tf.maximum(in_size, height * width)))
+    bands_y, bands_x = _bands(along_y), _bands(along_x)
+    first_row, last_row = _reach(along_z)
 
     def in_plane(rows: tf.Tensor) -> tf.Tensor:
-        rows = tf.matmul(along_y, prepare(rows))
+        rows = prepare(rows)
+        rows = tf.concat([tf.matmul(weights, rows[:, :, low:high]) for low, high, weights in bands_y], axis=2)
         count = tf.shape(rows)[1]
-        flat = tf.matmul(tf.reshape(rows, [-1, tf.shape(rows)[3]]), along_x, transpose_b=True)
-        return tf.reshape(flat, [channels, count, height * width])
+        flat = tf.reshape(rows, [-1, tf.shape(rows)[3]])
+        parts = [tf.matmul(flat[:, low:high], weights, transpose_b=True) for low, high, weights in bands_x]
+        return tf.reshape(tf.concat(parts, axis=1), [channels, count, height * width])
 
-    def slab(start: tf.Tensor) -> tf.Tensor:
-        weights = along_z[start : start + step_out]
-        low, high = _span(tf.reduce_any(tf.abs(weights) > _SMALLEST_WEIGHT, axis=0))
+    def slab(index: tf.Tensor, done: tf.TensorArray, kept: tf.Tensor, kept_from: tf.Tensor) -> tuple:
+        start, stop = index * step, tf.minimum((index + 1) * step, planes)
+        # Rows that this or a later plane needs, up to the last that this or an earlier one needs: both only ever rise.
+        low, high = tf.reduce_min(first_row[start:]), tf.reduce_max(last_row[:stop])
+        fresh = in_plane(volume[tf.maximum(low, kept_from + tf.shape(kept)[1]) : high])
+        rows = tf.concat([kept[:, low - kept_from :], fresh], axis=1)
+        slab_planes = tf.matmul(along_z[start:stop, low:high], rows)
+        done = done.write(index, finish(tf.reshape(slab_planes, [channels, -1, height, width])))
+        return index + 1, done, rows, low
 
-        def add(row: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            stop = tf.minimum(row + step_in, high)
-            return stop, total + tf.matmul(weights[:, row:stop], in_plane(volume[row:stop]))
-
-        zeros = tf.zeros([channels, tf.shape(weights)[0], height * width])
-        # One slab after the other: in parallel they would all be in memory.
-        _, total = tf.while_loop(lambda row, _: row < high, add, (low, zeros), parallel_iterations=1)
-        return finish(tf.reshape(total, [channels, -1, height, width]))
-
-    count = (planes + step_out - 1) // step_out
+    row_size = tf.shape(volume)[1] * tf.shape(volume)[2] * (tf.shape(volume)[0] // planes + 1)
+    step = tf.maximum(1, _SLAB // (channels * tf.maximum(row_size, height * width)))
+    count = (planes + step - 1) // step
     slabs = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, None])
-    _, slabs = tf.while_loop(
-        lambda index, _: index < count,
-        lambda index, done: (index + 1, done.write(index, slab(index * step_out))),
-        (0, slabs),
+    nothing = tf.zeros([channels, 0, height * width])
+    # One slab after the other: in parallel they would all be in memory.
+    _, slabs, _, _ = tf.while_loop(
+        lambda index, *_: index < count,
+        slab,
+        (0, slabs, nothing, 0),
+        shape_invariants=(
+            tf.TensorShape([]),
+            tf.TensorShape(None),
+            tf.TensorShape([None, None, None]),
+            tf.TensorShape([]),
+        ),
         parallel_iterations=1,
     )
     return slabs.concat()
+
+
+def _reach(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns for each row of an (n, m) matrix where the columns that matter start and stop, (n,) int32; (m, 0): none.
+
+    An output sample depends on the input near it, so most products with a whole row would be with zeros.
+    """
+    columns = tf.range(tf.shape(matrix)[1])
+    matters = tf.abs(matrix) > _SMALLEST_WEIGHT
+    start = tf.reduce_min(tf.where(matters, columns, tf.shape(matrix)[1]), axis=1)
+    return start, tf.reduce_max(tf.where(matters, columns + 1, 0), axis=1)
+
+
+def _bands(matrix: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Returns the rows of a matrix in _BANDS parts: the columns (start, stop) that matter to each, and its weights."""
+    start, stop = _reach(matrix)
+    rows = tf.shape(matrix)[0]
+    size = (rows + _BANDS - 1) // _BANDS
+    padding = [[0, size * _BANDS - rows]]
+    starts = tf.reduce_min(tf.reshape(tf.pad(start, padding, constant_values=_MANY), [_BANDS, size]), axis=1)
+    stops = tf.reduce_max(tf.reshape(tf.pad(stop, padding), [_BANDS, size]), axis=1)
+    ends = zip(tf.unstack(starts), tf.unstack(stops), strict=True)
+    return [(low, high, matrix[i * size : (i + 1) * size, low:high]) for i, (low, high) in enumerate(ends)]
 
 
 def _foreground_box(labels: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:

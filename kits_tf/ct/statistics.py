@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LOWEST = -32768
+_LOWEST, _VALUES = -32768, 65536
+# Values counted at a time: NumPy makes int64 of them.
+_SLAB = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,30 @@ class HuStatistics:
     highest: int
 
 
-def hu_statistics(hu: NDArray[np.int16]) -> HuStatistics | None:
-    """Returns the statistics of int16 HU of any shape; None of nothing. Exact: from a count of every value."""
-    if hu.size == 0:
+def hu_counts(hu: NDArray[np.int16], above: int = _LOWEST - 1) -> NDArray[np.int64]:
+    """Returns how often each int16 value above `above` occurs, (65536,) from -32768 on; `hu` has any shape."""
+    counts = np.zeros(_VALUES, np.int64)
+    flat = hu.reshape(-1).view(np.uint16)
+    for start in range(0, len(flat), _SLAB):
+        counts += np.bincount(flat[start : start + _SLAB], minlength=_VALUES)
+    counts = np.roll(counts, -_LOWEST)  # as unsigned numbers, negative values come last
+    counts[: above - _LOWEST + 1] = 0
+    return counts
+
+
+def hu_statistics(hu: NDArray[np.int16], above: int = _LOWEST - 1) -> HuStatistics | None:
+    """Returns the statistics of int16 HU above `above`, of any shape; None of nothing. Exact: every value counts."""
+    counts = hu_counts(hu, above)
+    present = np.flatnonzero(counts)
+    if len(present) == 0:
         return None
-    counts = np.bincount(hu.ravel().astype(np.int32) - _LOWEST)
-    values = np.arange(len(counts)) + _LOWEST
-    mean = float((counts * values).sum() / hu.size)
-    variance = float((counts * (values - mean) ** 2).sum() / hu.size)
+    counts, values = counts[present], present + _LOWEST
+    total = int(counts.sum())
+    mean = float((counts * values).sum() / total)
+    variance = float((counts * (values - mean) ** 2).sum() / total)
     reached = np.cumsum(counts)
-    low, median, high = (int(values[np.searchsorted(reached, share * hu.size)]) for share in (0.005, 0.5, 0.995))
-    return HuStatistics(hu.size, mean, variance**0.5, int(hu.min()), low, median, high, int(hu.max()))
+    low, median, high = (int(values[np.searchsorted(reached, share * total)]) for share in (0.005, 0.5, 0.995))
+    return HuStatistics(total, mean, variance**0.5, int(values[0]), low, median, high, int(values[-1]))
 
 
 def pooled_mean_std(parts: Iterable[HuStatistics]) -> tuple[float, float]:

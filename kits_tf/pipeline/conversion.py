@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 
-from kits_tf.config import Convert
+from kits_tf import runtime
+from kits_tf.config import Convert, GridSettings
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.pipeline.shards import Converted, convert_case, converted_before, shard_name, start_manifest
+from kits_tf.pipeline.plan import Converted, converted_before, shard_name, start_manifest
 from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from tfrecords_tools.files import remove_partial
 
@@ -47,22 +48,18 @@ def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Convert
     tasks = [(case, settings.grid, records_dir, known) for case, known in zip(cases, before, strict=True)]
     for done, (index, result) in enumerate(_results(settings, tasks), start=1):
         case_id = cases[index].case_id
-        if isinstance(result, InputError):
-            failed += 1
-            manifest.cases.pop(case_id, None)
-            manifest.shards.pop(shard_name(case_id), None)
-            print(f"case {done}/{len(cases)} {case_id} FAILED: {result}", flush=True)
-        elif result == before[index]:
+        if isinstance(result, Converted) and result == before[index]:
             unchanged += 1
             continue
+        if isinstance(result, InputError):
+            failed += 1
+            manifest.remove(case_id, shard_name(case_id), records_dir)
+            told = f"FAILED: {result}"
         else:
             manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
-            size = f"{result.shard.num_bytes / 1e6:.1f} MB"
-            print(
-                f"case {done}/{len(cases)} {case_id}: {size}, {result.entry} ({_pace(done, len(cases), start)})",
-                flush=True,
-            )
+            told = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
         manifest.write(records_dir)
+        print(f"case {done}/{len(cases)} {case_id}: {told} ({runtime.pace(done, len(cases), start)})", flush=True)
     if unchanged:
         print(f"{unchanged} cases were converted already")
     return failed
@@ -70,22 +67,24 @@ def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Convert
 
 def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
     if settings.runner == "processes":
-        return run_in_processes(convert_case, tasks, choose_workers(settings.workers, len(tasks)))
+        return run_in_processes(_convert_case, tasks, choose_workers(settings.workers, len(tasks)))
     return _here(tasks)
 
 
 def _here(tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
+    runtime.quiet_tensorflow()
     for index, task in enumerate(tasks):
         try:
-            yield index, convert_case(*task)
+            yield index, _convert_case(*task)
         except InputError as error:
             yield index, error
 
 
-def _pace(done: int, total: int, start: float) -> str:
-    passed = monotonic() - start
-    left = f", about {passed / done * (total - done):.0f} s left" if done < total else ""
-    return f"{passed:.0f} s, {60 * done / passed:.1f} a minute{left}"
+def _convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path, before: Converted | None) -> Converted:
+    # TensorFlow takes seconds to import: only where cases are converted.
+    from kits_tf.pipeline.shards import convert_case
+
+    return convert_case(files, grid, records_dir, before)
 
 
 @contextlib.contextmanager

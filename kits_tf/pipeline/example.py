@@ -2,9 +2,9 @@
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.config import GridSettings
@@ -14,8 +14,8 @@ from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, check_labels, find_scheme, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import SideDecision
-from kits_tf.ct.volume import Volume, read_image, read_labels
-from kits_tf.errors import InputError
+from kits_tf.ct.volume import AIR_HU, Volume, read_image, read_labels
+from kits_tf.errors import GridMismatchError
 from tfrecords_tools.spec import Spec, TensorFeature, TextFeature
 
 # Voxels remembered of each class: far more than the 200 patches that the recipe of record cuts from a case.
@@ -24,6 +24,8 @@ CLASS_VOXELS_KEPT = 4096
 CASE_SPEC = Spec(
     (
         TextFeature("case_id"),
+        # Names of the labels 0, 1, ..., with commas between.
+        TextFeature("classes"),
         TensorFeature("hu", "int16", (None, None, None)),
         # As hu; (0, 0, 0) for a case without a mask.
         TensorFeature("labels", "uint8", (None, None, None)),
@@ -46,27 +48,34 @@ class Case:
 
     Attributes:
         case_id: as in "case_00012".
+        classes: names of the labels, background first.
         hu: (z, y, x) int16.
-        labels: (z, y, x) uint8 of the scheme; None for a case without a mask.
+        labels: (z, y, x) uint8, indices of `classes`; None for a case without a mask.
         grid: where those voxels are.
         crop: which box of the whole scan's training grid they are.
         native: where the voxels of the scan are, (z, y, x).
     """
 
     case_id: str
+    classes: tuple[str, ...]
     hu: NDArray[np.int16]
     labels: NDArray[np.uint8] | None
     grid: Grid
     crop: Crop
     native: Grid
 
-    def class_voxel_counts(self, num_classes: int) -> tuple[int, ...]:
+    def class_voxel_counts(self) -> tuple[int, ...]:
         """Returns the voxels of each class in `labels`, background first; empty without a mask."""
         if self.labels is None:
             return ()
-        return tuple(np.bincount(self.labels.ravel(), minlength=num_classes).tolist())
+        return tuple(np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist())
 
-    def labels_on_native(self, num_classes: int) -> NDArray[np.uint8]:
+    def hu_on_native(self) -> NDArray[np.int16]:
+        """Returns the scan on its own grid (z, y, x): the crop undone, then resampled by IMAGE_RESTORE_KERNEL."""
+        whole = preprocess.as_tensor(self.crop.undo(self.hu, outside=AIR_HU))
+        return preprocess.resample(whole, self.native.shape, preprocess.IMAGE_RESTORE_KERNEL).numpy()
+
+    def labels_on_native(self) -> NDArray[np.uint8]:
         """Returns the labels on the scan's own grid (z, y, x): the crop undone, then resampled as logits are.
 
         Raises:
@@ -74,8 +83,8 @@ class Case:
         """
         if self.labels is None:
             raise ValueError(f"{self.case_id}: expected labels, received: a case without")
-        whole = self.crop.undo(self.labels, outside=0)
-        return preprocess.resample_labels(whole, self.native.shape, preprocess.RESTORE_KERNEL, num_classes).numpy()
+        whole, count = self.crop.undo(self.labels, outside=0), len(self.classes)
+        return preprocess.resample_labels(whole, self.native.shape, preprocess.RESTORE_KERNEL, count).numpy()
 
     def serialize(self) -> bytes:
         """Returns the record."""
@@ -83,6 +92,7 @@ class Case:
         return CASE_SPEC.serialize(
             {
                 "case_id": self.case_id,
+                "classes": ",".join(self.classes),
                 "hu": self.hu,
                 "labels": labels,
                 "affine": self.grid.affine,
@@ -96,11 +106,16 @@ class Case:
 
     @classmethod
     def parse(cls, record: bytes) -> "Case":
-        """Returns the case of a record that `serialize` made."""
-        values = {name: tensor.numpy() for name, tensor in CASE_SPEC.parse(tf.constant(record)).items()}
+        """Returns the case of a record that `serialize` made; its arrays are read-only.
+
+        Raises:
+            RecordError: the record is another, or its features do not fit together.
+        """
+        values: dict[str, Any] = CASE_SPEC.read(record)
         hu, labels = values["hu"], values["labels"]
         return cls(
-            values["case_id"].decode(),
+            values["case_id"],
+            tuple(values["classes"].split(",")),
             hu,
             labels if labels.size else None,
             Grid(hu.shape, values["affine"]),
@@ -128,7 +143,8 @@ def read_pair(files: CaseFiles) -> tuple[Volume, Volume | None]:
     """Returns the scan and the challenge mask of a case, both (I, P, L) at native size; None for no mask.
 
     Raises:
-        InputError: a file cannot be read, the two lie on different grids, or a label is not 0, 1, 2 or 3.
+        GridMismatchError: the two lie on different grids.
+        InputError: a file cannot be read, or a label is not 0, 1, 2 or 3.
     """
     image = read_image(files.image)
     if files.labels is None:
@@ -136,10 +152,10 @@ def read_pair(files: CaseFiles) -> tuple[Volume, Volume | None]:
     mask = read_labels(files.labels)
     if image.grid.shape != mask.grid.shape:
         shapes = f"{mask.stored.shape}, expected the image's {image.stored.shape}"
-        raise InputError(f"{files.labels}: mask has shape {shapes}")
+        raise GridMismatchError(f"{files.labels}: mask has shape {shapes}")
     if not image.grid.same_as(mask.grid):
         affines = f"{mask.stored.affine.tolist()}, expected the image's {image.stored.affine.tolist()}"
-        raise InputError(f"{files.labels}: mask has affine {affines}")
+        raise GridMismatchError(f"{files.labels}: mask has affine {affines}")
     check_labels(mask.array, len(CHALLENGE_CLASSES), str(files.labels))
     return image, mask
 
@@ -150,7 +166,11 @@ def read_labeled(files: CaseFiles, scheme: Scheme) -> LabeledScan:
     Raises:
         InputError: as `read_pair`.
     """
-    image, mask = read_pair(files)
+    return label_scan(*read_pair(files), scheme)
+
+
+def label_scan(image: Volume, mask: Volume | None, scheme: Scheme) -> LabeledScan:
+    """Returns a scan with its challenge mask, as `read_pair` returns them, in a scheme."""
     if mask is None:
         return LabeledScan(image, None, None)
     labels, sides = from_challenge(mask.array, scheme, image.array, image.grid.spacing_mm)
@@ -160,15 +180,15 @@ def read_labeled(files: CaseFiles, scheme: Scheme) -> LabeledScan:
 def to_training_grid(case_id: str, scan: LabeledScan, settings: GridSettings) -> Case:
     """Returns a case resampled to the training grid, and cropped if the settings say so."""
     grid, labels = scan.image.grid.resampled(settings.spacing_zyx_mm), None
+    classes = find_scheme(settings.label_scheme, settings.cyst_as).classes
     hu = preprocess.resample(preprocess.as_tensor(scan.image.array), grid.shape, settings.image_kernel).numpy()
     if scan.labels is not None:
-        num_classes = len(find_scheme(settings.label_scheme, settings.cyst_as).classes)
-        labels = preprocess.resample_labels(
-            preprocess.as_tensor(scan.labels), grid.shape, settings.label_kernel, num_classes
-        ).numpy()
+        tensor = preprocess.as_tensor(scan.labels)
+        labels = preprocess.resample_labels(tensor, grid.shape, settings.label_kernel, len(classes)).numpy()
     crop = body_crop(hu, labels) if settings.crop == "body" else no_crop(grid.shape)
     return Case(
         case_id,
+        classes,
         crop.of(hu),
         None if labels is None else crop.of(labels),
         crop.grid(grid),

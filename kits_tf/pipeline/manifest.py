@@ -5,11 +5,13 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from cattrs import BaseValidationError, Converter, transform_error
 
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_value
+from kits_tf.ct.audit import Finding, audit
+from kits_tf.ct.facts import CaseFacts
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.sides import SideDecision
 from kits_tf.ct.statistics import HuStatistics, pooled_mean_std
@@ -18,6 +20,7 @@ from tfrecords_tools.files import written_whole
 from tfrecords_tools.index import MANIFEST_NAME, Shard
 
 FORMAT_VERSION = 3
+_JSON = Converter(forbid_extra_keys=True)
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,20 @@ class CaseEntry:
     Attributes:
         shape_zyx: voxels in the record.
         class_voxels: voxels of each class in the record, background first; empty for a case without a mask.
-        axes: axis order of the scan's file, as in "IPL".
         sides: how left and right were told; None where they were not.
         hu_foreground: HU where there is a label, in the record; None where there is none.
         hu_body: HU above BODY_HU in the record; None where there is none.
         inputs_sha256: of the files it was made from: the scan's, and the mask's if there is one.
+        source: what those files hold, at native size.
     """
 
     shape_zyx: tuple[int, int, int]
     class_voxels: tuple[int, ...]
-    axes: str
     sides: SideDecision | None
     hu_foreground: HuStatistics | None
     hu_body: HuStatistics | None
     inputs_sha256: tuple[str, ...]
+    source: CaseFacts
 
     def __str__(self) -> str:
         labeled = f"{sum(self.class_voxels[1:])} voxels with a label" if self.class_voxels else "no mask"
@@ -100,6 +103,10 @@ class Manifest:
         counts = np.array([self.cases[case_id].class_voxels for case_id in self.splits[split]])
         return tuple(counts.sum(axis=0).tolist())
 
+    def findings(self) -> list[Finding]:
+        """Returns what an audit finds in the cases' files."""
+        return audit({case_id: entry.source for case_id, entry in sorted(self.cases.items())})
+
     def foreground_mean_std(self, split: str) -> tuple[float, float]:
         """Returns mean and standard deviation in HU of all labeled voxels of a split; (0, 0) if there are none."""
         parts = [self.cases[case_id].hu_foreground for case_id in self.splits[split]]
@@ -150,6 +157,12 @@ class Manifest:
                 found = f"--{name}={format_value(actual[name])}, expected {format_value(value)}"
                 raise InputError(f"{records_dir}: was converted with {found}")
 
+    def remove(self, case_id: str, shard: str, records_dir: str | os.PathLike) -> None:
+        """Forgets a case and its shard, whose file is removed, if there are any."""
+        self.cases.pop(case_id, None)
+        self.shards.pop(shard, None)
+        (Path(records_dir) / shard).unlink(missing_ok=True)
+
     def write(self, directory: str | os.PathLike) -> None:
         """Writes manifest.json, cases in order, under a temporary name first."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
@@ -178,17 +191,10 @@ class Manifest:
                 f"{path}: expected format version {FORMAT_VERSION}, found {version}: convert again into a new folder"
             )
         try:
-            return cls._from_json(content)
-        except (TypeError, KeyError) as error:
-            raise InputError(f"{path}: expected the fields of format version {FORMAT_VERSION}: {error}") from None
-
-    @classmethod
-    def _from_json(cls, content: dict[str, Any]) -> "Manifest":
-        content["grid"] = GridSettings(**_tuples(content["grid"]))
-        content["splitting"] = SplitSettings(**content["splitting"])
-        content["shards"] = {name: Shard(**_tuples(shard)) for name, shard in content["shards"].items()}
-        content["cases"] = {name: _entry(entry) for name, entry in content["cases"].items()}
-        return cls(**content)
+            return _JSON.structure(content, cls)
+        except BaseValidationError as error:
+            reasons = "; ".join(transform_error(error))
+            raise InputError(f"{path}: expected the fields of format version {FORMAT_VERSION}: {reasons}") from None
 
     def differences(self, other: "Manifest") -> list[str]:
         """Returns the settings that differ, each as "--flag: this value, not that one"."""
@@ -205,13 +211,3 @@ class Manifest:
         if not found and self.splits != other.splits:
             found.append("the cases themselves")
         return found
-
-
-def _entry(content: dict[str, Any]) -> CaseEntry:
-    kinds = {"sides": SideDecision, "hu_foreground": HuStatistics, "hu_body": HuStatistics}
-    parts = {name: None if content[name] is None else kind(**content[name]) for name, kind in kinds.items()}
-    return CaseEntry(**(_tuples(content) | parts))
-
-
-def _tuples(content: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}

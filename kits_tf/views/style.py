@@ -11,3 +11,9 @@ COLORS = {
 SOFT_TISSUE_HU = (-160.0, 240.0)
 FACE, TEXT = "black", "white"
 DOTS_PER_INCH = 110
+
+
+def rgb(name: str) -> tuple[float, float, float]:
+    """Returns the color of a structure as red, green and blue, 0..1."""
+    red, green, blue = (int(COLORS[name][i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue

@@ -1,23 +1,82 @@
-"""Scores as a table in the terminal."""
+"""Tables for the terminal."""
+
+from collections.abc import Sequence
 
 from kits_tf.analysis.scores import CaseScores
+from kits_tf.ct.audit import SEVERITIES, Finding
+from kits_tf.ct.facts import CaseFacts
+from kits_tf.pipeline.manifest import Manifest
+
+# Cases listed in one line of findings.
+_CASES_SHOWN = 12
+
+
+def aligned(rows: Sequence[Sequence[str]], least_width: int = 0) -> list[str]:
+    """Returns one line a row: the first column to the left, the others to the right, at least as wide as asked."""
+    widths = [max(least_width * (i > 0), *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return [line.rstrip() for line in lines]
 
 
 def scores_table(scores: list[CaseScores], summary: dict) -> str:
     """Returns the Dice of each case, then their mean and its 95 % interval, in aligned columns."""
     columns = list(scores[0].row())
     headings = [name.removesuffix("_dice").removeprefix("dice_") for name in columns]
-    widths = [max(13, len(heading)) for heading in headings]
     flat = {name: summary[name] if name in summary else summary["dice"][name.removeprefix("dice_")] for name in columns}
-    rows = [(case.case_id, [f"{case.row()[name]:.3f}" for name in columns]) for case in scores]
-    rows.append(("mean", [f"{flat[name]['mean']:.3f}" for name in columns]))
-    rows.append(("95 % of means", ["{:.3f}..{:.3f}".format(*flat[name]["interval_95"]) for name in columns]))
-    first = max(len(name) for name, _ in rows)
-
-    def line(name: str, cells: list[str]) -> str:
-        return f"{name:<{first}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))
-
-    rule = "-" * len(line("", headings))
-    body = [line(name, cells) for name, cells in rows]
+    rows = [[case.case_id, *(f"{case.row()[name]:.3f}" for name in columns)] for case in scores]
+    mean = ["mean", *(f"{flat[name]['mean']:.3f}" for name in columns)]
+    interval = ["95 % of means", *("{:.3f}..{:.3f}".format(*flat[name]["interval_95"]) for name in columns)]
+    head, *body = aligned([["", *headings], *rows, mean, interval], least_width=13)
+    rule = "-" * len(head)
     title = "Dice on the original grid (kidney = kidney with tumor)"
-    return "\n".join([title, line("", headings), rule, *body[:-2], rule, *body[-2:]])
+    return "\n".join([title, head, rule, *body[:-2], rule, *body[-2:]])
+
+
+def splits_table(manifest: Manifest) -> str:
+    """Returns cases, size of the shards and voxels of each class by split; and HU of the foreground in training."""
+    classes = manifest.scheme.classes
+    rows = [["", "cases", "MB", *classes]]
+    for split, ids in manifest.splits.items():
+        size = sum(shard.num_bytes for shard in manifest.shards.values() if set(shard.examples) <= set(ids))
+        counts = manifest.class_voxels(split) if ids and split != "unlabeled" else [""] * len(classes)
+        rows.append([split, str(len(ids)), f"{size / 1e6:.1f}", *map(str, counts)])
+    mean, std = manifest.foreground_mean_std("train")
+    hu = f"HU of the foreground in training: mean {mean:.1f}, standard deviation {std:.1f}"
+    return "\n".join([*aligned(rows), hu])
+
+
+def facts_table(cases: dict[str, CaseFacts], findings: Sequence[Finding]) -> str:
+    """Returns shape, spacing, axes, types, HU, volumes and codes of the findings of each case."""
+    rows = [["", "voxels z,y,x", "mm z,y,x", "axes", "types", "HU", "kidney mL", "tumor mL", "parts", "specks"]]
+    codes: dict[str, list[str]] = {case_id: [] for case_id in cases}
+    for finding in findings:
+        codes.setdefault(finding.case_id, []).append(finding.code)
+    for case_id, facts in cases.items():
+        shape, spacing = ",".join(map(str, facts.shape_zyx)), ",".join(f"{s:.3g}" for s in facts.spacing_zyx_mm)
+        row = [case_id, shape, spacing, facts.axes, facts.dtype, f"{facts.hu.lowest}..{facts.hu.highest}"]
+        if facts.labels:
+            row[4] += "/" + facts.labels.dtype
+            volumes = [facts.labels.volumes_ml.get(name, 0.0) for name in ("kidney", "tumor")]
+            row += [*(f"{v:.1f}" for v in volumes), str(facts.labels.parts), str(facts.labels.specks)]
+        else:
+            row += ["", "", "", ""]
+        rows.append(row)
+    head, *body = aligned(rows)
+    marked = [f"{line}  {' '.join(sorted(set(codes[c])))}".rstrip() for c, line in zip(cases, body, strict=True)]
+    return "\n".join([head, *marked])
+
+
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Returns what was found, by severity and kind: errors and warnings case by case, notes as lists of cases."""
+    lines = []
+    for severity in SEVERITIES:
+        of_severity = [f for f in findings if f.severity == severity]
+        for code in sorted({f.code for f in of_severity}):
+            same = [f for f in of_severity if f.code == code]
+            ids = sorted({f.case_id for f in same})
+            if severity == "note":
+                more = f" and {len(ids) - _CASES_SHOWN} more" if len(ids) > _CASES_SHOWN else ""
+                lines.append(f"note {code}: {len(ids)} cases: {', '.join(ids[:_CASES_SHOWN])}{more}")
+            else:
+                lines += [f"{severity} {code}: {f.case_id}: {f.message}" for f in same]
+    return "\n".join(lines) or "nothing to remark"

@@ -121,3 +121,21 @@ def test_bounding_box_is_the_smallest() -> None:
     mask = np.zeros((5, 6, 7), bool)
     mask[1, 2, 3] = mask[3, 2, 6] = True
     assert geometry.bounding_box(mask) == (slice(1, 4), slice(2, 3), slice(3, 7))
+
+
+@pytest.mark.parametrize("codes", ALL_AXIS_CODES)
+def test_codes_give_the_orientation_and_its_inverse(codes: str) -> None:
+    way = geometry.orientation_of(codes)
+    assert way == geometry.orientation(affine_of(codes))
+    array = np.arange(24).reshape(2, 3, 4)
+    np.testing.assert_array_equal(geometry.reorient(geometry.reorient(array, way), way.inverse), array)
+    grid = geometry.Grid((2, 3, 4), affine_of(codes, (1.0, 2.0, 3.0)))
+    back = grid.reoriented(way).reoriented(way.inverse)
+    assert back.shape == grid.shape
+    np.testing.assert_allclose(back.affine, grid.affine, atol=1e-12)
+
+
+@pytest.mark.parametrize("codes", ["RA", "RRS", "XYZ", "RASI", ""])
+def test_codes_that_are_none(codes: str) -> None:
+    with pytest.raises(ValueError, match="expected a direction for each axis as in 'RAS'"):
+        geometry.orientation_of(codes)

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -40,25 +41,43 @@ def by_hand(array: np.ndarray, shape: tuple[int, ...], kernel: str) -> np.ndarra
     return array
 
 
-@pytest.mark.parametrize("slabs", [(1, 1), (500, 300), (10**6, 10**6)])
-def test_slabs_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, slabs: tuple[int, int]) -> None:
-    monkeypatch.setattr(preprocess, "_SLAB_OUT", slabs[0])
-    monkeypatch.setattr(preprocess, "_SLAB_IN", slabs[1])
-    # The functions of the module are traced already, with slabs of the usual size.
-    resample, resample_labels, restore = (
-        tf.function(getattr(preprocess, name).python_function, reduce_retracing=True)
-        for name in ("resample", "resample_labels", "restore")
-    )
+@pytest.fixture
+def traced_anew() -> Iterator[None]:
+    """Graphs are traced again within the test, and after it."""
+    graphs = (preprocess._resample, preprocess._resample_labels, preprocess._restore)
+    for graph in graphs:
+        graph.cache_clear()
+    yield
+    for graph in graphs:
+        graph.cache_clear()
+
+
+@pytest.mark.usefixtures("traced_anew")
+@pytest.mark.parametrize(("slab", "bands"), [(1, 1), (300, 5), (10**6, 8)])
+def test_slabs_and_bands_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, slab: int, bands: int) -> None:
+    monkeypatch.setattr(preprocess, "_SLAB", slab)
+    monkeypatch.setattr(preprocess, "_BANDS", bands)
     hu = (RNG.normal(size=(25, 13, 14)) * 500).astype(np.int16)
     labels = (hu > 400).astype(np.uint8) + 2 * (hu < -700).astype(np.uint8)
     logits = RNG.normal(size=(25, 13, 14, 3)).astype(np.float32)
-    for shape in (tf.constant((30, 10, 9)), tf.constant((14, 20, 21))):
-        found = resample(hu, shape, "cubic_fit").numpy()
-        assert np.abs(found - by_hand(hu.astype(float), shape.numpy(), "cubic_fit")).max() <= 0.5 + 1e-2
-        shares = [by_hand((labels == c).astype(float), shape.numpy(), "cubic_fit") for c in range(3)]
-        check_decision(resample_labels(labels, shape, "cubic_fit", 3).numpy(), shares)
-        values = [by_hand(logits[..., c].astype(float), shape.numpy(), preprocess.RESTORE_KERNEL) for c in range(3)]
-        check_decision(restore(logits, shape).numpy(), values)
+    for shape in ((30, 10, 9), (14, 20, 21), (3, 2, 60)):
+        for kernel in ("nearest", "cubic_fit"):
+            found = preprocess.resample(hu, shape, kernel).numpy()
+            assert np.abs(found - by_hand(hu.astype(float), shape, kernel)).max() <= 0.5 + 1e-2
+        shares = [by_hand((labels == c).astype(float), shape, "cubic_fit") for c in range(3)]
+        check_decision(preprocess.resample_labels(labels, shape, "cubic_fit", 3).numpy(), shares)
+        values = [by_hand(logits[..., c].astype(float), shape, preprocess.RESTORE_KERNEL) for c in range(3)]
+        check_decision(preprocess.restore(logits, shape).numpy(), values)
+
+
+@pytest.mark.usefixtures("traced_anew")
+def test_every_shape_shares_one_graph() -> None:
+    for size in (5, 6, 7):
+        preprocess.resample(HU[:size], (size, 3, 4), "linear")
+        preprocess.resample_labels(np.ones((size, 4, 5), np.uint8), (3, 2, size), "linear", 4)
+        preprocess.restore(np.ones((size, 4, 5, 2), np.float32), (3, 2, size))
+    graphs = (preprocess._resample("linear"), preprocess._resample_labels("linear", 4), preprocess._restore(tf.float32))
+    assert [graph.experimental_get_tracing_count() for graph in graphs] == [1, 1, 1]
 
 
 def check_decision(found: np.ndarray, by_class: list[np.ndarray]) -> None:

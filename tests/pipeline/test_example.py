@@ -66,9 +66,9 @@ def test_a_case_without_a_mask_has_a_record_too(files: CaseFiles) -> None:
     case = load_case(files, TINY_GRID)
     unlabeled = Case.parse(load_case(replace(files, labels=None), TINY_GRID).serialize())
     np.testing.assert_array_equal(unlabeled.hu, case.hu)
-    assert unlabeled.labels is None and unlabeled.class_voxel_counts(4) == ()
+    assert unlabeled.labels is None and unlabeled.class_voxel_counts() == ()
     with pytest.raises(ValueError, match="case_00000: expected labels, received: a case without"):
-        unlabeled.labels_on_native(4)
+        unlabeled.labels_on_native()
 
 
 def test_a_crop_drops_air_and_is_undone(files: CaseFiles) -> None:
@@ -87,7 +87,7 @@ def test_labels_of_a_record_come_back_to_the_scans_own_grid(files: CaseFiles, cr
     settings = GridSettings(spacing_zyx_mm=(8.0, 7.0, 7.0), crop=crop)
     scan = example.read_labeled(files, LATERALITY)
     case = Case.parse(example.to_training_grid("case_00000", scan, settings).serialize())
-    back = case.labels_on_native(4)
+    back = case.labels_on_native()
     assert back.shape == case.native.shape == scan.image.array.shape
     np.testing.assert_array_equal(case.native.affine, scan.image.grid.affine)
     for label in (1, 2, 3):
@@ -112,7 +112,7 @@ def test_class_voxels_are_voxels_of_their_class(files: CaseFiles) -> None:
     case = load_case(files, TINY_GRID)
     rows = example.sample_class_voxels(case.labels, seed=0)
     assert (case.labels[tuple(rows[:, 1:].T)] == rows[:, 0]).all()
-    counts = case.class_voxel_counts(len(LATERALITY.classes))
+    counts = case.class_voxel_counts()
     assert sum(counts) == case.labels.size
     assert [(rows[:, 0] == label).sum() for label in (1, 2, 3)] == list(counts[1:])  # fewer than are kept at most
     assert len(np.unique(rows, axis=0)) == len(rows)

@@ -9,9 +9,11 @@ from conftest import TINY_GRID, convert_settings, train_settings
 
 from kits_tf import config, convert, train
 from kits_tf.config import GridSettings, SplitSettings
+from kits_tf.ct.facts import case_facts
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import BODY_HU, SideDecision
 from kits_tf.ct.statistics import hu_statistics
+from kits_tf.ct.volume import read_image, read_labels
 from kits_tf.errors import InputError
 from kits_tf.pipeline.example import Case
 from kits_tf.pipeline.manifest import CaseEntry, Manifest
@@ -61,11 +63,12 @@ def test_manifest_says_what_the_shards_hold(records_dir: Path, data_dir: Path) -
         assert case.hu.shape == entry.shape_zyx
         assert tuple(np.bincount(case.labels.ravel(), minlength=4)) == entry.class_voxels
         total += entry.class_voxels
-        assert entry.axes == "IPL" and isinstance(entry.sides, SideDecision)
+        assert isinstance(entry.sides, SideDecision)
         assert entry.hu_foreground == hu_statistics(case.hu[case.labels > 0])
         assert entry.hu_body == hu_statistics(case.hu[case.hu > BODY_HU])
         files = [data_dir / case_id / name for name in ("imaging.nii.gz", "segmentation.nii.gz")]
         assert entry.inputs_sha256 == tuple(sha256(file) for file in files)
+        assert entry.source == case_facts(read_image(files[0]), read_labels(files[1])) and entry.source.axes == "IPL"
     assert manifest.class_voxels("train") == tuple(total)
     assert all(n > 0 for n in total)
 
@@ -104,7 +107,7 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
         splitting=SplitSettings(),
         splits={"train": ["case_00000"]},
         shards={"case_00000.tfrecord": Shard(10, "", ("case_00000",))},
-        cases={"case_00000": CaseEntry((1, 1, 1), (1, 0, 0, 0), "IPL", None, None, None, ())},
+        cases={"case_00000": CaseEntry((1, 1, 1), (1, 0, 0, 0), None, None, None, (), None)},
     )
     with pytest.raises(InputError, match="case_00000.tfrecord: expected a shard of 10 bytes, found no such file"):
         manifest.check_shards(tmp_path)

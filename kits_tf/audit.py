@@ -1,0 +1,68 @@
+"""python -m kits_tf.audit: what is wrong or odd about a data set."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+
+from kits_tf import commandline, config, runtime
+from kits_tf.ct.audit import Finding, audit, ordered
+from kits_tf.ct.layouts import find_cases
+from kits_tf.errors import InputError
+from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from kits_tf.views.audit_page import audit_page
+from kits_tf.views.case_audit import ExaminedCase, examine
+from kits_tf.views.table import facts_table, findings_table
+from tfrecords_tools.files import written_whole
+
+FORMAT_VERSION = 1
+
+
+def main(settings: config.Audit) -> None:
+    """Reads every case, prints facts and findings, and writes audit.json and audit.html.
+
+    Raises:
+        InputError: there is no data set, or some case has an error; everything is written all the same.
+    """
+    cases = find_cases(settings.data_dir)
+    start, examined = monotonic(), {}
+    workers = choose_workers(settings.workers, len(cases))
+    for done, (index, result) in enumerate(run_in_processes(examine, [(files,) for files in cases], workers), start=1):
+        case_id = cases[index].case_id
+        if isinstance(result, InputError):  # its process died
+            result = ExaminedCase(None, None, Finding("error", "unreadable", case_id, str(result)))
+        examined[case_id] = result
+        print(f"case {done}/{len(cases)} {case_id} ({runtime.pace(done, len(cases), start)})", flush=True)
+
+    facts = {case.case_id: examined[case.case_id].facts for case in cases}
+    read = {case_id: of_case for case_id, of_case in facts.items() if of_case}
+    findings = ordered([*audit(read), *(case.problem for case in examined.values() if case.problem)])
+    output, thumbnails = Path(settings.output_dir), {c: e.thumbnail for c, e in examined.items() if e.thumbnail}
+    output.mkdir(parents=True, exist_ok=True)
+    _write(output / "audit.json", _to_json(settings.data_dir, read, findings))
+    _write(output / "audit.html", audit_page(settings.data_dir, facts, findings, thumbnails))
+    print(facts_table(read, findings))
+    print(findings_table(findings))
+    print(f"wrote {output}/audit.json and audit.html")
+    if errors := sum(finding.severity == "error" for finding in findings):
+        raise InputError(f"{settings.data_dir}: {errors} errors, the first: {findings[0].message}")
+
+
+def _to_json(data_dir: str, facts: dict, findings: list[Finding]) -> str:
+    content = {
+        "format_version": FORMAT_VERSION,
+        "data_dir": str(Path(data_dir).resolve()),
+        "versions": runtime.package_versions(),
+        "findings": [asdict(finding) for finding in findings],
+        "cases": {case_id: asdict(of_case) for case_id, of_case in facts.items()},
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    commandline.run(config.Audit, main)

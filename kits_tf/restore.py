@@ -1,0 +1,48 @@
+"""python -m kits_tf.restore: records -> NIfTI on the scans' own grids."""
+
+from pathlib import Path
+
+from kits_tf import commandline, config, runtime
+from kits_tf.ct.geometry import Orientation, orientation_of, reorient
+from kits_tf.ct.labels import challenge_lookup
+from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
+from kits_tf.ct.volume import write_stored
+from kits_tf.pipeline.manifest import Manifest
+from tfrecords_tools.index import MANIFEST_NAME
+from tfrecords_tools.read import read_records
+
+
+def main(settings: config.Restore, inputs: list[str]) -> None:
+    """Writes every case of the files of records; the axis order is the scan's own where a manifest lies beside them.
+
+    Raises:
+        RecordError: a file is missing or damaged, or holds other records.
+        InputError: the manifest beside a file cannot be read.
+    """
+    runtime.quiet_tensorflow()
+    from kits_tf.pipeline.example import Case
+
+    for path in runtime.progress(inputs, "file", len(inputs)):
+        for record in read_records(path):
+            case = Case.parse(record)
+            way = _way_back(case.case_id, Path(path).parent)
+            affine, folder = case.native.reoriented(way).affine, Path(settings.output_dir) / case.case_id
+            if case.labels is not None:
+                labels = case.labels_on_native()
+                if settings.restored_labels == "challenge":
+                    labels = challenge_lookup(case.classes)[labels]
+                write_stored(folder / LABELS_NAME, reorient(labels, way), affine)
+            write_stored(folder / IMAGE_NAME, reorient(case.hu_on_native(), way), affine)
+            print(f"  {case.case_id} -> {folder}: {case.native.shape} voxels")
+    print(f"wrote {settings.output_dir}")
+
+
+def _way_back(case_id: str, records_dir: Path) -> Orientation:
+    """Returns how (z, y, x) becomes the axis order of the scan's file; (I, P, L), as KiTS19 has it, if unknown."""
+    if not (records_dir / MANIFEST_NAME).is_file():
+        return orientation_of("IPL").inverse
+    return orientation_of(Manifest.read(records_dir).cases[case_id].source.axes).inverse
+
+
+if __name__ == "__main__":
+    commandline.run(config.Restore, main, inputs="RECORD")

@@ -1,0 +1,140 @@
+"""Conversions that are stopped, killed, out of space, or not alone; always whole shards and a true manifest."""
+
+import fcntl
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY_GRID, convert_settings
+
+from kits_tf import config, convert, phantom
+from kits_tf.config import format_value
+from kits_tf.ct.volume import read_labels, write_labels
+from kits_tf.errors import InputError
+from kits_tf.pipeline.manifest import Manifest
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Returns every file of a folder, hidden ones too, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def command(data_dir: Path, records_dir: Path, *flags: str) -> list[str]:
+    grid = f"--spacing_zyx_mm={format_value(TINY_GRID.spacing_zyx_mm)}"
+    folders = [f"--data_dir={data_dir}", f"--records_dir={records_dir}"]
+    return [sys.executable, "-m", "kits_tf.convert", *folders, grid, "--test_cases=3", "--workers=2", *flags]
+
+
+def is_whole(records_dir: Path) -> bool:
+    """Tells whether the folder holds the manifest's shards, all in full length, and nothing half-written."""
+    manifest = Manifest.read(records_dir)
+    found = {path.name: path.stat().st_size for path in records_dir.iterdir()}
+    shards = {name: shard.num_bytes for name, shard in manifest.shards.items()}
+    return shards.items() <= found.items() and not [name for name in found if name.startswith(".partial-")]
+
+
+def test_processes_give_the_same_bytes(data_dir: Path, tmp_path: Path) -> None:
+    convert.main(convert_settings(data_dir, tmp_path / "here"))
+    convert.main(convert_settings(data_dir, tmp_path / "processes", runner="processes", workers=2))
+    assert contents(tmp_path / "processes") == contents(tmp_path / "here")
+
+
+def test_a_second_run_converts_what_changed_and_nothing_else(data_dir: Path, tmp_path: Path, capsys) -> None:
+    data, records = shutil.copytree(data_dir, tmp_path / "data"), tmp_path / "records"
+    convert.main(convert_settings(data, records))
+    before = {path: path.stat().st_ino for path in records.glob("*.tfrecord")}
+    mask_path = data / "case_00001/segmentation.nii.gz"
+    mask = read_labels(mask_path)
+    write_labels(mask_path, np.where(mask.array == 2, 1, mask.array).astype(np.uint8), like=mask)
+    (records / "case_00002.tfrecord").write_bytes(b"cut")
+    capsys.readouterr()
+    convert.main(convert_settings(data, records))
+    said = capsys.readouterr().out
+    assert "2 cases were converted already" in said and "case_00001: " in said and "case_00002: " in said
+    written_again = [path.stem for path, inode in before.items() if path.stat().st_ino != inode]
+    assert sorted(written_again) == ["case_00001", "case_00002"]
+    assert Manifest.read(records).cases["case_00001"].class_voxels[3] == 0
+    convert.main(convert_settings(data, tmp_path / "fresh"))
+    assert contents(records) == contents(tmp_path / "fresh")
+
+
+def test_a_case_that_can_no_longer_be_read_loses_its_shard(data_dir: Path, tmp_path: Path) -> None:
+    data, records = shutil.copytree(data_dir, tmp_path / "data"), tmp_path / "records"
+    convert.main(convert_settings(data, records))
+    (data / "case_00001/imaging.nii.gz").write_bytes(b"no scan")
+    with pytest.raises(InputError, match="1 of 4 cases failed; run convert again"):
+        convert.main(convert_settings(data, records))
+    assert not (records / "case_00001.tfrecord").exists()
+    assert sorted(Manifest.read(records).cases) == ["case_00000", "case_00002", "case_00003"]
+
+
+def test_two_runs_on_one_folder(data_dir: Path, tmp_path: Path) -> None:
+    with open(tmp_path / ".lock", "a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match=f"{tmp_path}: another conversion is writing to it"):
+            convert.main(convert_settings(data_dir, tmp_path))
+    convert.main(convert_settings(data_dir, tmp_path))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(data_dir: Path, tmp_path: Path) -> None:
+    def no_large_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # a shard has 60 to 70 thousand bytes
+
+    ended = subprocess.run(
+        command(data_dir, tmp_path / "records"), capture_output=True, text=True, check=False, preexec_fn=no_large_files
+    )
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "case_0000" in ended.stderr and "File too large" in ended.stderr
+    assert sorted(path.name for path in (tmp_path / "records").iterdir()) == [".lock", "manifest.json"]
+
+
+def test_an_output_that_cannot_be_a_folder(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = subprocess.run(command(data_dir, tmp_path / "file"), capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and ended.stderr.startswith("error: ") and len(ended.stderr.splitlines()) == 1
+    assert str(tmp_path / "file") in ended.stderr
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent: signal.Signals, status: int) -> None:
+    run = subprocess.Popen(
+        command(data_dir, tmp_path, "--workers=1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout is not None and "case 1/4" in run.stdout.readline()
+    run.send_signal(sent)
+    _, stderr = run.communicate(timeout=60)
+    assert run.returncode == status and stderr in ("error: terminated\n", "error: interrupted\n")
+    assert is_whole(tmp_path) and 1 <= len(Manifest.read(tmp_path).shards) < 4
+
+
+@pytest.mark.slow
+def test_twenty_kills_end_in_the_same_bytes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    phantom.main(config.Phantom(output_dir=str(data), num_cases=16, phantom_spacing_zyx_mm=(4.0, 3.0, 3.0)))
+    start = time.monotonic()
+    subprocess.run(command(data, tmp_path / "undisturbed"), check=True, stdout=subprocess.DEVNULL)
+    whole_run, wanted = time.monotonic() - start, contents(tmp_path / "undisturbed")
+    chance, kills, folder = random.Random(19), 0, tmp_path / "killed-0"
+    while kills < 20:
+        run = subprocess.Popen(command(data, folder), stdout=subprocess.DEVNULL)
+        moment = chance.uniform(0, whole_run)
+        try:
+            assert run.wait(moment) == 0
+            assert contents(folder) == wanted
+            folder = tmp_path / f"killed-{kills}"
+        except subprocess.TimeoutExpired:
+            os.kill(run.pid, signal.SIGKILL)
+            run.wait()
+            kills += 1
+            done = len(list(folder.glob("case*"))) if folder.exists() else 0
+            print(f"kill {kills} after {moment:.1f} s: {done} of 16 shards in {folder.name}")
+    subprocess.run(command(data, folder), check=True, stdout=subprocess.DEVNULL)
+    assert contents(folder) == wanted

@@ -1,0 +1,70 @@
+"""audit, on phantoms with every kind of damage."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import convert_settings
+
+from kits_tf import audit, config, convert
+from kits_tf.errors import InputError
+
+
+def change(path: Path, function) -> None:
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(function(np.asarray(image.dataobj)), image.affine), path)
+
+
+@pytest.fixture(scope="module")
+def damaged(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("damaged")
+    for number in range(6):
+        shutil.copytree(data_dir / f"case_{number % 4:05d}", data / f"case_{number:05d}")
+    change(data / "case_00001/imaging.nii.gz", lambda hu: np.maximum(hu + 1024, 0).astype(np.uint16))
+    change(data / "case_00002/segmentation.nii.gz", lambda mask: mask[:-1])
+    change(data / "case_00003/segmentation.nii.gz", lambda mask: np.roll(mask, -int(mask.any((1, 2)).argmax()), 0))
+    change(data / "case_00004/segmentation.nii.gz", lambda mask: np.zeros_like(mask))
+    content = bytearray(gzip.decompress((data / "case_00005/imaging.nii.gz").read_bytes()))
+    (data / "case_00005/imaging.nii.gz").write_bytes(gzip.compress(content)[:-50])
+    return data
+
+
+def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys) -> None:
+    settings = config.Audit(data_dir=str(damaged), output_dir=str(tmp_path / "out"), workers=1)
+    with pytest.raises(
+        InputError, match=r"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: mask has"
+    ):
+        audit.main(settings)
+    found = json.loads((tmp_path / "out/audit.json").read_text())
+    assert [(f["severity"], f["code"], f["case_id"]) for f in found["findings"] if f["severity"] != "note"] == [
+        ("error", "grid_mismatch", "case_00002"),
+        ("error", "not_hounsfield", "case_00001"),
+        ("error", "unreadable", "case_00005"),
+        ("warning", "cut_off", "case_00003"),
+        ("warning", "duplicate", "case_00004"),
+        ("warning", "no_kidney", "case_00004"),
+    ]
+    assert sorted(found["cases"]) == ["case_00000", "case_00001", "case_00003", "case_00004"]
+    assert found["cases"]["case_00001"]["dtype"] == "uint16" and found["cases"]["case_00000"]["labels"]["parts"] == 2
+    page = (tmp_path / "out/audit.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 4 and page.count("<tr class=") == 6
+    assert "http" not in page and "is the rescale intercept missing?" in page
+    said = capsys.readouterr().out
+    assert "warning cut_off: case_00003: labels reach the superior end" in said
+    assert "error unreadable: case_00005:" in said and "case 6/6" in said
+
+
+def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_path: Path, capsys) -> None:
+    with pytest.raises(InputError, match="3 of 6 cases failed; run convert again"):
+        convert.main(convert_settings(damaged, tmp_path))
+    shards = sorted(path.name for path in tmp_path.glob("*.tfrecord"))
+    assert shards == [f"case_{number:05d}.tfrecord" for number in (0, 3, 4)]
+    assert "case_00001: FAILED" in (said := capsys.readouterr().out) and "1024 more" in said
+    convert.main(convert_settings(damaged, tmp_path / "rest", splits=config.SplitSettings(exclude_cases="1,2,5")))
+    said = capsys.readouterr().out
+    assert "warning duplicate: case_00004: the same scan as case_00000" in said
+    assert "warning cut_off: case_00003" in said
