@@ -1,0 +1,91 @@
+"""Where the time of a conversion goes: seconds of each stage, case by case, in one process.
+
+    python benchmarks/convert_stages.py --data_dir=KITS19 --cases=0-9
+
+The stages are those of `kits_tf.pipeline.shards.convert_case`, called one after the other.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from absl import app, flags
+
+from kits_tf import runtime
+from kits_tf.config import GridSettings
+from kits_tf.ct.facts import case_facts
+from kits_tf.ct.labels import find_scheme
+from kits_tf.ct.layouts import case_number, find_cases, parse_case_numbers
+from kits_tf.ct.sides import BODY_HU
+from kits_tf.ct.statistics import hu_statistics
+from kits_tf.ct.volume import read_image, read_labels
+from tfrecords_tools.write import sha256, write_records
+
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases.", required=True)
+CASES = flags.DEFINE_string("cases", "0-9", "Case numbers, as in 0-9,15.")
+IMAGE_KERNEL = flags.DEFINE_string("image_kernel", GridSettings().image_kernel, "As of convert.")
+LABEL_KERNEL = flags.DEFINE_string("label_kernel", GridSettings().label_kernel, "As of convert.")
+
+
+class Stopwatch:
+    """Seconds by stage, added up over cases."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def time(self, stage: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        start = perf_counter()
+        result = function(*arguments)
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
+        return result
+
+
+def main(_: list[str]) -> None:
+    runtime.quiet_tensorflow()
+    wanted = parse_case_numbers(CASES.value)
+    cases = [case for case in find_cases(DATA_DIR.value) if case_number(case.case_id) in wanted]
+    convert_timed(cases[0], Stopwatch())  # traces the graphs, which takes a process a second or two, once
+    watch = Stopwatch()
+    for case in cases:
+        convert_timed(case, watch)
+    total = sum(watch.seconds.values())
+    print(f"{len(cases)} cases, {60 * len(cases) / total:.1f} a minute in one process")
+    print("| stage | s a case | share |\n|---|---|---|")
+    for stage, seconds in watch.seconds.items():
+        print(f"| {stage} | {seconds / len(cases):.3f} | {seconds / total:.0%} |")
+    print(f"| sum | {total / len(cases):.3f} | 100% |")
+
+
+def convert_timed(files: Any, watch: Stopwatch) -> None:
+    """Does what convert_case does, stage by stage."""
+    from kits_tf.ct import preprocess
+    from kits_tf.ct.crop import no_crop
+    from kits_tf.pipeline.example import Case, label_scan, sample_class_voxels
+
+    settings = GridSettings(image_kernel=IMAGE_KERNEL.value, label_kernel=LABEL_KERNEL.value)
+    scheme = find_scheme(settings.label_scheme, settings.cyst_as)
+    watch.time("digest of the files", lambda: [sha256(files.image), sha256(files.labels)])
+    image = watch.time("read scan", read_image, files.image)
+    mask = watch.time("read mask", read_labels, files.labels)
+    watch.time("audit", case_facts, image, mask)
+    scan = watch.time("sides", label_scan, image, mask, scheme)
+    grid = image.grid.resampled(settings.spacing_zyx_mm)
+    tensor = preprocess.as_tensor(image.array)
+    hu = watch.time("resample scan", lambda: preprocess.resample(tensor, grid.shape, settings.image_kernel).numpy())
+    label_tensor, count = preprocess.as_tensor(scan.labels), len(scheme.classes)
+    labels = watch.time(
+        "resample mask",
+        lambda: preprocess.resample_labels(label_tensor, grid.shape, settings.label_kernel, count).numpy(),
+    )
+    watch.time("statistics", lambda: [hu_statistics(hu[labels > 0]), hu_statistics(hu, BODY_HU)])
+    case = Case(files.case_id, scheme.classes, hu, labels, grid, no_crop(grid.shape), image.grid)
+    watch.time("coordinates", sample_class_voxels, labels, 1)
+    record = watch.time("serialize, coordinates again", case.serialize)
+    with tempfile.TemporaryDirectory() as folder:
+        watch.time("write", write_records, Path(folder) / "case.tfrecord", [record])
+
+
+if __name__ == "__main__":
+    app.run(main)
