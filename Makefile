@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow lint bench help clean
+.PHONY: demo test test-slow lint bench bench-convert help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -26,12 +26,20 @@ lint: $(VENV)/.dev  ## ruff and mypy
 bench: $(VENV)/.bench  ## Dice of label round trips; DATA_DIR=folder of KiTS19 cases, CASES=0-59
 	$(RUN) benchmarks/label_round_trip.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-59)
 
-clean:  ## remove the environment and the demo
-	rm -rf $(VENV) demo
+bench-convert: $(VENV)/.bench .venv-peers/.installed  ## cases a minute beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-19
+	$(RUN) benchmarks/convert.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-19)
+
+clean:  ## remove the environments and the demo
+	rm -rf $(VENV) .venv-peers demo
 
 # One stamp an extra: it is newer than setup.py once the extra is installed.
 $(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+.venv-peers/.installed: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(VENV)/bin/python:

@@ -13,7 +13,7 @@ from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from kits_tf.views.audit_page import audit_page
 from kits_tf.views.case_audit import ExaminedCase, examine
 from kits_tf.views.table import facts_table, findings_table
-from tfrecords_tools.files import written_whole
+from tfrecords_tools.write import write_text
 
 FORMAT_VERSION = 1
 
@@ -39,8 +39,8 @@ def main(settings: config.Audit) -> None:
     findings = ordered([*audit(read), *(case.problem for case in examined.values() if case.problem)])
     output, thumbnails = Path(settings.output_dir), {c: e.thumbnail for c, e in examined.items() if e.thumbnail}
     output.mkdir(parents=True, exist_ok=True)
-    _write(output / "audit.json", _to_json(settings.data_dir, read, findings))
-    _write(output / "audit.html", audit_page(settings.data_dir, facts, findings, thumbnails))
+    write_text(output / "audit.json", _to_json(settings.data_dir, read, findings))
+    write_text(output / "audit.html", audit_page(settings.data_dir, facts, findings, thumbnails))
     print(facts_table(read, findings))
     print(findings_table(findings))
     print(f"wrote {output}/audit.json and audit.html")
@@ -57,11 +57,6 @@ def _to_json(data_dir: str, facts: dict, findings: list[Finding]) -> str:
         "cases": {case_id: asdict(of_case) for case_id, of_case in facts.items()},
     }
     return json.dumps(content, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    with written_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """From a command line to settings, and from an exception to an exit status."""
 
-import signal
 import sys
 import textwrap
 import typing
@@ -13,7 +12,7 @@ from absl import flags
 
 from kits_tf import config
 from kits_tf.errors import InputError
-from tfrecords_tools.errors import RecordError
+from tfrecords_tools import commands
 
 S = TypeVar("S", bound=config.Settings)
 _HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
@@ -23,36 +22,30 @@ class UsageError(InputError):
     """The command line itself is wrong; exit status 2."""
 
 
-class _Terminated(BaseException):
-    """SIGTERM; as KeyboardInterrupt, nothing that catches errors catches it."""
-
-
-def _terminate(*_: object) -> None:
-    raise _Terminated
-
-
 def run(kind: type[S], main: Callable[..., None], *, inputs: str = "") -> None:
     """Parses sys.argv, calls main(settings) and exits.
 
-    Exit statuses: 0 done, 1 bad input, 2 bad command line, 130 interrupted, 143 terminated.
+    Exit statuses: 0 done, 1 bad input, 2 bad command line, 130 interrupted, 143 terminated, 141 nobody reads on.
 
     Args:
         kind: the command's settings class.
         main: takes the settings, and the inputs' list where the command has inputs.
         inputs: what the positional arguments are, as in "SCAN"; "" where the command takes none.
     """
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        settings, positional = parse(kind, sys.argv, inputs)
-        main(settings, positional) if inputs else main(settings)
-    except UsageError as error:
-        sys.exit(_say(f"{error} (--help lists the flags)", 2))
-    except (InputError, RecordError, OSError) as error:
-        sys.exit(_say(str(error), 1))
-    except KeyboardInterrupt:
-        sys.exit(_say("interrupted", 130))
-    except _Terminated:
-        sys.exit(_say("terminated", 143))
+
+    def command(arguments: Sequence[str]) -> int:
+        try:
+            settings, positional = parse(kind, ["", *arguments], inputs)
+            main(settings, positional) if inputs else main(settings)
+        except UsageError as error:
+            commands.say_error(f"{error} (--help lists the flags)")
+            return 2
+        except InputError as error:
+            commands.say_error(str(error))
+            return 1
+        return 0
+
+    commands.run(command)
 
 
 def parse(kind: type[S], argv: Sequence[str], inputs: str = "") -> tuple[S, list[str]]:
@@ -202,8 +195,3 @@ def _value_name(kind: Any) -> str:
         letter = "N" if items[0] is int else "X"
         return f"{letter},..." if items[-1] is Ellipsis else ",".join([letter] * len(items))
     return {int: "N", float: "X"}.get(kind, "TEXT")
-
-
-def _say(message: str, status: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return status

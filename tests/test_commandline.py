@@ -164,7 +164,7 @@ def test_select_takes_over_what_the_other_command_shares() -> None:
     ("error", "status", "text"),
     [
         (InputError("a.nii:\n bad"), 1, "error: a.nii: bad\n"),
-        (OSError(28, "No space left on device", "x"), 1, "error: [Errno 28] No space left on device: 'x'\n"),
+        (OSError(28, "No space left on device", "x"), 1, "error: x: No space left on device\n"),
         (UsageError("what?"), 2, "error: what? (--help lists the flags)\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
     ],
@@ -182,7 +182,7 @@ def test_errors_become_one_line_and_a_status(
     assert capsys.readouterr().err == text
 
 
-@pytest.mark.parametrize("command", ["convert", "train", "predict", "demo"])
+@pytest.mark.parametrize("command", ["audit", "convert", "restore", "train", "predict", "demo"])
 def test_help_needs_no_tensorflow_and_no_warning_shows(command: str) -> None:
     code = f"""
 import runpy, sys

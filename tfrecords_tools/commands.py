@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from tfrecords_tools.errors import RecordError
 
+# As a shell tells of other programs, in `show FILE | head`.
+_BROKEN_PIPE = 128 + signal.SIGPIPE
 _STATUSES = "exit status: 0 all fine, 1 damage or bad input, 2 wrong command line, 130 interrupted"
 
 
@@ -42,10 +44,10 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     status = _status(main)
     try:
         print(end="", flush=True)
-    except OSError:
+    except OSError as error:
         # What is still buffered has nowhere to go; without this the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = status or 1
+        status = status or (_BROKEN_PIPE if isinstance(error, BrokenPipeError) else 1)
     sys.exit(status)
 
 
@@ -71,11 +73,11 @@ def whole_number(lowest: int) -> Callable[[str], int]:
 
 def _status(main: Callable[[Sequence[str]], int]) -> int:
     try:
-        status = main(sys.argv[1:])
-        print(end="", flush=True)
-        return status
+        return main(sys.argv[1:])
+    except SystemExit as ended:  # after --help, or a wrong command line
+        return int(ended.code or 0)
     except BrokenPipeError:
-        return 128 + signal.SIGPIPE  # as a shell tells of other programs, in `show FILE | head`
+        return _BROKEN_PIPE
     except RecordError as error:
         say_error(str(error))
         return 1

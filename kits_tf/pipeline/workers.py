@@ -1,5 +1,6 @@
 """Work in processes of their own: one that dies fails what it had in hand, not the run; none sees a GPU."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,9 @@ from pebble import ProcessExpired, ProcessPool
 from kits_tf.errors import InputError
 
 T = TypeVar("T")
+# No GPU; and memory in huge pages where Linux has them: large arrays come and go, and a third of the time of a
+# conversion went into their pages (docs/conversion.md).
+_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 # Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
 BYTES_PER_WORKER = 3 * 10**9
 
@@ -38,17 +42,33 @@ def run_in_processes(
     Raises:
         Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
     """
-    context = multiprocessing.get_context("spawn")
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
-    pool = ProcessPool(workers, initializer=_start_worker, initargs=(threads,), context=context)
+    with _worker_environment():
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPool(workers, initializer=_start_worker, initargs=(threads,), context=context)
+        try:
+            indices: dict[Future, int] = {pool.schedule(function, args=task): i for i, task in enumerate(tasks)}
+            for future in as_completed(indices):
+                yield indices[future], _outcome(future)
+            pool.close()
+        finally:
+            pool.stop()
+            pool.join()
+
+
+@contextlib.contextmanager
+def _worker_environment() -> Iterator[None]:
+    """Sets what processes that are started meanwhile inherit."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
     try:
-        indices: dict[Future, int] = {pool.schedule(function, args=task): index for index, task in enumerate(tasks)}
-        for future in as_completed(indices):
-            yield indices[future], _outcome(future)
-        pool.close()
+        yield
     finally:
-        pool.stop()
-        pool.join()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _outcome(future: "Future[T]") -> T | InputError:
@@ -64,7 +84,6 @@ def _start_worker(threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     from kits_tf import runtime
 
     runtime.quiet_tensorflow()

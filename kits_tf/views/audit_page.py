@@ -90,7 +90,7 @@ th, td {{ padding: .3em .5em; border-bottom: 1px solid #ddd; text-align: left; v
 th {{ position: sticky; top: 0; background: #fff; cursor: pointer; white-space: nowrap; }}
 td:nth-child(n+4) {{ font-variant-numeric: tabular-nums; white-space: nowrap; }}
 td img {{ display: block; }}
-td p {{ margin: 0 0 .2em; width: 17em; }}
+td p {{ margin: 0 0 .2em; width: 17em; overflow-wrap: anywhere; }}
 label {{ margin-right: 1em; }}
 li.error, p.error b {{ color: #b00020; }}
 li.warning, p.warning b {{ color: #9a5b00; }}

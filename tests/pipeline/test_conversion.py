@@ -117,24 +117,27 @@ def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent:
 
 @pytest.mark.slow
 def test_twenty_kills_end_in_the_same_bytes(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data, finer = tmp_path / "data", "--spacing_zyx_mm=4,3,3"
     phantom.main(config.Phantom(output_dir=str(data), num_cases=16, phantom_spacing_zyx_mm=(4.0, 3.0, 3.0)))
-    start = time.monotonic()
-    subprocess.run(command(data, tmp_path / "undisturbed"), check=True, stdout=subprocess.DEVNULL)
-    whole_run, wanted = time.monotonic() - start, contents(tmp_path / "undisturbed")
+    subprocess.run(command(data, tmp_path / "undisturbed", finer), check=True, stdout=subprocess.DEVNULL)
+    wanted = contents(tmp_path / "undisturbed")
     chance, kills, folder = random.Random(19), 0, tmp_path / "killed-0"
     while kills < 20:
-        run = subprocess.Popen(command(data, folder), stdout=subprocess.DEVNULL)
-        moment = chance.uniform(0, whole_run)
-        try:
-            assert run.wait(moment) == 0
-            assert contents(folder) == wanted
-            folder = tmp_path / f"killed-{kills}"
-        except subprocess.TimeoutExpired:
+        run = subprocess.Popen(command(data, folder, finer), stdout=subprocess.PIPE, text=True)
+        assert run.stdout is not None
+        # While it starts, or while it converts: after so many cases and a moment more.
+        lines, moment = chance.randrange(4), chance.uniform(0, 0.4)
+        said = [run.stdout.readline() for _ in range(lines)]
+        time.sleep(moment if lines else 10 * moment)
+        if run.poll() is None:
             os.kill(run.pid, signal.SIGKILL)
             run.wait()
             kills += 1
             done = len(list(folder.glob("case*"))) if folder.exists() else 0
-            print(f"kill {kills} after {moment:.1f} s: {done} of 16 shards in {folder.name}")
-    subprocess.run(command(data, folder), check=True, stdout=subprocess.DEVNULL)
+            print(f"kill {kills}, {moment:.2f} s after {said[-1][:9] if said else 'no case'}: {done} of 16 shards")
+        else:
+            assert run.returncode == 0 and contents(folder) == wanted
+            folder = tmp_path / f"killed-{kills}"
+        run.stdout.close()
+    subprocess.run(command(data, folder, finer), check=True, stdout=subprocess.DEVNULL)
     assert contents(folder) == wanted

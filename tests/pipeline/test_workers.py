@@ -16,6 +16,7 @@ def test_a_process_that_dies_fails_its_own_task_only() -> None:
     results = dict(run_in_processes(eval, [(text,) for text in texts], workers=2))
     assert sorted(results) == [0, 1, 2, 3, 4]
     assert (results[0], results[2], results[4]) == (2, 4, "-1")
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") != "-1"  # the caller's own devices stay
     assert isinstance(results[1], InputError) and "its process died with exit status -9" in str(results[1])
     assert isinstance(results[3], InputError) and str(results[3]) == "x.nii: expected more"
 
