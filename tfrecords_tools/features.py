@@ -1,6 +1,6 @@
 """The two kinds of feature: an array and a text, each written, read, and parsed in a graph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,8 @@ class TensorFeature:
         """The names of the features that it is stored as."""
         return self.name, shape_feature(self.name), dtype_feature(self.name)
 
-    def encode(self, value: Any) -> dict[str, tf.train.Feature]:
-        """Returns the features of an array.
+    def write(self, value: Any, features: MutableMapping[str, tf.train.Feature]) -> None:
+        """Adds the features of an array to an Example's: in place, since messages that are passed on are copied.
 
         Raises:
             RecordError: dtype or shape differ from the description's.
@@ -40,11 +40,9 @@ class TensorFeature:
         array = np.asarray(value)
         self._check(str(array.dtype), array.shape)
         stored = np.ascontiguousarray(array, np.dtype(self.dtype).newbyteorder("<"))
-        return {
-            self.name: _bytes(stored.tobytes()),
-            shape_feature(self.name): tf.train.Feature(int64_list=tf.train.Int64List(value=array.shape)),
-            dtype_feature(self.name): _bytes(self.dtype.encode()),
-        }
+        features[self.name].bytes_list.value.append(stored.tobytes())
+        features[shape_feature(self.name)].int64_list.value.extend(array.shape)
+        features[dtype_feature(self.name)].bytes_list.value.append(self.dtype.encode())
 
     def read(self, features: Mapping[str, tf.train.Feature]) -> NDArray:
         """Returns the array, as a read-only view of its bytes.
@@ -105,15 +103,15 @@ class TextFeature:
         """The names of the features that it is stored as."""
         return (self.name,)
 
-    def encode(self, value: Any) -> dict[str, tf.train.Feature]:
-        """Returns the feature of a text.
+    def write(self, value: Any, features: MutableMapping[str, tf.train.Feature]) -> None:
+        """Adds the feature of a text to an Example's.
 
         Raises:
             RecordError: the value is no str.
         """
         if not isinstance(value, str):
             raise RecordError(f"feature {self.name}: expected a text, found {type(value).__name__}")
-        return {self.name: _bytes(value.encode())}
+        features[self.name].bytes_list.value.append(value.encode())
 
     def read(self, features: Mapping[str, tf.train.Feature]) -> str:
         """Returns the text.
@@ -134,7 +132,3 @@ class TextFeature:
     def decode(self, parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the text as a scalar string tensor."""
         return parsed[self.name]
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

@@ -31,10 +31,10 @@ class Spec:
             RecordError: a feature is missing, unknown, or of another dtype or shape; the message names it.
         """
         _check_names(values, [feature.name for feature in self.features])
-        encoded: dict[str, tf.train.Feature] = {}
+        example = tf.train.Example()
         for feature in self.features:
-            encoded |= feature.encode(values[feature.name])
-        return tf.train.Example(features=tf.train.Features(feature=encoded)).SerializeToString(deterministic=True)
+            feature.write(values[feature.name], example.features.feature)
+        return example.SerializeToString(deterministic=True)
 
     def read(self, record: bytes) -> dict[str, NDArray | str]:
         """Returns the values by name, without a graph: texts, and arrays that are read-only views of their bytes.

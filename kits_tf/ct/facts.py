@@ -84,7 +84,7 @@ def _label_facts(image: Volume, mask: Volume) -> LabelFacts:
     dtype = _stored_dtype(mask)
     if not mask.array.any():
         return LabelFacts(dtype, {}, 0, 0, 0, (), None)
-    box = bounding_box(mask.array > 0)
+    box = bounding_box(mask.array)
     labels, voxel_ml = mask.array[box], float(np.prod(mask.grid.spacing_mm)) / 1000
     counts = np.bincount(labels.ravel(), minlength=len(CHALLENGE_CLASSES)).tolist()
     parts = _component_sizes(labels > 0)

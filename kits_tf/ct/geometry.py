@@ -167,10 +167,11 @@ def resampled_shape(
     return int(z), int(y), int(x)
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """Returns the smallest box around a mask that is not empty."""
-    spans = []
+def bounding_box(array: NDArray) -> tuple[slice, slice, slice]:
+    """Returns the smallest box around what is not 0 in an unsigned or bool array, of which something is not."""
+    spans, part = [], array
     for axis in range(3):
-        inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        inside = np.flatnonzero(part.max(axis=tuple(a for a in range(3) if a != axis)))
         spans.append(slice(int(inside[0]), int(inside[-1]) + 1))
+        part = array[tuple(spans)]  # what lies outside needs no second look
     return spans[0], spans[1], spans[2]

@@ -96,10 +96,13 @@ def from_challenge(
         InputError: a label is above 3.
     """
     check_labels(labels, len(CHALLENGE_CLASSES), "challenge labels")
-    result = _by_challenge(scheme)[labels]
+    result = np.zeros_like(labels)
+    if labels.any():
+        labeled = bounding_box(labels)
+        result[labeled] = _by_challenge(scheme)[labels[labeled]]
     if "right_kidney" not in scheme.classes or not result.any():
         return result, None
-    box = bounding_box(result > 0)
+    box = bounding_box(result)
     inside = result[box]
     is_kidney = (inside > 0) & (inside != scheme.classes.index("tumor"))
     is_right, decision = right_side(inside > 0, is_kidney, hu[box[0]], box[2].start, spacing_mm)
