@@ -9,11 +9,14 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "kits_tf/__init__.py").read_text())[1]
 
 EXTRAS = {
+    # convert --runner=beam.
+    "beam": ["apache-beam>=2.77"],
     "figures": ["matplotlib>=3.8"],
     # TensorFlow Serving's gRPC and REST messages.
     "client": ["grpcio>=1.60", "requests>=2.31"],
 }
-EXTRAS["dev"] = [*EXTRAS["figures"], "hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "ruff>=0.6", "scipy>=1.11"]
+_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "ruff>=0.6", "scipy>=1.11"]
+EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["figures"], *_TOOLS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = ["scipy>=1.11"]
 

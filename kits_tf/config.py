@@ -308,9 +308,17 @@ class Convert(Settings):
     workers: int = _workers()
     runner: str = setting(
         "processes",
-        "Where cases are converted: in processes of their own, or here, one by one.",
-        choices=("processes", "here"),
+        "Where cases are converted: in processes of their own, here, one by one, or by an Apache Beam pipeline.",
+        choices=("processes", "here", "beam"),
     )
+    beam_options: str = setting(
+        "", "Options of the Beam pipeline, as in '--runner=FlinkRunner --flink_master=HOST:8081'."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beam_options and self.runner != "beam":
+            raise InputError(f"--beam_options: expected --runner=beam with it, got --runner={self.runner}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tfrecords_tools.files import written_whole
 from tfrecords_tools.framing import frame
+from tfrecords_tools.paths import as_path
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,12 @@ def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> WrittenF
         OSError: the file cannot be written (no such folder, read-only, disk full); nothing is left of it.
     """
     digest, num_bytes = hashlib.sha256(), 0
-    with _named(path), written_whole(path) as partial, open(partial, "wb") as file:
+    with _named(path), written_whole(path) as partial, partial.open("wb") as file:
         for record in records:
             for part in frame(record):
                 digest.update(part)
-                num_bytes += file.write(part)
+                file.write(part)
+                num_bytes += len(part)
             del record, part  # before the next one is made: both may be large
     return WrittenFile(num_bytes, digest.hexdigest())
 
@@ -55,7 +57,7 @@ def _named(path: str | os.PathLike) -> Iterator[None]:
 def sha256(path: str | os.PathLike) -> str:
     """Returns the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with as_path(path).open("rb") as file:
         while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()

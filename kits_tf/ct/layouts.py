@@ -4,14 +4,15 @@ A layout is one function in `LAYOUTS`: it returns the cases of a path, or None i
 """
 
 import csv
+import io
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from kits_tf.ct.labels import CHALLENGE_CLASSES
 from kits_tf.ct.volume import SUFFIXES, strip_suffix
 from kits_tf.errors import InputError
+from tfrecords_tools.paths import AnyPath, as_path, joined
 
 IMAGE_NAME = "imaging.nii.gz"
 LABELS_NAME = "segmentation.nii.gz"
@@ -28,8 +29,8 @@ class CaseFiles:
     """The files of one case: "case_00012", its scan, its mask; None for a case without one."""
 
     case_id: str
-    image: Path
-    labels: Path | None
+    image: AnyPath
+    labels: AnyPath | None
 
 
 def find_cases(data: str) -> list[CaseFiles]:
@@ -43,7 +44,7 @@ def find_cases(data: str) -> list[CaseFiles]:
         InputError: there is no such path or no case in it, a file is missing, two cases have the same id, or
             dataset.json means other labels than the challenge's.
     """
-    root = Path(data)
+    root = as_path(data)
     if not root.exists():
         raise InputError(f"{root}: expected a data set, found no such file or folder")
     found = next((cases for layout in LAYOUTS if (cases := layout(root)) is not None), None)
@@ -89,33 +90,33 @@ def parse_case_numbers(text: str) -> set[int]:
     return numbers
 
 
-def _table(root: Path) -> list[CaseFiles] | None:
-    """A CSV file: columns image, label (may be empty), and case_id on request; paths relative to the file."""
+def _table(root: AnyPath) -> list[CaseFiles] | None:
+    """A CSV file: columns image, label (may be empty), and case_id on request; relative to the file, or remote."""
     if not root.is_file():
         return None
     if root.suffix != ".csv":
         raise InputError(f"{root}: expected a folder or a CSV file")
-    with open(root, newline="", encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(root.open("rb"), newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if not {"image", "label"} <= set(rows.fieldnames or ()):
             raise InputError(f"{root}: expected columns image and label, found {', '.join(rows.fieldnames or ())}")
         return [_row(root, number, row) for number, row in enumerate(rows, start=2)]
 
 
-def _row(root: Path, number: int, row: dict[str, str | None]) -> CaseFiles:
+def _row(root: AnyPath, number: int, row: dict[str, str | None]) -> CaseFiles:
     if not row["image"]:
         raise InputError(f"{root}: expected a path in column image, found none in line {number}")
-    image, label = root.parent / row["image"], row["label"]
+    image, label = joined(root.parent, row["image"]), row["label"]
     name = image.parent.name if image.name == IMAGE_NAME else strip_suffix(image)
-    return CaseFiles(row.get("case_id") or name, image, root.parent / label if label else None)
+    return CaseFiles(row.get("case_id") or name, image, joined(root.parent, label) if label else None)
 
 
-def _decathlon(root: Path) -> list[CaseFiles] | None:
+def _decathlon(root: AnyPath) -> list[CaseFiles] | None:
     """Medical Segmentation Decathlon: imagesTr/NAME and labelsTr/NAME beside dataset.json; imagesTs has no labels."""
     return _training_and_test(root, channel="") if _has_dataset_json(root) else None
 
 
-def _nnunet(root: Path) -> list[CaseFiles] | None:
+def _nnunet(root: AnyPath) -> list[CaseFiles] | None:
     """nnU-Net raw: as the Decathlon, but an image is NAME_0000, where 0000 is its only channel."""
     if not _has_dataset_json(root):
         return None
@@ -128,11 +129,11 @@ def _nnunet(root: Path) -> list[CaseFiles] | None:
     return _training_and_test(root, channel=NNUNET_CHANNEL)
 
 
-def _has_dataset_json(root: Path) -> bool:
+def _has_dataset_json(root: AnyPath) -> bool:
     return (root / "imagesTr").is_dir() and (root / DATASET_JSON).is_file()
 
 
-def _training_and_test(root: Path, channel: str) -> list[CaseFiles]:
+def _training_and_test(root: AnyPath, channel: str) -> list[CaseFiles]:
     _check_label_names(root / DATASET_JSON)
     cases = []
     for folder, is_labeled in (("imagesTr", True), ("imagesTs", False)):
@@ -143,12 +144,13 @@ def _training_and_test(root: Path, channel: str) -> list[CaseFiles]:
     return cases
 
 
-def _niftis(folder: Path) -> list[Path]:
+def _niftis(folder: AnyPath) -> list[AnyPath]:
     # A Decathlon archive has macOS's ._ files in it.
-    return [path for path in sorted(folder.glob("[!.]*")) if path.name.endswith(SUFFIXES)]
+    found: list[AnyPath] = sorted(folder.glob("[!.]*"))
+    return [path for path in found if path.name.endswith(SUFFIXES)]
 
 
-def _check_label_names(path: Path) -> None:
+def _check_label_names(path: AnyPath) -> None:
     try:
         labels = json.loads(path.read_text())["labels"]
         # Decathlon and nnU-Net 1: {"1": "kidney"}; nnU-Net 2: {"kidney": 1}, or regions {"kidney": [1, 2, 3]}.
@@ -163,7 +165,7 @@ def _check_label_names(path: Path) -> None:
             raise InputError(f"{path}: expected labels {expected}; found {value} {name}")
 
 
-def _kits(root: Path) -> list[CaseFiles] | None:
+def _kits(root: AnyPath) -> list[CaseFiles] | None:
     """KiTS19, KiTS21 and KiTS23: folders case_00000, case_00001, ..."""
     folders = [path for path in root.iterdir() if path.is_dir() and re.fullmatch(r"case_\d{5}", path.name)]
     cases = []

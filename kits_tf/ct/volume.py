@@ -1,11 +1,12 @@
 """Files on disk <-> volumes in memory. The only module that knows nibabel."""
 
+import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from kits_tf.ct.geometry import Grid, check_affine, orientation, reorient, undo_reorient
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
+from tfrecords_tools.paths import AnyPath, as_path
 
 AIR_HU = -1024
 SUFFIXES = (".nii.gz", ".nii")
@@ -132,13 +134,13 @@ def strip_suffix(path: str | os.PathLike) -> str:
     raise InputError(f"{path}: expected a file named *.nii.gz or *.nii")
 
 
-def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, Path], NDArray]) -> Volume:
-    path = Path(path)
+def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, AnyPath], NDArray]) -> Volume:
+    path = as_path(path)
     strip_suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found none")
     try:
-        with igzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb") as file:
+        with _opened(path) as file:
             magic = file.read(4)
             file.seek(0)
             kind = nib.Nifti2Image if magic in _NIFTI2_SIZES else nib.Nifti1Image
@@ -159,6 +161,16 @@ def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[N
     return Volume(array, stored.reoriented(way), stored, image.header)
 
 
+@contextlib.contextmanager
+def _opened(path: AnyPath) -> Iterator[BinaryIO]:
+    with path.open("rb") as file:
+        if not path.name.endswith(".gz"):
+            yield file
+            return
+        with igzip.open(file, "rb") as unzipped:
+            yield unzipped
+
+
 def _empty(shape: list[int], dtype: np.dtype) -> NDArray:
     """Returns an array to fill, starting at a multiple of 64 bytes, which TensorFlow takes without a copy."""
     num_bytes = math.prod(shape) * dtype.itemsize
@@ -167,7 +179,7 @@ def _empty(shape: list[int], dtype: np.dtype) -> NDArray:
     return memory[start : start + num_bytes].view(dtype).reshape(shape)
 
 
-def _shape(image: nib.Nifti1Image, path: Path) -> tuple[int, int, int]:
+def _shape(image: nib.Nifti1Image, path: AnyPath) -> tuple[int, int, int]:
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -186,7 +198,7 @@ def _fill(stored: NDArray, source: nib.arrayproxy.ArrayProxy, convert: Callable[
         stored[..., slab] = convert(np.asanyarray(source[(slice(None), slice(None), slab, *rest)]))
 
 
-def _affine(image: nib.Nifti1Image, path: Path) -> NDArray[np.float64]:
+def _affine(image: nib.Nifti1Image, path: AnyPath) -> NDArray[np.float64]:
     # From the header, where nibabel would repair or ignore it: qform, sform, or both if they agree.
     header = image.header
     if header["qform_code"] == 0 and header["sform_code"] == 0:
@@ -203,7 +215,7 @@ def _affine(image: nib.Nifti1Image, path: Path) -> NDArray[np.float64]:
     return affine
 
 
-def _to_hounsfield(array: NDArray, path: Path) -> NDArray[np.int16]:
+def _to_hounsfield(array: NDArray, path: AnyPath) -> NDArray[np.int16]:
     if array.dtype == np.int16:
         return array
     if array.dtype.kind not in "iuf":
@@ -214,7 +226,7 @@ def _to_hounsfield(array: NDArray, path: Path) -> NDArray[np.int16]:
     return np.clip(np.rint(array) if array.dtype.kind == "f" else array, limits.min, limits.max).astype(np.int16)
 
 
-def _to_labels(array: NDArray, path: Path) -> NDArray[np.uint8]:
+def _to_labels(array: NDArray, path: AnyPath) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind not in "iuf":

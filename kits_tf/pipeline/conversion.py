@@ -3,17 +3,18 @@
 import contextlib
 import fcntl
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import monotonic
 
 from kits_tf import runtime
 from kits_tf.config import Convert, GridSettings
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.errors import InputError
+from kits_tf.pipeline.beam import run_on_beam
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.plan import Converted, converted_before, shard_name, start_manifest
 from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from tfrecords_tools.files import remove_partial
+from tfrecords_tools.paths import AnyPath, GFilePath, as_path
 
 LOCK_NAME = ".lock"
 
@@ -26,7 +27,7 @@ def convert_all(settings: Convert, cases: list[CaseFiles]) -> Manifest:
             are converted, and what is wrong with each was printed.
         OSError: the folder cannot be written.
     """
-    records_dir = Path(settings.records_dir)
+    records_dir = as_path(settings.records_dir)
     records_dir.mkdir(parents=True, exist_ok=True)
     with locked(records_dir):
         manifest = start_manifest(settings, cases)
@@ -44,7 +45,7 @@ def convert_all(settings: Convert, cases: list[CaseFiles]) -> Manifest:
 
 def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Converted | None], manifest: Manifest) -> int:
     """Fills the manifest, after each case also on disk, and returns how many cases failed."""
-    records_dir, start, failed, unchanged = Path(settings.records_dir), monotonic(), 0, 0
+    records_dir, start, failed, unchanged = as_path(settings.records_dir), monotonic(), 0, 0
     tasks = [(case, settings.grid, records_dir, known) for case, known in zip(cases, before, strict=True)]
     for done, (index, result) in enumerate(_results(settings, tasks), start=1):
         case_id = cases[index].case_id
@@ -68,6 +69,8 @@ def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Convert
 def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
     if settings.runner == "processes":
         return run_in_processes(_convert_case, tasks, choose_workers(settings.workers, len(tasks)))
+    if settings.runner == "beam":
+        return run_on_beam(_convert_case, tasks, as_path(settings.records_dir), settings.beam_options)
     return _here(tasks)
 
 
@@ -80,7 +83,7 @@ def _here(tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
             yield index, error
 
 
-def _convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path, before: Converted | None) -> Converted:
+def _convert_case(files: CaseFiles, grid: GridSettings, records_dir: AnyPath, before: Converted | None) -> Converted:
     # TensorFlow takes seconds to import: only where cases are converted.
     from kits_tf.pipeline.shards import convert_case
 
@@ -88,12 +91,17 @@ def _convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path, befor
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: AnyPath) -> Iterator[None]:
     """Holds a folder against other runs; the system lets go of it however this one ends.
+
+    A remote folder has no such lock: that no other conversion writes to it is the caller's to know.
 
     Raises:
         InputError: another run holds it.
     """
+    if isinstance(directory, GFilePath):
+        yield
+        return
     with open(directory / LOCK_NAME, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 from cattrs import BaseValidationError, Converter, transform_error
@@ -18,9 +17,10 @@ from kits_tf.ct.statistics import HuStatistics, pooled_mean_std
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
 from tfrecords_tools.index import MANIFEST_NAME, Shard
+from tfrecords_tools.paths import as_path
 
 FORMAT_VERSION = 3
-_JSON = Converter(forbid_extra_keys=True)
+JSON = Converter(forbid_extra_keys=True)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Manifest:
         """
         wanted, paths = set(self.splits[split]), []
         for name, shard in self.shards.items():
-            path = Path(records_dir) / name
+            path = as_path(records_dir) / name
             others = set(shard.examples) - wanted
             if others and len(others) < len(shard.examples):
                 raise InputError(
@@ -139,7 +139,7 @@ class Manifest:
         if not self.is_complete:
             raise InputError(f"{records_dir}: the conversion did not finish, run convert again to complete it")
         for name, shard in self.shards.items():
-            path = Path(records_dir) / name
+            path = as_path(records_dir) / name
             if not path.is_file():
                 raise InputError(f"{path}: expected a shard of {shard.num_bytes} bytes, found no such file")
             if path.stat().st_size != shard.num_bytes:
@@ -161,14 +161,14 @@ class Manifest:
         """Forgets a case and its shard, whose file is removed, if there are any."""
         self.cases.pop(case_id, None)
         self.shards.pop(shard, None)
-        (Path(records_dir) / shard).unlink(missing_ok=True)
+        (as_path(records_dir) / shard).unlink(missing_ok=True)
 
     def write(self, directory: str | os.PathLike) -> None:
         """Writes manifest.json, cases in order, under a temporary name first."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
         for name in ("shards", "cases"):
             content[name] = dict(sorted(content[name].items()))
-        with written_whole(Path(directory) / MANIFEST_NAME) as partial:
+        with written_whole(as_path(directory) / MANIFEST_NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -178,7 +178,7 @@ class Manifest:
         Raises:
             InputError: there is none, it is no manifest, or it has another format version.
         """
-        path = Path(directory) / MANIFEST_NAME
+        path = as_path(directory) / MANIFEST_NAME
         if not path.is_file():
             raise InputError(f"{path}: expected the manifest that convert writes, found no such file")
         try:
@@ -191,7 +191,7 @@ class Manifest:
                 f"{path}: expected format version {FORMAT_VERSION}, found {version}: convert again into a new folder"
             )
         try:
-            return _JSON.structure(content, cls)
+            return JSON.structure(content, cls)
         except BaseValidationError as error:
             reasons = "; ".join(transform_error(error))
             raise InputError(f"{path}: expected the fields of format version {FORMAT_VERSION}: {reasons}") from None

@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 from kits_tf import runtime
 from kits_tf.config import Convert
@@ -11,6 +10,7 @@ from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import CaseEntry, Manifest
 from kits_tf.pipeline.splits import assign_splits, make_folds
 from tfrecords_tools.index import MANIFEST_NAME, Shard
+from tfrecords_tools.paths import AnyPath, as_path
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ def start_manifest(settings: Convert, cases: list[CaseFiles]) -> Manifest:
     Raises:
         InputError: the folder has a manifest of other settings or cases, or one that cannot be read.
     """
-    records_dir = Path(settings.records_dir)
+    records_dir = as_path(settings.records_dir)
     splits = assign_splits(cases, settings.splits, settings.seed)
     wanted = Manifest(
-        data_dir=str(Path(settings.data_dir).resolve()),
+        data_dir=str(as_path(settings.data_dir).resolve()),
         seed=settings.seed,
         grid=settings.grid,
         splitting=settings.splits,
@@ -47,7 +47,7 @@ def start_manifest(settings: Convert, cases: list[CaseFiles]) -> Manifest:
     return dataclasses.replace(wanted, shards=found.shards, cases=found.cases)
 
 
-def converted_before(manifest: Manifest, case_id: str, records_dir: Path) -> Converted | None:
+def converted_before(manifest: Manifest, case_id: str, records_dir: AnyPath) -> Converted | None:
     """Returns what an earlier run made of a case; None if its shard is not there in full length."""
     name = shard_name(case_id)
     shard, entry = manifest.shards.get(name), manifest.cases.get(case_id)

@@ -1,7 +1,5 @@
 """One case's files -> its shard."""
 
-from pathlib import Path
-
 from kits_tf.config import GridSettings
 from kits_tf.ct.audit import case_findings
 from kits_tf.ct.facts import case_facts
@@ -14,10 +12,11 @@ from kits_tf.pipeline.example import label_scan, read_pair, to_training_grid
 from kits_tf.pipeline.manifest import CaseEntry
 from kits_tf.pipeline.plan import Converted, shard_name
 from tfrecords_tools.index import Shard
+from tfrecords_tools.paths import AnyPath
 from tfrecords_tools.write import sha256, write_records
 
 
-def convert_case(files: CaseFiles, grid: GridSettings, records_dir: Path, before: Converted | None) -> Converted:
+def convert_case(files: CaseFiles, grid: GridSettings, records_dir: AnyPath, before: Converted | None) -> Converted:
     """Writes the shard of one case: paths in, shard out, nothing else read or changed.
 
     Args:
