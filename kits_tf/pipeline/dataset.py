@@ -39,7 +39,7 @@ def training_patches(
     patches = patches.shuffle(settings.shuffle_patches, seed, reshuffle_each_iteration=True)
     batches = patches.batch(batch_size, drop_remainder=True)
     per_epoch = num_cases * settings.patches_per_case // batch_size
-    return batches.apply(tf.data.experimental.assert_cardinality(per_epoch)).prefetch(2)
+    return batches.apply(tf.data.experimental.assert_cardinality(per_epoch)).prefetch(2).with_options(_options())
 
 
 def validation_patches(
@@ -54,7 +54,15 @@ def validation_patches(
     patches = _patches(paths, seeds, settings, per_case, settings.patch_size_zyx)
     batches = patches.batch(batch_size)
     count = -(-num_cases * per_case // batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+    return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2).with_options(_options())
+
+
+def _options() -> tf.data.Options:
+    # Nothing here is left to tf.data to tune, and its tuning thread can hang the end of an epoch: seen with TensorFlow
+    # 2.21, the iterator's destructor waiting for Model::OptimizeLoop.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _patches(
