@@ -1,1 +1,1 @@
-"""TFRecords of tf.train.Example: a spec that writes and reads them. Knows nothing of kidneys."""
+"""TFRecords of tf.train.Example: written, read, shown, verified and packed. Knows nothing of kidneys."""
