@@ -22,7 +22,7 @@ IMAGE_RESTORE_KERNEL = "cubic"
 _SLAB = 1 << 22
 # Rows whose weight is below this add less than 0.01 HU.
 _SMALLEST_WEIGHT = 1e-6
-# Parts of a matrix whose zeros are left out: docs/conversion.md has the measurement.
+# Parts of a matrix whose zeros are left out; more take longer to trace than they save.
 _BANDS = 8
 _MANY = 1 << 30
 

@@ -15,9 +15,9 @@ from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.sides import SideDecision
 from kits_tf.ct.statistics import HuStatistics, pooled_mean_std
 from kits_tf.errors import InputError
-from tfrecords_tools.files import written_whole
 from tfrecords_tools.index import MANIFEST_NAME, Shard
 from tfrecords_tools.paths import as_path
+from tfrecords_tools.write import write_text
 
 FORMAT_VERSION = 3
 JSON = Converter(forbid_extra_keys=True)
@@ -168,8 +168,7 @@ class Manifest:
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
         for name in ("shards", "cases"):
             content[name] = dict(sorted(content[name].items()))
-        with written_whole(as_path(directory) / MANIFEST_NAME) as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
+        write_text(as_path(directory) / MANIFEST_NAME, json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def read(cls, directory: str | os.PathLike) -> "Manifest":

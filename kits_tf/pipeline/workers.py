@@ -14,8 +14,8 @@ from pebble import ProcessExpired, ProcessPool
 from kits_tf.errors import InputError
 
 T = TypeVar("T")
-# No GPU; and memory in huge pages where Linux has them: large arrays come and go, and a third of the time of a
-# conversion went into their pages (docs/conversion.md).
+# No GPU; and memory in huge pages where Linux has them: large arrays come and go, and their pages took a fifth
+# of a conversion's time (docs/conversion.md).
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 # Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
 BYTES_PER_WORKER = 3 * 10**9
