@@ -43,7 +43,7 @@ class Stopwatch:
 
 
 def main(_: list[str]) -> None:
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow(onednn=False)
     wanted = parse_case_numbers(CASES.value)
     cases = [case for case in find_cases(DATA_DIR.value) if case_number(case.case_id) in wanted]
     convert_timed(cases[0], Stopwatch())  # traces the graphs, which takes a process a second or two, once

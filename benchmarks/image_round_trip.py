@@ -23,7 +23,7 @@ UP_KERNELS = ("linear", "cubic")
 
 
 def main(arguments: list[str]) -> None:
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.ct import preprocess
 
     image = read_image(arguments[1])

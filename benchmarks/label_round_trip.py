@@ -23,7 +23,7 @@ UP_KERNELS = ("nearest", "linear", "cubic")
 
 
 def main(_: list[str]) -> None:
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.ct import preprocess
 
     dice: dict[tuple[str, str, str], list[list[float]]] = {}

@@ -9,7 +9,7 @@ def main(settings: config.Evaluate) -> None:
     Raises:
         InputError: run, predictions or data cannot be used, or there is nothing to score.
     """
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.analysis import evaluation
     from kits_tf.views.table import scores_table
 

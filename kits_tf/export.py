@@ -5,7 +5,7 @@ from kits_tf import commandline, config, runtime
 
 def main(settings: config.Export) -> None:
     """Exports the run's best network, in float32, with its preprocessing, as the next version."""
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.inference.segmenter import Segmenter
     from kits_tf.network.run import load_run
     from kits_tf.serving import saved_model

@@ -14,7 +14,7 @@ def main(settings: config.Figures) -> None:
         InputError: matplotlib is not installed, or data or masks cannot be used.
     """
     require_matplotlib()
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.analysis import evaluation
     from kits_tf.ct.labels import find_scheme
     from kits_tf.views.case_figure import draw_case

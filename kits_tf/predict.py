@@ -15,7 +15,7 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
     """
     scans = name_scans(inputs)
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.inference.segmenter import segment_volume
     from kits_tf.serving.saved_model import load_segment
 

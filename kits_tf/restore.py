@@ -19,7 +19,7 @@ def main(settings: config.Restore, inputs: list[str]) -> None:
         RecordError: a file is missing or damaged, or holds other records.
         InputError: the manifest beside a file cannot be read.
     """
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.pipeline.example import Case
 
     for path in runtime.progress(inputs, "file", len(inputs)):

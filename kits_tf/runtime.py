@@ -19,11 +19,18 @@ T = TypeVar("T")
 _PACKAGES = ("tensorflow", "keras", "numpy", "nibabel")
 
 
-def quiet_tensorflow() -> None:
+def start_tensorflow(onednn: bool = True) -> None:
     """Imports TensorFlow without its start-up messages; KITS_TF_VERBOSE=1 keeps them.
 
     What the import writes to stderr is held back, and shown only if it fails.
+
+    Args:
+        onednn: whether to take oneDNN's kernels, if TF_ENABLE_ONEDNN_OPTS does not say otherwise; False: never.
+            TensorFlow 2.21 by itself takes them only on processors with AVX-512 VNNI and newer, but with AVX2 alone
+            training is several times as fast with them (BUILD.md). Their matrix products have other last bits with
+            another number of threads, so conversion does without: a record is the same from one core and from many.
     """
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") if onednn else "0"
     if os.environ.get("KITS_TF_VERBOSE") == "1":
         return
     with quiet_start():

@@ -9,7 +9,7 @@ def main(settings: config.Train) -> None:
     Raises:
         InputError: records or run directory do not fit the settings, or the loss became infinite.
     """
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow()
     from kits_tf.network import fit, run, unet
     from kits_tf.pipeline.manifest import Manifest
 

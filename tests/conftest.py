@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 
 from kits_tf import config, convert, phantom, runtime, train
 
-runtime.quiet_tensorflow()
+runtime.start_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 

@@ -16,7 +16,7 @@ def start(code: str, **variables: str) -> subprocess.CompletedProcess:
 
 
 def test_tensorflow_starts_without_a_word_and_speaks_when_asked() -> None:
-    code = "from kits_tf import runtime; runtime.quiet_tensorflow(); import tensorflow as tf; print(tf.constant(1) + 1)"
+    code = "from kits_tf import runtime; runtime.start_tensorflow(); import tensorflow as tf; print(tf.constant(1) + 1)"
     quiet = start(code)
     assert quiet.returncode == 0 and quiet.stderr == "" and "2" in quiet.stdout
     assert start(code, KITS_TF_VERBOSE="1").stderr != ""

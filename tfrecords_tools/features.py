@@ -1,6 +1,6 @@
 """The two kinds of feature: an array and a text, each written, read, and parsed in a graph."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfrecords_tools.encode import Stored
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.stored import array_of, dtype_feature, one_bytes, shape_feature, values_of
 
@@ -31,18 +32,20 @@ class TensorFeature:
         """The names of the features that it is stored as."""
         return self.name, shape_feature(self.name), dtype_feature(self.name)
 
-    def write(self, value: Any, features: MutableMapping[str, tf.train.Feature]) -> None:
-        """Adds the features of an array to an Example's: in place, since messages that are passed on are copied.
+    def stored(self, value: Any) -> dict[str, Stored]:
+        """Returns the features of an array; its bytes are not copied where they lie as they are stored.
 
         Raises:
             RecordError: dtype or shape differ from the description's.
         """
         array = np.asarray(value)
         self._check(str(array.dtype), array.shape)
-        stored = np.ascontiguousarray(array, np.dtype(self.dtype).newbyteorder("<"))
-        features[self.name].bytes_list.value.append(stored.tobytes())
-        features[shape_feature(self.name)].int64_list.value.extend(array.shape)
-        features[dtype_feature(self.name)].bytes_list.value.append(self.dtype.encode())
+        content = np.ascontiguousarray(array, np.dtype(self.dtype).newbyteorder("<"))
+        return {
+            self.name: content.reshape(-1).view(np.uint8).data,
+            shape_feature(self.name): array.shape,
+            dtype_feature(self.name): self.dtype.encode(),
+        }
 
     def read(self, features: Mapping[str, tf.train.Feature]) -> NDArray:
         """Returns the array, as a read-only view of its bytes.
@@ -103,15 +106,15 @@ class TextFeature:
         """The names of the features that it is stored as."""
         return (self.name,)
 
-    def write(self, value: Any, features: MutableMapping[str, tf.train.Feature]) -> None:
-        """Adds the feature of a text to an Example's.
+    def stored(self, value: Any) -> dict[str, Stored]:
+        """Returns the feature of a text.
 
         Raises:
             RecordError: the value is no str.
         """
         if not isinstance(value, str):
             raise RecordError(f"feature {self.name}: expected a text, found {type(value).__name__}")
-        features[self.name].bytes_list.value.append(value.encode())
+        return {self.name: value.encode()}
 
     def read(self, features: Mapping[str, tf.train.Feature]) -> str:
         """Returns the text.

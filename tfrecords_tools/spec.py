@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfrecords_tools.encode import Stored, encode_example
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.example import parse_example
 from tfrecords_tools.features import TensorFeature, TextFeature
@@ -28,13 +29,14 @@ class Spec:
         """Returns the serialized tf.train.Example.
 
         Raises:
-            RecordError: a feature is missing, unknown, or of another dtype or shape; the message names it.
+            RecordError: a feature is missing, unknown, or of another dtype or shape, and the message names it; or the
+                record would be larger than 2 GiB.
         """
         _check_names(values, [feature.name for feature in self.features])
-        example = tf.train.Example()
+        stored: dict[str, Stored] = {}
         for feature in self.features:
-            feature.write(values[feature.name], example.features.feature)
-        return example.SerializeToString(deterministic=True)
+            stored |= feature.stored(values[feature.name])
+        return encode_example(stored)
 
     def read(self, record: bytes) -> dict[str, NDArray | str]:
         """Returns the values by name, without a graph: texts, and arrays that are read-only views of their bytes.

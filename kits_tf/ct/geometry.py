@@ -168,10 +168,12 @@ def resampled_shape(
 
 
 def bounding_box(array: NDArray) -> tuple[slice, slice, slice]:
-    """Returns the smallest box around what is not 0 in an unsigned or bool array, of which something is not."""
-    spans, part = [], array
-    for axis in range(3):
-        inside = np.flatnonzero(part.max(axis=tuple(a for a in range(3) if a != axis)))
-        spans.append(slice(int(inside[0]), int(inside[-1]) + 1))
-        part = array[tuple(spans)]  # what lies outside needs no second look
+    """Returns the smallest box around what is not 0 in an unsigned or bool array; an empty box if all of it is."""
+    spans = [slice(None)] * 3
+    for axis in np.argsort(np.abs(array.strides))[::-1]:  # one that is cheap to search first: the rest has less to do
+        others = tuple(a for a in range(3) if a != axis)
+        inside = np.flatnonzero(array[tuple(spans)].max(axis=others, initial=0))
+        if not len(inside):
+            return (slice(0, 0),) * 3
+        spans[axis] = slice(int(inside[0]), int(inside[-1]) + 1)
     return spans[0], spans[1], spans[2]

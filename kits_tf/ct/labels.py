@@ -97,9 +97,8 @@ def from_challenge(
     """
     check_labels(labels, len(CHALLENGE_CLASSES), "challenge labels")
     result = np.zeros_like(labels)
-    if labels.any():
-        labeled = bounding_box(labels)
-        result[labeled] = _by_challenge(scheme)[labels[labeled]]
+    labeled = bounding_box(labels)
+    result[labeled] = _by_challenge(scheme)[labels[labeled]]
     if "right_kidney" not in scheme.classes or not result.any():
         return result, None
     box = bounding_box(result)

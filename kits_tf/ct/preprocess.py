@@ -147,7 +147,16 @@ def _restore(dtype: tf.DType) -> Callable:
 
 
 def _matrices(size: tf.Tensor, shape: tf.Tensor, kernel: str) -> list[tf.Tensor]:
-    return [interpolation_matrix(size[axis], shape[axis], kernel) for axis in range(3)]
+    return [_matrix(kernel)(size[axis], shape[axis]) for axis in range(3)]
+
+
+@functools.cache
+def _matrix(kernel: str) -> Callable:
+    # A graph of its own, traced once for all axes.
+    scalar = tf.TensorSpec([], tf.int32)
+    return tf.function(
+        functools.partial(interpolation_matrix, kernel=kernel), input_signature=[scalar, scalar], autograph=False
+    )
 
 
 def _apply(

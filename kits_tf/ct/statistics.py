@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LOWEST, _VALUES = -32768, 65536
-# Values counted at a time: NumPy makes int64 of them.
-_SLAB = 1 << 22
+# Values counted at a time: NumPy makes int64 of them, 4 MB, which stay in the processor's cache.
+_SLAB = 1 << 19
 
 
 @dataclass(frozen=True)

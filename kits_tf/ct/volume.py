@@ -16,7 +16,7 @@ from nibabel.spatialimages import HeaderDataError, ImageDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from kits_tf.ct.geometry import Grid, check_affine, orientation, reorient, undo_reorient
+from kits_tf.ct.geometry import Grid, bounding_box, check_affine, orientation, reorient, undo_reorient
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
 from tfrecords_tools.paths import AnyPath, as_path
@@ -38,6 +38,8 @@ _UNREADABLE = (
 _NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 # Voxels read at a time: 128 MB where the file holds float64.
 _SLAB_VOXELS = 1 << 24
+# A block copied from one axis order to another: voxels of a row of the target, and rows.
+_LINE, _ROWS = 32, 8
 _GEOMETRY_FIELDS = (
     *("pixdim", "xyzt_units", "qform_code", "sform_code", "srow_x", "srow_y", "srow_z"),
     *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
@@ -195,7 +197,27 @@ def _fill(stored: NDArray, source: nib.arrayproxy.ArrayProxy, convert: Callable[
     rest = (0,) * (len(source.shape) - 3)
     for start in range(0, k, step):
         slab = slice(start, min(start + step, k))
-        stored[..., slab] = convert(np.asanyarray(source[(slice(None), slice(None), slab, *rest)]))
+        voxels = convert(np.asanyarray(source[(slice(None), slice(None), slab, *rest)]))
+        if voxels.dtype == np.uint8:  # a mask: most of it is nothing
+            stored[..., slab] = 0
+            box = bounding_box(voxels)
+            _copy(stored[..., slab][box], voxels[box])
+        else:
+            _copy(stored[..., slab], voxels)
+
+
+def _copy(target: NDArray, source: NDArray) -> None:
+    """Copies an array; where another axis is contiguous in the target, in blocks that fit the processor's cache."""
+    ahead, behind = (int(np.argmin(np.abs(array.strides))) for array in (target, source))
+    if ahead == behind:
+        target[...] = source
+        return
+    third = 3 - ahead - behind
+    for first in range(0, target.shape[ahead], _LINE):
+        for row in range(0, target.shape[third], _ROWS):
+            block = [slice(None)] * 3
+            block[ahead], block[third] = slice(first, first + _LINE), slice(row, row + _ROWS)
+            target[tuple(block)] = source[tuple(block)]
 
 
 def _affine(image: nib.Nifti1Image, path: AnyPath) -> NDArray[np.float64]:

@@ -105,7 +105,7 @@ def _do(element: bytes, function: Callable[..., Converted], results: AnyPath) ->
     with _START:
         if "tensorflow" not in sys.modules:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-            runtime.quiet_tensorflow()
+            runtime.start_tensorflow(onednn=False)
     index, task = pickle.loads(element)
     try:
         content: dict[str, Any] = {"converted": asdict(function(*task))}

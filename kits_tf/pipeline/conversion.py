@@ -75,7 +75,7 @@ def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Conve
 
 
 def _here(tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow(onednn=False)
     for index, task in enumerate(tasks):
         try:
             yield index, _convert_case(*task)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kits_tf.config import GridSettings
 from kits_tf.ct import preprocess
 from kits_tf.ct.crop import Crop, body_crop, no_crop
-from kits_tf.ct.geometry import Grid
+from kits_tf.ct.geometry import Grid, bounding_box
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, check_labels, find_scheme, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import SideDecision
@@ -68,7 +68,10 @@ class Case:
         """Returns the voxels of each class in `labels`, background first; empty without a mask."""
         if self.labels is None:
             return ()
-        return tuple(np.bincount(self.labels.ravel(), minlength=len(self.classes)).tolist())
+        inside = self.labels[bounding_box(self.labels)]
+        counts = np.bincount(inside.ravel(), minlength=len(self.classes))
+        counts[0] += self.labels.size - inside.size
+        return tuple(counts.tolist())
 
     def hu_on_native(self) -> NDArray[np.int16]:
         """Returns the scan on its own grid (z, y, x): the crop undone, then resampled by IMAGE_RESTORE_KERNEL."""
@@ -202,15 +205,16 @@ def sample_class_voxels(labels: NDArray[np.uint8], seed: int) -> NDArray[np.int3
 
     An empty mask gives (0, 4).
     """
-    rng = np.random.default_rng(seed)
-    flat = np.flatnonzero(labels)
-    classes = labels.ravel()[flat]
+    rng, box = np.random.default_rng(seed), bounding_box(labels)
+    inside, start = labels[box], [span.start for span in box]
+    flat = np.flatnonzero(inside)
+    classes = inside.ravel()[flat]
     rows = [np.zeros((0, 4), np.int32)]
     for label in np.unique(classes):
         voxels = flat[classes == label]
         kept = rng.choice(voxels, min(CLASS_VOXELS_KEPT, len(voxels)), replace=False)
-        indices = np.unravel_index(np.sort(kept), labels.shape)
-        rows.append(np.stack([np.full(len(kept), label), *indices], axis=1).astype(np.int32))
+        indices = np.stack(np.unravel_index(np.sort(kept), inside.shape), axis=1) + start
+        rows.append(np.insert(indices, 0, label, axis=1).astype(np.int32))
     return np.concatenate(rows)
 
 

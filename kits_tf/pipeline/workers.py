@@ -14,9 +14,13 @@ from pebble import ProcessExpired, ProcessPool
 from kits_tf.errors import InputError
 
 T = TypeVar("T")
-# No GPU; and memory in huge pages where Linux has them: large arrays come and go, and their pages took a fifth
-# of a conversion's time (docs/conversion.md).
-_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Large arrays come and go, and fresh pages for them took a fifth of a conversion's time (docs/conversion.md). So, where
+# the C library is glibc: huge pages, taken from one heap, and what was freed is kept for the next array.
+_MALLOC = ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={1 << 40}")
+_ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{setting}" for setting in _MALLOC),
+}
 # Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
 BYTES_PER_WORKER = 3 * 10**9
 
@@ -86,7 +90,7 @@ def _start_worker(threads: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     from kits_tf import runtime
 
-    runtime.quiet_tensorflow()
+    runtime.start_tensorflow(onednn=False)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)

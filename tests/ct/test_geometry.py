@@ -121,6 +121,8 @@ def test_bounding_box_is_the_smallest() -> None:
     mask = np.zeros((5, 6, 7), bool)
     mask[1, 2, 3] = mask[3, 2, 6] = True
     assert geometry.bounding_box(mask) == (slice(1, 4), slice(2, 3), slice(3, 7))
+    for nothing in (np.zeros((5, 6, 7), np.uint8), np.zeros((0, 0, 0), bool)):
+        assert geometry.bounding_box(nothing) == (slice(0, 0),) * 3
 
 
 @pytest.mark.parametrize("codes", ALL_AXIS_CODES)

@@ -64,10 +64,11 @@ def test_the_same_bytes_and_nothing_again(data_dir: Path, records_dir: Path, tmp
 
 
 @pytest.mark.slow
-def test_workers_in_other_processes(data_dir: Path, records_dir: Path, tmp_path: Path) -> None:
+def test_workers_in_other_processes(data_dir: Path, tmp_path: Path) -> None:
     options = "--direct_running_mode=multi_processing --direct_num_workers=2"
-    convert.main(convert_settings(data_dir, tmp_path, runner="beam", beam_options=options))
-    assert contents(tmp_path) == contents(records_dir)
+    convert.main(convert_settings(data_dir, tmp_path / "beam", runner="beam", beam_options=options))
+    convert.main(convert_settings(data_dir, tmp_path / "processes", runner="processes"))
+    assert contents(tmp_path / "beam") == contents(tmp_path / "processes")
 
 
 def test_a_bad_case_fails_alone(data_dir: Path, tmp_path: Path, capsys) -> None:
