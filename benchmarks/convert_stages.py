@@ -21,6 +21,7 @@ from kits_tf.ct.layouts import case_number, find_cases, parse_case_numbers
 from kits_tf.ct.sides import BODY_HU
 from kits_tf.ct.statistics import hu_statistics
 from kits_tf.ct.volume import read_image, read_labels
+from kits_tf.pipeline.workers import THREADS
 from tfrecords_tools.write import sha256, write_records
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases.", required=True)
@@ -43,7 +44,7 @@ class Stopwatch:
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow(onednn=False)
+    runtime.start_tensorflow(THREADS)
     wanted = parse_case_numbers(CASES.value)
     cases = [case for case in find_cases(DATA_DIR.value) if case_number(case.case_id) in wanted]
     convert_timed(cases[0], Stopwatch())  # traces the graphs, which takes a process a second or two, once

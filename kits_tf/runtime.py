@@ -1,5 +1,6 @@
 """The process and its devices: quiet logs, strategy, seeds, versions."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -19,18 +20,27 @@ T = TypeVar("T")
 _PACKAGES = ("tensorflow", "keras", "numpy", "nibabel")
 
 
-def start_tensorflow(onednn: bool = True) -> None:
-    """Imports TensorFlow without its start-up messages; KITS_TF_VERBOSE=1 keeps them.
+def start_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow with oneDNN's kernels, and without its start-up messages: KITS_TF_VERBOSE=1 keeps those.
 
-    What the import writes to stderr is held back, and shown only if it fails.
+    TensorFlow 2.21 by itself takes oneDNN's kernels only on processors with AVX-512 VNNI and newer, but with AVX2 alone
+    training is several times as fast with them (BUILD.md). TF_ENABLE_ONEDNN_OPTS=0 does without. What the import writes
+    to stderr is held back, and shown only if it fails.
 
     Args:
-        onednn: whether to take oneDNN's kernels, if TF_ENABLE_ONEDNN_OPTS does not say otherwise; False: never.
-            TensorFlow 2.21 by itself takes them only on processors with AVX-512 VNNI and newer, but with AVX2 alone
-            training is several times as fast with them (BUILD.md). Their matrix products have other last bits with
-            another number of threads, so conversion does without: a record is the same from one core and from many.
+        threads: that one operation may use, unless TensorFlow runs already. oneDNN's matrix products have other last
+            bits with another number of threads.
     """
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") if onednn else "0"
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    _import_tensorflow()
+    if threads:
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # it runs already
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def _import_tensorflow() -> None:
     if os.environ.get("KITS_TF_VERBOSE") == "1":
         return
     with quiet_start():

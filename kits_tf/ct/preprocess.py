@@ -25,6 +25,8 @@ _SMALLEST_WEIGHT = 1e-6
 # Parts of a matrix whose zeros are left out; more take longer to trace than they save.
 _BANDS = 8
 _MANY = 1 << 30
+# Planes of a volume -> as many planes.
+Planes = Callable[[tf.Tensor], tf.Tensor]
 
 
 def as_tensor(array: NDArray) -> tf.Tensor:
@@ -152,7 +154,7 @@ def _matrices(size: tf.Tensor, shape: tf.Tensor, kernel: str) -> list[tf.Tensor]
 
 @functools.cache
 def _matrix(kernel: str) -> Callable:
-    # A graph of its own, traced once for all axes.
+    # A graph of its own, so that it is traced once for all axes.
     scalar = tf.TensorSpec([], tf.int32)
     return tf.function(
         functools.partial(interpolation_matrix, kernel=kernel), input_signature=[scalar, scalar], autograph=False
@@ -162,9 +164,9 @@ def _matrix(kernel: str) -> Callable:
 def _apply(
     volume: tf.Tensor,
     matrices: list[tf.Tensor],
-    prepare: Callable[[tf.Tensor], tf.Tensor],
+    prepare: Planes,
     channels: int | tf.Tensor,
-    finish: Callable[[tf.Tensor], tf.Tensor],
+    finish: Planes,
     dtype: tf.DType,
 ) -> tf.Tensor:
     """Returns the volume interpolated along z, y and x.
@@ -178,33 +180,52 @@ def _apply(
         dtype: of the result.
     """
     along_z, along_y, along_x = matrices
-    planes, height, width = (tf.shape(matrix)[0] for matrix in matrices)
     bands_y, bands_x = _bands(along_y), _bands(along_x)
-    first_row, last_row = _reach(along_z)
 
+    @tf.function(input_signature=[tf.TensorSpec([None] * 4)], autograph=False)  # traced once for both uses
     def in_plane(rows: tf.Tensor) -> tf.Tensor:
-        rows = prepare(rows)
         rows = tf.concat([tf.matmul(weights, rows[:, :, low:high]) for low, high, weights in bands_y], axis=2)
-        count = tf.shape(rows)[1]
-        flat = tf.reshape(rows, [-1, tf.shape(rows)[3]])
+        size = tf.shape(rows)
+        flat = tf.reshape(rows, [-1, size[3]])
         parts = [tf.matmul(flat[:, low:high], weights, transpose_b=True) for low, high, weights in bands_x]
-        return tf.reshape(tf.concat(parts, axis=1), [channels, count, height * width])
+        return tf.reshape(tf.concat(parts, axis=1), [channels, size[1], size[2], tf.shape(along_x)[0]])
+
+    def z_first() -> tf.Tensor:
+        return _along_z(volume, along_z, prepare, channels, lambda planes: finish(in_plane(planes)), dtype)
+
+    def z_last() -> tf.Tensor:
+        return _along_z(volume, along_z, lambda rows: in_plane(prepare(rows)), channels, finish, dtype)
+
+    # The fewer planes are left for the other axes, the less there is to do.
+    return tf.cond(tf.shape(along_z)[0] < tf.shape(along_z)[1], z_first, z_last)
+
+
+def _along_z(
+    volume: tf.Tensor, along_z: tf.Tensor, before: Planes, channels: int | tf.Tensor, after: Planes, dtype: tf.DType
+) -> tf.Tensor:
+    """Returns `after` of planes interpolated along z between those that `before` made; arguments as of `_apply`."""
+    planes, depth = tf.shape(along_z)[0], tf.shape(along_z)[1]
+    first_row, last_row = _reach(along_z)
+    size = tf.shape(before(volume[:0]))[2:]
+    row_size = size[0] * size[1]
 
     def slab(index: tf.Tensor, done: tf.TensorArray, kept: tf.Tensor, kept_from: tf.Tensor) -> tuple:
         start, stop = index * step, tf.minimum((index + 1) * step, planes)
         # Rows that this or a later plane needs, up to the last that this or an earlier one needs: both only ever rise.
         low, high = tf.reduce_min(first_row[start:]), tf.reduce_max(last_row[:stop])
-        fresh = in_plane(volume[tf.maximum(low, kept_from + tf.shape(kept)[1]) : high])
-        rows = tf.concat([kept[:, low - kept_from :], fresh], axis=1)
+        fresh = before(volume[tf.maximum(low, kept_from + tf.shape(kept)[1]) : high])
+        rows = tf.concat([kept[:, low - kept_from :], tf.reshape(fresh, [channels, -1, row_size])], axis=1)
         slab_planes = tf.matmul(along_z[start:stop, low:high], rows)
-        done = done.write(index, finish(tf.reshape(slab_planes, [channels, -1, height, width])))
+        done = done.write(index, after(tf.reshape(slab_planes, [channels, -1, size[0], size[1]])))
         return index + 1, done, rows, low
 
-    row_size = tf.shape(volume)[1] * tf.shape(volume)[2] * (tf.shape(volume)[0] // planes + 1)
-    step = tf.maximum(1, _SLAB // (channels * tf.maximum(row_size, height * width)))
+    # At least half as many planes as share a row: the rows that are kept are copied with every slab.
+    shared = tf.reduce_max(last_row - first_row) * planes // depth
+    plane_size = tf.maximum(tf.shape(volume)[1] * tf.shape(volume)[2], row_size)
+    step = tf.maximum(_SLAB // (channels * plane_size * (depth // planes + 1)), shared // 2 + 1)
     count = (planes + step - 1) // step
     slabs = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, None])
-    nothing = tf.zeros([channels, 0, height * width])
+    nothing = tf.zeros([channels, 0, row_size])
     # One slab after the other: in parallel they would all be in memory.
     _, slabs, _, _ = tf.while_loop(
         lambda index, *_: index < count,

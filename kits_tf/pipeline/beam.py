@@ -18,6 +18,7 @@ from kits_tf import runtime
 from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import JSON
 from kits_tf.pipeline.plan import Converted
+from kits_tf.pipeline.workers import THREADS
 from tfrecords_tools.files import remove_partial, written_whole
 from tfrecords_tools.paths import AnyPath
 
@@ -105,7 +106,7 @@ def _do(element: bytes, function: Callable[..., Converted], results: AnyPath) ->
     with _START:
         if "tensorflow" not in sys.modules:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-            runtime.start_tensorflow(onednn=False)
+            runtime.start_tensorflow(THREADS)
     index, task = pickle.loads(element)
     try:
         content: dict[str, Any] = {"converted": asdict(function(*task))}

@@ -12,7 +12,7 @@ from kits_tf.errors import InputError
 from kits_tf.pipeline.beam import run_on_beam
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.plan import Converted, converted_before, shard_name, start_manifest
-from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from kits_tf.pipeline.workers import THREADS, choose_workers, run_in_processes
 from tfrecords_tools.files import remove_partial
 from tfrecords_tools.paths import AnyPath, GFilePath, as_path
 
@@ -75,7 +75,7 @@ def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Conve
 
 
 def _here(tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
-    runtime.start_tensorflow(onednn=False)
+    runtime.start_tensorflow(THREADS)
     for index, task in enumerate(tasks):
         try:
             yield index, _convert_case(*task)

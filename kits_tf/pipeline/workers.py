@@ -21,6 +21,8 @@ _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{setting}" for setting in _MALLOC),
 }
+# Of a process: with another number of them, a record would have other last bits here and there.
+THREADS = 1
 # Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
 BYTES_PER_WORKER = 3 * 10**9
 
@@ -46,10 +48,9 @@ def run_in_processes(
     Raises:
         Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
     """
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
     with _worker_environment():
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPool(workers, initializer=_start_worker, initargs=(threads,), context=context)
+        pool = ProcessPool(workers, initializer=_start_worker, context=context)
         try:
             indices: dict[Future, int] = {pool.schedule(function, args=task): i for i, task in enumerate(tasks)}
             for future in as_completed(indices):
@@ -84,16 +85,13 @@ def _outcome(future: "Future[T]") -> T | InputError:
         return InputError(f"its process died with exit status {error.exitcode}, perhaps for want of memory")
 
 
-def _start_worker(threads: int) -> None:
+def _start_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     from kits_tf import runtime
 
-    runtime.start_tensorflow(onednn=False)
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    runtime.start_tensorflow(THREADS)
 
 
 def _end_with_parent() -> None:
