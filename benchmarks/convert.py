@@ -4,9 +4,9 @@
 
 One run of each on the same cases and cores, all to voxels of 1.6, 1.2, 1.2 mm. What is timed is a whole process, as a
 user starts it: the interpreter's start and imports count for everybody. Files are read and packages imported once
-before, so that everybody finds them in the page cache. With N workers on C cores, each worker gets C/N threads:
-OpenMP, BLAS and PyTorch are told so by OMP_NUM_THREADS and its like, as users of these tools do; kits_tf tells
-TensorFlow itself.
+before, so that everybody finds them in the page cache. With N workers on C cores, each worker of a peer gets C/N
+threads: OpenMP, BLAS and PyTorch are told so by OMP_NUM_THREADS and its like, as users of these tools do. Each process
+of kits_tf has one.
 
 Memory is the largest sum of PSS over all processes of a contender: pages that several of them share count once. Linux
 takes 0.1 s to tell it for 4 GB, during which the contender is held up, so it is asked only when anonymous memory, which

@@ -32,24 +32,18 @@ def start_tensorflow(threads: int | None = None) -> None:
             bits with another number of threads.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    _import_tensorflow()
-    if threads:
-        import tensorflow as tf
-
-        with contextlib.suppress(RuntimeError):  # it runs already
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-
-
-def _import_tensorflow() -> None:
-    if os.environ.get("KITS_TF_VERBOSE") == "1":
-        return
-    with quiet_start():
+    quiet = os.environ.get("KITS_TF_VERBOSE") != "1"
+    with quiet_start() if quiet else contextlib.nullcontext():
         import keras  # noqa: F401
         import tensorflow as tf
 
         # The first look for devices has its own messages.
         tf.config.list_physical_devices()
-    tf.get_logger().setLevel("ERROR")
+    if quiet:
+        tf.get_logger().setLevel("ERROR")
+    if threads:
+        with contextlib.suppress(RuntimeError):  # it runs already
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 def choose_strategy() -> "tf.distribute.Strategy":

@@ -22,6 +22,15 @@ def test_tensorflow_starts_without_a_word_and_speaks_when_asked() -> None:
     assert start(code, KITS_TF_VERBOSE="1").stderr != ""
 
 
+def test_threads_and_kernels_are_as_told() -> None:
+    told = "import os, tensorflow as tf; tf.constant(1) + 1; print(os.environ['TF_ENABLE_ONEDNN_OPTS'], end=' ');"
+    told += "print(tf.config.threading.get_intra_op_parallelism_threads())"
+    code = f"import os; os.environ.pop('TF_ENABLE_ONEDNN_OPTS'); from kits_tf import runtime; {{}}; {told}"
+    assert start(code.format("runtime.start_tensorflow(1)")).stdout == "1 1\n"
+    without = "os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'; runtime.start_tensorflow(); runtime.start_tensorflow(1)"
+    assert start(code.format(without)).stdout == "0 1\n"
+
+
 def test_progress_yields_everything_and_counts(capsys) -> None:
     assert list(runtime.progress("abc", "letter", 3)) == ["a", "b", "c"]
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""The bytes of a tf.train.Example, with each value copied once; protocol buffers' own encoder copies it three times.
+"""The bytes of a tf.train.Example, with each value copied once; protocol buffers would copy it into a message first.
 
 Fields by number, in the wire format of https://protobuf.dev/programming-guides/encoding:
 

@@ -25,8 +25,8 @@ _SMALLEST_WEIGHT = 1e-6
 # Parts of a matrix whose zeros are left out; more take longer to trace than they save.
 _BANDS = 8
 _MANY = 1 << 30
-# Planes of a volume -> as many planes.
-Planes = Callable[[tf.Tensor], tf.Tensor]
+# Of planes of a volume, which gives as many planes.
+_PlaneFunction = Callable[[tf.Tensor], tf.Tensor]
 
 
 def as_tensor(array: NDArray) -> tf.Tensor:
@@ -164,9 +164,9 @@ def _matrix(kernel: str) -> Callable:
 def _apply(
     volume: tf.Tensor,
     matrices: list[tf.Tensor],
-    prepare: Planes,
+    prepare: _PlaneFunction,
     channels: int | tf.Tensor,
-    finish: Planes,
+    finish: _PlaneFunction,
     dtype: tf.DType,
 ) -> tf.Tensor:
     """Returns the volume interpolated along z, y and x.
@@ -201,9 +201,23 @@ def _apply(
 
 
 def _along_z(
-    volume: tf.Tensor, along_z: tf.Tensor, before: Planes, channels: int | tf.Tensor, after: Planes, dtype: tf.DType
+    volume: tf.Tensor,
+    along_z: tf.Tensor,
+    before: _PlaneFunction,
+    channels: int | tf.Tensor,
+    after: _PlaneFunction,
+    dtype: tf.DType,
 ) -> tf.Tensor:
-    """Returns `after` of planes interpolated along z between those that `before` made; arguments as of `_apply`."""
+    """Returns `after` of planes interpolated along z between those that `before` made.
+
+    Args:
+        volume: as of `_apply`.
+        along_z: (out, in) float32.
+        before: takes rows (k, y, x, ...) of `volume` to (channels, k, any, any) float32.
+        channels: of what `before` returns.
+        after: takes interpolated planes (channels, n, any, any) float32 to (n, out y, out x) of `dtype`.
+        dtype: of the result.
+    """
     planes, depth = tf.shape(along_z)[0], tf.shape(along_z)[1]
     first_row, last_row = _reach(along_z)
     size = tf.shape(before(volume[:0]))[2:]

@@ -14,7 +14,7 @@ from pebble import ProcessExpired, ProcessPool
 from kits_tf.errors import InputError
 
 T = TypeVar("T")
-# Large arrays come and go, and fresh pages for them took a fifth of a conversion's time (docs/conversion.md). So, where
+# Large arrays come and go, and fresh pages for them take a sixth of a conversion's time (docs/conversion.md). So, where
 # the C library is glibc: huge pages, taken from one heap, and what was freed is kept for the next array.
 _MALLOC = ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={1 << 40}")
 _ENVIRONMENT = {

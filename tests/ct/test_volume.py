@@ -133,6 +133,21 @@ def test_reads_slab_by_slab_what_nibabel_reads_at_once(tmp_path: Path, monkeypat
         np.testing.assert_array_equal(volume.read_image(tmp_path / "a.nii.gz").as_stored(), np.rint(array[..., 0]))
 
 
+@pytest.mark.parametrize("codes", ["IPL", "IRA", "LIP", "PSR", "AIL", "RAS"])  # every order of the axes
+def test_reads_more_than_one_block_and_slab_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: str
+) -> None:
+    monkeypatch.setattr(volume, "_SLAB_VOXELS", 70 * 41 * 36)
+    hu = np.random.default_rng(0).integers(-1000, 3000, (70, 41, 37)).astype(np.int16)
+    mask = np.zeros(hu.shape, np.uint8)
+    mask[3:66, 5:39, 2:9] = hu[3:66, 5:39, 2:9] % 3
+    ornt = nib.orientations
+    turn = ornt.ornt_transform(ornt.axcodes2ornt(codes), ornt.axcodes2ornt("IPL"))
+    for array, read in ((hu, volume.read_image), (mask, volume.read_labels), (mask * 0, volume.read_labels)):
+        found = read(save(tmp_path / "a.nii.gz", array, affine_of(codes))).array
+        np.testing.assert_array_equal(found, ornt.apply_orientation(array, turn))
+
+
 def test_reads_big_endian_and_nifti2(tmp_path: Path) -> None:
     header = nib.Nifti1Header(endianness=">")
     for name, image in (

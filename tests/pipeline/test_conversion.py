@@ -41,6 +41,7 @@ def is_whole(records_dir: Path) -> bool:
     return shards.items() <= found.items() and not [name for name in found if name.startswith(".partial-")]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_this_process_in_one_and_in_two(data_dir: Path, tmp_path: Path) -> None:
     for flag in ("--runner=here", "--workers=1", "--workers=2"):  # a process has all cores, all, or half of them
         subprocess.run(command(data_dir, tmp_path / flag, flag), capture_output=True, check=True)

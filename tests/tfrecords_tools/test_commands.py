@@ -18,7 +18,7 @@ PREFIX = (
 def ended(body: str, **options: object) -> subprocess.CompletedProcess:
     """Returns how a process ended that runs a command with this body."""
     code = f"{PREFIX}def main(arguments):\n    {body}\ncommands.run(main)\n"
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, check=False, **options)  # type: ignore
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, check=False, **options)
 
 
 @pytest.mark.parametrize(
