@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from kits_tf.ct.components import components_26
 from kits_tf.ct.geometry import axis_codes, bounding_box
 from kits_tf.ct.labels import CHALLENGE_CLASSES, CHALLENGE_TUMOR
 from kits_tf.ct.sides import SPECK_SHARE
@@ -108,7 +108,7 @@ def _stored_dtype(volume: Volume) -> str:
 
 def _component_sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Returns the voxels of each 26-connected component; (0,) of an empty mask."""
-    return np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())[1:]
+    return np.bincount(components_26(mask).ravel())[1:]
 
 
 def _reached_ends(box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.ct.components import components_26
+
 # A component smaller than this share of the largest one is a speck. On KiTS19's 180 training masks every second
 # kidney is above 0.10 of the first with its tumor, every other component below 0.01.
 SPECK_SHARE = 0.05
@@ -71,7 +73,7 @@ def right_side(
         is_right: bool like `foreground`; only voxels of the foreground mean anything.
         decision: how it was told.
     """
-    components = cc3d.connected_components(foreground, connectivity=26)
+    components = components_26(foreground)
     statistics = cc3d.statistics(components)
     counts, centers_x = statistics["voxel_counts"], statistics["centroids"][:, 2]
     large = [i for i in range(1, len(counts)) if counts[i] >= SPECK_SHARE * counts[1:].max()]
@@ -109,7 +111,7 @@ def _on_both_sides(kidney: NDArray[np.bool_], midline: float) -> bool:
 
 def _assign_pieces(is_right: NDArray[np.bool_], kidney: NDArray[np.bool_], midline: float) -> bool:
     """Gives each piece of a component's kidney its side in `is_right`, and tells whether one was left cut."""
-    pieces = cc3d.connected_components(kidney, connectivity=26)
+    pieces = components_26(kidney)
     centers_x = cc3d.statistics(pieces)["centroids"][:, 2]
     cut = False
     for i in range(1, len(centers_x)):
