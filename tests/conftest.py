@@ -1,6 +1,7 @@
 """Fixtures: a tiny data set, its records and a tiny trained run, each made once."""
 
 import itertools
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import tensorflow as tf  # noqa: E402
 # No time limit for an example: the machine may be busy, and the first one traces a graph.
 hypothesis_settings.register_profile("kits_tf", deadline=None)
 hypothesis_settings.load_profile("kits_tf")
+
+# Tests stop commands by SIGINT; a shell that starts pytest in the background has it ignored, also by its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two logical devices, so that replicas can be tested without a GPU; must precede the first op.
 _CPU = tf.config.list_physical_devices("CPU")[0]
