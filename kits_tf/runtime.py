@@ -34,7 +34,6 @@ def start_tensorflow(threads: int | None = None) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     quiet = os.environ.get("KITS_TF_VERBOSE") != "1"
     with quiet_start() if quiet else contextlib.nullcontext():
-        import keras  # noqa: F401
         import tensorflow as tf
 
         # The first look for devices has its own messages.

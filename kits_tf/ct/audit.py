@@ -64,7 +64,7 @@ def case_findings(case_id: str, facts: CaseFacts) -> list[Finding]:
 
 
 def _not_hounsfield(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
-    low, high = facts.hu.lowest, facts.hu.highest
+    low, high = facts.hu_range
     kidney = facts.labels.hu_mean if facts.labels else None
     between = f"expected Hounsfield units, found values {low}..{high}"
     if high - low < _SMALLEST_RANGE:
@@ -81,9 +81,9 @@ def _not_hounsfield(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
 
 
 def _saturated(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
-    limits = np.iinfo(np.int16)
-    if facts.hu.lowest == limits.min or facts.hu.highest == limits.max:
-        told = f"values reach {facts.hu.lowest}..{facts.hu.highest}, the ends of int16: clipped"
+    limits, (low, high) = np.iinfo(np.int16), facts.hu_range
+    if low == limits.min or high == limits.max:
+        told = f"values reach {low}..{high}, the ends of int16: clipped"
         yield Finding("warning", "saturated", case_id, told)
 
 

@@ -19,7 +19,7 @@ from tfrecords_tools.index import MANIFEST_NAME, Shard
 from tfrecords_tools.paths import as_path
 from tfrecords_tools.write import write_text
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 JSON = Converter(forbid_extra_keys=True)
 
 

@@ -69,7 +69,7 @@ def _facts_cells(facts: CaseFacts | None) -> list[str]:
     labels, shape = facts.labels, " x ".join(map(str, facts.shape_zyx))
     spacing = " x ".join(f"{size:.3g}" for size in facts.spacing_zyx_mm)
     types = facts.dtype + (f" / {labels.dtype}" if labels else "")
-    cells = [shape, spacing, facts.axes, types, f"{facts.hu.lowest}..{facts.hu.highest}"]
+    cells = [shape, spacing, facts.axes, types, "{}..{}".format(*facts.hu_range)]
     if labels is None:
         return [*cells, *[""] * _LABEL_FACTS]
     volumes = [f"{labels.volumes_ml.get(name, 0.0):.1f}" for name in ("kidney", "tumor")]

@@ -53,7 +53,7 @@ def facts_table(cases: dict[str, CaseFacts], findings: Sequence[Finding]) -> str
         codes.setdefault(finding.case_id, []).append(finding.code)
     for case_id, facts in cases.items():
         shape, spacing = ",".join(map(str, facts.shape_zyx)), ",".join(f"{s:.3g}" for s in facts.spacing_zyx_mm)
-        row = [case_id, shape, spacing, facts.axes, facts.dtype, f"{facts.hu.lowest}..{facts.hu.highest}"]
+        row = [case_id, shape, spacing, facts.axes, facts.dtype, "{}..{}".format(*facts.hu_range)]
         if facts.labels:
             row[4] += "/" + facts.labels.dtype
             volumes = [facts.labels.volumes_ml.get(name, 0.0) for name in ("kidney", "tumor")]

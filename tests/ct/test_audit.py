@@ -4,16 +4,9 @@ import pytest
 
 from kits_tf.ct.audit import Finding, audit, case_findings
 from kits_tf.ct.facts import CaseFacts, LabelFacts
-from kits_tf.ct.statistics import HuStatistics
 
 LABELS = LabelFacts("uint8", {"kidney": 300.0, "tumor": 20.0}, 2, 0, 1, (), 120.0)
-
-
-def with_hu(lowest: int, highest: int) -> HuStatistics:
-    return HuStatistics(1000, 0.0, 300.0, lowest, lowest, 0, highest, highest)
-
-
-FINE = CaseFacts((100, 512, 512), (3.0, 0.8, 0.8), "IPL", "int16", with_hu(-1024, 1500), 7, LABELS)
+FINE = CaseFacts((100, 512, 512), (3.0, 0.8, 0.8), "IPL", "int16", (-1024, 1500), 7, LABELS)
 
 
 def found(facts: CaseFacts, case_id: str = "case_00100") -> list[tuple[str, str]]:
@@ -32,22 +25,22 @@ def test_nothing_is_found_in_an_ordinary_case() -> None:
 @pytest.mark.parametrize(
     ("facts", "severity", "code", "message"),
     [
-        (replace(FINE, hu=with_hu(-3, 5)), "error", "not_hounsfield", r"found values -3..5: normalized already"),
-        (replace(FINE, hu=with_hu(0, 1200)), "error", "not_hounsfield", r"found values 0..1200, no air: no CT"),
+        (replace(FINE, hu_range=(-3, 5)), "error", "not_hounsfield", r"found values -3..5: normalized already"),
+        (replace(FINE, hu_range=(0, 1200)), "error", "not_hounsfield", r"found values 0..1200, no air: no CT"),
         (
-            replace(with_labels(hu_mean=1144.0), hu=with_hu(0, 3000)),
+            replace(with_labels(hu_mean=1144.0), hu_range=(0, 3000)),
             "error",
             "not_hounsfield",
             r"found values 0..3000 and 1144 in the kidneys: 1024 more, is the rescale intercept missing\?",
         ),
         (
-            replace(with_labels(hu_mean=1144.0), hu=with_hu(-976, 3000)),  # padded before the offset
+            replace(with_labels(hu_mean=1144.0), hu_range=(-976, 3000)),  # padded before the offset
             "error",
             "not_hounsfield",
             "1144 in the kidneys",
         ),
         (with_labels(hu_mean=-600.0), "warning", "kidney_hu", "mean of -600 HU under the mask, expected -50..400"),
-        (replace(FINE, hu=with_hu(-1024, 32767)), "warning", "saturated", "values reach -1024..32767"),
+        (replace(FINE, hu_range=(-1024, 32767)), "warning", "saturated", "values reach -1024..32767"),
         (with_labels(volumes_ml={"tumor": 3.0}), "warning", "no_kidney", "no voxel of kidney"),
         (with_labels(volumes_ml={}, parts=0, hu_mean=None), "warning", "no_kidney", "no voxel of kidney"),
         (with_labels(scan_ends=("superior", "left")), "warning", "cut_off", "reach the superior and left end"),
@@ -101,7 +94,7 @@ def test_findings_come_by_severity_code_and_case() -> None:
     cases = {
         "case_00002": replace(with_labels(specks=1, scan_ends=("left",)), scan_crc32=1),
         "case_00001": replace(with_labels(specks=1), scan_crc32=2),
-        "case_00003": replace(FINE, scan_crc32=3, hu=with_hu(0, 50)),
+        "case_00003": replace(FINE, scan_crc32=3, hu_range=(0, 50)),
     }
     order = [
         ("not_hounsfield", "case_00003"),

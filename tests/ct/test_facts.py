@@ -6,7 +6,6 @@ from conftest import ALL_AXIS_CODES, affine_of
 
 from kits_tf.ct.facts import CaseFacts, LabelFacts, case_facts
 from kits_tf.ct.geometry import orientation, undo_reorient
-from kits_tf.ct.statistics import hu_statistics
 from kits_tf.ct.volume import Volume
 
 IPL = affine_of("IPL", (3.0, 2.0, 1.0))
@@ -34,7 +33,7 @@ def test_facts_of_a_case_by_hand() -> None:
     hu, mask = scan_and_mask()
     facts = case_facts(volume(hu), volume(mask))
     assert facts.shape_zyx == (20, 30, 40) and facts.spacing_zyx_mm == pytest.approx((3, 2, 1))
-    assert (facts.axes, facts.dtype, facts.hu) == ("IPL", "int16", hu_statistics(hu))
+    assert (facts.axes, facts.dtype, facts.hu_range) == ("IPL", "int16", (int(hu.min()), int(hu.max())))
     labels = facts.labels
     assert labels.volumes_ml == pytest.approx({"kidney": 1813 * VOXEL_ML, "tumor": 188 * VOXEL_ML})
     # 100 and 80 voxels are 0.6 and 0.48 mL: one tumor above half a mL.

@@ -53,10 +53,10 @@ def traced_anew() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("traced_anew")
-@pytest.mark.parametrize(("slab", "bands"), [(1, 1), (300, 5), (10**6, 8)])
-def test_slabs_and_bands_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, slab: int, bands: int) -> None:
+@pytest.mark.parametrize(("slab", "band"), [(1, 1), (300, 5), (10**6, 16)])
+def test_slabs_and_bands_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, slab: int, band: int) -> None:
     monkeypatch.setattr(preprocess, "_SLAB", slab)
-    monkeypatch.setattr(preprocess, "_BANDS", bands)
+    monkeypatch.setattr(preprocess, "_BAND", band)
     hu = (RNG.normal(size=(25, 13, 14)) * 500).astype(np.int16)
     labels = (hu > 400).astype(np.uint8) + 2 * (hu < -700).astype(np.uint8)
     logits = RNG.normal(size=(25, 13, 14, 3)).astype(np.float32)

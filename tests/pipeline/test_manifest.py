@@ -88,14 +88,14 @@ def test_unusable_manifests_are_refused(records_dir: Path, tmp_path: Path) -> No
         Manifest.read(tmp_path)
     content = json.loads((records_dir / "manifest.json").read_text())
     path.write_text(json.dumps(content | {"format_version": 7}))
-    with pytest.raises(InputError, match="manifest.json: expected format version 3, found 7"):
+    with pytest.raises(InputError, match="manifest.json: expected format version 4, found 7"):
         Manifest.read(tmp_path)
     path.write_text("{")
     with pytest.raises(InputError, match="manifest.json: expected a manifest in JSON"):
         Manifest.read(tmp_path)
     del content["splits"]
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 3"):
+    with pytest.raises(InputError, match="manifest.json: expected the fields of format version 4"):
         Manifest.read(tmp_path)
 
 
