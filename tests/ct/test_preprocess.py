@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from kits_tf.ct import preprocess
+from kits_tf.ct import preprocess, separable
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.kernels import KERNELS, interpolation_matrix
 
@@ -55,8 +55,8 @@ def traced_anew() -> Iterator[None]:
 @pytest.mark.usefixtures("traced_anew")
 @pytest.mark.parametrize(("slab", "band"), [(1, 1), (300, 5), (10**6, 16)])
 def test_slabs_and_bands_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, slab: int, band: int) -> None:
-    monkeypatch.setattr(preprocess, "_SLAB", slab)
-    monkeypatch.setattr(preprocess, "_BAND", band)
+    monkeypatch.setattr(separable, "_SLAB", slab)
+    monkeypatch.setattr(separable, "_BAND", band)
     hu = (RNG.normal(size=(25, 13, 14)) * 500).astype(np.int16)
     labels = (hu > 400).astype(np.uint8) + 2 * (hu < -700).astype(np.uint8)
     logits = RNG.normal(size=(25, 13, 14, 3)).astype(np.float32)
