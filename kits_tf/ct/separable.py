@@ -99,8 +99,7 @@ def _merged(
         return (after(tf.transpose(planes, [0, 2, 1, 3])),)
 
     size = tf.shape(volume)
-    step = tf.maximum(_slab_planes(along_z, channels * size[1] * size[2]), _sharing_planes(along_z) + 1)
-    return _slab_by_slab(slab, (), tf.shape(along_z)[0], step, dtype)
+    return _slab_by_slab(slab, (), along_z, channels * size[1] * size[2], dtype)
 
 
 def _spread(
@@ -135,24 +134,11 @@ def _spread(
 
     nothing = tf.zeros([channels, 0, row_size])
     plane_size = tf.maximum(tf.shape(volume)[1] * tf.shape(volume)[2], row_size)
-    step = tf.maximum(_slab_planes(along_z, channels * plane_size), _sharing_planes(along_z) // 2 + 1)
-    return _slab_by_slab(slab, (nothing, 0), tf.shape(along_z)[0], step, dtype)
-
-
-def _slab_planes(along_z: tf.Tensor, plane_size: tf.Tensor) -> tf.Tensor:
-    """Returns how many planes of an (out, in) matrix, with the rows they stand for, fill _SLAB."""
-    planes, depth = tf.shape(along_z)[0], tf.shape(along_z)[1]
-    return _SLAB // (plane_size * (depth // planes + 1))
-
-
-def _sharing_planes(along_z: tf.Tensor) -> tf.Tensor:
-    """Returns how many planes of an (out, in) matrix share a row: with every slab it is read or copied once more."""
-    first_row, last_row = _reach(along_z)
-    return tf.reduce_max(last_row - first_row) * tf.shape(along_z)[0] // tf.shape(along_z)[1]
+    return _slab_by_slab(slab, (nothing, 0), along_z, channels * plane_size, dtype)
 
 
 def _slab_by_slab(
-    slab: Callable[..., tuple], state: tuple, planes: tf.Tensor, step: tf.Tensor, dtype: tf.DType
+    slab: Callable[..., tuple], state: tuple, along_z: tf.Tensor, plane_size: tf.Tensor, dtype: tf.DType
 ) -> tf.Tensor:
     """Returns the planes of all slabs; one slab after the other, as in parallel they would all be in memory.
 
@@ -160,10 +146,15 @@ def _slab_by_slab(
         slab: takes the slab's first plane, its last plane + 1 and the state to its planes (n, out y, out x) of `dtype`
             and the next state.
         state: of the first slab; tensors, axis 1 of which may change its length.
-        planes: of all slabs.
-        step: planes of a slab; the last may have fewer.
+        along_z: (out, in) float32, from which the number of planes in a slab follows; the last may have fewer.
+        plane_size: numbers in a plane.
         dtype: of the result.
     """
+    planes, depth = tf.shape(along_z)[0], tf.shape(along_z)[1]
+    first_row, last_row = _reach(along_z)
+    # At least half as many planes as share a row, which is read or copied once more with every slab.
+    shared = tf.reduce_max(last_row - first_row) * planes // depth
+    step = tf.maximum(_SLAB // (plane_size * (depth // planes + 1)), shared // 2 + 1)
     count = (planes + step - 1) // step
 
     def body(index: tf.Tensor, done: tf.TensorArray, *state: tf.Tensor) -> tuple:
