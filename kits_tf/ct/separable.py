@@ -19,6 +19,7 @@ _BAND = 16
 _MANY = 1 << 30
 # Of planes of a volume, which gives as many planes.
 PlaneFunction = Callable[[tf.Tensor], tf.Tensor]
+_Slab = Callable[..., tuple]
 
 
 def axis_matrices(size: tf.Tensor, shape: tf.Tensor, kernel: str) -> list[tf.Tensor]:
@@ -55,38 +56,33 @@ def interpolate(
     """
     along_z, along_y, along_x = matrices
     bands_y, bands_x = _bands(along_y), _bands(along_x)
+    size, out_size = tf.shape(volume), [tf.shape(columns)[0] * _BAND for columns, _ in (bands_y, bands_x)]
+    plane_size = channels * tf.maximum(size[1] * size[2], out_size[0] * out_size[1])
 
     def in_plane(rows: tf.Tensor) -> tf.Tensor:
         return _along_last_but_one(_along_last_but_one(rows, *bands_y), *bands_x)
 
     def z_first() -> tf.Tensor:
-        return _merged(volume, along_z, prepare, channels, lambda planes: finish(in_plane(planes)), dtype)
+        slab = _merged_slab(volume, along_z, prepare, lambda planes: finish(in_plane(planes)))
+        return _slab_by_slab(slab, (), along_z, plane_size, dtype)
 
     def z_last() -> tf.Tensor:
-        return _spread(volume, along_z, lambda rows: in_plane(prepare(rows)), channels, finish, dtype)
+        slab = _spread_slab(volume, along_z, lambda rows: in_plane(prepare(rows)), finish)
+        return _slab_by_slab(slab, (tf.zeros([channels, 0, *out_size]), 0), along_z, plane_size, dtype)
 
     # The fewer planes are left for the other axes, the less there is to do.
     planes = tf.cond(tf.shape(along_z)[0] < tf.shape(along_z)[1], z_first, z_last)
     return planes[:, : tf.shape(along_y)[0], : tf.shape(along_x)[0]]
 
 
-def _merged(
-    volume: tf.Tensor,
-    along_z: tf.Tensor,
-    prepare: PlaneFunction,
-    channels: int | tf.Tensor,
-    after: PlaneFunction,
-    dtype: tf.DType,
-) -> tf.Tensor:
-    """Returns `after` of fewer planes, interpolated along z between those of the volume.
+def _merged_slab(volume: tf.Tensor, along_z: tf.Tensor, prepare: PlaneFunction, after: PlaneFunction) -> _Slab:
+    """Returns the function for `_slab_by_slab` of fewer planes, interpolated along z between those of the volume.
 
     Args:
         volume: as of `interpolate`.
         along_z: (out, in) float32.
         prepare: as of `interpolate`; elementwise, so that y and z of its rows may change places.
-        channels: of what `prepare` returns.
-        after: takes interpolated planes (channels, n, y, x) float32 to (n, out y, out x) of `dtype`.
-        dtype: of the result.
+        after: takes interpolated planes (channels, n, y, x) float32 to those to return.
     """
     first_row, last_row = _reach(along_z)
     y_first = [1, 0, *range(2, len(volume.shape))]
@@ -98,53 +94,40 @@ def _merged(
         planes = tf.matmul(along_z[start:stop, low:high], rows)
         return (after(tf.transpose(planes, [0, 2, 1, 3])),)
 
-    size = tf.shape(volume)
-    return _slab_by_slab(slab, (), along_z, channels * size[1] * size[2], dtype)
+    return slab
 
 
-def _spread(
-    volume: tf.Tensor,
-    along_z: tf.Tensor,
-    before: PlaneFunction,
-    channels: int | tf.Tensor,
-    finish: PlaneFunction,
-    dtype: tf.DType,
-) -> tf.Tensor:
-    """Returns `finish` of at least as many planes, interpolated along z between those that `before` made.
+def _spread_slab(volume: tf.Tensor, along_z: tf.Tensor, before: PlaneFunction, finish: PlaneFunction) -> _Slab:
+    """Returns the function for `_slab_by_slab` of planes interpolated along z between those that `before` made.
+
+    Its state: rows that `before` made for the last slab (channels, k, out y, out x), and the first one's index.
 
     Args:
         volume: as of `interpolate`.
         along_z: (out, in) float32.
         before: takes rows (k, y, x, ...) of `volume` to (channels, k, out y, out x) float32.
-        channels: of what `before` returns.
         finish: as of `interpolate`.
-        dtype: of the result.
     """
     first_row, last_row = _reach(along_z)
-    size = tf.shape(before(volume[:0]))[2:]
-    row_size = size[0] * size[1]
 
     def slab(start: tf.Tensor, stop: tf.Tensor, kept: tf.Tensor, kept_from: tf.Tensor) -> tuple:
         # Rows that this or a later plane needs, up to the last that this or an earlier one needs: both only ever rise.
         low, high = tf.reduce_min(first_row[start:]), tf.reduce_max(last_row[:stop])
         fresh = before(volume[tf.maximum(low, kept_from + tf.shape(kept)[1]) : high])
-        rows = tf.concat([kept[:, low - kept_from :], tf.reshape(fresh, [channels, -1, row_size])], axis=1)
-        planes = tf.matmul(along_z[start:stop, low:high], rows)
-        return finish(tf.reshape(planes, [channels, -1, size[0], size[1]])), rows, low
+        rows = tf.concat([kept[:, low - kept_from :], fresh], axis=1)
+        channels, count, y, x = tf.unstack(tf.shape(rows))
+        planes = tf.matmul(along_z[start:stop, low:high], tf.reshape(rows, [channels, count, y * x]))
+        return finish(tf.reshape(planes, [channels, stop - start, y, x])), rows, low
 
-    nothing = tf.zeros([channels, 0, row_size])
-    plane_size = tf.maximum(tf.shape(volume)[1] * tf.shape(volume)[2], row_size)
-    return _slab_by_slab(slab, (nothing, 0), along_z, channels * plane_size, dtype)
+    return slab
 
 
-def _slab_by_slab(
-    slab: Callable[..., tuple], state: tuple, along_z: tf.Tensor, plane_size: tf.Tensor, dtype: tf.DType
-) -> tf.Tensor:
+def _slab_by_slab(slab: _Slab, state: tuple, along_z: tf.Tensor, plane_size: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Returns the planes of all slabs; one slab after the other, as in parallel they would all be in memory.
 
     Args:
-        slab: takes the slab's first plane, its last plane + 1 and the state to its planes (n, out y, out x) of `dtype`
-            and the next state.
+        slab: takes the slab's first plane, its last plane + 1 and the state to its planes (n, y, x) of `dtype` and the
+            next state.
         state: of the first slab; tensors, axis 1 of which may change its length.
         along_z: (out, in) float32, from which the number of planes in a slab follows; the last may have fewer.
         plane_size: numbers in a plane.

@@ -194,7 +194,8 @@ def _fill(stored: NDArray, source: nib.arrayproxy.ArrayProxy, convert: Callable[
     """Copies a file's voxels into `stored` (i, j, k) slab by slab: a scan of float64 is never whole in memory."""
     i, j, k = stored.shape
     step = max(1, _SLAB_VOXELS // (i * j))
-    step -= step % _LINE if step > _LINE else 0  # whole blocks of `_copy`
+    if step > _LINE:
+        step -= step % _LINE  # whole blocks of `_copy`
     rest = (0,) * (len(source.shape) - 3)
     for start in range(0, k, step):
         slab = slice(start, min(start + step, k))

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _MALLOC = ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={1 << 40}")
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
-    # With Keras 2 in its place, TensorFlow does not import Keras 3, which no conversion needs: a third of the start.
+    # With Keras 2 in its place, TensorFlow does not import Keras 3, which no conversion needs: a third of its import.
     "TF_USE_LEGACY_KERAS": "1",
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{setting}" for setting in _MALLOC),
 }

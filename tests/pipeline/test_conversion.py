@@ -43,7 +43,7 @@ def is_whole(records_dir: Path) -> bool:
 
 @pytest.mark.slow
 def test_the_same_bytes_in_this_process_in_one_and_in_two(data_dir: Path, tmp_path: Path) -> None:
-    for flag in ("--runner=here", "--workers=1", "--workers=2"):  # a process has all cores, all, or half of them
+    for flag in ("--runner=here", "--workers=1", "--workers=2"):
         subprocess.run(command(data_dir, tmp_path / flag, flag), capture_output=True, check=True)
     here, one, two = (contents(folder) for folder in sorted(tmp_path.iterdir()))
     assert here == one == two
