@@ -14,7 +14,7 @@ from kits_tf.errors import InputError
 
 
 def setting(default: Any, help_text: str, **limits: Any) -> Any:
-    """Returns a dataclass field that is a flag; limits: minimum, maximum, above, below, choices."""
+    """Returns a dataclass field that is a flag; limits: minimum, maximum, above, below, choices, is_range."""
     return field(default=default, metadata={"help": help_text, **limits})
 
 
@@ -40,6 +40,8 @@ def _check_limits(item: Field, value: Any) -> None:
     limits = item.metadata
     if value is None:
         return
+    if limits.get("is_range") and not value[0] <= value[1]:
+        raise InputError(f"--{item.name}: expected the smaller value first, got {format_value(value)}")
     for number in value if isinstance(value, tuple) else (value,):
         if "choices" in limits and number not in limits["choices"]:
             raise InputError(f"--{item.name}: expected one of {', '.join(limits['choices'])}, got {number}")
@@ -143,6 +145,19 @@ def _cyst_as() -> Any:
     )
 
 
+def _chance(default: float, of_what: str) -> Any:
+    return setting(default, f"Chance of {of_what}.", minimum=0, maximum=1)
+
+
+def _range(default: tuple[float, float], help_text: str, **limits: Any) -> Any:
+    return setting(default, help_text, is_range=True, **({"minimum": 0} | limits))
+
+
+# Cubic B-splines fold space once a control point may move further than their distance over 2.48 (Choi and Lee 2000,
+# "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical Models 62(6)).
+ELASTIC_LIMIT = 0.4
+
+
 @dataclass(frozen=True, kw_only=True)
 class GridSettings(Settings):
     """Training grid and labels"""
@@ -218,28 +233,75 @@ class PatchSettings(Settings):
     foreground_fraction: float = setting(
         0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
     )
+    crop_shift_fraction: float = setting(
+        0.1, "Largest random shift of a training patch, as a share of its size.", minimum=0, maximum=1
+    )
     shuffle_patches: int = setting(32, "Patches held in memory to be shuffled.", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationSettings(Settings):
-    """Augmentation on the device, training only"""
+class InputSettings(Settings):
+    """Input pipeline"""
 
-    rotation_zyx_degrees: tuple[float, float, float] = setting(
-        (15.0, 5.0, 5.0), "Largest rotation about the z, y and x axes either way.", minimum=0, maximum=90
+    patch_order: str = setting(
+        "fast",
+        "fixed: batches in the same order whenever the seed is the same, whatever the machine. fast: the same patches, "
+        "each as soon as it is ready.",
+        choices=("fast", "fixed"),
     )
-    scale_range: tuple[float, float] = setting((0.85, 1.15), "Smallest and largest magnification.", above=0)
+    cases_at_once: int = setting(2, "Cases in memory at once, whose patches are mixed.", minimum=1)
+    cache: str = setting(
+        "",
+        "Where records stay once they were read: memory, or a folder on a fast disk. Empty: nowhere.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpSettings(Settings):
+    """Augmentation in space, on the device, training only"""
+
+    rotation_probability: float = _chance(0.2, "a rotation")
+    rotation_zyx_degrees: tuple[float, float, float] = setting(
+        (30.0, 15.0, 15.0), "Largest rotation about the z, y and x axes either way.", minimum=0, maximum=90
+    )
+    scale_probability: float = _chance(0.2, "a magnification")
+    scale_range: tuple[float, float] = _range((0.7, 1.4), "Smallest and largest magnification.", above=0)
+    axis_scale_probability: float = _chance(0.0, "a magnification of each axis by itself, on top of the other")
+    axis_scale_range: tuple[float, float] = _range((0.9, 1.1), "Smallest and largest one of an axis.", above=0)
     flip_zyx_probability: tuple[float, float, float] = setting(
         (0.0, 0.0, 0.5), "Chance of a mirror image along z, y, x; along x, right and left swap.", minimum=0, maximum=1
     )
-    crop_shift_fraction: float = setting(
-        0.1, "Largest random shift of the crop, as a share of the patch size.", minimum=0, maximum=1
-    )
+    elastic_probability: float = _chance(0.0, "an elastic deformation")
+    elastic_mm: float = setting(8.0, "Largest displacement of a control point along each axis.", minimum=0)
+    elastic_spacing_mm: float = setting(40.0, "Distance of control points.", above=0)
+    warp_kernel: str = setting("linear", "Interpolation of warped scans.", choices=("linear", "cubic"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.scale_range[0] <= self.scale_range[1]:
-            raise InputError(f"--scale_range: expected the smaller value first, got {format_value(self.scale_range)}")
+        if self.elastic_mm > ELASTIC_LIMIT * self.elastic_spacing_mm:
+            most = f"at most {ELASTIC_LIMIT} of --elastic_spacing_mm={self.elastic_spacing_mm}, or space folds"
+            raise InputError(f"--elastic_mm: expected {most}, got {self.elastic_mm}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppearanceSettings(Settings):
+    """Augmentation of intensities, on the device, training only; ranges are of normalized values"""
+
+    noise_probability: float = _chance(0.1, "Gaussian noise")
+    noise_variance_range: tuple[float, float] = _range((0.0, 0.1), "Smallest and largest variance of the noise.")
+    blur_probability: float = _chance(0.2, "Gaussian blur")
+    blur_sigma_range: tuple[float, float] = _range((0.5, 1.0), "Smallest and largest sigma in voxels.", above=0)
+    brightness_probability: float = _chance(0.15, "another brightness")
+    brightness_range: tuple[float, float] = _range((0.75, 1.25), "Smallest and largest factor.", above=0)
+    contrast_probability: float = _chance(0.15, "another contrast")
+    contrast_range: tuple[float, float] = _range((0.75, 1.25), "Smallest and largest factor about the mean.", above=0)
+    low_resolution_probability: float = _chance(0.25, "simulated low resolution")
+    low_resolution_range: tuple[float, float] = _range(
+        (0.5, 1.0), "Smallest and largest share of the voxels along each axis that is kept.", above=0, maximum=1
+    )
+    gamma_probability: float = _chance(0.3, "gamma")
+    inverted_gamma_probability: float = _chance(0.1, "gamma of the negative")
+    gamma_range: tuple[float, float] = _range((0.7, 1.5), "Smallest and largest exponent.", above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,8 +409,10 @@ class Train(Settings):
     )
     records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
+    input: InputSettings = field(default_factory=InputSettings)
     intensity: IntensitySettings = field(default_factory=IntensitySettings)
-    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    warp: WarpSettings = field(default_factory=WarpSettings)
+    appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
 
@@ -423,8 +487,10 @@ class Demo(Settings):
     grid: GridSettings = field(default_factory=GridSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
+    input: InputSettings = field(default_factory=InputSettings)
     intensity: IntensitySettings = field(default_factory=IntensitySettings)
-    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    warp: WarpSettings = field(default_factory=WarpSettings)
+    appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)

@@ -71,7 +71,7 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
         records_dir=str(records_dir),
         run_dir=str(run_dir),
         patches=config.PatchSettings(patch_size_zyx=(8, 16, 16), patches_per_case=2, shuffle_patches=4),
-        augmentation=config.AugmentationSettings(rotation_zyx_degrees=(10.0, 0.0, 0.0)),
+        warp=config.WarpSettings(rotation_zyx_degrees=(10.0, 0.0, 0.0), scale_range=(0.9, 1.1)),
         network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
         optimization=replace(config.OptimizationSettings(epochs=1, validation_patches_per_case=2), **optimization),
     )

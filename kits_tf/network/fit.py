@@ -15,7 +15,9 @@ from kits_tf.network import run
 from kits_tf.network.losses import class_weights
 from kits_tf.network.trainer import Trainer
 from kits_tf.network.unet import build_unet
-from kits_tf.pipeline import augment, dataset
+from kits_tf.pipeline import dataset
+from kits_tf.pipeline.cache import copy_shards
+from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.read import check_files
 
@@ -29,12 +31,7 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
     """
     keras.utils.set_random_seed(settings.seed)
     replicas = strategy.num_replicas_in_sync
-    training, validation = make_datasets(settings, manifest, replicas)
-    if training.cardinality() == 0:
-        patches = len(manifest.splits["train"]) * settings.patches.patches_per_case
-        raise InputError(
-            f"expected patches for a batch of {settings.optimization.batch_size * replicas}, got {patches}"
-        )
+    batch_size = settings.optimization.batch_size * replicas
     with strategy.scope():
         trainer = make_trainer(settings, manifest, synchronized=replicas > 1)
     history = run.read_history(run_dir)
@@ -42,56 +39,77 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
     if len(history) >= epochs:
         print(f"{run_dir}: all {epochs} epochs are trained already")
         return history
+    shards_dir = settings.records_dir
+    if settings.input.cache not in ("", dataset.IN_MEMORY):
+        shards_dir = copy_shards(manifest, settings.records_dir, settings.input.cache)
+    shards = manifest.shard_paths("train", shards_dir)
+    steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, batch_size)
     print(
         f"{len(manifest.splits['train'])} training and {len(manifest.splits['validation'])} validation cases, "
-        f"{training.cardinality()} steps an epoch, {trainer.network.count_params():,} parameters"
+        f"{steps} steps an epoch, {trainer.network.count_params():,} parameters"
     )
+    print(describe_input(settings, manifest, batch_size))
     # The record first: an epoch that is in the backup is then in the history as well.
     callbacks = [
         _Record(run_dir, history),
-        _Progress(epochs, int(training.cardinality())),
+        _Progress(epochs, steps),
         keras.callbacks.BackupAndRestore(str(run_dir / run.BACKUP), delete_checkpoint=False),
     ]
     try:
         trainer.fit(
-            training,
-            validation_data=validation,
+            training_batches(settings, manifest, shards_dir, batch_size, run.next_epoch(run_dir)),
+            validation_data=validation_batches(settings, manifest, shards_dir, batch_size),
             epochs=epochs,
+            steps_per_epoch=steps,
             callbacks=callbacks,
             shuffle=False,  # the dataset does
             verbose=0,
         )
     except tf.errors.DataLossError:
-        check_files(
-            manifest.shard_paths("train", settings.records_dir)
-            + manifest.shard_paths("validation", settings.records_dir)
-        )
+        check_files([*shards, *manifest.shard_paths("validation", shards_dir)])
         raise
     shutil.rmtree(run_dir / run.BACKUP)
     return run.read_history(run_dir)
 
 
-def make_datasets(settings: Train, manifest: Manifest, replicas: int) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Returns training and validation batches, as large as all replicas together take."""
-    batch_size = settings.optimization.batch_size * replicas
-    size = augment.read_size(settings.augmentation, settings.patches.patch_size_zyx, manifest.grid.spacing_zyx_mm)
-    training = dataset.training_patches(
-        manifest.shard_paths("train", settings.records_dir),
-        len(manifest.splits["train"]),
+def training_batches(
+    settings: Train, manifest: Manifest, shards_dir: str, batch_size: int, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Returns batches as large as all replicas together take, from `first_epoch` on."""
+    return dataset.training_patches(
+        manifest.shard_paths("train", shards_dir),
         settings.patches,
-        size,
+        settings.warp,
+        settings.appearance,
+        manifest.grid.spacing_zyx_mm,
         batch_size,
         settings.seed,
+        settings.input,
+        first_epoch,
     )
-    validation = dataset.validation_patches(
-        manifest.shard_paths("validation", settings.records_dir),
-        len(manifest.splits["validation"]),
+
+
+def validation_batches(settings: Train, manifest: Manifest, shards_dir: str, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of patches that are the same in every epoch."""
+    return dataset.fixed_patches(
+        manifest.shard_paths("validation", shards_dir),
         settings.patches,
         settings.optimization.validation_patches_per_case,
         batch_size,
         settings.seed,
     )
-    return training, validation
+
+
+def describe_input(settings: Train, manifest: Manifest, batch_size: int) -> str:
+    """Returns one line for the start of a run: what the input pipeline will hold in memory."""
+    record_bytes = [
+        shard.num_bytes // len(shard.examples)
+        for shard in manifest.shards.values()
+        for case_id in shard.examples
+        if case_id in manifest.splits["train"]
+    ]
+    spacing = manifest.grid.spacing_zyx_mm
+    return str(estimate_footprint(record_bytes, settings.patches, settings.warp, spacing, batch_size, settings.input))
 
 
 def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Trainer:

@@ -65,6 +65,12 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
     return run_dir
 
 
+def next_epoch(run_dir: Path) -> int:
+    """Returns the epoch, from 0, that keras.callbacks.BackupAndRestore goes on with."""
+    state = run_dir / BACKUP / "training_metadata.json"
+    return json.loads(state.read_text())["epoch"] if state.is_file() else 0
+
+
 def read_history(run_dir: Path) -> list[dict[str, float]]:
     """Returns the epochs so far, one dictionary each; none if there is no history."""
     if not (run_dir / HISTORY).exists():

@@ -18,15 +18,11 @@ class _Recipe:
     """What the step needs of settings and manifest."""
 
     settings: Train
-    spacing_zyx_mm: tuple[float, float, float]
     mirrored_labels: tuple[int, ...]
 
 
 class Trainer(keras.Model):
-    """Trains a network on batches of int16 HU and uint8 labels.
-
-    Training batches are patches of `augment.read_size`, which are warped to the patch size; validation batches are
-    patches of that size as they are.
+    """Trains a network on `augment.TrainingPatches`, and validates it on pairs of int16 HU and uint8 labels.
 
     Args:
         network: from normalized patches to logits.
@@ -40,7 +36,7 @@ class Trainer(keras.Model):
     ) -> None:
         super().__init__(name="trainer")
         self.network = network
-        self.recipe = _Recipe(settings, manifest.grid.spacing_zyx_mm, manifest.scheme.mirrored)
+        self.recipe = _Recipe(settings, manifest.scheme.mirrored)
         self.objective = WeightedCrossEntropy(class_weights)
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.dice = StreamingDice(manifest.scheme)
@@ -52,17 +48,15 @@ class Trainer(keras.Model):
         """Metrics that Keras resets each epoch."""
         return [self.loss_mean, self.dice]
 
-    def call(self, hu: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns logits (batch, z, y, x, classes) of patches (batch, z, y, x) in HU."""
-        intensity = self.recipe.settings.intensity
-        image = normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns logits (batch, z, y, x, classes) of normalized patches (batch, z, y, x)."""
         return self.network(image[..., None], training=training)
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Warps a batch, takes one step of the optimizer and returns the metrics so far."""
-        hu, labels = self._augment(*data)
+    def train_step(self, patches: augment.TrainingPatches) -> dict[str, tf.Tensor]:
+        """Augments a batch, takes one step of the optimizer and returns the metrics so far."""
+        image, labels = self.augment(patches)
         with tf.GradientTape() as tape:
-            logits = self(hu, training=True)
+            logits = self(image, training=True)
             loss = self.objective(labels, logits)
         variables = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
@@ -70,20 +64,20 @@ class Trainer(keras.Model):
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scores a batch and returns the metrics so far."""
-        hu, labels = data[0], tf.cast(data[1], tf.int32)
-        logits = self(hu, training=False)
+        hu, labels = data
+        logits = self(self._normalize(hu), training=False)
         return self._update(self.objective(labels, logits), labels, logits)
 
-    def _augment(self, hu: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""
         settings = self.recipe.settings
-        patch_size = settings.patches.patch_size_zyx
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        step_seed = tf.stack([settings.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-        seed = tf.random.experimental.stateless_fold_in(step_seed, tf.convert_to_tensor(replica))
-        warps = augment.sample_warps(
-            tf.shape(hu)[0], settings.augmentation, patch_size, self.recipe.spacing_zyx_mm, seed
-        )
-        return augment.warp(hu, labels, warps, patch_size, self.recipe.mirrored_labels)
+        size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
+        hu, labels = augment.warp_batch(patches, size, kernel, self.recipe.mirrored_labels)
+        return augment.change_appearances(self._normalize(hu), patches.augmentation), labels
+
+    def _normalize(self, hu: tf.Tensor) -> tf.Tensor:
+        intensity = self.recipe.settings.intensity
+        return normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
 
     def _update(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         # Keras divides a loss by the replicas, so that summed gradients are those of the mean.

@@ -1,132 +1,208 @@
-"""Shards -> patches: int16 HU and uint8 labels, as the device takes them."""
+"""Shards -> what the device takes: patches to train on, patches to validate on, whole cases."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kits_tf.config import PatchSettings
-from kits_tf.ct.volume import AIR_HU
+from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, WarpSettings
+from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.example import CASE_SPEC
+from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch
+from kits_tf.pipeline.warp import Spacing
 
-# Whole cases are large (60 MB on the grid of record); more at once would only cost memory.
-_CASES_AT_ONCE = 2
+IN_MEMORY = "memory"
+
+# Files are read ahead of the cases that are cut, in as many threads.
+FILES_AT_ONCE = 2
+PREFETCHED_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Which of several input workers this is: each reads shards of its own."""
+
+    index: int = 0
+    count: int = 1
+
+
+ONLY_WORKER = Worker()
 
 
 def training_patches(
-    shards: Sequence[str],
-    num_cases: int,
-    settings: PatchSettings,
-    read_size: tuple[int, int, int],
+    shards: Mapping[str, int],
+    patches: PatchSettings,
+    warp: WarpSettings,
+    appearance: AppearanceSettings,
+    spacing_zyx_mm: Spacing,
     batch_size: int,
     seed: int,
+    input_settings: InputSettings | None = None,
+    first_epoch: int = 0,
+    worker: Worker = ONLY_WORKER,
 ) -> tf.data.Dataset:
-    """Returns shuffled batches of patches for one epoch; other patches in every epoch.
+    """Returns batches of one epoch after the other, without end: `steps_per_epoch` of them are an epoch.
+
+    Which patches an epoch has, and what happens to them, depends on the seed, the epoch and the cases alone: not on
+    shards, workers or the order of reading.
 
     Args:
-        shards: files of one or more cases.
-        num_cases: how many cases they hold together.
-        settings: patches per case, foreground fraction, shuffle buffer.
-        read_size: voxels (z, y, x) of a patch.
-        batch_size: patches in a batch; a last, smaller batch is dropped.
-        seed: gives the same sequence of epochs again.
+        shards: paths, and how many cases each holds.
+        patches: size, patches per case, foreground fraction, largest shift, shuffle buffer.
+        warp: the augmentation in space.
+        appearance: the augmentation of intensities.
+        spacing_zyx_mm: voxel size of the records.
+        batch_size: patches in a batch.
+        seed: of every random choice.
+        input_settings: order, cases at once, cache; by default those of InputSettings.
+        first_epoch: the epoch to begin with.
+        worker: which of the shards to read.
 
     Returns:
-        Pairs of hu (batch, z, y, x) int16 and labels (batch, z, y, x) uint8.
+        Dataset of TrainingPatches; each patch's source is padded to the longest of its batch.
     """
-    paths = tf.data.Dataset.from_tensor_slices(list(shards)).shuffle(len(shards), seed, reshuffle_each_iteration=True)
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-    patches = _patches(paths, seeds, settings, settings.patches_per_case, read_size)
-    patches = patches.shuffle(settings.shuffle_patches, seed, reshuffle_each_iteration=True)
-    batches = patches.batch(batch_size, drop_remainder=True)
-    per_epoch = num_cases * settings.patches_per_case // batch_size
-    return batches.apply(tf.data.experimental.assert_cardinality(per_epoch)).prefetch(2).with_options(_options())
+    input_settings = input_settings or InputSettings()
+    own = _own_shards(shards, worker)
+    steps = steps_per_epoch(shards, patches.patches_per_case, batch_size, worker.count)
+    cases = sum(own.values())
+    passes = -(-steps * batch_size // (cases * patches.patches_per_case))
+    in_order = input_settings.patch_order == "fixed"
+    records = _records(list(own), in_order)
+    cached = records.cache() if input_settings.cache == IN_MEMORY else None
+
+    def draw(case: dict[str, tf.Tensor], patch_seed: tf.Tensor) -> TrainingPatches:
+        return draw_patch(case, patch_seed, patches, warp, appearance, spacing_zyx_mm)
+
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+        if cached is None:
+            shuffled = tf.random.experimental.stateless_shuffle(list(own), order_seed)
+            read = _records(shuffled, in_order)
+        else:  # what is shuffled are references to the cached records
+            read = cached.shuffle(cases, seed=_number(order_seed))
+
+        def of_pass(number: tf.Tensor) -> tf.data.Dataset:
+            numbers = tf.range(patches.patches_per_case) + tf.cast(number, tf.int32) * patches.patches_per_case
+            return _patches(read, numbers, seed, epoch, draw, input_settings.cases_at_once, in_order)
+
+        # More passes than one where the last batch would not be full: it gets further patches.
+        found = tf.data.Dataset.range(passes).flat_map(of_pass).take(steps * batch_size)
+        found = found.shuffle(patches.shuffle_patches, seed=_number(order_seed))
+        return found.padded_batch(batch_size, drop_remainder=True)
+
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(of_epoch)
+    return epochs.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order))
 
 
-def validation_patches(
-    shards: Sequence[str], num_cases: int, settings: PatchSettings, per_case: int, batch_size: int, seed: int
+def steps_per_epoch(shards: Mapping[str, int], patches_per_case: int, batch_size: int, workers: int = 1) -> int:
+    """Returns the batches of an epoch: as few as hold `patches_per_case` patches of every case.
+
+    Args:
+        shards: paths, and how many cases each holds.
+        patches_per_case: patches of each case.
+        batch_size: patches in a batch of one worker.
+        workers: input workers; all take as many steps as the one with the most cases.
+    """
+    most = max(sum(_own_shards(shards, Worker(index, workers)).values()) for index in range(workers))
+    return -(-most * patches_per_case // batch_size)
+
+
+def fixed_patches(
+    shards: Mapping[str, int], patches: PatchSettings, per_case: int, batch_size: int, seed: int
 ) -> tf.data.Dataset:
-    """Returns batches of patches of `settings.patch_size_zyx` that are the same in every epoch.
+    """Returns batches of patches that are the same every time, neither shifted nor augmented.
 
-    The pairs are those of `training_patches`; a last, smaller batch is kept.
+    Args:
+        shards: paths, and how many cases each holds; with or without masks.
+        patches: size and foreground fraction.
+        per_case: patches of each case.
+        batch_size: patches in a batch; the last one may be smaller.
+        seed: of the choice.
+
+    Returns:
+        Dataset of pairs, hu (batch, z, y, x) int16 and labels (batch, z, y, x) uint8; NO_LABEL without a mask.
     """
-    paths = tf.data.Dataset.from_tensor_slices(list(shards))
-    seeds = tf.data.Dataset.range(num_cases, output_type=tf.int64).map(lambda i: tf.stack([tf.cast(seed, tf.int64), i]))
-    patches = _patches(paths, seeds, settings, per_case, settings.patch_size_zyx)
-    batches = patches.batch(batch_size)
-    count = -(-num_cases * per_case // batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2).with_options(_options())
+
+    def draw(case: dict[str, tf.Tensor], patch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, patch_seed)
+        start = center - tf.constant(patches.patch_size_zyx) // 2
+        hu, labels = cut_case(case, start, tf.constant(patches.patch_size_zyx))
+        return tf.ensure_shape(hu, patches.patch_size_zyx), tf.ensure_shape(labels, patches.patch_size_zyx)
+
+    records, epoch = _records(list(shards), in_order=True), tf.constant(0, tf.int64)
+    found = _patches(records, tf.range(per_case), seed, epoch, draw, cases_at_once=1, in_order=True)
+    batches = found.batch(batch_size)
+    count = -(-sum(shards.values()) * per_case // batch_size)
+    known = batches.apply(tf.data.experimental.assert_cardinality(count))
+    return known.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order=True))
 
 
-def _options() -> tf.data.Options:
+def whole_cases(shards: Mapping[str, int]) -> tf.data.Dataset:
+    """Returns one case after the other, parsed: dictionaries of tensors by the names of CASE_SPEC."""
+    return _records(list(shards), in_order=True).map(CASE_SPEC.parse).prefetch(1).with_options(_options(in_order=True))
+
+
+def patch_seed(seed: int, epoch: tf.Tensor, case_id: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Returns the seed of one patch, (2,) int32: where it lies and what happens to it follow from this alone.
+
+    Args:
+        seed: of the run.
+        epoch: int64, from 0.
+        case_id: text.
+        number: int32, the how-manieth patch of the case in this epoch, from 0.
+    """
+    case = tf.strings.to_hash_bucket_fast(case_id, 2**31 - 1)
+    run = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
+    of_case = tf.random.experimental.stateless_fold_in(run, tf.cast(case, tf.int32))
+    return tf.random.experimental.stateless_fold_in(of_case, number)
+
+
+def _own_shards(shards: Mapping[str, int], worker: Worker) -> dict[str, int]:
+    return {path: shards[path] for path in sorted(shards)[worker.index :: worker.count]}
+
+
+def _records(paths: list[str] | tf.Tensor, in_order: bool) -> tf.data.Dataset:
+    files = tf.data.Dataset.from_tensor_slices(paths)
+    return files.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=FILES_AT_ONCE,
+        num_parallel_calls=FILES_AT_ONCE,
+        deterministic=in_order,
+    )
+
+
+def _patches(
+    records: tf.data.Dataset,
+    numbers: tf.Tensor,
+    seed: int,
+    epoch: tf.Tensor,
+    draw: Callable,
+    cases_at_once: int,
+    in_order: bool,
+) -> tf.data.Dataset:
+    """Returns what `draw(case, seed)` makes of each case for each number, the cases mixed."""
+
+    def of_case(record: tf.Tensor) -> tf.data.Dataset:
+        case = CASE_SPEC.parse(record)
+        each = tf.data.Dataset.from_tensor_slices(numbers)
+        return each.map(lambda number: draw(case, patch_seed(seed, epoch, case["case_id"], number)))
+
+    return records.interleave(
+        of_case, cycle_length=cases_at_once, num_parallel_calls=cases_at_once, deterministic=in_order
+    )
+
+
+def _options(in_order: bool) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = in_order
+    # Shards are told apart here, by worker.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     # Nothing here is left to tf.data to tune, and its tuning thread can hang the end of an epoch: seen with TensorFlow
     # 2.21, the iterator's destructor waiting for Model::OptimizeLoop.
-    options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
-def _patches(
-    paths: tf.data.Dataset,
-    seeds: tf.data.Dataset,
-    settings: PatchSettings,
-    per_case: int,
-    size: tuple[int, int, int],
-) -> tf.data.Dataset:
-    def from_case(record: tf.Tensor, seed: tf.Tensor) -> tf.data.Dataset:
-        case = CASE_SPEC.parse(record)
-
-        def draw(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            patch_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            shape = tf.shape(case["hu"])
-            center = draw_center(case["class_voxels"], shape, settings.foreground_fraction, patch_seed)
-            return cut_patch(case["hu"], center, size, AIR_HU), cut_patch(case["labels"], center, size, 0)
-
-        types = (tf.TensorSpec(size, tf.int16), tf.TensorSpec(size, tf.uint8))
-        return tf.map_fn(draw, tf.range(per_case), fn_output_signature=types)
-
-    records = paths.flat_map(tf.data.TFRecordDataset)
-    cases = tf.data.Dataset.zip(records, seeds)
-    return cases.map(from_case, num_parallel_calls=_CASES_AT_ONCE, deterministic=True).unbatch()
-
-
-def draw_center(class_voxels: tf.Tensor, shape: tf.Tensor, foreground_fraction: float, seed: tf.Tensor) -> tf.Tensor:
-    """Returns the voxel (z, y, x) int32 that a patch is cut around.
-
-    With the chance `foreground_fraction` it is a voxel of a foreground class, each class that is present equally
-    often; otherwise, or if there is no foreground, any voxel.
-
-    Args:
-        class_voxels: rows (class, z, y, x) int32.
-        shape: (3,) int32, voxels of the case.
-        foreground_fraction: 0..1.
-        seed: (2,) integers.
-    """
-    chance = tf.random.stateless_uniform([3], seed)
-    anywhere = tf.random.stateless_uniform([3], tf.random.experimental.stateless_fold_in(seed, 1))
-
-    def foreground() -> tf.Tensor:
-        present, _ = tf.unique(class_voxels[:, 0])
-        chosen = present[_index(chance[1], tf.size(present))]
-        rows = tf.boolean_mask(class_voxels[:, 1:], class_voxels[:, 0] == chosen)
-        return rows[_index(chance[2], tf.shape(rows)[0])]
-
-    wanted = (chance[0] < foreground_fraction) & (tf.shape(class_voxels)[0] > 0)
-    return tf.cond(wanted, foreground, lambda: _index(anywhere, shape))
-
-
-def cut_patch(volume: tf.Tensor, center: tf.Tensor, size: tuple[int, int, int], outside: int) -> tf.Tensor:
-    """Returns the box of `size` whose voxel size // 2 is `center`; beyond the border it holds `outside`."""
-    wanted = tf.constant(size, tf.int32)
-    start = center - wanted // 2
-    low = tf.maximum(start, 0)
-    high = tf.maximum(tf.minimum(start + wanted, tf.shape(volume)), low)
-    inside = tf.slice(volume, low, high - low)
-    before = low - start
-    padding = tf.stack([before, wanted - (high - low) - before], axis=1)
-    padded = tf.pad(inside, padding, constant_values=tf.cast(outside, volume.dtype))
-    return tf.ensure_shape(padded, size)
-
-
-def _index(uniform: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns floor(uniform * size), kept below size where rounding would reach it."""
-    return tf.minimum(tf.cast(uniform * tf.cast(size, tf.float32), tf.int32), size - 1)
+def _number(seed: tf.Tensor) -> tf.Tensor:
+    """Returns an int64 that a pair of int64 seeds."""
+    return tf.random.stateless_uniform([], seed, maxval=2**62, dtype=tf.int64, alg="philox")

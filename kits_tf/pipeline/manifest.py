@@ -112,13 +112,13 @@ class Manifest:
         parts = [self.cases[case_id].hu_foreground for case_id in self.splits[split]]
         return pooled_mean_std(part for part in parts if part)
 
-    def shard_paths(self, split: str, records_dir: str | os.PathLike) -> list[str]:
-        """Returns the paths of a split's shards.
+    def shard_paths(self, split: str, records_dir: str | os.PathLike) -> dict[str, int]:
+        """Returns the paths of a split's shards, and how many cases each holds.
 
         Raises:
             InputError: a shard holds cases of this and of another split.
         """
-        wanted, paths = set(self.splits[split]), []
+        wanted, paths = set(self.splits[split]), {}
         for name, shard in self.shards.items():
             path = as_path(records_dir) / name
             others = set(shard.examples) - wanted
@@ -127,7 +127,7 @@ class Manifest:
                     f"{path}: expected cases of one split, {min(others)} is not of {split}; folds need one case a shard"
                 )
             if not others:
-                paths.append(os.fspath(path))
+                paths[os.fspath(path)] = len(shard.examples)
         return paths
 
     def check_shards(self, records_dir: str | os.PathLike) -> None:

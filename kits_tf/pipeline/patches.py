@@ -1,0 +1,124 @@
+"""A case -> one patch: where it lies, and no more of the case than the patch's warp looks at."""
+
+import math
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
+from kits_tf.ct.volume import AIR_HU
+from kits_tf.pipeline.augment import Augmentation, TrainingPatches, sample_augmentation
+from kits_tf.pipeline.lookup import Source
+from kits_tf.pipeline.warp import Spacing, Triple, source_box, source_origin
+
+# What patches of a case without a mask have for labels.
+NO_LABEL = 255
+
+
+def draw_patch(
+    case: Mapping[str, tf.Tensor],
+    seed: tf.Tensor,
+    patches: PatchSettings,
+    warp: WarpSettings,
+    appearance: AppearanceSettings,
+    spacing_zyx_mm: Spacing,
+) -> TrainingPatches:
+    """Returns the training patch that belongs to a seed, with no more of the case than its warp looks at.
+
+    Args:
+        case: parsed by CASE_SPEC.
+        seed: (2,) int32, of `patch_seed`.
+        patches: as in `training_patches`.
+        warp: likewise.
+        appearance: likewise.
+        spacing_zyx_mm: likewise.
+    """
+    size = patches.patch_size_zyx
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+    augmentation = sample_augmentation(seeds[0], warp, appearance, size, spacing_zyx_mm)
+    center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, seeds[1])
+    most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
+    shift = tf.random.stateless_uniform([3], seeds[2], -1.0, 1.0, alg="philox") * most
+    around = center + tf.cast(tf.round(shift), tf.int32)
+    return cut_source(case, around, augmentation, size, warp.warp_kernel)
+
+
+def cut_source(
+    case: Mapping[str, tf.Tensor], center: tf.Tensor, augmentation: Augmentation, patch_size: Triple, kernel: str
+) -> TrainingPatches:
+    """Returns the patch around a voxel, (3,) int32, as `augment.warp_batch` takes it: one, not yet in a batch."""
+    start, size = source_box(augmentation.warp, patch_size, kernel)
+    hu, labels = cut_case(case, center + start, size)
+    length = capacity(tf.reduce_prod(size), patch_size)
+    flat_hu, flat_labels = _filled(hu, length), _filled(labels, length)
+    origin = source_origin(augmentation.warp, start, patch_size)
+    return TrainingPatches(Source(flat_hu, flat_labels, size, origin), augmentation)
+
+
+def draw_center(class_voxels: tf.Tensor, shape: tf.Tensor, foreground_fraction: float, seed: tf.Tensor) -> tf.Tensor:
+    """Returns the voxel (z, y, x) int32 that a patch is cut around.
+
+    With the chance `foreground_fraction` it is a voxel of a foreground class, each class that is present equally
+    often; otherwise, or if there is no foreground, any voxel.
+
+    Args:
+        class_voxels: rows (class, z, y, x) int32.
+        shape: (3,) int32, voxels of the case.
+        foreground_fraction: 0..1.
+        seed: (2,) integers.
+    """
+    chance = tf.random.stateless_uniform([3], seed)
+    anywhere = tf.random.stateless_uniform([3], tf.random.experimental.stateless_fold_in(seed, 1))
+
+    def foreground() -> tf.Tensor:
+        present, _ = tf.unique(class_voxels[:, 0])
+        chosen = present[_index(chance[1], tf.size(present))]
+        rows = tf.boolean_mask(class_voxels[:, 1:], class_voxels[:, 0] == chosen)
+        return rows[_index(chance[2], tf.shape(rows)[0])]
+
+    wanted = (chance[0] < foreground_fraction) & (tf.shape(class_voxels)[0] > 0)
+    return tf.cond(wanted, foreground, lambda: _index(anywhere, shape))
+
+
+def cut_case(case: Mapping[str, tf.Tensor], start: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the box of a case at `start`, (3,) int32: HU, air beyond the border, and labels, background there."""
+    hu = cut_box(case["hu"], start, size, AIR_HU)
+    has_mask = tf.size(case["labels"]) > 0
+    labels = tf.cond(
+        has_mask,
+        lambda: cut_box(case["labels"], start, size, 0),
+        lambda: tf.fill(size, tf.constant(NO_LABEL, tf.uint8)),
+    )
+    return hu, labels
+
+
+def cut_box(volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor, outside: int) -> tf.Tensor:
+    """Returns the box of a volume at `start`, (3,) int32; beyond the border it holds `outside`."""
+    low = tf.clip_by_value(start, 0, tf.shape(volume))
+    high = tf.clip_by_value(start + size, low, tf.shape(volume))
+    inside = tf.slice(volume, low, high - low)
+    before = low - start
+    padding = tf.stack([before, size - (high - low) - before], axis=1)
+    return tf.pad(inside, padding, constant_values=tf.cast(outside, volume.dtype))
+
+
+def capacity(voxels: tf.Tensor, patch_size: Triple) -> tf.Tensor:
+    """Returns the least of 1, 1.5, 2, 3, 4, 6, 8, ... patches that holds so many voxels.
+
+    Each length that arrives at the device is compiled for once.
+    """
+    patch = math.prod(patch_size)
+    lengths = [length for power in range(12) for length in (patch << power, 3 * (patch << power) // 2)]
+    lengths = tf.constant([length for length in lengths if length <= tf.int32.max])
+    fits = lengths >= voxels
+    return tf.where(tf.reduce_any(fits), tf.reduce_min(tf.where(fits, lengths, tf.int32.max)), voxels)
+
+
+def _filled(box: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    flat = tf.reshape(box, [-1])
+    return tf.pad(flat, [[0, length - tf.size(flat)]])
+
+
+def _index(uniform: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Returns floor(uniform * size), kept below size where rounding would reach it."""
+    return tf.minimum(tf.cast(uniform * tf.cast(size, tf.float32), tf.int32), size - 1)
