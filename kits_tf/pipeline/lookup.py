@@ -73,7 +73,7 @@ def _within_planes(source: Source, warp: Warp, patch_size: Triple, kernel: str) 
     positions = [axis[0] for axis in _positions(source, warp.matrix, (1, *patch_size[1:]))[1:]]
     starts, weights = zip(*[_taps(p, kernel) for p in positions], strict=True)
     nearest = [_nearest(p) for p in positions]
-    table = tuple(_flat_index(tf.zeros([]), *at, source.size) for at in (starts, nearest))
+    table = tuple(_flat_index((tf.zeros([]), *at), source.size) for at in (starts, nearest))
     plane_starts = tf.cast(planes, tf.int32) * source.size[1] * source.size[2]
     return _plane_loop(kernel)(source.hu, source.labels, plane_starts, source.size[2], table, weights)
 
@@ -118,8 +118,8 @@ def _volume_loop(patch_size: Triple, kernel: str) -> Callable:
         if bend is not None:
             positions = [position + shift for position, shift in zip(positions, tf.unstack(bend), strict=True)]
         starts, weights = zip(*[_taps(p, kernel) for p in positions], strict=True)
-        first = _flat_index(*starts, source.size)
-        nearest = _flat_index(*[_nearest(p) for p in positions], source.size)
+        first = _flat_index(starts, source.size)
+        nearest = _flat_index([_nearest(p) for p in positions], source.size)
         strides = rows * row, row, 1
         return _weigh(source.hu, first, list(zip(weights, strides, strict=True))), _pick(source.labels, nearest)
 
@@ -165,8 +165,9 @@ def _nearest(position: tf.Tensor) -> tf.Tensor:
     return tf.floor(position + 0.5)
 
 
-def _flat_index(z: tf.Tensor, y: tf.Tensor, x: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns the int32 index in C order of whole float32 places; z * rows + y must stay below 2^24."""
+def _flat_index(place: Sequence[tf.Tensor], size: tf.Tensor) -> tf.Tensor:
+    """Returns the int32 index in C order of whole float32 z, y and x; z * rows + y must stay below 2^24."""
+    z, y, x = place
     row_number = tf.cast(z * tf.cast(size[1], tf.float32) + y, tf.int32)  # one conversion is dear, a product is not
     return row_number * size[2] + tf.cast(x, tf.int32)
 
