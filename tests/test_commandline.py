@@ -61,7 +61,7 @@ def test_required_flags_and_inputs() -> None:
 
 
 def test_limits_between_fields() -> None:
-    for wrong in ("--window_hu=5,5", "--scale_range=2,1"):
+    for wrong in ("--window_hu=5,5", "--scale_range=2,1", "--gamma_range=1.5,0.7", "--elastic_mm=17"):
         with pytest.raises(UsageError, match=wrong.split("=")[0]):
             commandline.parse(config.Train, ["train", "--records_dir=r", "--run_dir=r", wrong])
     with pytest.raises(InputError, match="expected either --run_dir or --predictions_dir"):
@@ -141,7 +141,7 @@ def test_flag_files_round_trip(tmp_path: Path) -> None:
     settings = config.Train(
         records_dir="a b",
         run_dir="r",
-        augmentation=config.AugmentationSettings(scale_range=(0.5, 1.25)),
+        warp=config.WarpSettings(scale_range=(0.5, 1.25)),
         network=config.NetworkSettings(filters=(3, 4, 5)),
         optimization=config.OptimizationSettings(learning_rate=0.1 + 0.2),
     )

@@ -32,7 +32,10 @@ class StreamingDice(keras.metrics.Metric):
         """Adds a batch: labels (batch, z, y, x) and logits (batch, z, y, x, classes)."""
         size = self.counts.shape[0]
         pair = tf.cast(y_true, tf.int32) * size + tf.argmax(y_pred, axis=-1, output_type=tf.int32)
-        found = tf.math.bincount(tf.reshape(pair, [-1]), minlength=size * size, maxlength=size * size)
+        # Not tf.math.bincount, whose size follows from the values, which XLA cannot compile.
+        found = tf.raw_ops.DenseBincount(
+            input=tf.reshape(pair, [-1]), size=size * size, weights=tf.zeros([0], tf.int32)
+        )
         self.counts.assign_add(tf.reshape(tf.cast(found, tf.int64), [size, size]))
 
     def result(self) -> dict[str, tf.Tensor]:

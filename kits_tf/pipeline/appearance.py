@@ -79,8 +79,10 @@ def change_appearance(image: tf.Tensor, appearance: Appearance) -> tf.Tensor:
 
 
 def add_noise(image: tf.Tensor, std: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns the patch with independent Gaussian noise of a standard deviation; the same for the same seed."""
-    # philox: with the default, XLA draws other numbers.
+    """Returns the patch with independent Gaussian noise of a standard deviation; the same for the same seed.
+
+    Compiled by XLA it is other noise.
+    """
     return image + std * tf.random.stateless_normal(tf.shape(image), seed, alg="philox")
 
 
@@ -89,20 +91,21 @@ def blur(image: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: (z, y, x) float32.
-        sigma: voxels, above 0.
+        sigma: voxels, above 0, at most the patch's own size.
     """
     radius = tf.floor(4 * sigma + 0.5)
 
     def matrix(size: int) -> tf.Tensor:
         places = tf.range(size, dtype=tf.float32)
-        # Far enough for the first and last voxel to stand for all those beyond them.
-        beyond = tf.range(-size, 2 * size, dtype=tf.float32)
+        # The first and the last voxel stand for all those beyond them.
+        beyond = tf.range(-4 * size, 5 * size, dtype=tf.float32)
         distance = tf.abs(beyond - places[:, None])
         weights = tf.where(distance <= radius, tf.exp(-0.5 * (distance / sigma) ** 2), 0.0)
         weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
-        first = tf.reduce_sum(weights[:, :size], axis=1, keepdims=True) * tf.one_hot(0, size)
-        last = tf.reduce_sum(weights[:, 2 * size :], axis=1, keepdims=True) * tf.one_hot(size - 1, size)
-        return weights[:, size : 2 * size] + first + last
+        before, inside, after = tf.split(weights, [4 * size, size, 4 * size], axis=1)
+        first = tf.reduce_sum(before, axis=1, keepdims=True) * tf.one_hot(0, size)
+        last = tf.reduce_sum(after, axis=1, keepdims=True) * tf.one_hot(size - 1, size)
+        return inside + first + last
 
     return _along_each_axis(image, matrix)
 

@@ -1,8 +1,9 @@
 """Random augmentation on the device: what happens to a patch is drawn from its seed, apart from its happening."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, WarpSettings
@@ -52,20 +53,18 @@ def warp_batch(
 
     One by one, since patches of 10^5 voxels and more keep any device busy, and each needs other work, or none.
     """
-    return tf.map_fn(
-        lambda patch: look_up(patch[0], patch[1], patch_size, kernel, mirrored_labels),
-        (patches.source, patches.augmentation.warp),
-        fn_output_signature=(tf.TensorSpec(patch_size, tf.float32), tf.TensorSpec(patch_size, tf.uint8)),
-    )
+
+    def one(source: Source, warp: Warp) -> tuple[tf.Tensor, tf.Tensor]:
+        return look_up(source, warp, patch_size, kernel, mirrored_labels)
+
+    hu, labels = zip(*_one_by_one(one, patches.source, patches.augmentation.warp), strict=True)
+    # A GPU stacks int16, but not uint8.
+    return tf.stack(hu), tf.cast(tf.stack([tf.cast(one, tf.int16) for one in labels]), tf.uint8)
 
 
 def change_appearances(images: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """Returns normalized patches (batch, z, y, x) float32 with their values changed."""
-    return tf.map_fn(
-        lambda pair: change_appearance(*pair),
-        (images, augmentation.appearance),
-        fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
-    )
+    return tf.stack(_one_by_one(change_appearance, images, augmentation.appearance))
 
 
 def describe(augmentation: Augmentation) -> str:
@@ -79,8 +78,9 @@ def describe(augmentation: Augmentation) -> str:
     if warp.kind != EXACT:
         rows = ["[" + " ".join(f"{value:.2f}" for value in row) + "]" for row in warp.matrix.numpy()]
         words.append(f"{_KINDS[int(warp.kind)]} {' '.join(rows)}")
-    if warp.mirrored:
-        words.append("left and right mirrored")
+    mirrored = [axis for axis, step in zip("zyx", np.diag(warp.matrix), strict=True) if step < 0]
+    if mirrored:
+        words.append(f"mirrored along {' '.join(mirrored)}")
     for name, neutral in (
         ("noise_std", 0),
         ("blur_sigma", 0),
@@ -94,3 +94,12 @@ def describe(augmentation: Augmentation) -> str:
         if value != neutral:
             words.append(f"{name.replace('_', ' ')} {value:.2f}")
     return ", ".join(words) or "unchanged"
+
+
+def _one_by_one(function: Callable, *batch: Any) -> list:
+    """Returns function(*example) of each example of a batch, whose size the graph must know."""
+    count = tf.nest.flatten(batch)[0].shape[0]
+    if count is None:
+        raise ValueError("batch: expected a size known when the graph is made, received: None; drop the remainder")
+    # Not map_fn: it takes batches apart and puts them together with operations that a GPU has not for int16 and uint8.
+    return [function(*tf.nest.map_structure(lambda part: part[i], batch)) for i in range(count)]  # noqa: B023

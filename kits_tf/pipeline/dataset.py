@@ -8,7 +8,7 @@ import tensorflow as tf
 from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, WarpSettings
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.example import CASE_SPEC
-from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch
+from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch, patch_seed
 from kits_tf.pipeline.warp import Spacing
 
 IN_MEMORY = "memory"
@@ -74,12 +74,13 @@ def training_patches(
         return draw_patch(case, patch_seed, patches, warp, appearance, spacing_zyx_mm)
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        # Seeds of shuffle() are numbers, the same in all epochs: what it is given to shuffle is not.
         order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         if cached is None:
-            shuffled = tf.random.experimental.stateless_shuffle(list(own), order_seed)
-            read = _records(shuffled, in_order)
+            read = _records(tf.random.experimental.stateless_shuffle(list(own), order_seed), in_order)
         else:  # what is shuffled are references to the cached records
-            read = cached.shuffle(cases, seed=_number(order_seed))
+            first = tf.random.stateless_uniform([], order_seed, maxval=cases, dtype=tf.int64)
+            read = cached.skip(first).concatenate(cached.take(first)).shuffle(cases, seed)
 
         def of_pass(number: tf.Tensor) -> tf.data.Dataset:
             numbers = tf.range(patches.patches_per_case) + tf.cast(number, tf.int32) * patches.patches_per_case
@@ -87,8 +88,7 @@ def training_patches(
 
         # More passes than one where the last batch would not be full: it gets further patches.
         found = tf.data.Dataset.range(passes).flat_map(of_pass).take(steps * batch_size)
-        found = found.shuffle(patches.shuffle_patches, seed=_number(order_seed))
-        return found.padded_batch(batch_size, drop_remainder=True)
+        return found.shuffle(patches.shuffle_patches, seed).padded_batch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(of_epoch)
     return epochs.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order))
@@ -142,21 +142,6 @@ def whole_cases(shards: Mapping[str, int]) -> tf.data.Dataset:
     return _records(list(shards), in_order=True).map(CASE_SPEC.parse).prefetch(1).with_options(_options(in_order=True))
 
 
-def patch_seed(seed: int, epoch: tf.Tensor, case_id: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Returns the seed of one patch, (2,) int32: where it lies and what happens to it follow from this alone.
-
-    Args:
-        seed: of the run.
-        epoch: int64, from 0.
-        case_id: text.
-        number: int32, the how-manieth patch of the case in this epoch, from 0.
-    """
-    case = tf.strings.to_hash_bucket_fast(case_id, 2**31 - 1)
-    run = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
-    of_case = tf.random.experimental.stateless_fold_in(run, tf.cast(case, tf.int32))
-    return tf.random.experimental.stateless_fold_in(of_case, number)
-
-
 def _own_shards(shards: Mapping[str, int], worker: Worker) -> dict[str, int]:
     return {path: shards[path] for path in sorted(shards)[worker.index :: worker.count]}
 
@@ -201,8 +186,3 @@ def _options(in_order: bool) -> tf.data.Options:
     # 2.21, the iterator's destructor waiting for Model::OptimizeLoop.
     options.autotune.enabled = False
     return options
-
-
-def _number(seed: tf.Tensor) -> tf.Tensor:
-    """Returns an int64 that a pair of int64 seeds."""
-    return tf.random.stateless_uniform([], seed, maxval=2**62, dtype=tf.int64, alg="philox")

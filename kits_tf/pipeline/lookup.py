@@ -50,21 +50,21 @@ def look_up(
         ways.append(_bent)
     branches = [functools.partial(way, source, warp, patch_size, kernel) for way in ways]
     hu, labels = tf.switch_case(warp.kind, branches)
-    return hu, tf.cond(warp.mirrored, lambda: _swap(tuple(mirrored_labels))(labels), lambda: labels)
+    return hu, tf.cond(warp.mirrored > 0, lambda: _swap(tuple(mirrored_labels))(labels), lambda: labels)
 
 
 def _unmoved(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, tf.Tensor]:
     del kernel  # every voxel is one of the scan's
     voxels = tf.reduce_prod(patch_size)
 
-    def turned(flat: tf.Tensor) -> tf.Tensor:
-        patch = tf.reshape(flat[:voxels], patch_size)
+    def turned(flat: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        patch = tf.reshape(tf.cast(flat[:voxels], dtype), patch_size)
         for axis in range(3):
             mirror = functools.partial(tf.reverse, patch, [axis])
             patch = tf.cond(warp.matrix[axis, axis] < 0, mirror, functools.partial(tf.identity, patch))
         return patch
 
-    return tf.cast(turned(source.hu), tf.float32), turned(source.labels)
+    return turned(source.hu, tf.float32), turned(source.labels, tf.uint8)
 
 
 def _within_planes(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -74,8 +74,9 @@ def _within_planes(source: Source, warp: Warp, patch_size: Triple, kernel: str) 
     starts, weights = zip(*[_taps(p, kernel) for p in positions], strict=True)
     nearest = [_nearest(p) for p in positions]
     table = tuple(_flat_index((tf.zeros([]), *at), source.size) for at in (starts, nearest))
-    plane_starts = tf.cast(planes, tf.int32) * source.size[1] * source.size[2]
-    return _plane_loop(kernel)(source.hu, source.labels, plane_starts, source.size[2], table, weights)
+    rows, row = tf.unstack(tf.cast(source.size[1:], tf.int64))
+    plane_starts = tf.cast(planes, tf.int64) * rows * row
+    return _plane_loop(kernel)(source.hu, source.labels, plane_starts, row, table, weights)
 
 
 def _anywhere(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -113,7 +114,7 @@ def _plane_loop(kernel: str) -> Callable:
 @functools.cache
 def _volume_loop(patch_size: Triple, kernel: str) -> Callable:
     def run(source: Source, matrix: tf.Tensor, bend: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        _, rows, row = tf.unstack(source.size)
+        _, rows, row = tf.unstack(tf.cast(source.size, tf.int64))
         positions = _positions(source, matrix, patch_size)
         if bend is not None:
             positions = [position + shift for position, shift in zip(positions, tf.unstack(bend), strict=True)]
@@ -166,10 +167,13 @@ def _nearest(position: tf.Tensor) -> tf.Tensor:
 
 
 def _flat_index(place: Sequence[tf.Tensor], size: tf.Tensor) -> tf.Tensor:
-    """Returns the int32 index in C order of whole float32 z, y and x; z * rows + y must stay below 2^24."""
+    """Returns the index in C order, int64, of whole float32 z, y and x; z * rows + y must stay below 2^24.
+
+    int64, because a GPU leaves arithmetic with int32 to the processor.
+    """
     z, y, x = place
-    row_number = tf.cast(z * tf.cast(size[1], tf.float32) + y, tf.int32)  # one conversion is dear, a product is not
-    return row_number * size[2] + tf.cast(x, tf.int32)
+    row_number = tf.cast(z * tf.cast(size[1], tf.float32) + y, tf.int64)  # one conversion is dear, a product is not
+    return row_number * tf.cast(size[2], tf.int64) + tf.cast(x, tf.int64)
 
 
 def _weigh(values: tf.Tensor, first: tf.Tensor, axes: Sequence[tuple[Sequence[tf.Tensor], tf.Tensor]]) -> tf.Tensor:
@@ -181,4 +185,4 @@ def _weigh(values: tf.Tensor, first: tf.Tensor, axes: Sequence[tuple[Sequence[tf
 
 
 def _pick(labels: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.gather(tf.cast(labels, tf.int32), index), tf.uint8)  # uint8 has no GPU kernel
+    return tf.cast(tf.gather(tf.cast(labels, tf.float32), index), tf.uint8)  # uint8 has no GPU kernel

@@ -15,6 +15,21 @@ from kits_tf.pipeline.warp import Spacing, Triple, source_box, source_origin
 NO_LABEL = 255
 
 
+def patch_seed(seed: int, epoch: tf.Tensor, case_id: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Returns the seed of one patch, (2,) int32: where it lies and what happens to it follow from this alone.
+
+    Args:
+        seed: of the run.
+        epoch: int64, from 0.
+        case_id: text.
+        number: int32, the how-manieth patch of the case in this epoch, from 0.
+    """
+    case = tf.strings.to_hash_bucket_fast(case_id, 2**31 - 1)
+    run = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
+    of_case = tf.random.experimental.stateless_fold_in(run, tf.cast(case, tf.int32))
+    return tf.random.experimental.stateless_fold_in(of_case, number)
+
+
 def draw_patch(
     case: Mapping[str, tf.Tensor],
     seed: tf.Tensor,
@@ -97,7 +112,7 @@ def cut_box(volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor, outside: int) 
     low = tf.clip_by_value(start, 0, tf.shape(volume))
     high = tf.clip_by_value(start + size, low, tf.shape(volume))
     inside = tf.slice(volume, low, high - low)
-    before = low - start
+    before = tf.clip_by_value(low - start, 0, size)
     padding = tf.stack([before, size - (high - low) - before], axis=1)
     return tf.pad(inside, padding, constant_values=tf.cast(outside, volume.dtype))
 

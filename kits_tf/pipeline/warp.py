@@ -35,7 +35,7 @@ class Warp(NamedTuple):
         matrix: (3, 3) float32.
         bend: (3, gz, gy, gx) float32 voxels, displacements of the control points of cubic B-splines; (3, 0, 0, 0) if
             the settings bend nothing.
-        mirrored: bool, whether left and right change places.
+        mirrored: int32, 1 if left and right change places, otherwise 0. (Keras cannot hand bool to several replicas.)
     """
 
     kind: tf.Tensor
@@ -74,18 +74,20 @@ def sample_warp(seed: tf.Tensor, settings: WarpSettings, patch_size: Triple, spa
     angles = tf.where(rotated, angles, 0.0)
     scale = tf.where(scaled, magnification(1, settings.scale_range, 2), 1.0)
     scale *= tf.where(axes_scaled, magnification(3, settings.axis_scale_range, 3), 1.0)
-    flips = tf.random.stateless_uniform([3], seeds[4], alg="philox") < tf.constant(settings.flip_zyx_probability)
+    flips = tf.random.stateless_uniform([3], seeds[4], alg="philox") < tf.constant(
+        settings.flip_zyx_probability, tf.float32
+    )
     zoom = tf.where(flips, -1.0, 1.0) / scale
     spacing = tf.constant(spacing_zyx_mm, tf.float32)
     matrix = rotation_matrix(angles) * (zoom * spacing) / spacing[:, None]
     most = (settings.elastic_mm / spacing)[:, None, None, None]
     bend = tf.where(bent, symmetric([3, *_control_points(settings, patch_size, spacing_zyx_mm)], 5) * most, 0.0)
-    return Warp(_kind(matrix, bent), matrix, bend, flips[2])
+    return Warp(_kind(matrix, bent), matrix, bend, tf.cast(flips[2], tf.int32))
 
 
 def no_warp() -> Warp:
     """Returns the warp that changes nothing."""
-    return Warp(tf.constant(EXACT), tf.eye(3), tf.zeros([3, 0, 0, 0]), tf.constant(False))
+    return Warp(tf.constant(EXACT), tf.eye(3), tf.zeros([3, 0, 0, 0]), tf.constant(0))
 
 
 def rotation_matrix(angles: tf.Tensor) -> tf.Tensor:

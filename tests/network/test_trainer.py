@@ -2,25 +2,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import train_settings
 
 from kits_tf import runtime, train
-from kits_tf.config import AugmentationSettings
+from kits_tf.config import AppearanceSettings
 from kits_tf.errors import InputError
 from kits_tf.network import fit, run
 from kits_tf.network.losses import class_weights
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.errors import RecordError
 
-OFF = AugmentationSettings(
-    rotation_zyx_degrees=(0.0, 0.0, 0.0),
-    scale_range=(1.0, 1.0),
-    flip_zyx_probability=(0.0, 0.0, 0.0),
-    crop_shift_fraction=0.0,
-)
+SILENT = AppearanceSettings(noise_probability=0)  # noise is other noise when a step is compiled
 
 
 @pytest.fixture(scope="module")
@@ -68,31 +64,61 @@ def test_an_interrupted_run_goes_on(records_dir: Path, tmp_path: Path, monkeypat
     assert not (tmp_path / "run" / "backup").exists()
 
 
+def after_a_step(
+    manifest: Manifest, records_dir: Path, tmp_path: Path, strategy: tf.distribute.Strategy, compiled: bool = False
+) -> tuple[list[np.ndarray], float]:
+    """Returns the weights after a step on a batch of two augmented patches in all, and the loss."""
+    replicas = strategy.num_replicas_in_sync
+    settings = train_settings(records_dir, tmp_path, batch_size=2 // replicas)
+    settings = replace(settings, network=replace(settings.network, dropout=0.0), appearance=SILENT)
+    settings = replace(settings, warp=replace(settings.warp, rotation_probability=1.0))
+    settings = replace(settings, input=replace(settings.input, patch_order="fixed"))
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        trainer = fit.make_trainer(settings, manifest, synchronized=replicas > 1)
+        trainer.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=compiled)
+        trainer.optimizer.build(trainer.network.trainable_variables)
+    batches = fit.training_batches(settings, manifest, str(records_dir), 2)
+    history = trainer.fit(batches, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
+    return trainer.network.get_weights(), history.history["loss"][0]
+
+
+def check_equal(one: tuple, two: tuple, tolerance: float) -> None:
+    assert one[1] == pytest.approx(two[1], rel=tolerance)
+    for ours, theirs in zip(one[0], two[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def one_replica(manifest: Manifest, records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    return after_a_step(manifest, records_dir, tmp_path_factory.mktemp("one"), strategy)
+
+
 def test_two_replicas_take_the_step_of_one_with_the_double_batch(
-    manifest: Manifest, records_dir: Path, tmp_path: Path
+    one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
 ) -> None:
-    settings = replace(train_settings(records_dir, tmp_path, batch_size=1), augmentation=OFF)
-    settings = replace(settings, network=replace(settings.network, dropout=0.0))
-    rng = np.random.default_rng(0)
-    hu = rng.integers(-200, 300, (2, 8, 16, 16)).astype(np.int16)
-    labels = rng.integers(0, 4, (2, 8, 16, 16)).astype(np.uint8)
-    batch = tf.data.Dataset.from_tensors((hu, labels))
+    strategy = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
+    check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, strategy), 1e-5)
 
-    def after_a_step(strategy: tf.distribute.Strategy) -> tuple[list[np.ndarray], float]:
-        tf.keras.utils.set_random_seed(0)
-        with strategy.scope():
-            trainer = fit.make_trainer(settings, manifest, synchronized=strategy.num_replicas_in_sync > 1)
-            trainer.compile(optimizer=tf.keras.optimizers.SGD(0.1), jit_compile=False)
-            trainer.optimizer.build(trainer.network.trainable_variables)
-        history = trainer.fit(batch, epochs=1, verbose=0, shuffle=False)
-        return trainer.network.get_weights(), history.history["loss"][0]
 
-    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
-    one, loss_of_one = after_a_step(tf.distribute.OneDeviceStrategy(devices[0]))
-    two, loss_of_two = after_a_step(tf.distribute.MirroredStrategy(devices))
-    assert loss_of_one == pytest.approx(loss_of_two, rel=1e-5)
-    for ours, theirs in zip(one, two, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+def test_a_step_that_xla_compiles_is_the_same(
+    one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
+) -> None:
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, strategy, compiled=True), 2e-4)
+
+
+def test_half_precision_takes_nearly_the_same_step(
+    one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
+) -> None:
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = after_a_step(manifest, records_dir, tmp_path, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    check_equal(one_replica, half, 0.05)
+    assert one_replica[1] != half[1]
 
 
 def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +166,7 @@ def test_weights_of_another_architecture_are_refused(run_dir: Path, tmp_path: Pa
 
 def test_damaged_records_are_named_before_and_while_training(records_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(records_dir, tmp_path / "records")
-    shard = Path(Manifest.read(records_dir).shard_paths("train", tmp_path / "records")[0])
+    shard = Path(Manifest.read(records_dir).shard_paths("train", tmp_path / "records").popitem()[0])
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)

@@ -1,166 +1,115 @@
+"""Augmentation as a whole: where its operations can run, and what it says of itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from scipy import ndimage
 from tensorflow.python.framework import kernels
 
-from kits_tf.config import AugmentationSettings
-from kits_tf.pipeline import augment
-from kits_tf.pipeline.augment import Warps
+from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
+from kits_tf.pipeline import augment, dataset, lookup
+from kits_tf.pipeline.augment import TrainingPatches
+from kits_tf.pipeline.manifest import Manifest
 
-SIZE = (8, 10, 12)
-SPACING = (3.0, 1.0, 1.5)
+SIZE = (6, 8, 10)
+SPACING = (12.0, 10.0, 10.0)
 MIRRORED = (0, 2, 1, 3)
-RNG = np.random.default_rng(0)
-HU = RNG.integers(-1000, 1000, (3, *SIZE)).astype(np.int16)
-LABELS = RNG.integers(0, 4, (3, *SIZE)).astype(np.uint8)
-OFF = AugmentationSettings(
-    rotation_zyx_degrees=(0.0, 0.0, 0.0),
-    scale_range=(1.0, 1.0),
-    flip_zyx_probability=(0.0, 0.0, 0.0),
-    crop_shift_fraction=0.0,
-)
+ALL = WarpSettings(rotation_probability=0.5, elastic_probability=0.5)
+# They move data about, and TensorFlow places them anywhere.
+PLACELESS = {"Placeholder", "Const", "Identity", "IdentityN", "NoOp", "_Arg", "_Retval"}
 
 
-def fixed(matrix: np.ndarray, shift: tuple = (0, 0, 0), mirrored: bool = False, batch: int = 3) -> Warps:
-    return Warps(
-        tf.constant(np.broadcast_to(matrix, (batch, 3, 3)), tf.float32),
-        tf.constant(np.broadcast_to(shift, (batch, 3)), tf.float32),
-        tf.constant([mirrored] * batch),
-    )
+@pytest.fixture(scope="module")
+def batch(records_dir: Path) -> TrainingPatches:
+    shards = Manifest.read(records_dir).shard_paths("train", records_dir)
+    patches = PatchSettings(patch_size_zyx=SIZE, shuffle_patches=1, foreground_fraction=1.0)
+    return next(iter(dataset.training_patches(shards, patches, ALL, AppearanceSettings(), SPACING, 3, seed=0)))
 
 
-def warp(warps: Warps, size: tuple = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    image, labels = augment.warp(HU, LABELS, warps, size, MIRRORED)
-    return image.numpy(), labels.numpy()
+def augmented(batch: TrainingPatches, kernel: str = "linear") -> tuple[tf.Tensor, tf.Tensor]:
+    hu, labels = augment.warp_batch(batch, SIZE, kernel, MIRRORED)
+    return augment.change_appearances(hu / 100, batch.augmentation), labels
 
 
-def test_nothing_to_do_changes_nothing() -> None:
-    image, labels = warp(augment.sample_warps(3, OFF, SIZE, SPACING, (1, 2)))
-    np.testing.assert_array_equal(image, HU)
-    np.testing.assert_array_equal(labels, LABELS)
+def operations(graph: tf.Graph) -> Iterator[tuple[str, dict]]:
+    """Yields the type and attributes of each operation of a graph and of the functions that it calls."""
+    definition = graph.as_graph_def(add_shapes=True)
+    for node in definition.node:
+        yield node.op, dict(node.attr)
+    for function in definition.library.function:
+        for node in function.node_def:
+            yield node.op, dict(node.attr)
 
 
-def test_flips_are_exact_and_a_mirror_swaps_sides() -> None:
-    always = AugmentationSettings(
-        rotation_zyx_degrees=(0.0, 0.0, 0.0),
-        scale_range=(1.0, 1.0),
-        flip_zyx_probability=(0.0, 0.0, 1.0),
-        crop_shift_fraction=0.0,
-    )
-    image, labels = warp(augment.sample_warps(3, always, SIZE, SPACING, (1, 2)))
-    np.testing.assert_array_equal(image, HU[..., ::-1])
-    np.testing.assert_array_equal(labels, np.array(MIRRORED)[LABELS[..., ::-1]])
-    image, labels = warp(fixed(np.diag([-1, -1, 1])))
-    np.testing.assert_array_equal(image, HU[:, ::-1, ::-1])
-    np.testing.assert_array_equal(labels, LABELS[:, ::-1, ::-1])
+def voxels(attributes: dict) -> int:
+    """Returns the elements of the largest output of an operation; 0 if the graph does not know them."""
+    shapes = attributes["_output_shapes"].list.shape if "_output_shapes" in attributes else []
+    return max((int(np.prod([d.size for d in shape.dim])) for shape in shapes if not shape.unknown_rank), default=0)
 
 
-def test_a_quarter_turn_is_an_exact_permutation() -> None:
-    hu = RNG.integers(-1000, 1000, (1, 4, 9, 9)).astype(np.int16)
-    turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
-    image, _ = augment.warp(hu, np.zeros_like(hu), fixed(turn, batch=1), (4, 9, 9), MIRRORED)
-    np.testing.assert_array_equal(image[0], np.rot90(hu[0], -1, axes=(1, 2)))
+def runs_on_gpu(operation: str, attributes: dict) -> bool:
+    """Returns whether a GPU kernel is registered for an operation with these types."""
+    for kernel in kernels.get_registered_kernels_for_op(operation).kernel:
+        fits = all(
+            attributes[rule.name].type in rule.allowed_values.list.type
+            for rule in kernel.constraint
+            if rule.name in attributes and attributes[rule.name].type
+        )
+        if kernel.device_type in ("GPU", "DEFAULT") and fits:
+            return True
+    return False
 
 
-def test_a_crop_is_an_exact_slice() -> None:
-    image, labels = warp(fixed(np.eye(3), shift=(1, -1, 2)), size=(4, 6, 6))
-    np.testing.assert_array_equal(image, HU[:, 3:7, 1:7, 5:11])
-    np.testing.assert_array_equal(labels, LABELS[:, 3:7, 1:7, 5:11])
+@pytest.mark.parametrize("kernel", ["linear", "cubic"])
+def test_every_operation_has_a_gpu_kernel_for_its_types(batch: TrainingPatches, kernel: str) -> None:
+    concrete = tf.function(augmented, autograph=False).get_concrete_function(batch, kernel)
+    found = [(name, attributes) for name, attributes in operations(concrete.graph) if name not in PLACELESS]
+    names = {name for name, _ in found}
+    assert max(voxels(attributes) for _, attributes in found) >= np.prod(SIZE)
+    assert {"GatherV2", "BatchMatMulV2", "Pow", "StatelessRandomNormalV2"} <= names  # the functions within are there
+    for name, attributes in found:
+        types = {key: tf.dtypes.as_dtype(value.type).name for key, value in attributes.items() if value.type}
+        assert runs_on_gpu(name, attributes), f"{name} of {types} has no GPU kernel"
+        # Kernels for int32 are there, but most work in the processor's memory.
+        assert types.get("T") != "int32" or voxels(attributes) < np.prod(SIZE), f"{name} of int32 leaves the GPU"
 
 
-def test_equals_scipys_affine_transform() -> None:
-    strong = AugmentationSettings(rotation_zyx_degrees=(30.0, 20.0, 10.0), scale_range=(0.7, 1.4))
-    warps = augment.sample_warps(3, strong, SIZE, SPACING, (5, 6))
-    image, labels = warp(warps)
-    middle = (np.array(SIZE) - 1) / 2
+def test_the_registry_tells_what_has_none() -> None:
+    int16, float32 = (tf.raw_ops.GatherV2, tf.constant([1], tf.int16)), (tf.raw_ops.GatherV2, tf.constant([1.0]))
+    found = []
+    for _, values in (int16, float32):
+        graph = tf.function(lambda v: tf.gather(v, [0]), autograph=False).get_concrete_function(values).graph
+        found.append(all(runs_on_gpu(name, a) for name, a in operations(graph) if name not in PLACELESS))
+    assert found == [False, True]
+
+
+@pytest.mark.parametrize("kernel", ["linear", "cubic"])
+def test_a_batch_equals_its_examples(batch: TrainingPatches, kernel: str) -> None:
+    images, labels = augmented(batch, kernel)
     for i in range(3):
-        matrix, shift = warps.matrix[i].numpy().astype(float), warps.shift[i].numpy().astype(float)
-        offset = middle + shift - matrix @ middle
-        expected = ndimage.affine_transform(HU[i].astype(float), matrix, offset, order=1, mode="nearest")
-        np.testing.assert_allclose(image[i], expected, atol=0.02)
-        nearest = ndimage.affine_transform(LABELS[i], matrix, offset, order=0, mode="nearest")
-        nearest = np.array(MIRRORED)[nearest] if warps.mirrored[i] else nearest
-        assert (labels[i] == nearest).mean() > 0.999  # halves may round either way
-
-
-def test_rotations_are_rigid_in_millimeters() -> None:
-    turning = AugmentationSettings(rotation_zyx_degrees=(40.0, 30.0, 20.0), scale_range=(1.0, 1.0))
-    spacing = np.diag(SPACING)
-    for matrix in augment.sample_warps(20, turning, SIZE, SPACING, (7, 8)).matrix.numpy().astype(float):
-        in_mm = spacing @ matrix @ np.linalg.inv(spacing)
-        np.testing.assert_allclose(in_mm @ in_mm.T, np.eye(3), atol=1e-5)
-
-
-def test_scale_stays_in_its_range_and_magnifies_above_one() -> None:
-    scaling = AugmentationSettings(
-        rotation_zyx_degrees=(0.0, 0.0, 0.0), scale_range=(0.5, 2.0), flip_zyx_probability=(0.0, 0.0, 0.0)
-    )
-    steps = augment.sample_warps(400, scaling, SIZE, SPACING, (7, 8)).matrix.numpy()[:, 0, 0]
-    assert 0.5 <= steps.min() < 0.55 and 1.8 < steps.max() <= 2.0
-    assert abs((steps < 1).mean() - 0.5) < 0.1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"rotation_zyx_degrees": (9.0, 0.0, 0.0)},
-        {"scale_range": (0.8, 0.9)},
-        {"flip_zyx_probability": (1.0, 0.0, 0.0)},
-        {"crop_shift_fraction": 0.3},
-    ],
-)
-def test_every_option_changes_the_output(change: dict) -> None:
-    settings = AugmentationSettings(**{**vars(OFF), **change})
-    image, _ = warp(augment.sample_warps(3, settings, SIZE, SPACING, (1, 2)))
-    assert (image != HU).any()
-
-
-def test_a_batch_equals_its_examples_and_a_seed_repeats() -> None:
-    warps = augment.sample_warps(3, AugmentationSettings(), SIZE, SPACING, (1, 2))
-    image, labels = warp(warps)
-    for i in range(3):
-        one = Warps(*[part[i : i + 1] for part in warps])
-        alone = augment.warp(HU[i : i + 1], LABELS[i : i + 1], one, SIZE, MIRRORED)
-        # On some processors a matrix product of one example rounds otherwise than that of a batch.
-        np.testing.assert_allclose(alone[0][0], image[i], rtol=0, atol=0.01)
+        alone = augmented(tf.nest.map_structure(lambda part: part[i : i + 1], batch), kernel)  # noqa: B023
+        np.testing.assert_allclose(alone[0][0], images[i], rtol=0, atol=1e-4)
         np.testing.assert_array_equal(alone[1][0], labels[i])
-    again = augment.sample_warps(3, AugmentationSettings(), SIZE, SPACING, (1, 2))
-    other = augment.sample_warps(3, AugmentationSettings(), SIZE, SPACING, (1, 3))
-    np.testing.assert_array_equal(warps.matrix, again.matrix)
-    assert (warps.matrix.numpy() != other.matrix.numpy()).any()
 
 
-@given(
-    st.tuples(*[st.floats(0, 90)] * 3), st.floats(0.5, 1.0), st.floats(0, 0.5), st.integers(0, 2**31 - 1),
-    st.tuples(*[st.floats(0.5, 5)] * 3),
-)  # fmt: skip
-@hypothesis_settings(max_examples=30)
-def test_no_warp_looks_beyond_what_was_read(
-    rotation: tuple, scale: float, shift: float, seed: int, spacing: tuple
-) -> None:
-    settings = AugmentationSettings(rotation_zyx_degrees=rotation, scale_range=(scale, 1.2), crop_shift_fraction=shift)
-    read = np.array(augment.read_size(settings, SIZE, spacing))
-    warps = augment.sample_warps(200, settings, SIZE, spacing, (seed, 1))
-    reach = (np.abs(warps.matrix) @ ((np.array(SIZE) - 1) / 2) + np.abs(warps.shift)).max(axis=0)
-    assert (reach <= (read - 1) / 2 * 1.02 + 0.5).all()  # angles between those that read_size tries
+def test_a_compiled_step_augments_as_an_eager_one(batch: TrainingPatches) -> None:
+    silent = batch.augmentation.appearance._replace(noise_std=tf.zeros([3]))  # noise is other noise when compiled
+    batch = batch._replace(augmentation=batch.augmentation._replace(appearance=silent))
+    eager = augmented(batch)
+    for compiled in (False, True):
+        found = tf.function(augmented, autograph=False, jit_compile=compiled)(batch)
+        np.testing.assert_allclose(found[0], eager[0], rtol=0, atol=2e-3)
+        np.testing.assert_array_equal(found[1], eager[1])
 
 
-def test_reads_no_more_than_the_patch_when_nothing_is_to_change() -> None:
-    assert augment.read_size(OFF, SIZE, SPACING) == SIZE
+def test_it_replays_exactly(batch: TrainingPatches) -> None:
+    for first, second in zip(augmented(batch), augmented(batch), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
-def test_every_op_has_a_gpu_kernel() -> None:
-    @tf.function(input_signature=[tf.TensorSpec([2, *SIZE], tf.int16), tf.TensorSpec([2, *SIZE], tf.uint8)])
-    def step(hu: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        warps = augment.sample_warps(tf.shape(hu)[0], AugmentationSettings(), SIZE, SPACING, tf.constant([1, 2]))
-        return augment.warp(hu, labels, warps, SIZE, MIRRORED)
-
-    for operation in {op.type for op in step.get_concrete_function().graph.get_operations()}:
-        if operation in ("Placeholder", "Const", "Identity", "NoOp", "StatelessRandomGetAlg"):
-            continue
-        devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(operation).kernel}
-        assert devices & {"GPU", "DEFAULT"}, f"{operation} runs only on {devices}"
+def test_without_a_gpu_the_loops_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lookup._compiled(tf.identity)._jit_compile is True
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["/gpu:0"])
+    assert lookup._compiled(tf.identity)._jit_compile is False

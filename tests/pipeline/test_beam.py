@@ -132,7 +132,7 @@ def test_remote_folders_hold_the_same_bytes(data_dir: Path, records_dir: Path, r
     assert replace(manifest, data_dir=str(data_dir)) == Manifest.read(records_dir)
     assert all(found[name] == wanted[name] for name in manifest.shards)
     manifest.check_shards(records)
-    shards = manifest.shard_paths("train", records)
+    shards = list(manifest.shard_paths("train", records))
     assert shards and all(path.startswith("ram://") for path in shards)
     cases = [CASE_SPEC.parse(record) for record in tf.data.TFRecordDataset(shards)]
     assert sorted(case["case_id"].numpy().decode() for case in cases) == manifest.splits["train"]

@@ -1,14 +1,24 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kits_tf.config import PatchSettings
-from kits_tf.pipeline import dataset
+from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, WarpSettings
+from kits_tf.pipeline import augment, dataset, patches
+from kits_tf.pipeline.augment import TrainingPatches
+from kits_tf.pipeline.dataset import Worker
+from kits_tf.pipeline.example import CASE_SPEC, Case
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.warp import EXACT
+from tfrecords_tools.read import read_records
+from tfrecords_tools.write import write_records
 
 SIZE = (5, 6, 7)
+SPACING = (12.0, 10.0, 10.0)
+OFF = WarpSettings(rotation_probability=0, scale_probability=0, flip_zyx_probability=(0.0, 0.0, 0.0))
+FIXED = InputSettings(patch_order="fixed")
 
 
 def settings(**changes: object) -> PatchSettings:
@@ -16,78 +26,185 @@ def settings(**changes: object) -> PatchSettings:
 
 
 @pytest.fixture(scope="module")
-def shards(records_dir: Path) -> list[str]:
-    return Manifest.read(records_dir).shard_paths("train", records_dir)
+def shards(records_dir: Path) -> dict[str, int]:
+    """Four shards of one case each."""
+    manifest = Manifest.read(records_dir)
+    return {p: n for split in manifest.splits for p, n in manifest.shard_paths(split, records_dir).items()}
 
 
-def all_patches(batches: tf.data.Dataset) -> np.ndarray:
-    return np.concatenate([hu for hu, _ in batches.as_numpy_iterator()])
+def training(shards: dict[str, int], batch_size: int = 2, seed: int = 1, **options: object) -> tf.data.Dataset:
+    known = {"patches": settings(), "warp": WarpSettings(), "appearance": AppearanceSettings()}
+    known |= {"spacing_zyx_mm": SPACING, "input_settings": FIXED} | options
+    return dataset.training_patches(shards, batch_size=batch_size, seed=seed, **known)
 
 
-@pytest.mark.parametrize("center", [(0, 0, 0), (4, 5, 6), (9, 9, 9), (2, 9, 0)])
-@pytest.mark.parametrize("size", [(3, 3, 3), (4, 5, 6), (25, 25, 25)])
-def test_cut_patch_equals_padding_first(center: tuple, size: tuple) -> None:
-    volume = np.random.default_rng(0).integers(-1000, 1000, (10, 10, 10)).astype(np.int16)
-    padded = np.pad(volume, 30, constant_values=-7)
-    start = [c + 30 - n // 2 for c, n in zip(center, size, strict=True)]
-    expected = padded[tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))]
-    np.testing.assert_array_equal(dataset.cut_patch(volume, tf.constant(center), size, -7), expected)
+def contents(batches: tf.data.Dataset) -> list[bytes]:
+    """Returns what each patch has and what will happen to it, in order, whatever its batch padded it to."""
+    found = []
+    for batch in batches:
+        rest = tf.nest.flatten(batch.augmentation)
+        for i, size in enumerate(batch.source.size.numpy()):
+            voxels = int(np.prod(size))
+            parts = [batch.source.hu[i, :voxels], batch.source.labels[i, :voxels], batch.source.size[i]]
+            found.append(b"".join(part.numpy().tobytes() for part in [*parts, *[r[i] for r in rest]]))
+    return found
 
 
-def test_centers_fall_on_the_classes_equally_often() -> None:
-    voxels = np.array([[1, 0, 0, 0]] * 90 + [[3, 2, 2, 2]] * 10, np.int32)
-    drawn = [tuple(dataset.draw_center(voxels, (5, 5, 5), 1.0, (seed, 0)).numpy()) for seed in range(200)]
-    assert set(drawn) == {(0, 0, 0), (2, 2, 2)}
-    assert 75 < drawn.count((2, 2, 2)) < 125
+def test_patches_are_cut_from_the_records_where_their_seed_says(shards: dict[str, int]) -> None:
+    expected = set()
+    for path in shards:
+        case = Case.parse(next(iter(read_records(path))))
+        padded = np.pad(case.hu, 40, constant_values=-1024)
+        parsed = CASE_SPEC.parse(next(iter(read_records(path))))
+        for number in range(3):
+            seed = patches.patch_seed(1, tf.constant(0, tf.int64), tf.constant(case.case_id), tf.constant(number))
+            one = patches.draw_patch(parsed, seed, settings(), OFF, AppearanceSettings(), SPACING)
+            box = one.source.hu.numpy().reshape(SIZE)
+            places = np.argwhere(np.lib.stride_tricks.sliding_window_view(padded, SIZE)[..., 0, 0, 0] == box[0, 0, 0])
+            boxes = [padded[tuple(slice(p, p + n) for p, n in zip(at, SIZE, strict=True))] for at in places]
+            assert any((found == box).all() for found in boxes)
+            expected.add(box.tobytes())
+    batches = training(shards, warp=OFF).take(6)
+    assert {hu.numpy().tobytes() for batch in batches for hu in batch.source.hu} == expected
 
 
-def test_foreground_fraction_is_kept_and_an_empty_mask_gives_any_voxel() -> None:
-    voxels = np.array([[1, 0, 0, 0]], np.int32)
-    shape = tf.constant((50, 60, 70))
-    drawn = np.array([dataset.draw_center(voxels, shape, 0.3, (seed, 0)) for seed in range(300)])
-    assert 0.2 < (drawn == 0).all(axis=1).mean() < 0.4
-    anywhere = np.array([dataset.draw_center(voxels[:0], shape, 1.0, (seed, 0)) for seed in range(300)])
-    assert (anywhere >= 0).all() and (anywhere < shape.numpy()).all()
-    np.testing.assert_allclose(anywhere.mean(axis=0), shape.numpy() / 2, rtol=0.12)
+def test_an_epoch_has_its_patches_of_every_case(shards: dict[str, int]) -> None:
+    whole = settings(patch_size_zyx=(60, 80, 80), crop_shift_fraction=0.0)  # holds all of a case, so its sum tells it
+    steps = dataset.steps_per_epoch(shards, 3, batch_size=5)
+    assert steps == 3  # 4 cases, 3 patches each: the third batch is filled up
+    for epoch in range(2):
+        batches = training(shards, 5, patches=whole, warp=OFF, first_epoch=epoch).take(steps)
+        volumes = [hu.astype(np.int64) + 1024 for batch in batches.as_numpy_iterator() for hu in batch.source.hu]
+        times = Counter(int(hu.sum()) for hu in volumes)
+        assert len(times) == 4 and sum(times.values()) == 15 and min(times.values()) >= 3
 
 
-def test_patches_are_cut_from_the_records(shards: list[str], records_dir: Path) -> None:
-    batches = dataset.training_patches(shards, len(shards), settings(), SIZE, batch_size=2, seed=1)
-    assert batches.cardinality() == len(shards) * 3 // 2
-    for hu, labels in batches:
-        assert hu.dtype == tf.int16 and labels.dtype == tf.uint8
-        assert hu.shape == labels.shape == (2, *SIZE)
-        assert (labels.numpy() == 0)[hu.numpy() < -300].all()  # image and label are aligned: no kidney in air
+def test_a_seed_gives_the_same_epochs_and_epochs_differ(shards: dict[str, int]) -> None:
+    first, again, other = (contents(training(shards, seed=seed).take(12)) for seed in (1, 1, 2))
+    assert first == again
+    assert len(set(first)) == 24  # two epochs of other patches
+    assert not set(first) & set(other)
 
 
-def test_a_seed_gives_the_same_epochs_and_epochs_differ(shards: list[str]) -> None:
-    def epochs(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        batches = dataset.training_patches(shards, len(shards), settings(), SIZE, batch_size=1, seed=seed)
-        return all_patches(batches), all_patches(batches)
-
-    first, second = epochs(1)
-    again_first, again_second = epochs(1)
-    np.testing.assert_array_equal(first, again_first)
-    np.testing.assert_array_equal(second, again_second)
-    assert (first != second).any()
-    assert (first != epochs(2)[0]).any()
+def test_a_run_that_goes_on_sees_what_it_would_have_seen(shards: dict[str, int]) -> None:
+    steps = dataset.steps_per_epoch(shards, 3, 2)
+    through = contents(training(shards).take(3 * steps))
+    assert contents(training(shards, first_epoch=2).take(steps)) == through[2 * steps * 2 :]
 
 
-def test_every_training_case_is_seen_in_an_epoch(shards: list[str]) -> None:
-    per_case = {}
-    for shard in shards:
-        one = dataset.validation_patches([shard], 1, settings(foreground_fraction=0.0), 40, 1, seed=0)
-        per_case[shard] = {patch.tobytes() for patch in all_patches(one)}
-    assert len(per_case) == len(shards) > 1
-    seen = dataset.training_patches(shards, len(shards), settings(patch_size_zyx=(1, 1, 1)), (60, 80, 80), 1, seed=3)
-    # A patch larger than the case holds all of it, so its multiset of values tells the case.
-    volumes = {int(np.abs(hu.astype(np.int64) + 1024).sum()) for hu in all_patches(seen)}
-    assert len(volumes) >= len(shards)
+def test_the_order_is_fixed_at_any_parallelism_and_fast_has_the_same_patches(shards: dict[str, int]) -> None:
+    orders = []
+    for threads in (1, 4):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        orders.append(contents(training(shards).with_options(options).take(6)))
+    assert orders[0] == orders[1]
+    fast = contents(training(shards, input_settings=InputSettings(patch_order="fast")).take(6))
+    assert sorted(fast) == sorted(orders[0])
 
 
-def test_validation_patches_never_change(shards: list[str]) -> None:
-    batches = dataset.validation_patches(shards, len(shards), settings(), 2, batch_size=3, seed=1)
-    assert batches.cardinality() == -(-len(shards) * 2 // 3)
-    first = all_patches(batches)
-    assert len(first) == len(shards) * 2
-    np.testing.assert_array_equal(first, all_patches(batches))
+def test_patches_do_not_depend_on_how_cases_are_sharded(shards: dict[str, int], tmp_path: Path) -> None:
+    together = tmp_path / "all.tfrecord"
+    write_records(together, [record for path in shards for record in read_records(path)])
+    assert sorted(contents(training({str(together): 4}).take(6))) == sorted(contents(training(shards).take(6)))
+
+
+def test_the_cache_gives_the_same_patches(shards: dict[str, int]) -> None:
+    cached = contents(training(shards, input_settings=InputSettings(patch_order="fixed", cache="memory")).take(12))
+    plain = contents(training(shards).take(12))
+    assert sorted(cached[:12]) == sorted(plain[:12]) and sorted(cached[12:]) == sorted(plain[12:])
+
+
+def test_the_cache_reads_no_file_twice(shards: dict[str, int], tmp_path: Path) -> None:
+    copies = {}
+    for path in shards:
+        copy = tmp_path / Path(path).name
+        copy.write_bytes(Path(path).read_bytes())
+        copies[str(copy)] = 1
+    in_memory = InputSettings(patch_order="fixed", cache="memory")
+    batches = iter(training(copies, input_settings=in_memory))
+    expected = contents(training(shards, input_settings=in_memory).take(30))
+    found = contents([next(batches) for _ in range(6)])
+    for path in copies:
+        Path(path).unlink()
+    assert found + contents([next(batches) for _ in range(24)]) == expected
+
+
+def test_workers_share_the_shards(shards: dict[str, int]) -> None:
+    assert dataset.steps_per_epoch(shards, 3, 2, workers=3) == 3  # the first worker has two cases
+    alone = Counter(contents(training(shards).take(6)))
+    shared = Counter()
+    for index in range(3):
+        one = contents(training(shards, worker=Worker(index, 3)).take(3))
+        assert len(one) == 6
+        shared += Counter(one)
+    assert set(alone) < set(shared)  # and more patches of the cases of workers that have only one
+
+
+def test_every_mixing_of_cases_has_the_same_patches(shards: dict[str, int]) -> None:
+    one_by_one = contents(training(shards, input_settings=InputSettings(patch_order="fixed", cases_at_once=1)).take(6))
+    mixed = contents(training(shards).take(6))
+    assert one_by_one != mixed and sorted(one_by_one) == sorted(mixed)
+
+
+def test_training_patches_are_warped_as_their_parameters_say(shards: dict[str, int]) -> None:
+    strong = WarpSettings(rotation_probability=1, scale_probability=1)
+    (batch,) = training(shards, patches=settings(foreground_fraction=1.0), warp=strong).take(1)
+    hu, labels = augment.warp_batch(batch, SIZE, "linear", (0, 2, 1, 3))
+    assert hu.shape == labels.shape == (2, *SIZE)
+    assert (labels.numpy() == 0)[hu.numpy() < -300].all()  # image and label are aligned: no kidney in air
+    assert labels.numpy().max() > 0
+
+
+def test_the_first_batch_can_be_described(shards: dict[str, int]) -> None:
+    (batch,) = training(shards, warp=WarpSettings(rotation_probability=1, flip_zyx_probability=(0, 0, 1.0))).take(1)
+    one = tf.nest.map_structure(lambda part: part[0], batch.augmentation)
+    assert augment.describe(one).startswith("affine [")
+    assert "mirrored along x" in augment.describe(one)
+    (still,) = training(shards, warp=OFF, appearance=AppearanceSettings(
+        noise_probability=0, blur_probability=0, brightness_probability=0, contrast_probability=0,
+        low_resolution_probability=0, gamma_probability=0, inverted_gamma_probability=0,
+    )).take(1)  # fmt: skip
+    assert augment.describe(tf.nest.map_structure(lambda part: part[0], still.augmentation)) == "unchanged"
+    assert (still.augmentation.warp.kind == EXACT).numpy().all()
+
+
+def fixed(shards: dict[str, int], per_case: int = 2, batch_size: int = 3, **changes: object) -> list[tuple]:
+    batches = dataset.fixed_patches(shards, settings(**changes), per_case, batch_size, seed=1)
+    assert batches.cardinality() == -(-sum(shards.values()) * per_case // batch_size)
+    return [(hu.numpy(), labels.numpy()) for hu, labels in batches]
+
+
+def test_fixed_patches_never_change(shards: dict[str, int]) -> None:
+    first, again = fixed(shards), fixed(shards)
+    assert [len(hu) for hu, _ in first] == [3, 3, 2]
+    for (hu, labels), (hu_again, labels_again) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(hu, hu_again)
+        np.testing.assert_array_equal(labels, labels_again)
+        assert (labels == 0)[hu < -300].all()
+
+
+def test_cases_without_a_mask_have_patches_without_labels(shards: dict[str, int], tmp_path: Path) -> None:
+    case = Case.parse(next(iter(read_records(next(iter(shards))))))
+    unlabeled = Case(case.case_id, case.classes, case.hu, None, case.grid, case.crop, case.native)
+    write_records(tmp_path / "one.tfrecord", [unlabeled.serialize()])
+    ((hu, labels),) = fixed({str(tmp_path / "one.tfrecord"): 1})
+    assert hu.min() < hu.max() and (labels == patches.NO_LABEL).all()
+    (whole,) = dataset.whole_cases({str(tmp_path / "one.tfrecord"): 1})
+    np.testing.assert_array_equal(whole["hu"], case.hu)
+    assert whole["labels"].shape == (0, 0, 0)
+
+
+def test_whole_cases_are_the_records(shards: dict[str, int]) -> None:
+    for path, found in zip(shards, dataset.whole_cases(shards), strict=True):
+        case = Case.parse(next(iter(read_records(path))))
+        assert found["case_id"].numpy().decode() == case.case_id
+        np.testing.assert_array_equal(found["hu"], case.hu)
+        np.testing.assert_array_equal(found["labels"], case.labels)
+        np.testing.assert_array_equal(found["affine"], case.grid.affine)
+
+
+def test_batches_are_training_patches(shards: dict[str, int]) -> None:
+    (batch,) = training(shards).take(1)
+    assert isinstance(batch, TrainingPatches)
+    assert batch.source.hu.dtype == tf.int16 and batch.source.labels.dtype == tf.uint8

@@ -103,7 +103,9 @@ def test_kits_tf_reads_and_would_write_the_same_manifest(records_dir: Path, tmp_
     written = (tmp_path / "out" / "manifest.json").read_bytes()
     manifest = Manifest.read(tmp_path / "out")
     manifest.check_shards(tmp_path / "out")
-    assert manifest.shard_paths("test", tmp_path / "out") == [str(tmp_path / "out" / "test-00000-of-00001.tfrecord")]
+    assert list(manifest.shard_paths("test", tmp_path / "out")) == [
+        str(tmp_path / "out" / "test-00000-of-00001.tfrecord")
+    ]
     manifest.write(tmp_path / "out")
     assert (tmp_path / "out" / "manifest.json").read_bytes() == written
 

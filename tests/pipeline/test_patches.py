@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
+from kits_tf.pipeline import patches
+
+SIZE = (5, 6, 7)
+
+
+@pytest.mark.parametrize("start", [(-2, -2, -2), (3, 4, 5), (8, 8, 8), (2, -9, 0), (20, 0, 0), (0, -40, 0)])
+@pytest.mark.parametrize("size", [(3, 3, 3), (4, 5, 6), (25, 25, 25)])
+def test_cut_box_equals_padding_first(start: tuple, size: tuple) -> None:
+    volume = np.random.default_rng(0).integers(-1000, 1000, (10, 10, 10)).astype(np.int16)
+    padded = np.pad(volume, 50, constant_values=-7)
+    expected = padded[tuple(slice(s + 50, s + 50 + n) for s, n in zip(start, size, strict=True))]
+    np.testing.assert_array_equal(patches.cut_box(volume, tf.constant(start), tf.constant(size), -7), expected)
+
+
+def test_centers_fall_on_the_classes_equally_often() -> None:
+    voxels = np.array([[1, 0, 0, 0]] * 90 + [[3, 2, 2, 2]] * 10, np.int32)
+    drawn = [tuple(patches.draw_center(voxels, (5, 5, 5), 1.0, (seed, 0)).numpy()) for seed in range(200)]
+    assert set(drawn) == {(0, 0, 0), (2, 2, 2)}
+    assert 75 < drawn.count((2, 2, 2)) < 125
+
+
+def test_foreground_fraction_is_kept_and_an_empty_mask_gives_any_voxel() -> None:
+    voxels = np.array([[1, 0, 0, 0]], np.int32)
+    shape = tf.constant((50, 60, 70))
+    drawn = np.array([patches.draw_center(voxels, shape, 0.3, (seed, 0)) for seed in range(300)])
+    assert 0.2 < (drawn == 0).all(axis=1).mean() < 0.4
+    anywhere = np.array([patches.draw_center(voxels[:0], shape, 1.0, (seed, 0)) for seed in range(300)])
+    assert (anywhere >= 0).all() and (anywhere < shape.numpy()).all()
+    np.testing.assert_allclose(anywhere.mean(axis=0), shape.numpy() / 2, rtol=0.12)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "expected"), [(1, 210), (210, 210), (211, 315), (316, 420), (421, 630), (631, 840), (10**9, None)]
+)
+def test_lengths_come_in_steps(voxels: int, expected: int | None) -> None:
+    found = int(patches.capacity(tf.constant(voxels), SIZE))
+    assert found == expected if expected else found >= voxels
+
+
+def test_a_length_beyond_all_steps_is_kept() -> None:
+    assert patches.capacity(tf.constant(2**31 - 1), SIZE) == 2**31 - 1
+
+
+def test_shifts_fill_their_range() -> None:
+    """A case whose HU tell the place, so that a patch tells where it was cut."""
+    z, y, x = np.meshgrid(*[np.arange(30)] * 3, indexing="ij")
+    case = {
+        "hu": tf.constant((z * 900 + y * 30 + x).astype(np.int16)),
+        "labels": tf.zeros([30, 30, 30], tf.uint8),
+        "class_voxels": tf.constant([[1, 15, 15, 15]]),
+    }
+    settings = PatchSettings(patch_size_zyx=(10, 10, 10), foreground_fraction=1.0, crop_shift_fraction=0.3)
+    off = WarpSettings(rotation_probability=0, scale_probability=0, flip_zyx_probability=(0, 0, 0))
+    starts = []
+    for seed in range(150):
+        one = patches.draw_patch(case, tf.constant([seed, 0]), settings, off, AppearanceSettings(), (1.0, 1.0, 1.0))
+        starts.append(np.unravel_index(int(one.source.hu[0]), (30, 30, 30)))
+    found = np.array(starts) - 10
+    assert (found.min(axis=0) == -3).all() and (found.max(axis=0) == 3).all()
+    assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.3
+
+
+def test_patch_seeds_tell_cases_epochs_and_numbers_apart() -> None:
+    def seed(run: int, epoch: int, case: str, number: int) -> tuple:
+        found = patches.patch_seed(run, tf.constant(epoch, tf.int64), tf.constant(case), tf.constant(number))
+        return tuple(found.numpy())
+
+    assert seed(1, 2, "a", 3) == seed(1, 2, "a", 3)
+    assert (
+        len({seed(1, 2, "a", 3), seed(2, 2, "a", 3), seed(1, 3, "a", 3), seed(1, 2, "b", 3), seed(1, 2, "a", 4)}) == 5
+    )
