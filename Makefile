@@ -1,10 +1,11 @@
 # Every target makes the environment it needs, in .venv, and installs nothing a second time.
 
 PYTHON ?= python3
+PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow lint bench bench-convert help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -18,6 +19,9 @@ test: lint  ## ruff, mypy, and the tests that are not slow
 test-slow: $(VENV)/.dev  ## the slow tests
 	$(RUN) -m pytest -m slow
 
+test-addons: .venv-addons/.installed  ## our ops beside tensorflow-addons, which needs Python 3.11: PYTHON311=python3.11
+	PYTHONPATH=. .venv-addons/bin/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --disable-warnings tests_addons
+
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -30,7 +34,7 @@ bench-convert: $(VENV)/.bench .venv-peers/.installed  ## cases a minute beside p
 	$(RUN) benchmarks/convert.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-19)
 
 clean:  ## remove the environments and the demo
-	rm -rf $(VENV) .venv-peers demo
+	rm -rf $(VENV) .venv-addons .venv-peers demo
 
 # One stamp an extra: it is newer than setup.py once the extra is installed.
 $(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
@@ -40,6 +44,13 @@ $(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
 .venv-peers/.installed: benchmarks/peers/requirements.txt
 	@$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.venv-addons/.installed: tests_addons/requirements.txt
+	@$(PYTHON311) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || (echo "error: make test-addons" \
+	  "needs Python 3.11 for tensorflow-addons, which nothing newer runs: make PYTHON311=/path/to/python3.11 test-addons" >&2; exit 1)
+	@$(PYTHON311) -m venv .venv-addons || (rm -rf .venv-addons; exit 1)
+	.venv-addons/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(VENV)/bin/python:

@@ -9,6 +9,7 @@ def main(settings: config.Train) -> None:
     Raises:
         InputError: records or run directory do not fit the settings, or the loss became infinite.
     """
+    runtime.keep_freed_memory()
     runtime.start_tensorflow()
     from kits_tf.network import fit, run, unet
     from kits_tf.pipeline.manifest import Manifest

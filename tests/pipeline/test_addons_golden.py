@@ -12,7 +12,7 @@ import tensorflow as tf
 from kits_tf.ct.preprocess import resample
 from kits_tf.pipeline.appearance import blur
 from kits_tf.pipeline.lookup import Source, look_up
-from kits_tf.pipeline.warp import AFFINE, EXACT, IN_PLANE, Warp, rotation_matrix, source_box, source_origin
+from kits_tf.pipeline.warp import AFFINE, EXACT, IN_PLANE, no_warp, rotation_matrix, source_box, source_origin
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "addons.npz"
 Findings = dict[str, np.ndarray]
@@ -31,11 +31,12 @@ def check_look_up(findings: Findings, which: str, matrices: np.ndarray, kind: in
     same = []
     for matrix, expected_image, expected_labels in zip(matrices, images, labels, strict=True):
         patch_size = expected_image.shape
-        warp = Warp(tf.constant(kind), tf.constant(matrix, tf.float32), tf.zeros([3, 0, 0, 0]), tf.constant(False))
+        warp = no_warp()._replace(kind=tf.constant(kind), matrix=tf.constant(matrix, tf.float32))
         start, size = source_box(warp, patch_size, "linear")
         low = np.array(findings["hu"].shape) // 2 + start.numpy()
-        assert (low >= 0).all() and (low + size <= findings["hu"].shape).all()
-        box = tuple(slice(a, a + n) for a, n in zip(low, size.numpy(), strict=True))
+        high = low + size.numpy()
+        assert (low >= 0).all() and (high <= findings["hu"].shape).all()
+        box = tuple(map(slice, low, high))
         cut = [tf.constant(findings[name][box].ravel()) for name in ("hu", "labels")]
         source = Source(*cut, size, source_origin(warp, start, patch_size))
         hu, found = look_up(source, warp, patch_size, "linear", (0, 1, 2, 3))
@@ -71,7 +72,8 @@ def test_scales_and_what_is_mixed_are_addons_transform(findings: Findings, kind:
 def test_blur_is_addons_gaussian_filter(findings: Findings) -> None:
     assert len(findings["blurred"]) == len(findings["sigmas"])
     for sigma, blurred in zip(findings["sigmas"], findings["blurred"], strict=True):
-        np.testing.assert_allclose(blur(tf.constant(findings["sharp"]), sigma), blurred, rtol=0, atol=1e-5)
+        ours = blur(tf.constant(findings["sharp"]), tf.constant(sigma))
+        np.testing.assert_allclose(ours, blurred, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("which", ["finer", "coarser", "finer_and_coarser"])
