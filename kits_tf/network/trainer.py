@@ -65,19 +65,15 @@ class Trainer(keras.Model):
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scores a batch and returns the metrics so far."""
         hu, labels = data
-        logits = self(self._normalize(hu), training=False)
+        intensity = self.recipe.settings.intensity
+        logits = self(normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu), training=False)
         return self._update(self.objective(labels, logits), labels, logits)
 
     def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""
         settings = self.recipe.settings
         size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
-        hu, labels = augment.warp_batch(patches, size, kernel, self.recipe.mirrored_labels)
-        return augment.change_appearances(self._normalize(hu), patches.augmentation), labels
-
-    def _normalize(self, hu: tf.Tensor) -> tf.Tensor:
-        intensity = self.recipe.settings.intensity
-        return normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+        return augment.augment_batch(patches, size, kernel, self.recipe.mirrored_labels, settings.intensity)
 
     def _update(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         # Keras divides a loss by the replicas, so that summed gradients are those of the mean.

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings
+from kits_tf.pipeline.compiled import compiled
 
 
 class Appearance(NamedTuple):
@@ -67,10 +68,10 @@ def change_appearance(image: tf.Tensor, appearance: Appearance) -> tf.Tensor:
     """Returns a patch, (z, y, x) float32, with its values changed; what changes nothing costs nothing."""
     for parameter, neutral, effect in (
         (appearance.noise_std, 0.0, lambda x: add_noise(x, appearance.noise_std, appearance.noise_seed)),
-        (appearance.blur_sigma, 0.0, lambda x: blur(x, appearance.blur_sigma)),
+        (appearance.blur_sigma, 0.0, lambda x: compiled(blur)(x, appearance.blur_sigma)),
         (appearance.brightness, 1.0, lambda x: x * appearance.brightness),
         (appearance.contrast, 1.0, lambda x: change_contrast(x, appearance.contrast)),
-        (appearance.resolution, 1.0, lambda x: lower_resolution(x, appearance.resolution)),
+        (appearance.resolution, 1.0, lambda x: compiled(lower_resolution)(x, appearance.resolution)),
         (appearance.inverted_gamma, 1.0, lambda x: -change_gamma(-x, appearance.inverted_gamma)),
         (appearance.gamma, 1.0, lambda x: change_gamma(x, appearance.gamma)),
     ):
@@ -142,7 +143,8 @@ def change_gamma(image: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     """Returns ((x - min) / (max - min)) ** exponent, with the mean and standard deviation that the patch had."""
     low, high = tf.reduce_min(image), tf.reduce_max(image)
     mean, std = tf.reduce_mean(image), tf.math.reduce_std(image)
-    curved = tf.pow((image - low) / tf.maximum(high - low, 1e-7), exponent)
+    relative = (image - low) / tf.maximum(high - low, 1e-7)
+    curved = tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))  # on a CPU tf.pow takes three times as long
     return (curved - tf.reduce_mean(curved)) * (std / tf.maximum(tf.math.reduce_std(curved), 1e-7)) + mean
 
 

@@ -1,13 +1,15 @@
 """Random augmentation on the device: what happens to a patch is drawn from its seed, apart from its happening."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from kits_tf.config import AppearanceSettings, WarpSettings
+from kits_tf.config import AppearanceSettings, IntensitySettings, WarpSettings
+from kits_tf.ct.preprocess import normalize
 from kits_tf.pipeline.appearance import Appearance, change_appearance, sample_appearance
+from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.lookup import Source, look_up
 from kits_tf.pipeline.warp import AFFINE, BENT, EXACT, IN_PLANE, Spacing, Triple, Warp, sample_warp
 
@@ -46,25 +48,42 @@ def sample_augmentation(
     return Augmentation(warp, sample_appearance(seeds[1], appearance_settings))
 
 
-def warp_batch(
-    patches: TrainingPatches, patch_size: Triple, kernel: str, mirrored_labels: Sequence[int]
+def augment_batch(
+    patches: TrainingPatches,
+    patch_size: Triple,
+    kernel: str,
+    mirrored_labels: Sequence[int],
+    intensity: IntensitySettings,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the warped patches of a batch: hu (batch, *patch_size) float32 and labels (batch, *patch_size) uint8.
+    """Returns what the network trains on: warped, normalized, and changed in appearance.
 
-    One by one, since patches of 10^5 voxels and more keep any device busy, and each needs other work, or none.
+    Example by example, since patches of 10^5 voxels and more keep any device busy, and each needs other work, or none.
+
+    Args:
+        patches: a batch whose size the graph knows.
+        patch_size: voxels (z, y, x) of the results.
+        kernel: interpolation of the image, as in `look_up`.
+        mirrored_labels: likewise.
+        intensity: how values are normalized.
+
+    Returns:
+        images (batch, *patch_size) float32, normalized, and labels (batch, *patch_size) uint8.
+
+    Raises:
+        ValueError: the graph does not know the size of the batch.
     """
-
-    def one(source: Source, warp: Warp) -> tuple[tf.Tensor, tf.Tensor]:
-        return look_up(source, warp, patch_size, kernel, mirrored_labels)
-
-    hu, labels = zip(*_one_by_one(one, patches.source, patches.augmentation.warp), strict=True)
-    # A GPU stacks int16, but not uint8.
-    return tf.stack(hu), tf.cast(tf.stack([tf.cast(one, tf.int16) for one in labels]), tf.uint8)
-
-
-def change_appearances(images: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Returns normalized patches (batch, z, y, x) float32 with their values changed."""
-    return tf.stack(_one_by_one(change_appearance, images, augmentation.appearance))
+    count = patches.source.hu.shape[0]
+    if count is None:
+        raise ValueError("patches: expected a batch size known to the graph, received: None; drop the remainder")
+    images, masks = [], []
+    # Not map_fn: what it takes batches apart with, and puts them together with, does not run on a GPU for these types.
+    for i in range(count):
+        source, augmentation = tf.nest.map_structure(lambda part: part[i], patches)  # noqa: B023
+        hu, labels = look_up(source, augmentation.warp, patch_size, kernel, mirrored_labels)
+        image = compiled(normalize)(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+        images.append(change_appearance(image, augmentation.appearance))
+        masks.append(tf.cast(labels, tf.int16))
+    return tf.stack(images), tf.cast(tf.stack(masks), tf.uint8)  # a GPU stacks int16, but not uint8
 
 
 def describe(augmentation: Augmentation) -> str:
@@ -94,12 +113,3 @@ def describe(augmentation: Augmentation) -> str:
         if value != neutral:
             words.append(f"{name.replace('_', ' ')} {value:.2f}")
     return ", ".join(words) or "unchanged"
-
-
-def _one_by_one(function: Callable, *batch: Any) -> list:
-    """Returns function(*example) of each example of a batch, whose size the graph must know."""
-    count = tf.nest.flatten(batch)[0].shape[0]
-    if count is None:
-        raise ValueError("batch: expected a size known when the graph is made, received: None; drop the remainder")
-    # Not map_fn: it takes batches apart and puts them together with operations that a GPU has not for int16 and uint8.
-    return [function(*tf.nest.map_structure(lambda part: part[i], batch)) for i in range(count)]  # noqa: B023

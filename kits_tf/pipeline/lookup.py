@@ -1,7 +1,6 @@
 """The effect of a warp: each voxel of the patch is looked up where it comes from, once, image and label together.
 
-Only plain operations that have GPU kernels. Without a GPU, XLA compiles them into one loop, which on a CPU takes a
-fraction of the time (docs/pipeline.md).
+Only plain operations that have GPU kernels for their types.
 """
 
 import functools
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.warp import SUPPORT, Triple, Warp, spline_matrix
 
 
@@ -90,10 +90,6 @@ def _bent(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[
     return _volume_loop(patch_size, kernel)(source, warp.matrix, field)
 
 
-def _compiled(function: Callable) -> Callable:
-    return tf.function(function, autograph=False, jit_compile=not tf.config.list_logical_devices("GPU"))
-
-
 @functools.cache
 def _plane_loop(kernel: str) -> Callable:
     def run(
@@ -108,7 +104,7 @@ def _plane_loop(kernel: str) -> Callable:
         image = _weigh(hu, first, [(weights[0], row), (weights[1], 1)])
         return image, _pick(labels, nearest)
 
-    return _compiled(run)
+    return compiled(run)
 
 
 @functools.cache
@@ -124,7 +120,7 @@ def _volume_loop(patch_size: Triple, kernel: str) -> Callable:
         strides = rows * row, row, 1
         return _weigh(source.hu, first, list(zip(weights, strides, strict=True))), _pick(source.labels, nearest)
 
-    return _compiled(run)
+    return compiled(run)
 
 
 @functools.cache
@@ -136,7 +132,7 @@ def _swap(mirrored_labels: tuple[int, ...]) -> Callable:
                 swapped = tf.where(labels == label, tf.cast(mirror, tf.uint8), swapped)
         return swapped
 
-    return _compiled(run)
+    return compiled(run)
 
 
 def _positions(source: Source, matrix: tf.Tensor, patch_size: Triple) -> list[tf.Tensor]:

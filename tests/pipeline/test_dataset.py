@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, WarpSettings
+from kits_tf.config import AppearanceSettings, InputSettings, IntensitySettings, PatchSettings, WarpSettings
 from kits_tf.pipeline import augment, dataset, patches
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.dataset import Worker
@@ -18,6 +18,7 @@ from tfrecords_tools.write import write_records
 SIZE = (5, 6, 7)
 SPACING = (12.0, 10.0, 10.0)
 OFF = WarpSettings(rotation_probability=0, scale_probability=0, flip_zyx_probability=(0.0, 0.0, 0.0))
+PLAIN = AppearanceSettings(**{name: 0.0 for name in vars(AppearanceSettings()) if name.endswith("probability")})
 FIXED = InputSettings(patch_order="fixed")
 
 
@@ -149,8 +150,9 @@ def test_every_mixing_of_cases_has_the_same_patches(shards: dict[str, int]) -> N
 
 def test_training_patches_are_warped_as_their_parameters_say(shards: dict[str, int]) -> None:
     strong = WarpSettings(rotation_probability=1, scale_probability=1)
-    (batch,) = training(shards, patches=settings(foreground_fraction=1.0), warp=strong).take(1)
-    hu, labels = augment.warp_batch(batch, SIZE, "linear", (0, 2, 1, 3))
+    (batch,) = training(shards, patches=settings(foreground_fraction=1.0), warp=strong, appearance=PLAIN).take(1)
+    plain = IntensitySettings(window_hu=(-2000, 3000), mean_hu=0, std_hu=1)
+    hu, labels = augment.augment_batch(batch, SIZE, "linear", (0, 2, 1, 3), plain)
     assert hu.shape == labels.shape == (2, *SIZE)
     assert (labels.numpy() == 0)[hu.numpy() < -300].all()  # image and label are aligned: no kidney in air
     assert labels.numpy().max() > 0
@@ -161,10 +163,7 @@ def test_the_first_batch_can_be_described(shards: dict[str, int]) -> None:
     one = tf.nest.map_structure(lambda part: part[0], batch.augmentation)
     assert augment.describe(one).startswith("affine [")
     assert "mirrored along x" in augment.describe(one)
-    (still,) = training(shards, warp=OFF, appearance=AppearanceSettings(
-        noise_probability=0, blur_probability=0, brightness_probability=0, contrast_probability=0,
-        low_resolution_probability=0, gamma_probability=0, inverted_gamma_probability=0,
-    )).take(1)  # fmt: skip
+    (still,) = training(shards, warp=OFF, appearance=PLAIN).take(1)
     assert augment.describe(tf.nest.map_structure(lambda part: part[0], still.augmentation)) == "unchanged"
     assert (still.augmentation.warp.kind == EXACT).numpy().all()
 

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from kits_tf.config import WarpSettings
 from kits_tf.ct.phantom import draw_phantom
-from kits_tf.pipeline import augment, lookup, patches, warp
+from kits_tf.pipeline import lookup, patches, warp
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.lookup import look_up
 from kits_tf.pipeline.warp import AFFINE, BENT, EXACT, IN_PLANE, Warp
@@ -174,7 +174,7 @@ def test_labels_get_no_new_value_and_an_image_of_them_stays_aligned() -> None:
         assert np.abs(gap).max() < 0.2
 
 
-def test_a_batch_equals_its_examples() -> None:
+def test_what_a_batch_pads_a_source_with_does_not_count() -> None:
     settings = [
         WarpSettings(rotation_probability=0, scale_probability=0),
         ONE_AXIS["all"],
@@ -197,18 +197,18 @@ def test_a_batch_equals_its_examples() -> None:
     )
     (source, warps) = next(iter(ragged.padded_batch(4)))
     assert len({len(c.source.hu) for c in cut_out}) > 1  # of different lengths
-    image, labels = augment.warp_batch(TrainingPatches(source, Augmentation(warps, ())), SIZE, "linear", MIRRORED)
     for i, (c, w) in enumerate(zip(cut_out, found, strict=True)):
+        padded = look_up(*tf.nest.map_structure(lambda part: part[i], (source, warps)), SIZE, "linear", MIRRORED)  # noqa: B023
         alone = look_up(c.source, w, SIZE, "linear", MIRRORED)
-        np.testing.assert_allclose(image[i], alone[0], rtol=0, atol=1e-3)
-        np.testing.assert_array_equal(labels[i], alone[1])
+        np.testing.assert_allclose(padded[0], alone[0], rtol=0, atol=1e-3)
+        np.testing.assert_array_equal(padded[1], alone[1])
 
 
 @pytest.mark.parametrize("kernel", ["linear", "cubic"])
 def test_compiled_or_not_the_result_is_the_same(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = warp.sample_warp(tf.constant([9, 1]), ONE_AXIS["all"], SIZE, SPACING)
     compiled = warped(found, kernel)
-    monkeypatch.setattr(lookup, "_compiled", functools.partial(tf.function, autograph=False))
+    monkeypatch.setattr(lookup, "compiled", functools.partial(tf.function, autograph=False))
     for cached in (lookup._volume_loop, lookup._swap):
         cached.cache_clear()
     plain = warped(found, kernel)
