@@ -131,7 +131,7 @@ def help_text(kind: type[config.Settings], inputs: str = "") -> str:
         default = "required" if item.default is MISSING else f"default {config.format_value(item.default)}"
         text = item.metadata["help"] + ("" if item.default is None else f" ({default})")
         value_name = "|".join(item.metadata["choices"]) if "choices" in item.metadata else _value_name(value_type)
-        lines.append(f"  --{item.name}={value_name}")
+        lines.append(f"  --{item.name}" if value_type is bool else f"  --{item.name}={value_name}")
         lines += textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     lines += [
         "",
@@ -159,7 +159,11 @@ def _define_all() -> flags.FlagValues:
     values = flags.FlagValues()
     for kind in config.COMMANDS:
         for _, item, value_type in config.flag_fields(kind):
-            if item.name not in values:
+            if item.name in values:
+                continue
+            if value_type is bool:
+                flags.DEFINE_boolean(item.name, None, item.metadata["help"], values)
+            else:
                 flags.DEFINE(_Parser(value_type), item.name, None, item.metadata["help"], values)
     return values
 

@@ -65,17 +65,22 @@ def flag_fields(kind: type) -> Iterator[tuple[type, Field, Any]]:
             yield kind, item, hints[item.name]
 
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
 def parse_value(text: str, kind: Any) -> Any:
-    """Returns the value that a flag's text stands for: str, int, float, or a tuple written with commas.
+    """Returns the value that a flag's text stands for: str, int, float, bool, or a tuple written with commas.
 
     Raises:
         ValueError: the text is none of `kind`; the message says what was expected.
     """
     kind = without_none(kind)
     if typing.get_origin(kind) is not tuple:
-        names = {int: "a whole number", float: "a number", str: "text"}
+        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
         try:
-            value = kind(text)
+            value = _BOOLEANS[text.lower()] if kind is bool else kind(text)
+        except KeyError:
+            raise ValueError(f"expected {names[kind]}, got {text!r}") from None
         except ValueError:
             raise ValueError(f"expected {names[kind]}, got {text!r}") from None
         if kind is float and value != value:
@@ -467,13 +472,30 @@ class Export(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Settings):
-    """Draws predicted against true masks over the scan, one PNG a case."""
+    """Draws predicted against true masks over the scan, one PNG a case; or one patch as training would see it."""
 
-    predictions_dir: str = required("Folder of masks case_00000.nii.gz, ...")
     data_dir: str = _data_dir()
-    output_dir: str = required("Folder to write case_00000.png, ... to.")
-    label_scheme: str = _label_scheme()
-    cyst_as: str = _cyst_as()
+    output_dir: str = required("Folder to write case_00000.png, ... or case_00000_augmentations.png to.")
+    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ...; or give --augmentations.")
+    augmentations: bool = setting(
+        False, "Draws one patch around a labeled voxel under 16 augmentations; or give --predictions_dir."
+    )
+    case: int | None = setting(
+        None, "Number of the case to augment. Default: the first one that has a mask.", minimum=0
+    )
+    seed: int = _seed()
+    grid: GridSettings = field(default_factory=GridSettings)
+    patches: PatchSettings = field(default_factory=PatchSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    warp: WarpSettings = field(default_factory=WarpSettings)
+    appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.predictions_dir is None) == (not self.augmentations):
+            raise InputError("expected either --predictions_dir or --augmentations")
+        if self.case is not None and not self.augmentations:
+            raise InputError("--case: expected --augmentations with it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,14 @@ def test_mistakes_are_explained(argument: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_a_flag_of_yes_or_no_needs_no_value() -> None:
+    given = ["figures", "--data_dir=d", "--output_dir=o"]
+    assert commandline.parse(config.Figures, [*given, "--augmentations"])[0].augmentations is True
+    without, _ = commandline.parse(config.Figures, [*given, "--noaugmentations", "--predictions_dir=p"])
+    assert without.augmentations is False
+    assert "  --augmentations\n" in commandline.help_text(config.Figures)
+
+
 def test_required_flags_and_inputs() -> None:
     with pytest.raises(UsageError, match="--records_dir is required: Folder of TFRecord shards"):
         commandline.parse(config.Convert, CONVERT[:2])

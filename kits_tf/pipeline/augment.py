@@ -11,9 +11,7 @@ from kits_tf.ct.preprocess import normalize
 from kits_tf.pipeline.appearance import Appearance, change_appearance, sample_appearance
 from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.lookup import Source, look_up
-from kits_tf.pipeline.warp import AFFINE, BENT, EXACT, IN_PLANE, Spacing, Triple, Warp, sample_warp
-
-_KINDS = {EXACT: "voxel by voxel", IN_PLANE: "within planes", AFFINE: "affine", BENT: "elastic"}
+from kits_tf.pipeline.warp import BENT, Spacing, Triple, Warp, sample_warp
 
 
 class Augmentation(NamedTuple):
@@ -86,30 +84,39 @@ def augment_batch(
     return tf.stack(images), tf.cast(tf.stack(masks), tf.uint8)  # a GPU stacks int16, but not uint8
 
 
-def describe(augmentation: Augmentation) -> str:
+def describe(augmentation: Augmentation, spacing_zyx_mm: Spacing) -> str:
     """Returns what happens to one patch, as a few words; "unchanged" if nothing does.
 
     Args:
         augmentation: of one patch, as eager tensors.
+        spacing_zyx_mm: of its voxels.
     """
-    warp, appearance = augmentation
+    return (
+        ", ".join([*_describe_warp(augmentation.warp, spacing_zyx_mm), *_describe_appearance(augmentation.appearance)])
+        or "unchanged"
+    )
+
+
+def _describe_warp(warp: Warp, spacing_zyx_mm: Spacing) -> list[str]:
+    spacing = np.array(spacing_zyx_mm)
+    in_mm = warp.matrix.numpy() * spacing[:, None] / spacing
+    # in_mm is a rotation whose columns are divided by the magnifications and, where mirrored, negative.
+    magnified, signs = 1 / np.linalg.norm(in_mm, axis=0), np.sign(np.diag(in_mm))
+    degrees = np.rad2deg(np.arccos(np.clip((np.trace(in_mm * magnified * signs) - 1) / 2, -1, 1)))
     words = []
-    if warp.kind != EXACT:
-        rows = ["[" + " ".join(f"{value:.2f}" for value in row) + "]" for row in warp.matrix.numpy()]
-        words.append(f"{_KINDS[int(warp.kind)]} {' '.join(rows)}")
-    mirrored = [axis for axis, step in zip("zyx", np.diag(warp.matrix), strict=True) if step < 0]
-    if mirrored:
-        words.append(f"mirrored along {' '.join(mirrored)}")
-    for name, neutral in (
-        ("noise_std", 0),
-        ("blur_sigma", 0),
-        ("brightness", 1),
-        ("contrast", 1),
-        ("resolution", 1),
-        ("inverted_gamma", 1),
-        ("gamma", 1),
-    ):
-        value = float(getattr(appearance, name))
-        if value != neutral:
-            words.append(f"{name.replace('_', ' ')} {value:.2f}")
-    return ", ".join(words) or "unchanged"
+    if degrees > 0.05:
+        words.append(f"turned {degrees:.0f}°")
+    if np.abs(magnified - 1).max() > 1e-4:
+        alike = np.ptp(magnified) < 1e-4
+        words.append("magnified " + " ".join(f"{factor:.2f}" for factor in (magnified[:1] if alike else magnified)))
+    if (signs < 0).any():
+        words.append("mirrored along " + " ".join(axis for axis, sign in zip("zyx", signs, strict=True) if sign < 0))
+    return [*words, "bent"] if warp.kind == BENT else words
+
+
+def _describe_appearance(appearance: Appearance) -> list[str]:
+    neutral = {"noise_std": 0, "blur_sigma": 0} | dict.fromkeys(
+        ("brightness", "contrast", "resolution", "inverted_gamma", "gamma"), 1
+    )
+    values = {name: float(getattr(appearance, name)) for name in neutral}
+    return [f"{name.replace('_', ' ')} {value:.2f}" for name, value in values.items() if value != neutral[name]]

@@ -1,19 +1,14 @@
 """One picture of a case: true and predicted masks over three planes of the scan."""
 
 import os
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kits_tf.analysis.scores import score_case
 from kits_tf.ct.labels import CHALLENGE_TUMOR, Scheme
-from kits_tf.views import style
-from tfrecords_tools.files import written_whole
-
-matplotlib.use("Agg")
+from kits_tf.views import canvas, style
 
 # Plane name, axis it is cut along, and what lies at the left and right edge of the picture.
 _PLANES = (("axial", 0, "R", "L"), ("coronal", 1, "R", "L"), ("sagittal", 2, "A", "P"))
@@ -52,7 +47,9 @@ def draw_case(
             low, high = style.SOFT_TISSUE_HU
             picture = np.take(hu, planes[axis], axis)
             ax.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=height_mm / width_mm)
-            _overlay(ax, np.take(labels, planes[axis], axis), scheme)
+            plane_labels = np.take(labels, planes[axis], axis)
+            canvas.fill(ax, plane_labels, scheme)
+            canvas.outline(ax, plane_labels, scheme)
             ax.set_title(f"{name}, {plane} {planes[axis]}", color=style.TEXT, fontsize=10)
             height, width = picture.shape
             for x, text, side in ((0.02 * width, left, "left"), (0.98 * width, right, "right")):
@@ -62,23 +59,8 @@ def draw_case(
     figure.suptitle(
         f"{case_id}   Dice: kidney {scores.kidney_dice:.3f}, tumor {scores.tumor_dice:.3f}", color=style.TEXT
     )
-    handles = [
-        matplotlib.patches.Patch(color=style.COLORS[name], label=name.replace("_", " ")) for name in scheme.classes[1:]
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=style.TEXT, frameon=False)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
-        figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
-
-
-def _overlay(ax: matplotlib.axes.Axes, labels: NDArray[np.uint8], scheme: Scheme) -> None:
-    for label, name in enumerate(scheme.classes):
-        mask = labels == label
-        if label and mask.any():
-            color = style.COLORS[name]
-            ax.contourf(mask, levels=[0.5, 1.5], colors=[color], alpha=0.3)
-            ax.contour(mask, levels=[0.5], colors=[color], linewidths=1.2)
+    canvas.add_legend(figure, scheme)
+    canvas.save(figure, path)
 
 
 def _plane_indices(labels: NDArray[np.uint8], scheme: Scheme) -> tuple[int, int, int]:

@@ -10,9 +10,11 @@ from tensorflow.python.framework import kernels
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
 from kits_tf.pipeline import augment, dataset
-from kits_tf.pipeline.augment import TrainingPatches
+from kits_tf.pipeline.appearance import Appearance
+from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.warp import BENT, IN_PLANE, no_warp, rotation_matrix
 
 SIZE = (6, 8, 10)
 SPACING = (12.0, 10.0, 10.0)
@@ -113,3 +115,16 @@ def test_without_a_gpu_the_loops_are_compiled(monkeypatch: pytest.MonkeyPatch) -
     assert compiled(lambda x: x)._jit_compile is True
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["/gpu:0"])
     assert compiled(lambda x: x)._jit_compile is False
+
+
+def test_what_happens_can_be_printed() -> None:
+    angles = tf.constant(np.deg2rad([20.0, 0.0, 0.0]), tf.float32)
+    spacing = np.array(SPACING)
+    turned = rotation_matrix(angles).numpy() * spacing / spacing[:, None]
+    looks = Appearance(*map(tf.constant, (0.2, 0.0, 1.0, 0.9, 1.0, 1.0, 1.25, [1, 2])))
+    warp = no_warp()._replace(kind=tf.constant(IN_PLANE), matrix=tf.constant(turned / 0.8 * [1, 1, -1], tf.float32))
+    words = augment.describe(Augmentation(warp, looks), SPACING)
+    assert words == "turned 20°, magnified 0.80, mirrored along x, noise std 0.20, contrast 0.90, gamma 1.25"
+    stretched = warp._replace(kind=tf.constant(BENT), matrix=tf.constant(np.diag([1, 0.5, 2]), tf.float32))
+    words = augment.describe(Augmentation(stretched, looks._replace(noise_std=tf.constant(0.0))), SPACING)
+    assert words == "magnified 1.00 2.00 0.50, bent, contrast 0.90, gamma 1.25"

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kits_tf import config, figures
+from kits_tf.ct.labels import find_scheme
+from kits_tf.ct.layouts import find_cases
+from kits_tf.errors import InputError
+from kits_tf.pipeline.example import read_labeled, to_training_grid
+from kits_tf.pipeline.preview import preview_augmentations
+
+GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
+PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))
+
+
+def settings(data_dir: Path, output_dir: Path, **changes: object) -> config.Figures:
+    known = {"data_dir": str(data_dir), "output_dir": str(output_dir), "augmentations": True}
+    return config.Figures(**known | {"grid": GRID, "patches": PATCHES} | changes)
+
+
+def test_a_sheet_of_augmentations(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    figures.main(settings(data_dir, tmp_path / "out", case=2))
+    (picture,) = (tmp_path / "out").iterdir()
+    assert picture.name == "case_00002_augmentations.png"
+    pixels = tf.io.decode_png(picture.read_bytes()).numpy()
+    assert min(pixels.shape[:2]) > 1000 and pixels.std() > 20
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == figures.AUGMENTATIONS + 1 and len(set(printed)) > 8
+
+
+def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:
+    scheme = find_scheme("laterality", "kidney")
+    case = to_training_grid("case_00000", read_labeled(find_cases(str(data_dir))[0], scheme), GRID)
+
+    def previews(seed: int, **warp: object) -> list:
+        groups = PATCHES, config.WarpSettings(**warp), config.AppearanceSettings(), config.IntensitySettings()
+        return preview_augmentations(case, scheme, *groups, seed, 3)
+
+    first, again, other = previews(1), previews(1), previews(2)
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.image, two.image)
+        assert one.words == two.words and one.labels.max() > 0
+    assert any((one.image != three.image).any() for one, three in zip(first, other, strict=True))
+    turned = previews(1, rotation_probability=1)
+    assert all("turned" in preview.words for preview in turned)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"augmentations": False}, "expected either --predictions_dir or --augmentations"),
+        ({"predictions_dir": "x"}, "expected either --predictions_dir or --augmentations"),
+        ({"augmentations": False, "predictions_dir": "x", "case": 1}, "--case: expected --augmentations with it"),
+        ({"case": 9}, "expected case 9 with a mask, found 4 other cases with masks"),
+    ],
+)
+def test_mistakes_are_explained(data_dir: Path, tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        figures.main(settings(data_dir, tmp_path, **changes))
