@@ -5,7 +5,7 @@ PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -32,6 +32,9 @@ bench: $(VENV)/.bench  ## Dice of label round trips; DATA_DIR=folder of KiTS19 c
 
 bench-convert: $(VENV)/.bench .venv-peers/.installed  ## cases a minute beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-19
 	$(RUN) benchmarks/convert.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-19)
+
+bench-pipeline: $(VENV)/.bench .venv-peers/.installed  ## warps and patches a second beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-7
+	$(RUN) benchmarks/pipeline.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-7) --work_dir=$(or $(WORK_DIR),bench-work)
 
 clean:  ## remove the environments and the demo
 	rm -rf $(VENV) .venv-addons .venv-peers demo

@@ -330,6 +330,11 @@ class OptimizationSettings(Settings):
         "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), or all equal.",
         choices=("inverse", "square_root", "none"),
     )
+    focal_gamma: float = setting(
+        0.0,
+        "The cross-entropy is multiplied by (1 - p) ** this, p the true class's probability; 0: as it is.",
+        minimum=0,
+    )
     validation_patches_per_case: int = setting(
         4, "Fixed patches of each validation case, scored every epoch.", minimum=1
     )

@@ -17,6 +17,7 @@ PATCH = (3, 18, 20)
 VOLUME = (5, 36, 40)
 SIGMAS = (0.5, 0.8, 1.0, 2.0)
 ALPHAS = (0.25, 0.5, 0.9)
+GAMMAS = (0.0, 0.5, 1.0, 2.0)
 
 
 def findings(seed: int) -> dict[str, NDArray]:
@@ -104,9 +105,10 @@ def _resample(scan: NDArray, size: tuple[int, int]) -> NDArray:
 def _losses(rng: np.random.Generator) -> dict[str, NDArray]:
     logits = rng.normal(scale=4, size=200).astype(np.float32)
     classes = rng.integers(0, 2, 200).astype(np.uint8)
-    unfocused = [tfa.losses.SigmoidFocalCrossEntropy(from_logits=True, alpha=alpha, gamma=0.0) for alpha in ALPHAS]
-    losses = np.stack([loss(classes[:, None], logits[:, None]) for loss in unfocused])
-    return {"logits": logits, "classes": classes, "alphas": np.array(ALPHAS, np.float32), "losses": losses}
+    grid = np.array([(alpha, gamma) for alpha in ALPHAS for gamma in GAMMAS], np.float32)
+    focal = [tfa.losses.SigmoidFocalCrossEntropy(from_logits=True, alpha=a, gamma=g) for a, g in grid.tolist()]
+    losses = np.stack([loss(classes[:, None], logits[:, None]) for loss in focal])
+    return {"logits": logits, "classes": classes, "alphas_and_gammas": grid, "losses": losses}
 
 
 if __name__ == "__main__":

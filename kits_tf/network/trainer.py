@@ -37,7 +37,7 @@ class Trainer(keras.Model):
         super().__init__(name="trainer")
         self.network = network
         self.recipe = _Recipe(settings, manifest.scheme.mirrored)
-        self.objective = WeightedCrossEntropy(class_weights)
+        self.objective = WeightedCrossEntropy(class_weights, settings.optimization.focal_gamma)
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.dice = StreamingDice(manifest.scheme)
         # The network has its weights already; Keras would build by calling it on patches that are not warped yet.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, WarpSettings
+from kits_tf.errors import InputError
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.example import CASE_SPEC
 from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch, patch_seed
@@ -13,8 +14,8 @@ from kits_tf.pipeline.warp import Spacing
 
 IN_MEMORY = "memory"
 
-# Files are read ahead of the cases that are cut, in as many threads.
-FILES_AT_ONCE = 2
+# Records that are read before a case is wanted.
+RECORDS_AHEAD = 1
 PREFETCHED_BATCHES = 2
 
 
@@ -60,14 +61,19 @@ def training_patches(
 
     Returns:
         Dataset of TrainingPatches; each patch's source is padded to the longest of its batch.
+
+    Raises:
+        InputError: there are fewer shards than workers.
     """
     input_settings = input_settings or InputSettings()
     own = _own_shards(shards, worker)
+    if not own:
+        raise InputError(f"expected a shard for each of {worker.count} input workers, got {len(shards)}")
     steps = steps_per_epoch(shards, patches.patches_per_case, batch_size, worker.count)
     cases = sum(own.values())
     passes = -(-steps * batch_size // (cases * patches.patches_per_case))
     in_order = input_settings.patch_order == "fixed"
-    records = _records(list(own), in_order)
+    records = _records(list(own))
     cached = records.cache() if input_settings.cache == IN_MEMORY else None
 
     def draw(case: dict[str, tf.Tensor], patch_seed: tf.Tensor) -> TrainingPatches:
@@ -77,7 +83,7 @@ def training_patches(
         # Seeds of shuffle() are numbers, the same in all epochs: what it is given to shuffle is not.
         order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         if cached is None:
-            read = _records(tf.random.experimental.stateless_shuffle(list(own), order_seed), in_order)
+            read = _records(tf.random.experimental.stateless_shuffle(list(own), order_seed))
         else:  # what is shuffled are references to the cached records
             first = tf.random.stateless_uniform([], order_seed, maxval=cases, dtype=tf.int64)
             read = cached.skip(first).concatenate(cached.take(first)).shuffle(cases, seed)
@@ -129,7 +135,7 @@ def fixed_patches(
         hu, labels = cut_case(case, start, tf.constant(patches.patch_size_zyx))
         return tf.ensure_shape(hu, patches.patch_size_zyx), tf.ensure_shape(labels, patches.patch_size_zyx)
 
-    records, epoch = _records(list(shards), in_order=True), tf.constant(0, tf.int64)
+    records, epoch = _records(list(shards)), tf.constant(0, tf.int64)
     found = _patches(records, tf.range(per_case), seed, epoch, draw, cases_at_once=1, in_order=True)
     batches = found.batch(batch_size)
     count = -(-sum(shards.values()) * per_case // batch_size)
@@ -139,21 +145,15 @@ def fixed_patches(
 
 def whole_cases(shards: Mapping[str, int]) -> tf.data.Dataset:
     """Returns one case after the other, parsed: dictionaries of tensors by the names of CASE_SPEC."""
-    return _records(list(shards), in_order=True).map(CASE_SPEC.parse).prefetch(1).with_options(_options(in_order=True))
+    return _records(list(shards)).map(CASE_SPEC.parse).prefetch(1).with_options(_options(in_order=True))
 
 
 def _own_shards(shards: Mapping[str, int], worker: Worker) -> dict[str, int]:
     return {path: shards[path] for path in sorted(shards)[worker.index :: worker.count]}
 
 
-def _records(paths: list[str] | tf.Tensor, in_order: bool) -> tf.data.Dataset:
-    files = tf.data.Dataset.from_tensor_slices(paths)
-    return files.interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=FILES_AT_ONCE,
-        num_parallel_calls=FILES_AT_ONCE,
-        deterministic=in_order,
-    )
+def _records(paths: list[str] | tf.Tensor) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(paths).flat_map(tf.data.TFRecordDataset)
 
 
 def _patches(
@@ -167,14 +167,13 @@ def _patches(
 ) -> tf.data.Dataset:
     """Returns what `draw(case, seed)` makes of each case for each number, the cases mixed."""
 
-    def of_case(record: tf.Tensor) -> tf.data.Dataset:
-        case = CASE_SPEC.parse(record)
+    def of_case(case: dict[str, tf.Tensor]) -> tf.data.Dataset:
         each = tf.data.Dataset.from_tensor_slices(numbers)
         return each.map(lambda number: draw(case, patch_seed(seed, epoch, case["case_id"], number)))
 
-    return records.interleave(
-        of_case, cycle_length=cases_at_once, num_parallel_calls=cases_at_once, deterministic=in_order
-    )
+    # Only parsing is parallel: a parallel interleave would hold many more cases than its cycle_length.
+    cases = records.prefetch(RECORDS_AHEAD).map(CASE_SPEC.parse, cases_at_once, deterministic=in_order)
+    return cases.interleave(of_case, cycle_length=cases_at_once)
 
 
 def _options(in_order: bool) -> tf.data.Options:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kits_tf.config import InputSettings, PatchSettings, WarpSettings
-from kits_tf.pipeline.dataset import FILES_AT_ONCE, IN_MEMORY, PREFETCHED_BATCHES
+from kits_tf.pipeline.dataset import IN_MEMORY, PREFETCHED_BATCHES, RECORDS_AHEAD
 from kits_tf.pipeline.patches import capacity
 from kits_tf.pipeline.warp import Spacing, sample_warp, source_box
 
@@ -60,8 +60,8 @@ def estimate_footprint(
     """
     lengths = _BYTES_PER_VOXEL * _lengths(patches, warp, spacing_zyx_mm)
     waiting = patches.shuffle_patches + (PREFETCHED_BATCHES + 1) * batch_size
-    # A record, and its features once more when parsed.
-    cases = max(record_bytes) * (2 * settings.cases_at_once + FILES_AT_ONCE)
+    # Records read ahead and being parsed, cases that are parsed and those that are cut.
+    cases = max(record_bytes) * (RECORDS_AHEAD + 3 * settings.cases_at_once)
     cache = sum(record_bytes) if settings.cache == IN_MEMORY else 0
     return Footprint(waiting, int(tf.reduce_mean(lengths)), int(tf.reduce_max(lengths)), cases, cache)
 

@@ -41,8 +41,16 @@ def test_equal_weights_are_keras_cross_entropy() -> None:
     )
 
 
-def test_gradient_is_the_numerical_one_and_extreme_logits_are_finite() -> None:
-    loss, labels = WeightedCrossEntropy((0.5, 2.0)), np.array([[[[0], [1]]]])
+def test_focal_loss_by_hand() -> None:
+    logits = np.log([[[[[0.5, 0.5], [0.9, 0.1]]]]]).astype(np.float32)
+    loss = WeightedCrossEntropy((1.0, 3.0), focal_gamma=2.0)(np.array([[[[0, 1]]]]), logits)
+    expected = (0.5**2 * -np.log(0.5) + 3.0 * 0.9**2 * -np.log(0.1)) / 2
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_gradient_is_the_numerical_one_and_extreme_logits_are_finite(gamma: float) -> None:
+    loss, labels = WeightedCrossEntropy((0.5, 2.0), gamma), np.array([[[[0], [1]]]])
     logits = tf.Variable(RNG.normal(size=(1, 1, 2, 1, 2)).astype(np.float32))
     with tf.GradientTape() as tape:
         value = loss(labels, logits)
@@ -56,6 +64,6 @@ def test_gradient_is_the_numerical_one_and_extreme_logits_are_finite() -> None:
 
 
 def test_serializes() -> None:
-    loss = WeightedCrossEntropy((1, 2, 3))
+    loss = WeightedCrossEntropy((1, 2, 3), focal_gamma=1.5)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
-    assert again.class_weights == (1.0, 2.0, 3.0)
+    assert again.class_weights == (1.0, 2.0, 3.0) and again.focal_gamma == 1.5

@@ -83,10 +83,10 @@ def test_linear_resampling_is_addons_transform(findings: Findings, which: str) -
     np.testing.assert_allclose(found.astype(np.float32), expected, rtol=0, atol=0.51)  # rounded to int16
 
 
-def test_weighted_cross_entropy_is_addons_focal_loss_that_does_not_focus(findings: Findings) -> None:
+def test_the_loss_is_addons_focal_loss(findings: Findings) -> None:
     from kits_tf.network.losses import WeightedCrossEntropy  # Keras 3, which is not where tensorflow-addons is
 
     logits = np.stack([np.zeros_like(findings["logits"]), findings["logits"]], axis=-1)
-    for alpha, expected in zip(findings["alphas"], findings["losses"], strict=True):
-        losses = WeightedCrossEntropy([1 - alpha, alpha]).call(findings["classes"], logits)
+    for (alpha, gamma), expected in zip(findings["alphas_and_gammas"], findings["losses"], strict=True):
+        losses = WeightedCrossEntropy([1 - alpha, alpha], float(gamma)).call(findings["classes"], logits)
         np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)

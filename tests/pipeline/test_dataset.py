@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, InputSettings, IntensitySettings, PatchSettings, WarpSettings
+from kits_tf.errors import InputError
 from kits_tf.pipeline import augment, dataset, patches
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.dataset import Worker
@@ -140,6 +141,11 @@ def test_workers_share_the_shards(shards: dict[str, int]) -> None:
         assert len(one) == 6
         shared += Counter(one)
     assert set(alone) < set(shared)  # and more patches of the cases of workers that have only one
+
+
+def test_more_workers_than_shards_are_refused(shards: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="expected a shard for each of 5 input workers, got 4"):
+        training(shards, worker=Worker(4, 5))
 
 
 def test_every_mixing_of_cases_has_the_same_patches(shards: dict[str, int]) -> None:
