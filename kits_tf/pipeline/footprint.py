@@ -80,4 +80,4 @@ def _lengths(patches: PatchSettings, warp: WarpSettings, spacing_zyx_mm: Spacing
 
 
 def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e6:.{0 if count >= 10**7 else 1}f} MB"

@@ -22,6 +22,6 @@ def test_warps_need_more_and_the_line_says_so() -> None:
     found = estimate_footprint([100_000_000], PATCHES, turned, (1.0, 1.0, 1.0), 2, InputSettings())
     assert 3000 < found.patch_mean < found.patch_most <= 3000 * 4
     assert str(found).startswith(
-        "input: 14 patches in memory, 0 MB each on average and at most 0 MB, + 700 MB of cases"
+        "input: 14 patches in memory, 0.0 MB each on average and at most 0.0 MB, + 700 MB of cases"
     )
     assert tf.executing_eagerly()
