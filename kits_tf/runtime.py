@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -52,9 +53,9 @@ def keep_freed_memory() -> None:
     """Makes the C library keep freed memory for the next array, for a process that needs the same again and again.
 
     glibc maps every array of megabytes anew and gives it back when it is freed; each page then costs a fault and is
-    zeroed. An input pipeline spends more time on that than on reading (docs/pipeline.md). Elsewhere it does nothing.
+    zeroed. An input pipeline spends more time on that than on reading and parsing. Elsewhere it does nothing.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

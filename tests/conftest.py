@@ -15,6 +15,8 @@ runtime.start_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
+from kits_tf.pipeline.warp import EXACT, Warp  # noqa: E402
+
 # No time limit for an example: the machine may be busy, and the first one traces a graph.
 hypothesis_settings.register_profile("kits_tf", deadline=None)
 hypothesis_settings.load_profile("kits_tf")
@@ -75,6 +77,11 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
         network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
         optimization=replace(config.OptimizationSettings(epochs=1, validation_patches_per_case=2), **optimization),
     )
+
+
+def no_warp() -> Warp:
+    """Returns the warp that changes nothing."""
+    return Warp(tf.constant(EXACT), tf.eye(3), tf.zeros([3, 0, 0, 0]), tf.constant(0))
 
 
 @pytest.fixture(scope="session")

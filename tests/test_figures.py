@@ -8,7 +8,9 @@ from kits_tf import config, figures
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import find_cases
 from kits_tf.errors import InputError
-from kits_tf.pipeline.example import read_labeled, to_training_grid
+from kits_tf.pipeline.augment import describe
+from kits_tf.pipeline.example import CASE_SPEC, read_labeled, to_training_grid
+from kits_tf.pipeline.patches import draw_patch, patch_seed
 from kits_tf.pipeline.preview import preview_augmentations
 
 GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
@@ -43,6 +45,11 @@ def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:
         np.testing.assert_array_equal(one.image, two.image)
         assert one.words == two.words and one.labels.max() > 0
     assert any((one.image != three.image).any() for one, three in zip(first, other, strict=True))
+    parsed, groups = CASE_SPEC.parse(case.serialize()), (PATCHES, config.WarpSettings(), config.AppearanceSettings())
+    for epoch, preview in enumerate(first):  # what training does to the case's first patch
+        seed = patch_seed(1, tf.constant(epoch, tf.int64), tf.constant("case_00000"), tf.constant(0))
+        trained = draw_patch(parsed, seed, *groups, case.grid.spacing_mm)
+        assert preview.words == describe(trained.augmentation, case.grid.spacing_mm)
     turned = previews(1, rotation_probability=1)
     assert all("turned" in preview.words for preview in turned)
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings
 from kits_tf.pipeline.compiled import compiled
+from kits_tf.pipeline.lookup import cubic_weights
 
 
 class Appearance(NamedTuple):
@@ -75,7 +76,7 @@ def change_appearance(image: tf.Tensor, appearance: Appearance) -> tf.Tensor:
         (appearance.inverted_gamma, 1.0, lambda x: -change_gamma(-x, appearance.inverted_gamma)),
         (appearance.gamma, 1.0, lambda x: change_gamma(x, appearance.gamma)),
     ):
-        image = _where(parameter != neutral, effect, image)
+        image = _if(parameter != neutral, effect, image)
     return image
 
 
@@ -129,10 +130,7 @@ def lower_resolution(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
         kept = tf.maximum(tf.round(size * share), 1)
         position = (tf.range(size, dtype=tf.float32) + 0.5) * kept / size - 0.5
         neighbors = tf.floor(position)[:, None] + tf.constant([-1.0, 0.0, 1.0, 2.0])
-        distance = tf.abs(position[:, None] - neighbors)
-        near = (1.5 * distance - 2.5) * distance**2 + 1
-        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-        weights = tf.where(distance < 1, near, tf.where(distance < 2, far, 0.0))
+        weights = tf.stack(cubic_weights(position - tf.floor(position)), axis=1)
         source = tf.floor((tf.clip_by_value(neighbors, 0, kept - 1) + 0.5) * size / kept)
         return tf.reduce_sum(weights[..., None] * tf.one_hot(tf.cast(source, tf.int32), size), axis=1)
 
@@ -144,7 +142,7 @@ def change_gamma(image: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     low, high = tf.reduce_min(image), tf.reduce_max(image)
     mean, std = tf.reduce_mean(image), tf.math.reduce_std(image)
     relative = (image - low) / tf.maximum(high - low, 1e-7)
-    curved = tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))  # on a CPU tf.pow takes three times as long
+    curved = tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))  # tf.pow takes longer on a CPU
     return (curved - tf.reduce_mean(curved)) * (std / tf.maximum(tf.math.reduce_std(curved), 1e-7)) + mean
 
 
@@ -156,5 +154,5 @@ def _along_each_axis(image: tf.Tensor, matrix: Callable[[int], tf.Tensor]) -> tf
     return tf.reshape(tf.matmul(tf.reshape(image, [z * y, x]), matrix(x), transpose_b=True), [z, y, x])
 
 
-def _where(changes: tf.Tensor, effect: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor) -> tf.Tensor:
+def _if(changes: tf.Tensor, effect: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor) -> tf.Tensor:
     return tf.cond(changes, lambda: effect(image), lambda: image)

@@ -1,7 +1,7 @@
 """Random augmentation on the device: what happens to a patch is drawn from its seed, apart from its happening."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -76,12 +76,17 @@ def augment_batch(
     images, masks = [], []
     # Not map_fn: what it takes batches apart with, and puts them together with, does not run on a GPU for these types.
     for i in range(count):
-        source, augmentation = tf.nest.map_structure(lambda part: part[i], patches)  # noqa: B023
+        source, augmentation = example(patches, i)
         hu, labels = look_up(source, augmentation.warp, patch_size, kernel, mirrored_labels)
         image = compiled(normalize)(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
         images.append(change_appearance(image, augmentation.appearance))
         masks.append(tf.cast(labels, tf.int16))
     return tf.stack(images), tf.cast(tf.stack(masks), tf.uint8)  # a GPU stacks int16, but not uint8
+
+
+def example(batch: Any, index: int | slice) -> Any:
+    """Returns one example of a batch, or a batch of some, whatever its structure."""
+    return tf.nest.map_structure(lambda part: part[index], batch)
 
 
 def describe(augmentation: Augmentation, spacing_zyx_mm: Spacing) -> str:

@@ -6,7 +6,7 @@ import shutil
 
 from kits_tf import runtime
 from kits_tf.pipeline.manifest import Manifest
-from tfrecords_tools.files import remove_partial, written_whole
+from tfrecords_tools.files import written_whole
 from tfrecords_tools.paths import as_path
 
 _BLOCK_BYTES = 1 << 24
@@ -23,7 +23,6 @@ def copy_shards(manifest: Manifest, records_dir: str | os.PathLike, cache_dir: s
     digest = hashlib.sha256("".join(sorted(shard.sha256 for shard in manifest.shards.values())).encode()).hexdigest()
     folder = as_path(cache_dir) / f"kits_tf-{digest[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    remove_partial(folder)
     paths = [*manifest.shard_paths("train", records_dir), *manifest.shard_paths("validation", records_dir)]
     missing = [path for path in map(as_path, paths) if not (folder / path.name).exists()]
     for path in runtime.progress(missing, "cache: shard", len(missing)):

@@ -10,7 +10,7 @@ import tensorflow as tf
 def compiled(function: Callable) -> Callable:
     """Returns a function of tensors as a graph, which XLA makes one loop of where there is no GPU.
 
-    Operations one by one write all voxels to memory and read them again, which on a CPU takes most of the time
-    (docs/pipeline.md); a GPU bears it, and XLA there needs parts of CUDA that a TensorFlow wheel may not find.
+    Operations one by one write all voxels to memory and read them again, which on a CPU takes most of the time. With a
+    GPU it has not been tried.
     """
     return tf.function(function, autograph=False, jit_compile=not tf.config.list_logical_devices("GPU"))

@@ -53,6 +53,17 @@ def look_up(
     return hu, tf.cond(warp.mirrored > 0, lambda: _swap(tuple(mirrored_labels))(labels), lambda: labels)
 
 
+def cubic_weights(fraction: tf.Tensor) -> list[tf.Tensor]:
+    """Returns Keys' weights, a = -1/2, of the neighbors -1, 0, 1 and 2 of a place `fraction` behind neighbor 0."""
+    t = fraction
+    return [
+        ((-t + 2) * t - 1) * t / 2,
+        ((3 * t - 5) * t * t + 2) / 2,
+        ((-3 * t + 4) * t + 1) * t / 2,
+        (t - 1) * t * t / 2,
+    ]
+
+
 def _unmoved(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, tf.Tensor]:
     del kernel  # every voxel is one of the scan's
     voxels = tf.reduce_prod(patch_size)
@@ -146,15 +157,7 @@ def _taps(position: tf.Tensor, kernel: str) -> tuple[tf.Tensor, list[tf.Tensor]]
     """Returns the first neighbor that counts along an axis, float32, and the weights of it and those after it."""
     below = tf.floor(position)
     t = position - below
-    if kernel == "linear":
-        weights = [1 - t, t]
-    else:
-        weights = [
-            ((-t + 2) * t - 1) * t / 2,
-            ((3 * t - 5) * t * t + 2) / 2,
-            ((-3 * t + 4) * t + 1) * t / 2,
-            (t - 1) * t * t / 2,
-        ]
+    weights = [1 - t, t] if kernel == "linear" else cubic_weights(t)
     return below - SUPPORT[kernel][0], weights
 
 

@@ -37,6 +37,7 @@ def draw_patch(
     warp: WarpSettings,
     appearance: AppearanceSettings,
     spacing_zyx_mm: Spacing,
+    around: tf.Tensor | None = None,
 ) -> TrainingPatches:
     """Returns the training patch that belongs to a seed, with no more of the case than its warp looks at.
 
@@ -47,21 +48,23 @@ def draw_patch(
         warp: likewise.
         appearance: likewise.
         spacing_zyx_mm: likewise.
+        around: voxel (3,) int32 to cut it around; by default one that is drawn, and shifted.
     """
     size = patches.patch_size_zyx
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
     augmentation = sample_augmentation(seeds[0], warp, appearance, size, spacing_zyx_mm)
-    center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, seeds[1])
-    most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
-    shift = tf.random.stateless_uniform([3], seeds[2], -1.0, 1.0, alg="philox") * most
-    around = center + tf.cast(tf.round(shift), tf.int32)
+    if around is None:
+        center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, seeds[1])
+        most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
+        shift = tf.random.stateless_uniform([3], seeds[2], -1.0, 1.0, alg="philox") * most
+        around = center + tf.cast(tf.round(shift), tf.int32)
     return cut_source(case, around, augmentation, size, warp.warp_kernel)
 
 
 def cut_source(
     case: Mapping[str, tf.Tensor], center: tf.Tensor, augmentation: Augmentation, patch_size: Triple, kernel: str
 ) -> TrainingPatches:
-    """Returns the patch around a voxel, (3,) int32, as `augment.warp_batch` takes it: one, not yet in a batch."""
+    """Returns the patch around a voxel, (3,) int32, as `augment.augment_batch` takes it, but not in a batch."""
     start, size = source_box(augmentation.warp, patch_size, kernel)
     hu, labels = cut_case(case, center + start, size)
     length = capacity(tf.reduce_prod(size), patch_size)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
 from kits_tf.ct.labels import Scheme
-from kits_tf.pipeline.augment import augment_batch, describe, sample_augmentation
+from kits_tf.pipeline.augment import augment_batch, describe
 from kits_tf.pipeline.example import CASE_SPEC, Case
-from kits_tf.pipeline.patches import cut_source, draw_center, patch_seed
+from kits_tf.pipeline.patches import draw_center, draw_patch, patch_seed
 
 
 class Preview(NamedTuple):
@@ -47,9 +47,8 @@ def preview_augmentations(
     found = []
     for epoch in range(count):
         drawn = patch_seed(seed, tf.constant(epoch, tf.int64), parsed["case_id"], tf.constant(0))
-        augmentation = sample_augmentation(drawn, warp, appearance, size, spacing)
-        patch = cut_source(parsed, center, augmentation, size, warp.warp_kernel)
+        patch = draw_patch(parsed, drawn, patches, warp, appearance, spacing, around=center)
         batch = tf.nest.map_structure(lambda part: part[None], patch)
         image, labels = augment_batch(batch, size, warp.warp_kernel, scheme.mirrored, intensity)
-        found.append(Preview(image[0].numpy(), labels[0].numpy(), describe(augmentation, spacing)))
+        found.append(Preview(image[0].numpy(), labels[0].numpy(), describe(patch.augmentation, spacing)))
     return found

@@ -59,17 +59,13 @@ def sample_warp(seed: tf.Tensor, settings: WarpSettings, patch_size: Triple, spa
         low, high = np.log(bounds)
         return tf.exp(tf.random.stateless_uniform([size], seeds[which], alg="philox") * (high - low) + low)
 
-    rotated, scaled, axes_scaled, bent = (
-        chances[i] < chance
-        for i, chance in enumerate(
-            (
-                settings.rotation_probability,
-                settings.scale_probability,
-                settings.axis_scale_probability,
-                settings.elastic_probability,
-            )
-        )
-    )
+    probabilities = [
+        settings.rotation_probability,
+        settings.scale_probability,
+        settings.axis_scale_probability,
+        settings.elastic_probability,
+    ]
+    rotated, scaled, axes_scaled, bent = tf.unstack(chances < tf.constant(probabilities, tf.float32))
     angles = symmetric([3], 1) * tf.constant(np.deg2rad(settings.rotation_zyx_degrees), tf.float32)
     angles = tf.where(rotated, angles, 0.0)
     scale = tf.where(scaled, magnification(1, settings.scale_range, 2), 1.0)
@@ -83,11 +79,6 @@ def sample_warp(seed: tf.Tensor, settings: WarpSettings, patch_size: Triple, spa
     most = (settings.elastic_mm / spacing)[:, None, None, None]
     bend = tf.where(bent, symmetric([3, *_control_points(settings, patch_size, spacing_zyx_mm)], 5) * most, 0.0)
     return Warp(_kind(matrix, bent), matrix, bend, tf.cast(flips[2], tf.int32))
-
-
-def no_warp() -> Warp:
-    """Returns the warp that changes nothing."""
-    return Warp(tf.constant(EXACT), tf.eye(3), tf.zeros([3, 0, 0, 0]), tf.constant(0))
 
 
 def rotation_matrix(angles: tf.Tensor) -> tf.Tensor:
@@ -111,8 +102,7 @@ def source_box(warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, 
         start and size, (3,) int32 voxels. The start counts from the voxel that the patch is cut around, which is voxel
         size // 2 of a patch that is not warped.
     """
-    half = tf.constant([(n - 1) / 2 for n in patch_size], tf.float32)
-    reach = tf.linalg.matvec(tf.abs(warp.matrix), half) + _most_bend(warp.bend)
+    reach = tf.linalg.matvec(tf.abs(warp.matrix), _half(patch_size)) + _most_bend(warp.bend)
     middle = _middle(patch_size)
     between = warp.kind > tf.constant([IN_PLANE, EXACT, EXACT])
     before, after = SUPPORT[kernel]
@@ -123,8 +113,7 @@ def source_box(warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, 
 
 def source_origin(warp: Warp, start: tf.Tensor, patch_size: Triple) -> tf.Tensor:
     """Returns where voxel (0, 0, 0) of a warped patch lies in the box that starts at `start`: (3,) float32."""
-    half = tf.constant([(n - 1) / 2 for n in patch_size], tf.float32)
-    return _middle(patch_size) - tf.cast(start, tf.float32) - tf.linalg.matvec(warp.matrix, half)
+    return _middle(patch_size) - tf.cast(start, tf.float32) - tf.linalg.matvec(warp.matrix, _half(patch_size))
 
 
 def spline_matrix(size: int, points: int) -> NDArray[np.float32]:
@@ -157,6 +146,11 @@ def _kind(matrix: tf.Tensor, bent: tf.Tensor) -> tf.Tensor:
 def _most_bend(bend: tf.Tensor) -> tf.Tensor:
     """Returns the most that any voxel is displaced along each axis: no more than a control point, as rows sum to 1."""
     return tf.reduce_max(tf.abs(tf.pad(tf.reshape(bend, [3, -1]), [[0, 0], [0, 1]])), axis=1)
+
+
+def _half(patch_size: Triple) -> tf.Tensor:
+    """Returns how far the first voxel of a patch is from its middle along each axis."""
+    return tf.constant([(n - 1) / 2 for n in patch_size], tf.float32)
 
 
 def _middle(patch_size: Triple) -> tf.Tensor:

@@ -59,6 +59,7 @@ def test_an_interrupted_run_goes_on(records_dir: Path, tmp_path: Path, monkeypat
     monkeypatch.undo()
     assert (tmp_path / "run" / "backup").exists()
     assert [epoch["epoch"] for epoch in run.read_history(tmp_path / "run")] == [0]
+    assert run.next_epoch(tmp_path / "run") == 1
     train.main(settings)
     assert [epoch["epoch"] for epoch in run.read_history(tmp_path / "run")] == [0, 1, 2]
     assert not (tmp_path / "run" / "backup").exists()

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kits_tf.ct.preprocess import resample
 from kits_tf.pipeline.appearance import blur
 from kits_tf.pipeline.lookup import Source, look_up
-from kits_tf.pipeline.warp import AFFINE, EXACT, IN_PLANE, no_warp, rotation_matrix, source_box, source_origin
+from kits_tf.pipeline.warp import AFFINE, EXACT, IN_PLANE, Warp, rotation_matrix, source_box, source_origin
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "addons.npz"
 Findings = dict[str, np.ndarray]
@@ -31,7 +31,7 @@ def check_look_up(findings: Findings, which: str, matrices: np.ndarray, kind: in
     same = []
     for matrix, expected_image, expected_labels in zip(matrices, images, labels, strict=True):
         patch_size = expected_image.shape
-        warp = no_warp()._replace(kind=tf.constant(kind), matrix=tf.constant(matrix, tf.float32))
+        warp = Warp(tf.constant(kind), tf.constant(matrix, tf.float32), tf.zeros([3, 0, 0, 0]), mirrored=tf.constant(0))
         start, size = source_box(warp, patch_size, "linear")
         low = np.array(findings["hu"].shape) // 2 + start.numpy()
         high = low + size.numpy()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import no_warp
 from tensorflow.python.framework import kernels
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
@@ -14,7 +15,7 @@ from kits_tf.pipeline.appearance import Appearance
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.pipeline.warp import BENT, IN_PLANE, no_warp, rotation_matrix
+from kits_tf.pipeline.warp import BENT, IN_PLANE, rotation_matrix
 
 SIZE = (6, 8, 10)
 SPACING = (12.0, 10.0, 10.0)
@@ -91,7 +92,7 @@ def test_the_registry_tells_what_has_none() -> None:
 def test_a_batch_equals_its_examples(batch: TrainingPatches, kernel: str) -> None:
     images, labels = augmented(batch, kernel)
     for i in range(3):
-        alone = augmented(tf.nest.map_structure(lambda part: part[i : i + 1], batch), kernel)  # noqa: B023
+        alone = augmented(augment.example(batch, slice(i, i + 1)), kernel)
         np.testing.assert_allclose(alone[0][0], images[i], rtol=0, atol=1e-4)
         np.testing.assert_array_equal(alone[1][0], labels[i])
 

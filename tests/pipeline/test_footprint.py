@@ -1,7 +1,5 @@
 import dataclasses
 
-import tensorflow as tf
-
 from kits_tf.config import InputSettings, PatchSettings, WarpSettings
 from kits_tf.pipeline.footprint import estimate_footprint
 
@@ -24,4 +22,3 @@ def test_warps_need_more_and_the_line_says_so() -> None:
     assert str(found).startswith(
         "input: 14 patches in memory, 0.0 MB each on average and at most 0.0 MB, + 700 MB of cases"
     )
-    assert tf.executing_eagerly()

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from kits_tf.config import WarpSettings
 from kits_tf.ct.phantom import draw_phantom
-from kits_tf.pipeline import lookup, patches, warp
+from kits_tf.pipeline import augment, lookup, patches, warp
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.lookup import look_up
 from kits_tf.pipeline.warp import AFFINE, BENT, EXACT, IN_PLANE, Warp
@@ -198,7 +198,7 @@ def test_what_a_batch_pads_a_source_with_does_not_count() -> None:
     (source, warps) = next(iter(ragged.padded_batch(4)))
     assert len({len(c.source.hu) for c in cut_out}) > 1  # of different lengths
     for i, (c, w) in enumerate(zip(cut_out, found, strict=True)):
-        padded = look_up(*tf.nest.map_structure(lambda part: part[i], (source, warps)), SIZE, "linear", MIRRORED)  # noqa: B023
+        padded = look_up(*augment.example((source, warps), i), SIZE, "linear", MIRRORED)
         alone = look_up(c.source, w, SIZE, "linear", MIRRORED)
         np.testing.assert_allclose(padded[0], alone[0], rtol=0, atol=1e-3)
         np.testing.assert_array_equal(padded[1], alone[1])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import no_warp
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -148,10 +149,10 @@ def test_the_box_holds_all_that_is_looked_at_and_little_more(
 
 
 def test_an_unmoved_patch_needs_itself_only() -> None:
-    start, size = warp.source_box(warp.no_warp(), SIZE, "cubic")
+    start, size = warp.source_box(no_warp(), SIZE, "cubic")
     np.testing.assert_array_equal(size, SIZE)
     np.testing.assert_array_equal(start, [-4, -5, -6])
-    np.testing.assert_array_equal(warp.source_origin(warp.no_warp(), start, SIZE), [0, 0, 0])
+    np.testing.assert_array_equal(warp.source_origin(no_warp(), start, SIZE), [0, 0, 0])
 
 
 @pytest.mark.parametrize(("size", "points"), [(12, 4), (33, 7), (2, 5)])
