@@ -33,8 +33,8 @@ bench: $(VENV)/.bench  ## Dice of label round trips; DATA_DIR=folder of KiTS19 c
 bench-convert: $(VENV)/.bench .venv-peers/.installed  ## cases a minute beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-19
 	$(RUN) benchmarks/convert.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-19)
 
-bench-pipeline: $(VENV)/.bench .venv-peers/.installed  ## warps and patches a second beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-7
-	$(RUN) benchmarks/pipeline.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-7) --work_dir=$(or $(WORK_DIR),bench-work)
+bench-pipeline: $(VENV)/.bench .venv-peers/.installed  ## warps and patches a second beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-15
+	$(RUN) benchmarks/pipeline.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-15) --work_dir=$(or $(WORK_DIR),bench-work)
 
 clean:  ## remove the environments and the demo
 	rm -rf $(VENV) .venv-addons .venv-peers demo

@@ -29,6 +29,7 @@ RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Folder of records on 1.6
 BATCHES = flags.DEFINE_integer("batches", 150, "Batches to time.")
 WARM_UP = flags.DEFINE_integer("warm_up", 150, "Batches before: until XLA has compiled for every length of a patch.")
 REPEATS = flags.DEFINE_integer("repeats", 8, "Timings of a warp; their median counts.")
+PASSES = flags.DEFINE_integer("passes", 5, "How often records are read in one timing.")
 EPOCHS = flags.DEFINE_integer("epochs", 20, "Epochs to watch the memory of.")
 
 PATCHES = config.PatchSettings()
@@ -95,13 +96,12 @@ def time_reading() -> None:
     num_bytes = sum(Path(path).stat().st_size for path in shards)
     read, fed = [], []
     patches = iter(training(NO_WARP, quiet()))
-    for _ in range(3):
-        rate(patches)
-        start = time.perf_counter()
-        for _record in tf.data.TFRecordDataset(shards):
-            pass
-        read.append(num_bytes / (time.perf_counter() - start))
+    for _ in range(5):
         fed.append(rate(patches))
+        time.sleep(1)  # until its buffers are full again
+        start = time.perf_counter()
+        tf.data.TFRecordDataset(shards * PASSES.value).reduce(0, lambda count, _: count + 1).numpy()
+        read.append(num_bytes * PASSES.value / (time.perf_counter() - start))
     bytes_per_patch = num_bytes / len(shards) / PATCHES.patches_per_case
     raw, patches_per_second = statistics.median(read), statistics.median(fed)
     say(name="TFRecordDataset", gb_per_second=round(raw / 1e9, 3))

@@ -1,6 +1,6 @@
 """Training input beside peers: warps alone, patches a second from disk to augmented batch, and reading alone.
 
-    python benchmarks/pipeline.py --data_dir=KITS19 --cases=0-7 --work_dir=WORK --peers_python=.venv-peers/bin/python
+    python benchmarks/pipeline.py --data_dir=KITS19 --cases=0-15 --work_dir=WORK --peers_python=.venv-peers/bin/python
 
 One run of everybody on the same cases and cores, one after the other, each in processes of its own: kits_tf in one,
 peers in as many workers as there are cores. The cases are converted and the peers' caches filled first, untimed, into
@@ -20,7 +20,7 @@ from kits_tf import runtime
 from kits_tf.ct import layouts
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases.", required=True)
-CASES = flags.DEFINE_string("cases", "0-7", "Numbers of the cases.")
+CASES = flags.DEFINE_string("cases", "0-15", "Numbers of the cases.")
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Folder for records and caches.", required=True)
 PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Python of the peers' environment.")
 BATCHES = flags.DEFINE_integer("batches", 100, "Batches to time.")

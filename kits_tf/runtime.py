@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # malloc.h
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _PACKAGES = ("tensorflow", "keras", "numpy", "nibabel")
 
 
@@ -53,10 +53,13 @@ def keep_freed_memory() -> None:
     """Makes the C library keep freed memory for the next array, for a process that needs the same again and again.
 
     glibc maps every array of megabytes anew and gives it back when it is freed; each page then costs a fault and is
-    zeroed. An input pipeline spends more time on that than on reading and parsing. Elsewhere it does nothing.
+    zeroed. An input pipeline spends more time on that than on reading and parsing. To be called before there are
+    threads. Elsewhere it does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
+        # Each further arena would give back what is freed, whatever the threshold.
+        mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 

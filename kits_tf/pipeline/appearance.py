@@ -4,6 +4,7 @@ Ranges, chances and the order of the effects are those of nnU-Net (Isensee et al
 batchgeneratorsv2). Values are normalized ones, (HU - mean) / std.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ class Appearance(NamedTuple):
         inverted_gamma: exponent for the negative.
         gamma: exponent.
         noise_seed: (2,) int32, of the noise itself.
+        blur_weights: (n,) float32, those of the blur; n is odd and what the largest sigma needs.
     """
 
     noise_std: tf.Tensor
@@ -37,6 +39,7 @@ class Appearance(NamedTuple):
     inverted_gamma: tf.Tensor
     gamma: tf.Tensor
     noise_seed: tf.Tensor
+    blur_weights: tf.Tensor
 
 
 def sample_appearance(seed: tf.Tensor, settings: AppearanceSettings) -> Appearance:
@@ -53,15 +56,17 @@ def sample_appearance(seed: tf.Tensor, settings: AppearanceSettings) -> Appearan
         return tf.where(chances[which] < probability, tf.exp(drawn) if is_factor else drawn, neutral)
 
     variance = one(0, settings.noise_probability, settings.noise_variance_range, 0.0, False)
+    blur_sigma = one(1, settings.blur_probability, settings.blur_sigma_range, 0.0, False)
     return Appearance(
         tf.sqrt(variance),
-        one(1, settings.blur_probability, settings.blur_sigma_range, 0.0, False),
+        blur_sigma,
         one(2, settings.brightness_probability, settings.brightness_range, 1.0, True),
         one(3, settings.contrast_probability, settings.contrast_range, 1.0, True),
         one(4, settings.low_resolution_probability, settings.low_resolution_range, 1.0, False),
         one(5, settings.inverted_gamma_probability, settings.gamma_range, 1.0, True),
         one(6, settings.gamma_probability, settings.gamma_range, 1.0, True),
         seeds[1],
+        gaussian_weights(blur_sigma, settings.blur_sigma_range[1]),
     )
 
 
@@ -69,10 +74,10 @@ def change_appearance(image: tf.Tensor, appearance: Appearance) -> tf.Tensor:
     """Returns a patch, (z, y, x) float32, with its values changed; what changes nothing costs nothing."""
     for parameter, neutral, effect in (
         (appearance.noise_std, 0.0, lambda x: add_noise(x, appearance.noise_std, appearance.noise_seed)),
-        (appearance.blur_sigma, 0.0, lambda x: compiled(blur)(x, appearance.blur_sigma)),
+        (appearance.blur_sigma, 0.0, lambda x: blur(x, appearance.blur_weights)),
         (appearance.brightness, 1.0, lambda x: x * appearance.brightness),
         (appearance.contrast, 1.0, lambda x: change_contrast(x, appearance.contrast)),
-        (appearance.resolution, 1.0, lambda x: compiled(lower_resolution)(x, appearance.resolution)),
+        (appearance.resolution, 1.0, lambda x: lower_resolution(x, appearance.resolution)),
         (appearance.inverted_gamma, 1.0, lambda x: -change_gamma(-x, appearance.inverted_gamma)),
         (appearance.gamma, 1.0, lambda x: change_gamma(x, appearance.gamma)),
     ):
@@ -88,28 +93,34 @@ def add_noise(image: tf.Tensor, std: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return image + std * tf.random.stateless_normal(tf.shape(image), seed, alg="philox")
 
 
-def blur(image: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Returns the patch convolved with a Gaussian: scipy.ndimage.gaussian_filter with mode="nearest", truncate=4.
+def gaussian_weights(sigma: tf.Tensor, largest: float) -> tf.Tensor:
+    """Returns the weights of a Gaussian's voxels, cut off where scipy.ndimage.gaussian_filter does with truncate=4.
+
+    Args:
+        sigma: voxels, float32; for 0 only the middle one counts.
+        largest: sigma that there must be room for.
+    """
+    reach = int(4 * largest + 0.5)
+    distance = tf.abs(tf.range(-reach, reach + 1, dtype=tf.float32))
+    weights = tf.exp(-0.5 * (distance / tf.maximum(sigma, 1e-7)) ** 2)
+    weights = tf.where(distance <= tf.floor(4 * sigma + 0.5), weights, 0.0)
+    return weights / tf.reduce_sum(weights)
+
+
+def blur(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Returns the patch convolved along each axis, the voxels at its border repeated beyond it.
 
     Args:
         image: (z, y, x) float32.
-        sigma: voxels, above 0, at most the patch's own size.
+        weights: of `gaussian_weights`.
     """
-    radius = tf.floor(4 * sigma + 0.5)
+    offsets = np.arange(weights.shape[0]) - weights.shape[0] // 2
 
-    def matrix(size: int) -> tf.Tensor:
-        places = tf.range(size, dtype=tf.float32)
-        # The first and the last voxel stand for all those beyond them.
-        beyond = tf.range(-4 * size, 5 * size, dtype=tf.float32)
-        distance = tf.abs(beyond - places[:, None])
-        weights = tf.where(distance <= radius, tf.exp(-0.5 * (distance / sigma) ** 2), 0.0)
-        weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
-        before, inside, after = tf.split(weights, [4 * size, size, 4 * size], axis=1)
-        first = tf.reduce_sum(before, axis=1, keepdims=True) * tf.one_hot(0, size)
-        last = tf.reduce_sum(after, axis=1, keepdims=True) * tf.one_hot(size - 1, size)
-        return inside + first + last
+    def neighbors(size: int) -> tuple[tf.Tensor, tf.Tensor]:
+        places = np.clip(np.arange(size) + offsets[:, None], 0, size - 1)
+        return tf.constant(places, tf.int32), tf.tile(weights[:, None], [1, size])
 
-    return _along_each_axis(image, matrix)
+    return _along_each_axis(image, neighbors)
 
 
 def change_contrast(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -126,32 +137,61 @@ def lower_resolution(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
         share: of the voxels along each axis that is kept, above 0; at least one is.
     """
 
-    def matrix(size: int) -> tf.Tensor:
+    def neighbors(size: int) -> tuple[tf.Tensor, tf.Tensor]:
         kept = tf.maximum(tf.round(size * share), 1)
         position = (tf.range(size, dtype=tf.float32) + 0.5) * kept / size - 0.5
-        neighbors = tf.floor(position)[:, None] + tf.constant([-1.0, 0.0, 1.0, 2.0])
-        weights = tf.stack(cubic_weights(position - tf.floor(position)), axis=1)
-        source = tf.floor((tf.clip_by_value(neighbors, 0, kept - 1) + 0.5) * size / kept)
-        return tf.reduce_sum(weights[..., None] * tf.one_hot(tf.cast(source, tf.int32), size), axis=1)
+        of_kept = tf.floor(position) + tf.constant([[-1.0], [0.0], [1.0], [2.0]])
+        places = tf.floor((tf.clip_by_value(of_kept, 0, kept - 1) + 0.5) * size / kept)
+        return tf.cast(places, tf.int32), tf.stack(cubic_weights(position - tf.floor(position)))
 
-    return _along_each_axis(image, matrix)
+    return _along_each_axis(image, neighbors)
 
 
 def change_gamma(image: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     """Returns ((x - min) / (max - min)) ** exponent, with the mean and standard deviation that the patch had."""
-    low, high = tf.reduce_min(image), tf.reduce_max(image)
-    mean, std = tf.reduce_mean(image), tf.math.reduce_std(image)
+    # Sums are TensorFlow's own, which takes all cores for them.
+    curved = compiled(_curve)(image, tf.reduce_min(image), tf.reduce_max(image), exponent)
+    factor = tf.math.reduce_std(image) / tf.maximum(tf.math.reduce_std(curved), 1e-7)
+    return compiled(_scale)(curved, factor, tf.reduce_mean(image) - factor * tf.reduce_mean(curved))
+
+
+def _curve(image: tf.Tensor, low: tf.Tensor, high: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     relative = (image - low) / tf.maximum(high - low, 1e-7)
-    curved = tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))  # tf.pow takes longer on a CPU
-    return (curved - tf.reduce_mean(curved)) * (std / tf.maximum(tf.math.reduce_std(curved), 1e-7)) + mean
+    return tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))  # tf.pow takes longer on a CPU
 
 
-def _along_each_axis(image: tf.Tensor, matrix: Callable[[int], tf.Tensor]) -> tf.Tensor:
-    """Returns the patch multiplied along each axis with the square matrix of its size."""
-    z, y, x = image.shape
-    image = tf.reshape(matrix(z) @ tf.reshape(image, [z, y * x]), [z, y, x])
-    image = tf.matmul(matrix(y), image)
-    return tf.reshape(tf.matmul(tf.reshape(image, [z * y, x]), matrix(x), transpose_b=True), [z, y, x])
+def _scale(image: tf.Tensor, factor: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    return image * factor + offset
+
+
+def _along_each_axis(image: tf.Tensor, neighbors: Callable[[int], tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """Returns the patch with weighted sums of neighbors for voxels, along one axis after the other.
+
+    Args:
+        image: (z, y, x) float32.
+        neighbors: gives, for the size of an axis, the places of each voxel's n neighbors, (n, size) int32, and their
+            weights, (n, size) float32.
+    """
+    for axis, size in enumerate(image.shape):
+        # Each axis for itself: XLA would make the sums along one axis anew for each neighbor along the next.
+        image = _weighted_sums(axis)(image, *neighbors(size))
+    return image
+
+
+@functools.cache
+def _weighted_sums(axis: int) -> Callable:
+    def planes(image: tf.Tensor, places: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        column = [-1 if i == axis else 1 for i in range(3)]
+        pairs = zip(tf.unstack(places), tf.unstack(weights), strict=True)
+        return tf.add_n([tf.gather(image, place, axis=axis) * tf.reshape(weight, column) for place, weight in pairs])
+
+    def rows(image: tf.Tensor, places: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        size = image.shape[axis]
+        matrix = tf.reduce_sum(weights[..., None] * tf.one_hot(places, size), axis=0)
+        return tf.reshape(tf.matmul(tf.reshape(image, [-1, size]), matrix, transpose_b=True), image.shape)
+
+    # A CPU gathers single voxels slowly; a product with a matrix takes less time.
+    return compiled(rows if axis == 2 else planes)
 
 
 def _if(changes: tf.Tensor, effect: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor) -> tf.Tensor:

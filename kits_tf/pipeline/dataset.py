@@ -1,5 +1,6 @@
 """Shards -> what the device takes: patches to train on, patches to validate on, whole cases."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -153,7 +154,9 @@ def _own_shards(shards: Mapping[str, int], worker: Worker) -> dict[str, int]:
 
 
 def _records(paths: list[str] | tf.Tensor) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(paths).flat_map(tf.data.TFRecordDataset)
+    # A record is read as a whole; a buffer would only be one more copy of it.
+    read = functools.partial(tf.data.TFRecordDataset, buffer_size=0)
+    return tf.data.Dataset.from_tensor_slices(paths).flat_map(read)
 
 
 def _patches(

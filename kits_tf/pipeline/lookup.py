@@ -71,7 +71,7 @@ def _unmoved(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tup
     def turned(flat: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         patch = tf.reshape(tf.cast(flat[:voxels], dtype), patch_size)
         for axis in range(3):
-            mirror = functools.partial(tf.reverse, patch, [axis])
+            mirror = functools.partial(_mirror(axis), patch)
             patch = tf.cond(warp.matrix[axis, axis] < 0, mirror, functools.partial(tf.identity, patch))
         return patch
 
@@ -132,6 +132,11 @@ def _volume_loop(patch_size: Triple, kernel: str) -> Callable:
         return _weigh(source.hu, first, list(zip(weights, strides, strict=True))), _pick(source.labels, nearest)
 
     return compiled(run)
+
+
+@functools.cache
+def _mirror(axis: int) -> Callable:
+    return compiled(functools.partial(tf.reverse, axis=[axis]))
 
 
 @functools.cache

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -5,13 +7,13 @@ from scipy import ndimage
 
 from kits_tf.config import AppearanceSettings
 from kits_tf.pipeline import appearance
-from kits_tf.pipeline.appearance import Appearance
+from kits_tf.pipeline.appearance import Appearance, gaussian_weights
 
 SIZE = (8, 12, 15)
 IMAGE = np.random.default_rng(0).normal(0.3, 1, SIZE).astype(np.float32)
 CHANCES = [name for name in vars(AppearanceSettings()) if name.endswith("probability")]
 OFF = AppearanceSettings(**dict.fromkeys(CHANCES, 0.0))
-NEUTRAL = Appearance(*map(tf.constant, (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, [1, 2])))
+NEUTRAL = Appearance(*map(tf.constant, (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, [1, 2])), gaussian_weights(0.0, 1.0))
 FIELDS = dict(
     zip(
         ("noise", "blur", "brightness", "contrast", "low_resolution", "inverted_gamma", "gamma"),
@@ -27,7 +29,7 @@ def draw(count: int, settings: AppearanceSettings) -> Appearance:
     @tf.function
     def run() -> Appearance:
         seeds = tf.stack([tf.range(count), tf.zeros([count], tf.int32)], axis=1)
-        types = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), NEUTRAL)
+        types = tf.nest.map_structure(tf.type_spec_from_value, appearance.sample_appearance(seeds[0], settings))
         return tf.map_fn(lambda s: appearance.sample_appearance(s, settings), seeds, fn_output_signature=types)
 
     return Appearance(*[part.numpy() for part in run()])
@@ -78,7 +80,7 @@ def test_nothing_to_do_changes_nothing() -> None:
 
 @pytest.mark.parametrize("field", FIELDS.values())
 def test_every_parameter_changes_the_output(field: str) -> None:
-    changed = NEUTRAL._replace(**{field: tf.constant(0.6)})
+    changed = NEUTRAL._replace(**{field: tf.constant(0.6)}, blur_weights=gaussian_weights(0.6, 1.0))
     assert (appearance.change_appearance(tf.constant(IMAGE), changed).numpy() != IMAGE).mean() > 0.9
 
 
@@ -93,7 +95,21 @@ def test_noise_has_its_deviation_and_follows_its_seed() -> None:
 @pytest.mark.parametrize("sigma", [0.5, 0.73, 1.0, 2.5])
 def test_blur_is_scipys(sigma: float) -> None:
     expected = ndimage.gaussian_filter(IMAGE.astype(float), sigma, mode="nearest")
-    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), tf.constant(sigma)), expected, atol=1e-5)
+    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), gaussian_weights(sigma, sigma)), expected, atol=1e-5)
+    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), gaussian_weights(sigma, 4.0)), expected, atol=1e-5)
+
+
+def test_weights_by_hand() -> None:
+    np.testing.assert_array_equal(gaussian_weights(0.0, 0.5), [0, 0, 1, 0, 0])
+    near, far = np.exp(-1 / 0.72), np.exp(-4 / 0.72)
+    expected = np.array([0, far, near, 1, near, far, 0]) / (1 + 2 * near + 2 * far)
+    np.testing.assert_allclose(gaussian_weights(0.6, 0.7), expected, atol=1e-7)
+
+
+def test_a_drawn_blur_has_its_weights() -> None:
+    drawn = draw(20, AppearanceSettings(blur_probability=1, blur_sigma_range=(0.5, 1.5)))
+    for sigma, weights in zip(drawn.blur_sigma, drawn.blur_weights, strict=True):
+        np.testing.assert_allclose(weights, gaussian_weights(sigma, 1.5), atol=1e-7)
 
 
 def test_contrast_by_hand() -> None:
@@ -135,7 +151,15 @@ def test_inverted_gamma_is_gamma_of_the_negative() -> None:
     assert ((found - IMAGE.mean()) ** 3).numpy().mean() < ((IMAGE - IMAGE.mean()) ** 3).mean()
 
 
-@pytest.mark.parametrize("function", [appearance.change_gamma, appearance.change_contrast, appearance.blur])
-def test_a_flat_patch_stays_as_it_is(function) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda flat: appearance.change_gamma(flat, 0.8),
+        lambda flat: appearance.change_contrast(flat, 0.8),
+        lambda flat: appearance.lower_resolution(flat, 0.8),
+        lambda flat: appearance.blur(flat, gaussian_weights(0.8, 1.0)),
+    ],
+)
+def test_a_flat_patch_stays_as_it_is(change: Callable) -> None:
     flat = tf.fill(SIZE, 0.25)
-    np.testing.assert_allclose(function(flat, tf.constant(0.8)), flat, atol=1e-6)
+    np.testing.assert_allclose(change(flat), flat, atol=1e-6)
