@@ -319,22 +319,62 @@ class NetworkSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizationSettings(Settings):
-    """Optimization"""
+class LossSettings(Settings):
+    """Loss"""
 
-    epochs: int = setting(50, "Passes over the training cases.", minimum=1)
-    learning_rate: float = setting(1e-3, "Step size of Adam.", above=0)
-    batch_size: int = setting(2, "Patches in a step, per replica.", minimum=1)
+    loss: str = setting(
+        "cross_entropy",
+        "What is minimized; dice_cross_entropy and boundary_cross_entropy are sums.",
+        choices=(
+            "cross_entropy",
+            "dice",
+            "dice_cross_entropy",
+            "generalized_dice",
+            "tversky",
+            "focal_tversky",
+            "boundary_cross_entropy",
+        ),
+    )
     class_weighting: str = setting(
         "inverse",
-        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), or all equal.",
-        choices=("inverse", "square_root", "none"),
+        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), 1/f among cases that "
+        "have the class, Cui's effective number, or all equal.",
+        choices=("inverse", "square_root", "median_frequency", "effective_number", "none"),
+    )
+    effective_number_beta: float = setting(
+        1 - 1e-6, "Of effective_number: near 1 as inverse, 0 as none.", minimum=0, below=1
+    )
+    label_smoothing: float = setting(
+        0.0, "Share of each voxel's truth in the cross-entropy that all classes get alike.", minimum=0, below=1
     )
     focal_gamma: float = setting(
         0.0,
         "The cross-entropy is multiplied by (1 - p) ** this, p the true class's probability; 0: as it is.",
         minimum=0,
     )
+    overlap_over: str = setting(
+        "batch",
+        "Dice and Tversky losses: of all voxels of a batch, over all replicas, or of each example.",
+        choices=("batch", "example"),
+    )
+    overlap_background: bool = setting(False, "Dice and Tversky losses: whether the background counts as a class.")
+    tversky_alpha: float = setting(0.3, "Tversky losses: weight of false positives.", minimum=0)
+    tversky_beta: float = setting(0.7, "Tversky losses: weight of false negatives.", above=0)
+    focal_tversky_exponent: float = setting(
+        0.75, "focal_tversky: exponent of what is missing to 1; below 1, classes found badly count more.", above=0
+    )
+    boundary_reach: int = setting(
+        5, "boundary_cross_entropy: voxels from the boundary beyond which distance makes no difference.", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationSettings(Settings):
+    """Optimization"""
+
+    epochs: int = setting(50, "Passes over the training cases.", minimum=1)
+    learning_rate: float = setting(1e-3, "Step size of Adam.", above=0)
+    batch_size: int = setting(2, "Patches in a step, per replica.", minimum=1)
     validation_patches_per_case: int = setting(
         4, "Fixed patches of each validation case, scored every epoch.", minimum=1
     )
@@ -424,6 +464,7 @@ class Train(Settings):
     warp: WarpSettings = field(default_factory=WarpSettings)
     appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    objective: LossSettings = field(default_factory=LossSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
 
 
@@ -519,6 +560,7 @@ class Demo(Settings):
     warp: WarpSettings = field(default_factory=WarpSettings)
     appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    objective: LossSettings = field(default_factory=LossSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 

@@ -115,7 +115,7 @@ def test_the_recipe_of_record() -> None:
     )
     optimization = settings.optimization
     assert (optimization.epochs, optimization.learning_rate, optimization.batch_size) == (50, 1e-3, 2)
-    assert optimization.class_weighting == "inverse"
+    assert (settings.objective.loss, settings.objective.class_weighting) == ("cross_entropy", "inverse")
     assert settings.patches.patch_size_zyx == (128, 128, 128)
     assert (settings.intensity.window_hu, settings.intensity.mean_hu, settings.intensity.std_hu) == (
         (-79, 304),
@@ -131,7 +131,7 @@ def test_help_shows_what_a_value_looks_like() -> None:
     text = commandline.help_text(config.Train)
     for line in ("--spacing_zyx_mm=X,X,X", "--filters=N,...", "--epochs=N", "--dropout=X", "--run_dir=TEXT"):
         assert f"  {line}\n" in text
-    assert "--class_weighting=inverse|square_root|none" in text
+    assert "--overlap_over=batch|example" in text
 
 
 @pytest.mark.parametrize("command", config.COMMANDS)

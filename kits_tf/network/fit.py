@@ -12,9 +12,9 @@ import tensorflow as tf
 from kits_tf.config import Train
 from kits_tf.errors import InputError
 from kits_tf.network import run
-from kits_tf.network.losses import class_weights
 from kits_tf.network.trainer import Trainer
 from kits_tf.network.unet import build_unet
+from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.footprint import estimate_footprint
@@ -115,7 +115,8 @@ def describe_input(settings: Train, manifest: Manifest, batch_size: int) -> str:
 def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Trainer:
     """Returns the compiled trainer; call it within the strategy's scope."""
     num_classes = len(manifest.scheme.classes)
-    weights = class_weights(manifest.class_voxels("train"), settings.optimization.class_weighting)
+    case_voxels = manifest.case_voxels("train")
+    weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
     trainer = Trainer(build_unet(settings.network, num_classes, synchronized), settings, manifest, weights)
     # No XLA: the warp has no use for it, and on a CPU a step takes several times as long with it.
     trainer.compile(optimizer=keras.optimizers.Adam(settings.optimization.learning_rate), jit_compile=False)

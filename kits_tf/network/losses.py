@@ -1,42 +1,50 @@
-"""What training minimizes."""
+"""What training minimizes, from labels (batch, z, y, x), integers, and logits (batch, z, y, x, classes).
+
+Everything is summed in float32, whatever the logits' type.
+"""
 
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 from keras import ops
 
-# By name of --class_weighting: the power of the class frequency that the weight falls with.
-WEIGHTING_POWERS = {"inverse": 1.0, "square_root": 0.5, "none": 0.0}
+from kits_tf.config import LossSettings
+
+# Below this, a denominator is taken for this; also the least that a power with an infinite slope at 0 is taken of.
+_TINY = 1e-7
 
 
-def class_weights(class_voxels: Sequence[int], weighting: str) -> tuple[float, ...]:
-    """Returns weights w_c proportional to f_c ** -p, scaled so that their mean over all counted voxels is 1.
-
-    Here f_c is the share of class c among the voxels, and p is 1 ("inverse", then w_c = 1 / (C f_c) with C classes),
-    1/2 ("square_root") or 0 ("none"). A class without voxels has weight 0.
+def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.losses.Loss:
+    """Returns the loss that the settings name.
 
     Args:
-        class_voxels: voxels of each class over the training cases.
-        weighting: a key of WEIGHTING_POWERS.
-
-    Raises:
-        ValueError: there is no voxel.
+        settings: of the loss.
+        class_weights: of the cross-entropy, background first.
     """
-    total = sum(class_voxels)
-    if total <= 0:
-        raise ValueError(f"class_voxels: expected at least one voxel, received: {tuple(class_voxels)}")
-    frequencies = [n / total for n in class_voxels]
-    raw = [f ** -WEIGHTING_POWERS[weighting] if f else 0.0 for f in frequencies]
-    mean = sum(f * w for f, w in zip(frequencies, raw, strict=True))
-    return tuple(w / mean for w in raw)
+    over, background = settings.overlap_over, settings.overlap_background
+    alpha, beta = settings.tversky_alpha, settings.tversky_beta
+    cross_entropy = WeightedCrossEntropy(class_weights, settings.focal_gamma, settings.label_smoothing)
+    dice = Tversky(over=over, background=background)
+    losses: dict[str, keras.losses.Loss] = {
+        "cross_entropy": cross_entropy,
+        "dice": dice,
+        "dice_cross_entropy": Sum([cross_entropy, dice]),
+        "generalized_dice": GeneralizedDice(over, background),
+        "tversky": Tversky(alpha, beta, 1.0, over, background),
+        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, over, background),
+        "boundary_cross_entropy": Sum([cross_entropy, Boundary(settings.boundary_reach)]),
+    }
+    return losses[settings.loss]
 
 
 @keras.saving.register_keras_serializable("kits_tf")
 class WeightedCrossEntropy(keras.losses.Loss):
-    """Mean over voxels of w_y * (1 - p_y) ** focal_gamma * -log(p_y), with p = softmax(logits) and y the true class.
+    """Mean over voxels of sum_c w_c q_c (1 - p_c) ** focal_gamma * -log(p_c), with p = softmax(logits).
 
-    With focal_gamma above 0 voxels that are right already count less: Lin et al. 2017, "Focal loss for dense object
-    detection", ICCV.
+    q is 1 for the true class and 0 for the others; with label smoothing s among C classes it is 1 - s + s / C and
+    s / C: Szegedy et al. 2016, "Rethinking the Inception architecture", CVPR. With focal_gamma above 0 voxels that are
+    right already count less: Lin et al. 2017, "Focal loss for dense object detection", ICCV.
 
     The weights are constants, not normalized within a batch, so that replicas that each average over their own
     voxels add up to the loss of the whole batch.
@@ -44,33 +52,208 @@ class WeightedCrossEntropy(keras.losses.Loss):
     Args:
         class_weights: w by class, background first.
         focal_gamma: 0 or more.
+        label_smoothing: s, 0..1.
     """
 
     def __init__(
         self,
         class_weights: Sequence[float],
         focal_gamma: float = 0.0,
+        label_smoothing: float = 0.0,
         name: str = "weighted_cross_entropy",
         **kwargs: object,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.class_weights = tuple(float(w) for w in class_weights)
         self.focal_gamma = focal_gamma
+        self.label_smoothing = label_smoothing
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        """Returns the loss of each voxel.
-
-        Args:
-            y_true: (batch, z, y, x) integer labels.
-            y_pred: (batch, z, y, x, classes) logits.
-        """
+        """Returns the loss of each voxel, (batch, z, y, x)."""
+        classes = len(self.class_weights)
         log_likelihood = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
-        weighted = ops.one_hot(y_true, len(self.class_weights)) * ops.array(self.class_weights, "float32")
+        truth = ops.one_hot(y_true, classes) * (1 - self.label_smoothing) + self.label_smoothing / classes
+        weighted = truth * ops.array(self.class_weights, "float32")
         if self.focal_gamma:
-            # Not 0: with gamma below 1 the power's slope there is infinite.
-            wrong = ops.maximum(1 - ops.exp(log_likelihood), 1e-7)
-            weighted *= wrong**self.focal_gamma
+            weighted *= ops.maximum(1 - ops.exp(log_likelihood), _TINY) ** self.focal_gamma
         return -ops.sum(weighted * log_likelihood, axis=-1)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "class_weights": self.class_weights, "focal_gamma": self.focal_gamma}
+        return super().get_config() | {
+            "class_weights": self.class_weights,
+            "focal_gamma": self.focal_gamma,
+            "label_smoothing": self.label_smoothing,
+        }
+
+
+class _Overlap(keras.losses.Loss):
+    """A loss of sums over voxels: of each example, or of the batch over all replicas.
+
+    A class that has no voxel in an example (or the batch) does not count there: its overlap is 0 however little is
+    found of it, so there is no way for it to grow; false positives cost those classes that are there. Where no class
+    counts the loss is 0.
+
+    Args:
+        over: "example" or "batch".
+        background: whether class 0 counts.
+    """
+
+    def __init__(self, over: str, background: bool, name: str, **kwargs: object) -> None:
+        super().__init__(name=name, **kwargs)
+        if over not in ("example", "batch"):
+            raise ValueError(f"over: expected example or batch, received: {over}")
+        self.over = over
+        self.background = background
+
+    def sums(self, labels: keras.KerasTensor, logits: keras.KerasTensor) -> list[keras.KerasTensor]:
+        """Returns the sums over voxels of p y, p and y, each (examples or 1, classes), p = softmax(logits)."""
+        found = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        truth = ops.one_hot(labels, logits.shape[-1])
+        axes = (1, 2, 3) if self.over == "example" else (0, 1, 2, 3)
+        sums = [ops.sum(values, axis=axes) for values in (found * truth, found, truth)]
+        if self.over == "batch":
+            context = tf.distribute.get_replica_context()
+            if context is not None and context.num_replicas_in_sync > 1:
+                sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+            sums = [part[None] for part in sums]
+        return sums if self.background else [part[:, 1:] for part in sums]
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"over": self.over, "background": self.background}
+
+
+@keras.saving.register_keras_serializable("kits_tf")
+class Tversky(_Overlap):
+    """Mean over classes of (1 - T) ** exponent with T = TP / (TP + alpha FP + beta FN), true positives sum(p y) etc.
+
+    alpha = beta = 1/2 is soft Dice: Milletari et al. 2016, "V-Net", 3DV, without squares. Salehi et al. 2017, "Tversky
+    loss function for image segmentation", MLMI, weigh false negatives more. An exponent below 1 has classes that are
+    found badly count more: Abraham and Khan 2019, "A novel focal Tversky loss", ISBI, who write it 1 / gamma.
+
+    Args:
+        alpha: weight of false positives.
+        beta: weight of false negatives.
+        exponent: above 0.
+        over: "example" or "batch", as for all losses of sums.
+        background: likewise.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        exponent: float = 1.0,
+        over: str = "batch",
+        background: bool = False,
+        name: str = "tversky",
+        **kwargs: object,
+    ) -> None:
+        super().__init__(over, background, name, **kwargs)
+        self.alpha = alpha
+        self.beta = beta
+        self.exponent = exponent
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the loss of each example, or one for the batch."""
+        both, found, truth = self.sums(y_true, y_pred)
+        wrong = self.alpha * (found - both) + self.beta * (truth - both)
+        missed = wrong / ops.maximum(both + wrong, _TINY)
+        if self.exponent != 1:
+            missed = ops.maximum(missed, _TINY) ** self.exponent
+        present = ops.cast(truth > 0, "float32")
+        return ops.sum(present * missed, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1)
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"alpha": self.alpha, "beta": self.beta, "exponent": self.exponent}
+
+
+@keras.saving.register_keras_serializable("kits_tf")
+class GeneralizedDice(_Overlap):
+    """1 - 2 sum_c v_c sum(p y) / sum_c v_c sum(p + y), with v_c = 1 / (voxels of class c) ** 2.
+
+    Sudre et al. 2017, "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations",
+    DLMIA.
+
+    Args:
+        over: "example" or "batch", as for all losses of sums.
+        background: likewise.
+    """
+
+    def __init__(
+        self, over: str = "batch", background: bool = True, name: str = "generalized_dice", **kwargs: object
+    ) -> None:
+        super().__init__(over, background, name, **kwargs)
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the loss of each example, or one for the batch."""
+        both, found, truth = self.sums(y_true, y_pred)
+        volume_weights = ops.where(truth > 0, 1 / ops.maximum(truth, 1) ** 2, 0.0)
+        total = ops.sum(volume_weights * (found + truth), axis=-1)
+        missed = ops.sum(volume_weights * (found + truth - 2 * both), axis=-1)
+        # Not the largest of total and a tiny number: all of it is tiny where classes are large.
+        return ops.where(total > 0, missed / ops.where(total > 0, total, 1.0), 0.0)
+
+
+@keras.saving.register_keras_serializable("kits_tf")
+class Boundary(keras.losses.Loss):
+    """Mean over voxels of sum_c d_c p_c over the foreground: probability costs the more the farther it is outside.
+
+    d_c is the distance to class c, and within it minus the distance to what is not class c, less one; chessboard
+    distance in voxels, at most `reach`, divided by it. A class that is absent does not count. Kervadec et al. 2019,
+    "Boundary loss for highly unbalanced segmentation", MIDL, take Euclidean distances, and add it to another loss, as
+    alone it may find nothing at all.
+
+    Args:
+        reach: voxels, 1 or more; so many dilations are made.
+    """
+
+    def __init__(self, reach: int = 5, name: str = "boundary", **kwargs: object) -> None:
+        super().__init__(name=name, **kwargs)
+        self.reach = reach
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the loss of each voxel, (batch, z, y, x)."""
+        found = ops.softmax(ops.cast(y_pred, "float32"), axis=-1)[..., 1:]
+        return ops.sum(self.distance(y_true, y_pred.shape[-1]) * found, axis=-1) / self.reach
+
+    def distance(self, labels: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+        """Returns d_c in voxels, (batch, z, y, x, classes - 1) float32."""
+        inside = ops.one_hot(labels, classes)[..., 1:]
+        present = ops.max(inside, axis=(1, 2, 3), keepdims=True)
+        outward, inward = self._steps_to(inside), self._steps_to(1 - inside)
+        return present * (outward - ops.maximum(inward - 1, 0))
+
+    def _steps_to(self, region: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns how many dilations each voxel is away from a region of zeros and ones, at most `reach`."""
+        steps = 1 - region
+        for _ in range(self.reach - 1):
+            region = ops.max_pool(region, 3, strides=1, padding="same")
+            steps += 1 - region
+        return steps
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"reach": self.reach}
+
+
+@keras.saving.register_keras_serializable("kits_tf")
+class Sum(keras.losses.Loss):
+    """The sum of losses, each reduced by itself.
+
+    Args:
+        losses: two or more.
+    """
+
+    def __init__(self, losses: Sequence[keras.losses.Loss], name: str = "sum", **kwargs: object) -> None:
+        super().__init__(name=name, **kwargs)
+        self.losses = list(losses)
+
+    def __call__(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: None = None) -> tf.Tensor:
+        """Returns the sum, a scalar."""
+        return sum(loss(y_true, y_pred) for loss in self.losses)
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"losses": [keras.losses.serialize(loss) for loss in self.losses]}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Sum":
+        return cls(**config | {"losses": [keras.losses.deserialize(loss) for loss in config["losses"]]})

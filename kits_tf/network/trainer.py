@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kits_tf.config import Train
 from kits_tf.ct.preprocess import normalize
-from kits_tf.network.losses import WeightedCrossEntropy
+from kits_tf.network.losses import make_loss
 from kits_tf.network.metrics import StreamingDice
 from kits_tf.pipeline import augment
 from kits_tf.pipeline.manifest import Manifest
@@ -37,7 +37,7 @@ class Trainer(keras.Model):
         super().__init__(name="trainer")
         self.network = network
         self.recipe = _Recipe(settings, manifest.scheme.mirrored)
-        self.objective = WeightedCrossEntropy(class_weights, settings.optimization.focal_gamma)
+        self.objective = make_loss(settings.objective, class_weights)
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.dice = StreamingDice(manifest.scheme)
         # The network has its weights already; Keras would build by calling it on patches that are not warped yet.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from cattrs import BaseValidationError, Converter, transform_error
+from numpy.typing import NDArray
 
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_value
 from kits_tf.ct.audit import Finding, audit
@@ -100,8 +101,11 @@ class Manifest:
 
     def class_voxels(self, split: str) -> tuple[int, ...]:
         """Returns the voxels of each class over a split, background first."""
-        counts = np.array([self.cases[case_id].class_voxels for case_id in self.splits[split]])
-        return tuple(counts.sum(axis=0).tolist())
+        return tuple(self.case_voxels(split).sum(axis=0).tolist())
+
+    def case_voxels(self, split: str) -> NDArray[np.int64]:
+        """Returns the voxels of each class in each case of a split, (cases, classes)."""
+        return np.array([self.cases[case_id].class_voxels for case_id in self.splits[split]])
 
     def findings(self) -> list[Finding]:
         """Returns what an audit finds in the cases' files."""

@@ -1,69 +1,230 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
-from kits_tf.network.losses import WeightedCrossEntropy, class_weights
+from kits_tf.config import LossSettings
+from kits_tf.network import losses
+from kits_tf.network.losses import Boundary, GeneralizedDice, Tversky, WeightedCrossEntropy
 
 RNG = np.random.default_rng(0)
+GOLDEN = Path(__file__).parent.parent / "golden" / "monai_losses.npz"
+NAMES = LossSettings.__dataclass_fields__["loss"].metadata["choices"]
+WEIGHTS = (0.5, 2.0, 3.0)
+# Of three classes; the second example has no class 2.
+LABELS = RNG.integers(0, 3, (2, 2, 3, 2))
+LABELS[1] = np.minimum(LABELS[1], 1)
+LOGITS = RNG.normal(size=(*LABELS.shape, 3)).astype(np.float32)
 
 
-def test_weights_by_hand() -> None:
-    # Frequencies 0.9, 0.09, 0.01: 1 / (3 f).
-    np.testing.assert_allclose(class_weights((900, 90, 10), "inverse"), (1 / 2.7, 1 / 0.27, 1 / 0.03))
-    np.testing.assert_allclose(class_weights((900, 90, 10), "none"), (1, 1, 1))
-    root = np.array([0.9, 0.09, 0.01]) ** -0.5
-    np.testing.assert_allclose(class_weights((900, 90, 10), "square_root"), root / np.sqrt([0.9, 0.09, 0.01]).sum())
-    np.testing.assert_allclose(class_weights((50, 0, 50), "inverse"), (1, 0, 1))
-    with pytest.raises(ValueError, match="class_voxels: expected at least one voxel"):
-        class_weights((0, 0), "inverse")
+def one_row(truth: list[int], probabilities: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns labels and logits of one example, a row of voxels."""
+    return np.array(truth)[None, None, None], np.log(np.array(probabilities, np.float32))[None, None, None]
 
 
-@pytest.mark.parametrize("weighting", ["inverse", "square_root", "none"])
-def test_mean_weight_over_the_voxels_is_one(weighting: str) -> None:
-    counts = np.array([123456, 777, 31, 5])
-    assert (counts * class_weights(tuple(counts), weighting)).sum() / counts.sum() == pytest.approx(1)
+@pytest.fixture(scope="module")
+def monai() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN) as found:
+        return dict(found)
 
 
-def test_loss_by_hand() -> None:
-    logits = np.log([[[[[0.5, 0.25, 0.25]], [[0.1, 0.8, 0.1]]]]])
-    labels = np.array([[[[0], [2]]]])
+def of_monai(monai: dict[str, np.ndarray]) -> dict[str, keras.losses.Loss]:
+    dice_cross_entropy = LossSettings(loss="dice_cross_entropy", overlap_background=False)
+    return {
+        "cross_entropy": WeightedCrossEntropy(monai["class_weights"]),
+        "smoothed_cross_entropy": WeightedCrossEntropy((1,) * 4, label_smoothing=0.1),
+        "focal": WeightedCrossEntropy((0.25,) * 4, focal_gamma=2.0),  # MONAI's is a mean over classes too
+        "dice_example": Tversky(over="example", background=False),
+        "dice_batch": Tversky(over="batch", background=True),
+        "dice_cross_entropy": losses.make_loss(dice_cross_entropy, (1,) * 4),
+        "generalized_dice_example": GeneralizedDice(over="example", background=True),
+        "generalized_dice_batch": GeneralizedDice(over="batch", background=False),
+        "tversky_example": Tversky(0.3, 0.7, over="example", background=True),
+        "tversky_batch": Tversky(0.3, 0.7, over="batch", background=False),
+    }
+
+
+def test_values_and_gradients_are_monais(monai: dict[str, np.ndarray]) -> None:
+    for name, loss in of_monai(monai).items():
+        logits = tf.Variable(monai["logits"])
+        with tf.GradientTape() as tape:
+            value = loss(monai["labels"], logits)
+        assert float(value) == pytest.approx(float(monai[name]), rel=1e-5), name
+        np.testing.assert_allclose(tape.gradient(value, logits), monai[f"{name}_gradient"], atol=1e-6, err_msg=name)
+
+
+def test_cross_entropy_by_hand() -> None:
+    labels, logits = one_row([0, 2], [[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])
     loss = WeightedCrossEntropy((1.0, 5.0, 3.0))(labels, logits)
     assert float(loss) == pytest.approx((1.0 * -np.log(0.5) + 3.0 * -np.log(0.1)) / 2, rel=1e-6)
 
 
 def test_equal_weights_are_keras_cross_entropy() -> None:
-    logits = RNG.normal(size=(2, 3, 4, 5, 4)).astype(np.float32) * 20
-    labels = RNG.integers(0, 4, (2, 3, 4, 5))
-    ours = WeightedCrossEntropy((1, 1, 1, 1))(labels, logits)
-    assert float(ours) == pytest.approx(
-        float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)), rel=1e-5
+    logits = 20 * LOGITS
+    keras_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert float(WeightedCrossEntropy((1, 1, 1))(LABELS, logits)) == pytest.approx(
+        float(keras_loss(LABELS, logits)), rel=1e-5
     )
 
 
 def test_focal_loss_by_hand() -> None:
-    logits = np.log([[[[[0.5, 0.5], [0.9, 0.1]]]]]).astype(np.float32)
-    loss = WeightedCrossEntropy((1.0, 3.0), focal_gamma=2.0)(np.array([[[[0, 1]]]]), logits)
+    loss = WeightedCrossEntropy((1.0, 3.0), focal_gamma=2.0)(*one_row([0, 1], [[0.5, 0.5], [0.9, 0.1]]))
     expected = (0.5**2 * -np.log(0.5) + 3.0 * 0.9**2 * -np.log(0.1)) / 2
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_gradient_is_the_numerical_one_and_extreme_logits_are_finite(gamma: float) -> None:
-    loss, labels = WeightedCrossEntropy((0.5, 2.0), gamma), np.array([[[[0], [1]]]])
-    logits = tf.Variable(RNG.normal(size=(1, 1, 2, 1, 2)).astype(np.float32))
+def test_label_smoothing_by_hand() -> None:
+    loss = WeightedCrossEntropy((1.0, 3.0), label_smoothing=0.2)(*one_row([1], [[0.25, 0.75]]))
+    assert float(loss) == pytest.approx(1.0 * 0.1 * -np.log(0.25) + 3.0 * 0.9 * -np.log(0.75), rel=1e-5)
+
+
+def test_tversky_by_hand() -> None:
+    row = one_row([1, 1, 0], [[0.4, 0.6], [0.1, 0.9], [0.8, 0.2]])
+    # TP = 1.5, FP = 0.2, FN = 0.5
+    assert float(Tversky()(*row)) == pytest.approx(1 - 3.0 / 3.7, rel=1e-5)
+    assert float(Tversky(0.3, 0.7)(*row)) == pytest.approx(1 - 1.5 / (1.5 + 0.06 + 0.35), rel=1e-5)
+    focal = Tversky(0.3, 0.7, exponent=0.75)(*row)
+    assert float(focal) == pytest.approx((1 - 1.5 / (1.5 + 0.06 + 0.35)) ** 0.75, rel=1e-5)
+    # The background: TP = 0.8, FP = 0.5, FN = 0.2.
+    both = (1 - 3.0 / 3.7 + 1 - 1.6 / 2.3) / 2
+    assert float(Tversky(background=True)(*row)) == pytest.approx(both, rel=1e-5)
+
+
+def test_generalized_dice_by_hand() -> None:
+    row = one_row([1, 1, 0], [[0.4, 0.6], [0.1, 0.9], [0.8, 0.2]])
+    expected = 1 - 2 * (0.8 / 1 + 1.5 / 4) / ((1.3 + 1) / 1 + (1.7 + 2) / 4)
+    assert float(GeneralizedDice()(*row)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_over_the_batch_and_over_examples() -> None:
+    softmax = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+
+    def dice(examples: list[int], c: int) -> float:
+        found, truth = softmax[examples, ..., c], LABELS[examples] == c
+        return 2 * (found * truth).sum() / (found.sum() + truth.sum())
+
+    by_batch = 1 - (dice([0, 1], 1) + dice([0, 1], 2)) / 2
+    by_example = (1 - (dice([0], 1) + dice([0], 2)) / 2 + 1 - dice([1], 1)) / 2  # without the class that is absent
+    assert float(Tversky(over="batch")(LABELS, LOGITS)) == pytest.approx(by_batch, rel=1e-5)
+    assert float(Tversky(over="example")(LABELS, LOGITS)) == pytest.approx(by_example, rel=1e-5)
+
+
+@pytest.mark.parametrize("over", ["batch", "example"])
+@pytest.mark.parametrize("kind", [Tversky, GeneralizedDice])
+def test_without_foreground_a_loss_of_sums_is_zero_and_so_is_its_gradient(kind: type, over: str) -> None:
+    logits = tf.Variable(LOGITS)
     with tf.GradientTape() as tape:
-        value = loss(labels, logits)
+        value = kind(over=over, background=False)(np.zeros_like(LABELS), logits)
+    assert float(value) == 0
+    np.testing.assert_array_equal(tape.gradient(value, logits), np.zeros_like(LOGITS))
+
+
+def test_distances_are_scipys() -> None:
+    labels = np.zeros((1, 9, 10, 11), np.uint8)
+    labels[0, 2:6, 3:9, 4:9] = 1
+    labels[0, 7, 1, 1] = 2
+    found = Boundary(reach=4).distance(labels, 4).numpy()[0]
+    for c in (1, 2):
+        inside = labels[0] == c
+        outward = ndimage.distance_transform_cdt(~inside, "chessboard")
+        inward = ndimage.distance_transform_cdt(np.pad(inside, 9, mode="edge"), "chessboard")[9:-9, 9:-9, 9:-9]
+        expected = np.minimum(outward, 4) - np.maximum(np.minimum(inward, 4) - 1, 0)
+        np.testing.assert_array_equal(found[..., c - 1], expected)
+    np.testing.assert_array_equal(found[..., 2], 0)  # an absent class
+
+
+def test_boundary_by_hand() -> None:
+    labels, logits = one_row([1, 0, 0], [[0.2, 0.8], [0.7, 0.3], [0.9, 0.1]])
+    assert float(Boundary(reach=2)(labels, logits)) == pytest.approx((0 * 0.8 + 0.5 * 0.3 + 1 * 0.1) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("over", ["batch", "example"])
+def test_gradients_are_the_numerical_ones(name: str, over: str) -> None:
+    loss = losses.make_loss(LossSettings(loss=name, overlap_over=over, focal_gamma=0.5), WEIGHTS)
+    logits = tf.Variable(LOGITS)
+    with tf.GradientTape() as tape:
+        value = loss(LABELS, logits)
     gradient = tape.gradient(value, logits).numpy()
-    for index in np.ndindex(tuple(logits.shape)):
-        step = np.zeros(logits.shape, np.float32)
-        step[index] = 1e-2
-        numerical = (float(loss(labels, logits + step)) - float(loss(labels, logits - step))) / 2e-2
-        assert gradient[index] == pytest.approx(numerical, abs=1e-3)
-    assert np.isfinite(float(loss(labels, np.array([[[[[1e4, -1e4]], [[1e4, -1e4]]]]], np.float16))))
+    assert np.abs(gradient).max() > 1e-4
+    for index in list(np.ndindex(LOGITS.shape))[::5]:
+        step = np.zeros_like(LOGITS)
+        step[index] = 2e-2
+        numerical = (float(loss(LABELS, LOGITS + step)) - float(loss(LABELS, LOGITS - step))) / 4e-2
+        assert gradient[index] == pytest.approx(numerical, abs=2e-5, rel=5e-3)
 
 
-def test_serializes() -> None:
-    loss = WeightedCrossEntropy((1, 2, 3), focal_gamma=1.5)
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_fall_to_nothing_for_the_truth_and_stay_finite(name: str) -> None:
+    loss = losses.make_loss(LossSettings(loss=name), WEIGHTS)
+    right = 2e4 * np.eye(3, dtype=np.float32)[LABELS] - 1e4
+    if name != "boundary_cross_entropy":  # it falls below
+        assert float(loss(LABELS, right)) == pytest.approx(0, abs=1e-4)
+    for logits in (right.astype(np.float16), -right.astype(np.float16), 0 * right):
+        variable = tf.Variable(logits)
+        with tf.GradientTape() as tape:
+            value = loss(LABELS, variable)
+        assert np.isfinite(float(value)) and np.isfinite(tape.gradient(value, variable).numpy()).all()
+        assert float(value) >= float(loss(LABELS, right)) - 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_is_summed_in_float32(name: str) -> None:
+    labels = np.zeros((1, 32, 32, 32), np.uint8)
+    labels[:, :2] = 1
+    logits = tf.constant(RNG.normal(size=(*labels.shape, 3)), tf.bfloat16)
+    loss = losses.make_loss(LossSettings(loss=name), WEIGHTS)
+    assert float(loss(labels, logits)) == pytest.approx(float(loss(labels, tf.cast(logits, tf.float32))), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("boundary")])
+def test_the_order_of_voxels_does_not_matter(name: str) -> None:
+    loss = losses.make_loss(LossSettings(loss=name, overlap_over="example"), WEIGHTS)
+    order = RNG.permutation(LABELS[0].size)
+    labels = LABELS.reshape(2, -1)[:, order].reshape(LABELS.shape)
+    logits = LOGITS.reshape(2, -1, 3)[:, order].reshape(LOGITS.shape)
+    assert float(loss(labels, logits)) == pytest.approx(float(loss(LABELS, LOGITS)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_serializes(name: str) -> None:
+    settings = LossSettings(loss=name, focal_gamma=1.5, label_smoothing=0.1, overlap_over="example", tversky_alpha=0.2)
+    loss = losses.make_loss(settings, WEIGHTS)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
-    assert again.class_weights == (1.0, 2.0, 3.0) and again.focal_gamma == 1.5
+    assert again.get_config() == loss.get_config()
+    assert float(again(LABELS, LOGITS)) == float(loss(LABELS, LOGITS))
+
+
+def test_an_unknown_way_to_sum_is_an_error() -> None:
+    with pytest.raises(ValueError, match="over: expected example or batch, received: voxel"):
+        Tversky(over="voxel")
+
+
+@pytest.mark.parametrize("over", ["batch", "example"])
+@pytest.mark.parametrize("name", NAMES)
+def test_replicas_that_share_a_batch_have_its_gradient(name: str, over: str) -> None:
+    settings = LossSettings(loss=name, overlap_over=over)
+
+    def gradient(labels: tf.Tensor, logits: tf.Tensor, kernel: tf.Variable) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            value = losses.make_loss(settings, WEIGHTS)(labels, logits @ kernel)
+        return tape.gradient(value, kernel)
+
+    expected = gradient(LABELS, LOGITS, tf.Variable(np.eye(3, dtype=np.float32)))
+    strategy = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
+    with strategy.scope():
+        kernel = tf.Variable(np.eye(3, dtype=np.float32))
+    share, parts = len(LABELS) // strategy.num_replicas_in_sync, []
+    for values in (LABELS, LOGITS):
+        parts.append(
+            strategy.experimental_distribute_values_from_function(
+                lambda replica, v=values: tf.constant(v[replica.replica_id_in_sync_group * share :][:share])
+            )
+        )
+    found = strategy.run(tf.function(lambda *part: gradient(*part, kernel)), parts)
+    found = strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+    assert share == 1
+    np.testing.assert_allclose(found, expected, atol=1e-6)

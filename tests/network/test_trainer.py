@@ -9,10 +9,10 @@ import tensorflow as tf
 from conftest import train_settings
 
 from kits_tf import runtime, train
-from kits_tf.config import AppearanceSettings
+from kits_tf.config import AppearanceSettings, LossSettings
 from kits_tf.errors import InputError
 from kits_tf.network import fit, run
-from kits_tf.network.losses import class_weights
+from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.errors import RecordError
 
@@ -134,15 +134,15 @@ def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_class_weights_come_from_the_training_cases(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
-    for weighting in ("inverse", "none"):
-        settings = train_settings(records_dir, tmp_path, class_weighting=weighting)
+    for weighting in ("median_frequency", "none"):
+        settings = replace(train_settings(records_dir, tmp_path), objective=LossSettings(class_weighting=weighting))
         trainer = fit.make_trainer(settings, manifest, synchronized=False)
-        assert trainer.objective.class_weights == class_weights(manifest.class_voxels("train"), weighting)
+        assert trainer.objective.class_weights == class_weights(manifest.case_voxels("train"), weighting)
 
 
 def test_the_loss_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
-    settings = train_settings(records_dir, tmp_path / "run", epochs=4, class_weighting="none")
-    train.main(replace(settings, optimization=replace(settings.optimization, learning_rate=0.02)))
+    settings = train_settings(records_dir, tmp_path / "run", epochs=4, learning_rate=0.02)
+    train.main(replace(settings, objective=LossSettings(class_weighting="none")))
     losses = [epoch["loss"] for epoch in run.read_history(tmp_path / "run")]
     assert losses[-1] < 0.7 * losses[0]
 
