@@ -36,6 +36,7 @@ setup(
         "cattrs>=24.1",
         "connected-components-3d>=3.18",
         "google-crc32c>=1.5",
+        "h5py>=3.11",
         "isal>=1.7",
         # Keras 3.13 and later need Python 3.11.
         "keras>=3.12,<3.13; python_version < '3.11'",

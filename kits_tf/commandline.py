@@ -4,7 +4,7 @@ import sys
 import textwrap
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,8 +130,8 @@ def help_text(kind: type[config.Settings], inputs: str = "") -> str:
             lines += ["", "Flags" if holder is kind else str(holder.__doc__)]
         default = "required" if item.default is MISSING else f"default {config.format_value(item.default)}"
         text = item.metadata["help"] + ("" if item.default is None else f" ({default})")
-        value_name = "|".join(item.metadata["choices"]) if "choices" in item.metadata else _value_name(value_type)
-        lines.append(f"  --{item.name}" if value_type is bool else f"  --{item.name}={value_name}")
+        is_boolean = config.without_none(value_type) is bool
+        lines.append(f"  --{item.name}" if is_boolean else f"  --{item.name}={_value_text(item, value_type)}")
         lines += textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     lines += [
         "",
@@ -161,7 +161,7 @@ def _define_all() -> flags.FlagValues:
         for _, item, value_type in config.flag_fields(kind):
             if item.name in values:
                 continue
-            if value_type is bool:
+            if config.without_none(value_type) is bool:
                 flags.DEFINE_boolean(item.name, None, item.metadata["help"], values)
             else:
                 flags.DEFINE(_Parser(value_type), item.name, None, item.metadata["help"], values)
@@ -190,6 +190,14 @@ def _flatten(settings: config.Settings) -> dict[str, Any]:
 
 def _command(kind: type[config.Settings]) -> str:
     return kind.__name__.lower()
+
+
+def _value_text(item: Field, value_type: Any) -> str:
+    """Returns what a value looks like in --help."""
+    is_tuple = typing.get_origin(config.without_none(value_type)) is tuple
+    if "choices" in item.metadata and not is_tuple:
+        return "|".join(item.metadata["choices"])
+    return _value_name(value_type)
 
 
 def _value_name(kind: Any) -> str:

@@ -44,7 +44,7 @@ def _check_limits(item: Field, value: Any) -> None:
         raise InputError(f"--{item.name}: expected the smaller value first, got {format_value(value)}")
     for number in value if isinstance(value, tuple) else (value,):
         if "choices" in limits and number not in limits["choices"]:
-            raise InputError(f"--{item.name}: expected one of {', '.join(limits['choices'])}, got {number}")
+            raise InputError(f"--{item.name}: expected one of {', '.join(map(str, limits['choices']))}, got {number}")
         if "minimum" in limits and not number >= limits["minimum"]:
             raise InputError(f"--{item.name}: expected {limits['minimum']} or more, got {number}")
         if "maximum" in limits and not number <= limits["maximum"]:
@@ -309,13 +309,42 @@ class AppearanceSettings(Settings):
     gamma_range: tuple[float, float] = _range((0.7, 1.5), "Smallest and largest exponent.", above=0)
 
 
+def _of_preset(help_text: str, **limits: Any) -> Any:
+    return setting(None, f"{help_text} Default: the preset's.", **limits)
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(Settings):
     """Network"""
 
-    filters: tuple[int, ...] = setting((32, 64, 128, 256, 320), "Filters of each level, finest first.", minimum=1)
-    dropout: float = setting(0.1, "Share of feature maps dropped in training.", minimum=0, below=1)
-    norm_momentum: float = setting(0.97, "Momentum of batch norm's moving statistics.", above=0, below=1)
+    preset: str = setting(
+        "record",
+        "Which architecture; the flags below change it. docs/network.md describes them.",
+        choices=("record", "small", "mlperf", "resenc_m"),
+    )
+    filters: tuple[int, ...] | None = _of_preset("Filters of each level, finest first.", minimum=1)
+    blocks: tuple[int, ...] | None = _of_preset(
+        "Convolutions of each level of the encoder, or residual blocks of two; one number for all levels.", minimum=1
+    )
+    decoder_convolutions: int | None = _of_preset("Convolutions of each level of the decoder.", minimum=1)
+    kernels_z: tuple[int, ...] | None = _of_preset(
+        "Size along z of each level's kernels, which are 3 along y and x: 1 or 3; one number for all levels.",
+        choices=(1, 3),
+    )
+    strides_z: tuple[int, ...] | None = _of_preset(
+        "Stride along z from each level to the next, which is 2 along y and x: 1 or 2; one number for all.",
+        choices=(1, 2),
+    )
+    residual: bool | None = _of_preset("An encoder of residual blocks.")
+    norm: str | None = _of_preset("Normalization.", choices=("batch", "instance", "group", "none"))
+    activation: str | None = _of_preset("Activation.", choices=("relu", "leaky_relu", "elu", "silu"))
+    downsampling: str | None = _of_preset("Max pooling or strided convolution.", choices=("pool", "stride"))
+    upsampling: str | None = _of_preset(
+        "Transposed convolution or nearest neighbor.", choices=("transposed", "nearest")
+    )
+    attention: bool | None = _of_preset("Attention gates in the skip connections.")
+    dropout: float | None = _of_preset("Share of feature maps dropped in training.", minimum=0, below=1)
+    norm_momentum: float | None = _of_preset("Momentum of batch norm's moving statistics.", above=0, below=1)
 
 
 @dataclass(frozen=True, kw_only=True)

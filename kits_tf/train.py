@@ -11,10 +11,11 @@ def main(settings: config.Train) -> None:
     """
     runtime.keep_freed_memory()
     runtime.start_tensorflow()
-    from kits_tf.network import fit, run, unet
+    from kits_tf.network import fit, run
+    from kits_tf.network.architecture import architecture
     from kits_tf.pipeline.manifest import Manifest
 
-    unet.check_patch_size(settings.patches.patch_size_zyx, settings.network)
+    architecture(settings.network).check_patch_size(settings.patches.patch_size_zyx)
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)

@@ -74,6 +74,9 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
         run_dir=str(run_dir),
         patches=config.PatchSettings(patch_size_zyx=(8, 16, 16), patches_per_case=2, shuffle_patches=4),
         warp=config.WarpSettings(rotation_zyx_degrees=(10.0, 0.0, 0.0), scale_range=(0.9, 1.1)),
+        appearance=config.AppearanceSettings(  # these take seconds to compile
+            blur_probability=0, low_resolution_probability=0, gamma_probability=0, inverted_gamma_probability=0
+        ),
         network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
         optimization=replace(config.OptimizationSettings(epochs=1, validation_patches_per_case=2), **optimization),
     )

@@ -15,11 +15,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import keras
 
 from kits_tf import commandline, runtime
-from kits_tf.config import Train, format_value
+from kits_tf.config import Train
 from kits_tf.errors import InputError
+from kits_tf.network.architecture import architecture
 from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.files import written_whole
@@ -106,12 +108,39 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     weights = root / BEST_WEIGHTS
     if not weights.is_file():
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
-    network = build_unet(settings.network, len(manifest.scheme.classes))
+    network = build_unet(architecture(settings.network), len(manifest.scheme.classes))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
             network.load_weights(weights)
     except (ValueError, OSError, KeyError, UserWarning):
-        wanted = f"the weights of a network of --filters={format_value(settings.network.filters)}"
-        raise InputError(f"{weights}: expected {wanted}, found another architecture or a damaged file") from None
+        found = _first_difference(network, weights) or "a damaged file"
+        raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {found}") from None
     return Run(settings, manifest, network)
+
+
+def _first_difference(network: keras.Model, weights: Path) -> str | None:
+    """Returns in words which layer a file of weights has otherwise; None if there is none, or the file is no such."""
+    wanted = {layer.name: [tuple(v.shape) for v in layer.weights] for layer in network.layers if layer.weights}
+    try:
+        with h5py.File(weights) as file:
+            saved = _saved_shapes(file)
+    except OSError:
+        return None
+    for name in [*wanted, *saved]:
+        if wanted.get(name) != saved.get(name):
+            shapes = [" ".join(map(str, found.get(name) or ["none"])) for found in (saved, wanted)]
+            return f"another architecture: layer {name} has weights {shapes[0]}, expected {shapes[1]}"
+    return None
+
+
+def _saved_shapes(file: h5py.File) -> dict[str, list[tuple[int, ...]]]:
+    """Returns the shapes of each layer's weights by its name."""
+    found: dict[str, list[tuple[int, ...]]] = {}
+
+    def note(path: str, item: h5py.Group | h5py.Dataset) -> None:
+        if path.endswith("/vars") and "name" in item.attrs and "seed_generator" not in path:
+            found[item.attrs["name"]] = [item[str(i)].shape for i in range(len(item))]
+
+    file.visititems(note)
+    return found

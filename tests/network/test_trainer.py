@@ -140,11 +140,12 @@ def test_class_weights_come_from_the_training_cases(manifest: Manifest, records_
         assert trainer.objective.class_weights == class_weights(manifest.case_voxels("train"), weighting)
 
 
-def test_the_loss_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
-    settings = train_settings(records_dir, tmp_path / "run", epochs=4, learning_rate=0.02)
-    train.main(replace(settings, objective=LossSettings(class_weighting="none")))
-    losses = [epoch["loss"] for epoch in run.read_history(tmp_path / "run")]
-    assert losses[-1] < 0.7 * losses[0]
+def test_the_loss_of_a_batch_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
+    settings = train_settings(records_dir, tmp_path, learning_rate=0.02)
+    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    batch = fit.training_batches(settings, manifest, str(records_dir), 2).take(1).cache().repeat()
+    losses = trainer.fit(batch, epochs=15, steps_per_epoch=1, verbose=0, shuffle=False).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Path) -> None:
@@ -152,16 +153,29 @@ def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Pat
         train.main(train_settings(records_dir, tmp_path / "run", learning_rate=1e36))
 
 
-def test_weights_of_another_architecture_are_refused(run_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flag", "difference"),
+    [
+        ("--filters=4,6", r"layer bottom_1_conv has weights \(3, 3, 3, 4, 8\), expected \(3, 3, 3, 4, 6\)"),
+        ("--filters=4", r"layer bottom_1_conv has weights \(3, 3, 3, 4, 8\), expected \(3, 3, 3, 1, 4\)"),
+        ("--filters=4,8,16", r"layer encoder1_1_conv has weights none, expected \(3, 3, 3, 4, 8\)"),
+        ("--filters=4,8\n--attention", r"layer decoder0_gate_skip has weights none, expected \(1, 1, 1, 4, 2\) \(2,\)"),
+        ("--filters=4,8\n--norm=none", r"layer encoder0_1_conv has weights \(3, 3, 3, 1, 4\), expected .* \(4,\)"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused(run_dir: Path, tmp_path: Path, flag: str, difference: str) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
     flags = tmp_path / "run" / "train.flags"
-    for other in ("4,6", "4,8,16", "4"):
-        flags.write_text((run_dir / "train.flags").read_text().replace("--filters=4,8", f"--filters={other}"))
-        with pytest.raises(InputError, match=rf"a network of --filters={other}, found another architecture") as caught:
-            run.load_run(tmp_path / "run")
-        assert "\n" not in str(caught.value)
+    flags.write_text((run_dir / "train.flags").read_text().replace("--filters=4,8", flag))
+    with pytest.raises(InputError, match=rf"of train.flags, found another architecture: {difference}$") as caught:
+        run.load_run(tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_weights_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
     (tmp_path / "run" / "best.weights.h5").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="best.weights.h5: expected the weights of a network .* or a damaged file"):
+    with pytest.raises(InputError, match="best.weights.h5: expected the weights of .*, found a damaged file"):
         run.load_run(tmp_path / "run")
 
 

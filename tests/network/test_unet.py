@@ -1,76 +1,224 @@
 import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from scipy import ndimage
 
 from kits_tf.config import NetworkSettings
 from kits_tf.errors import InputError
-from kits_tf.network.unet import build_unet, check_patch_size, stride
+from kits_tf.network.architecture import PRESETS, Architecture, architecture
+from kits_tf.network.unet import build_unet
 
-SETTINGS = NetworkSettings(filters=(4, 8, 16), dropout=0.3)
+TINY = Architecture(filters=(4, 8, 16), dropout=0.3)
+IMAGE = np.random.default_rng(0).normal(size=(1, 8, 8, 8, 1)).astype(np.float32)
+CHOICES = {
+    name: NetworkSettings.__dataclass_fields__[name].metadata["choices"]
+    for name in ("norm", "activation", "downsampling", "upsampling")
+}
 
 
-def count_by_hand(filters: tuple[int, ...], classes: int) -> int:
+def count_by_hand(filters: tuple[int, ...], classes: int, norm_numbers: int = 4) -> int:
+    """Returns the parameters of a plain network of two convolutions a level; a batch norm has 4 numbers a filter."""
+
     def block(inputs: int, outputs: int) -> int:
-        return 27 * inputs * outputs + 27 * outputs * outputs + 2 * 4 * outputs  # two convolutions, two batch norms
+        return 27 * inputs * outputs + 27 * outputs * outputs + 2 * norm_numbers * outputs
 
     down = sum(block(i, o) for i, o in itertools.pairwise((1, *filters)))
     up = sum(8 * deep * f + f + block(2 * f, f) for f, deep in itertools.pairwise(filters))
     return down + up + filters[0] * classes + classes
 
 
-@pytest.mark.parametrize("filters", [(4, 8, 16), (5,), (32, 64, 128, 256, 320)])
+@pytest.mark.parametrize("filters", [(4, 8, 16), (5,)])
 def test_parameters_by_hand(filters: tuple[int, ...]) -> None:
-    network = build_unet(NetworkSettings(filters=filters), 4)
-    assert network.count_params() == count_by_hand(filters, 4)
+    assert build_unet(Architecture(filters=filters), 4).count_params() == count_by_hand(filters, 4)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_the_parameters_that_they_tell(name: str) -> None:
+    preset = PRESETS[name]
+    assert build_unet(preset.architecture, 4).count_params() == preset.parameters
+    assert preset.source
+
+
+def test_presets_have_the_parameters_of_their_sources() -> None:
+    assert PRESETS["record"].parameters == count_by_hand((32, 64, 128, 256, 320), 4)
+    assert PRESETS["small"].parameters == count_by_hand((8, 16, 32, 64), 4)
+    # MLPerf's layers: two convolutions a level, the first of them strided, instance norm with two numbers a filter.
+    assert PRESETS["mlperf"].parameters == count_by_hand((32, 64, 128, 256, 320, 320), 4, norm_numbers=2)
+    # dynamic_network_architectures 0.4.4 counts 102,351,380 for ResidualEncoderUNet with these numbers. It has a bias
+    # in each convolution before a norm, and heads for deep supervision at four more levels.
+    blocks, filters = (1, 3, 4, 6, 6, 6), (32, 64, 128, 256, 320, 320)
+    biases = 32 + sum(2 * n * f for n, f in zip(blocks, filters, strict=True)) + sum(filters[:-1])
+    heads = sum(4 * f + 4 for f in filters[1:-1])
+    assert PRESETS["resenc_m"].parameters == 102_351_380 - biases - heads
+
+
+def test_flags_choose_a_preset_and_change_it() -> None:
+    assert architecture(NetworkSettings()) == PRESETS["record"].architecture
+    found = architecture(NetworkSettings(preset="resenc_m", dropout=0.2, norm="group"))
+    assert found == replace(PRESETS["resenc_m"].architecture, dropout=0.2, norm="group")
+    choices = NetworkSettings.__dataclass_fields__["preset"].metadata["choices"]
+    assert choices == tuple(PRESETS)
+    names = {f.name for f in NetworkSettings.__dataclass_fields__.values()} - {"preset"}
+    assert names == set(Architecture.__dataclass_fields__)  # whatever an architecture has is a flag
+    assert all(type(None) in get_args(NetworkSettings.__annotations__[name]) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"blocks": (1, 2)}, "--blocks: expected one number, or 5 for the levels of --filters, got 2"),
+        ({"kernels_z": (1, 3)}, "--kernels_z: expected one number, or 5 for the levels of --filters, got 2"),
+        ({"strides_z": (1,) * 5}, "--strides_z: expected one number, or 4 for the levels of --filters, got 5"),
+    ],
+)
+def test_numbers_must_fit_the_levels(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        architecture(NetworkSettings(**changes))
 
 
 @pytest.mark.parametrize("size", [(4, 4, 4), (8, 12, 4)])
 def test_any_size_that_the_stride_divides(size: tuple[int, int, int]) -> None:
-    logits = build_unet(SETTINGS, 4)(np.zeros((2, *size, 1), np.float32))
+    logits = build_unet(TINY, 4)(np.zeros((2, *size, 1), np.float32))
     assert logits.shape == (2, *size, 4) and logits.dtype == "float32"
-    assert stride(SETTINGS) == 4
-    check_patch_size(size, SETTINGS)
+    assert TINY.total_stride() == (4, 4, 4)
+    TINY.check_patch_size(size)
 
 
 def test_other_sizes_are_refused() -> None:
-    with pytest.raises(
-        InputError, match="--patch_size_zyx: expected multiples of 4 for 3 levels of --filters, got 8,9,8"
-    ):
-        check_patch_size((8, 9, 8), SETTINGS)
+    message = "--patch_size_zyx: expected multiples of 4,4,4 for the 3 levels of --filters, got 8,9,8"
+    with pytest.raises(InputError, match=message):
+        TINY.check_patch_size((8, 9, 8))
+    with pytest.raises(InputError, match="expected multiples of 2,4,4"):
+        replace(TINY, strides_z=(1, 2)).check_patch_size((3, 8, 8))
+
+
+def test_thick_slices_are_neither_mixed_nor_joined_at_first() -> None:
+    thick = replace(TINY, kernels_z=(1, 1, 3), strides_z=(1, 2), dropout=0.0)
+    network = build_unet(thick, 2)
+    assert network(np.zeros((1, 6, 8, 12, 1), np.float32)).shape == (1, 6, 8, 12, 2)
+    assert network.get_layer("encoder0_1_conv").kernel.shape == (1, 3, 3, 1, 4)
+    assert network.get_layer("bottom_1_conv").kernel.shape == (3, 3, 3, 8, 16)
+    fine = keras.Model(network.input, network.get_layer("encoder1_dropout").output)
+    other = IMAGE.copy()
+    other[:, 3] += 1
+    changed = (fine(IMAGE) != fine(other)).numpy().any(axis=(0, 2, 3, 4))
+    np.testing.assert_array_equal(changed, np.arange(8) == 3)  # so far each slice is for itself
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in CHOICES.items() for value in values])
+def test_every_choice_builds_trains_and_is_saved(name: str, value: str, tmp_path: Path) -> None:
+    network = build_unet(replace(TINY, dropout=0.0, **{name: value}), 3)
+    check_trains_and_is_saved(network, tmp_path / "network.keras")
+
+
+@pytest.mark.parametrize("changes", [{"residual": True, "blocks": (1, 2, 2)}, {"attention": True}])
+@pytest.mark.parametrize("downsampling", CHOICES["downsampling"])
+def test_blocks_and_gates_build_train_and_are_saved(changes: dict, downsampling: str, tmp_path: Path) -> None:
+    network = build_unet(replace(TINY, dropout=0.0, downsampling=downsampling, **changes), 3)
+    check_trains_and_is_saved(network, tmp_path / "network.keras")
+
+
+def check_trains_and_is_saved(network: keras.Model, path: Path) -> None:
+    variables = network.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(network(IMAGE, training=True)[..., 0] * IMAGE[..., 0])
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        assert np.isfinite(gradient).all(), variable.path
+        if "logits" not in variable.path:  # of which the loss looks at one class only
+            assert np.abs(gradient).max() > 0, variable.path
+    network.save(path)
+    np.testing.assert_array_equal(network(IMAGE), keras.models.load_model(path)(IMAGE))
+
+
+def test_instance_norm_is_each_filters_own_and_group_norm_a_groups() -> None:
+    for norm, groups in (("instance", 4), ("group", 4), ("group", 8)):
+        filters = 4 if groups == 4 else 16
+        network = build_unet(Architecture(filters=(filters,), norm=norm, blocks=(1,)), 2)
+        values = keras.Model(network.input, [network.get_layer(f"bottom_1_{n}").output for n in ("conv", "norm")])
+        before, after = (v.numpy()[0].reshape(-1, groups, filters // groups) for v in values(IMAGE))
+        mean, variance = before.mean(axis=(0, 2), keepdims=True), before.var(axis=(0, 2), keepdims=True)
+        np.testing.assert_allclose(after, (before - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
+
+
+def test_a_residual_block_by_hand() -> None:
+    network = build_unet(
+        Architecture(filters=(2, 2), blocks=(1,), residual=True, norm="none", downsampling="stride", dropout=0.0), 2
+    )
+    parts = ("encoder0_dropout", "bottom_1a_relu", "bottom_1_relu")
+    model = keras.Model(network.input, [network.get_layer(name).output for name in parts])
+    given, inner, found = (value.numpy()[0] for value in model(IMAGE))
+    kernel = network.get_layer("bottom_1b_conv").kernel.numpy()
+    convolved = sum(
+        ndimage.correlate(inner[..., i], kernel[..., i, o], mode="constant")[..., None] * np.eye(2)[o]
+        for i in range(2)
+        for o in range(2)
+    )
+    averaged = given.reshape(4, 2, 4, 2, 4, 2, 2).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(found, np.maximum(convolved + averaged, 0), atol=1e-5)
+
+
+def test_a_gate_lets_a_share_of_the_skip_connection_pass() -> None:
+    network = build_unet(replace(TINY, attention=True, dropout=0.0), 2)
+    names = ("encoder0_dropout", "decoder0_gate_share", "decoder0_gate_times")
+    model = keras.Model(network.input, [network.get_layer(name).output for name in names])
+    skip, share, gated = (value.numpy() for value in model(IMAGE))
+    assert share.shape[-1] == 1 and 0 < share.min() < share.max() < 1
+    np.testing.assert_allclose(gated, skip * share, atol=1e-6)
 
 
 def test_the_skip_connections_reach_the_output() -> None:
-    network = build_unet(SETTINGS, 4)
-    image = np.random.default_rng(0).normal(size=(1, 8, 8, 8, 1)).astype(np.float32)
-    before = network(image).numpy()
-    network.get_layer("bottom_conv1").kernel.assign(np.zeros((3, 3, 3, 8, 16)))
-    after = network(image).numpy()
+    network = build_unet(TINY, 4)
+    before = network(IMAGE).numpy()
+    network.get_layer("bottom_1_conv").kernel.assign(np.zeros((3, 3, 3, 8, 16)))
+    after = network(IMAGE).numpy()
     assert (before != after).any()  # the bottom matters
     assert after.std() > 1e-3  # and without it the skips still carry the image
 
 
 def test_dropout_acts_in_training_only() -> None:
-    network = build_unet(SETTINGS, 4)
+    network = build_unet(TINY, 4)
     image = np.ones((1, 8, 8, 8, 1), np.float32)
     np.testing.assert_array_equal(network(image), network(image))
-    plain = build_unet(NetworkSettings(filters=(4, 8, 16), dropout=0.0), 4)
+    plain = build_unet(replace(TINY, dropout=0.0), 4)
     assert [layer.rate for layer in network.layers if "dropout" in layer.name] == [0.3] * 5
     np.testing.assert_array_equal(plain(image, training=True), plain(image, training=True))
 
 
 def test_norm_momentum_is_used() -> None:
     for momentum in (0.5, 0.9):
-        network = build_unet(NetworkSettings(filters=(4,), norm_momentum=momentum), 2)
+        network = build_unet(Architecture(filters=(4,), norm_momentum=momentum), 2)
         network(np.full((1, 4, 4, 4, 1), 3.0, np.float32), training=True)
-        moved = network.get_layer("bottom_norm1").moving_variance.numpy()
+        moved = network.get_layer("bottom_1_norm").moving_variance.numpy()
         assert (moved < 1).any() and (moved >= momentum - 1e-6).all()
 
 
-def test_keras_round_trip(tmp_path) -> None:
-    network = build_unet(SETTINGS, 3)
-    network.save(tmp_path / "network.keras")
-    again = keras.models.load_model(tmp_path / "network.keras")
-    image = np.random.default_rng(0).normal(size=(1, 4, 4, 4, 1)).astype(np.float32)
-    np.testing.assert_array_equal(network(image), again(image))
+def test_an_untrained_network_finds_each_class_as_often_as_told() -> None:
+    network = build_unet(TINY, 3, class_shares=(90, 10, 0))
+    head = network.get_layer("logits")
+    head.kernel.assign(np.zeros(head.kernel.shape))
+    found = keras.ops.softmax(network(IMAGE)).numpy()
+    np.testing.assert_allclose(found, np.broadcast_to((0.9, 0.1, 1e-6), found.shape), atol=1e-6)
+    np.testing.assert_array_equal(build_unet(TINY, 3).get_layer("logits").bias, [0, 0, 0])
+
+
+def test_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
+    network = build_unet(replace(TINY, norm="instance"), 3)
+    network.save_weights(tmp_path / "network.weights.h5")
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = build_unet(replace(TINY, norm="instance"), 3)
+        half.load_weights(tmp_path / "network.weights.h5")
+        logits = half(IMAGE)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert logits.dtype == "float32"
+    for ours, theirs in zip(network.get_weights(), half.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    difference = np.abs(logits - network(IMAGE))
+    assert 0 < difference.max() < 0.2

@@ -1,0 +1,150 @@
+"""What a U-Net is made of: presets by name, and what the network flags change of one."""
+
+import math
+from dataclasses import dataclass, fields
+
+from kits_tf.config import NetworkSettings, format_value
+from kits_tf.errors import InputError
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A U-Net in numbers. Levels count from the finest; a tuple of one number holds for all levels.
+
+    Attributes:
+        filters: of each level.
+        blocks: of each level of the encoder: convolutions, or residual blocks of two.
+        decoder_convolutions: in each level of the decoder.
+        kernels_z: of each level: a kernel is that, 3, 3 voxels.
+        strides_z: from each level to the next: a stride is that, 2, 2 voxels.
+        residual: whether the encoder is of residual blocks, after one convolution.
+        norm: batch, instance, group or none.
+        activation: relu, leaky_relu (slope 0.01), elu or silu.
+        downsampling: pool (the largest) or stride (of the first convolution).
+        upsampling: transposed (convolution) or nearest (neighbor, and a convolution over single voxels).
+        attention: whether skip connections pass through attention gates.
+        dropout: share of feature maps dropped after each level.
+        norm_momentum: of batch norm's moving statistics.
+    """
+
+    filters: tuple[int, ...]
+    blocks: tuple[int, ...] = (2,)
+    decoder_convolutions: int = 2
+    kernels_z: tuple[int, ...] = (3,)
+    strides_z: tuple[int, ...] = (2,)
+    residual: bool = False
+    norm: str = "batch"
+    activation: str = "relu"
+    downsampling: str = "pool"
+    upsampling: str = "transposed"
+    attention: bool = False
+    dropout: float = 0.1
+    norm_momentum: float = 0.97
+
+    @property
+    def levels(self) -> int:
+        """How many resolutions there are."""
+        return len(self.filters)
+
+    def level_blocks(self) -> tuple[int, ...]:
+        """Returns `blocks` of each level.
+
+        Raises:
+            InputError: there are neither one nor as many as levels.
+        """
+        return _each("blocks", self.blocks, self.levels)
+
+    def kernels(self) -> list[Triple]:
+        """Returns the kernel of each level, (z, y, x).
+
+        Raises:
+            InputError: there are neither one nor as many as levels.
+        """
+        return [(z, 3, 3) for z in _each("kernels_z", self.kernels_z, self.levels)]
+
+    def strides(self) -> list[Triple]:
+        """Returns the stride from each level to the next, (z, y, x).
+
+        Raises:
+            InputError: there are neither one nor one less than levels.
+        """
+        return [(z, 2, 2) for z in _each("strides_z", self.strides_z, self.levels - 1)]
+
+    def total_stride(self) -> Triple:
+        """Returns what must divide the size of an image, (z, y, x)."""
+        z, y, x = (math.prod(stride[axis] for stride in self.strides()) for axis in range(3))
+        return z, y, x
+
+    def check_patch_size(self, patch_size: Triple) -> None:
+        """Raises InputError if the network cannot take the patch."""
+        total = self.total_stride()
+        if any(size % step for size, step in zip(patch_size, total, strict=True)):
+            expected = f"multiples of {format_value(total)} for the {self.levels} levels of --filters"
+            raise InputError(f"--patch_size_zyx: expected {expected}, got {format_value(patch_size)}")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An architecture that has a name.
+
+    Attributes:
+        architecture: what it is.
+        source: where it is from.
+        parameters: with one channel in and four classes out; tests count them.
+    """
+
+    architecture: Architecture
+    source: str
+    parameters: int
+
+
+PRESETS = {
+    "record": Preset(
+        Architecture(filters=(32, 64, 128, 256, 320)),
+        "batch norm, dropout, skip connections: the recipe of record; Çiçek et al. 2016, MICCAI, and MLPerf's filters",
+        16_549_316,
+    ),
+    "small": Preset(Architecture(filters=(8, 16, 32, 64), dropout=0.05), "for a CPU: the demo's", 351_540),
+    "mlperf": Preset(
+        Architecture(filters=(32, 64, 128, 256, 320, 320), norm="instance", downsampling="stride", dropout=0.0),
+        "MLPerf training, image_segmentation/pytorch/model/unet3d.py, for KiTS19",
+        31_190_276,
+    ),
+    "resenc_m": Preset(
+        Architecture(
+            filters=(32, 64, 128, 256, 320, 320),
+            blocks=(1, 3, 4, 6, 6, 6),
+            decoder_convolutions=1,
+            residual=True,
+            norm="instance",
+            activation="leaky_relu",
+            downsampling="stride",
+            dropout=0.0,
+        ),
+        "nnU-Net's residual encoder M for 128^3 patches; Isensee et al. 2024, MICCAI",
+        102_335_236,
+    ),
+}
+
+
+def architecture(settings: NetworkSettings) -> Architecture:
+    """Returns the preset's architecture with what the settings change of it.
+
+    Raises:
+        InputError: numbers of a level are missing or too many.
+    """
+    values = vars(PRESETS[settings.preset].architecture)
+    changed = {f.name: getattr(settings, f.name) for f in fields(Architecture)}
+    found = Architecture(**values | {name: value for name, value in changed.items() if value is not None})
+    found.level_blocks(), found.kernels(), found.strides()
+    return found
+
+
+def _each(name: str, numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
+    if len(numbers) == 1:
+        return numbers * count
+    if len(numbers) != count:
+        raise InputError(f"--{name}: expected one number, or {count} for the levels of --filters, got {len(numbers)}")
+    return numbers
