@@ -343,6 +343,7 @@ class NetworkSettings(Settings):
         "Transposed convolution or nearest neighbor.", choices=("transposed", "nearest")
     )
     attention: bool | None = _of_preset("Attention gates in the skip connections.")
+    deep_supervision: bool | None = _of_preset("Coarser levels of the decoder are trained to find the classes too.")
     dropout: float | None = _of_preset("Share of feature maps dropped in training.", minimum=0, below=1)
     norm_momentum: float | None = _of_preset("Momentum of batch norm's moving statistics.", above=0, below=1)
 

@@ -88,6 +88,14 @@ def no_warp() -> Warp:
 
 
 @pytest.fixture(scope="session")
+def two_replicas() -> tf.distribute.Strategy:
+    """One for all tests: collective operations of a second one would be taken for the first one's."""
+    strategy = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
+    assert strategy.num_replicas_in_sync == 2
+    return strategy
+
+
+@pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four phantoms of 8 x 6 x 6 mm voxels."""
     root = tmp_path_factory.mktemp("data")

@@ -25,6 +25,7 @@ class Architecture:
         downsampling: pool (the largest) or stride (of the first convolution).
         upsampling: transposed (convolution) or nearest (neighbor, and a convolution over single voxels).
         attention: whether skip connections pass through attention gates.
+        deep_supervision: whether coarser levels of the decoder are trained to find the classes too.
         dropout: share of feature maps dropped after each level.
         norm_momentum: of batch norm's moving statistics.
     """
@@ -40,6 +41,7 @@ class Architecture:
     downsampling: str = "pool"
     upsampling: str = "transposed"
     attention: bool = False
+    deep_supervision: bool = False
     dropout: float = 0.1
     norm_momentum: float = 0.97
 
@@ -72,10 +74,20 @@ class Architecture:
         """
         return [(z, 2, 2) for z in _each("strides_z", self.strides_z, self.levels - 1)]
 
+    def stride_to(self, level: int) -> Triple:
+        """Returns how many voxels of an image one of a level stands for, (z, y, x)."""
+        z, y, x = (math.prod(stride[axis] for stride in self.strides()[:level]) for axis in range(3))
+        return z, y, x
+
     def total_stride(self) -> Triple:
         """Returns what must divide the size of an image, (z, y, x)."""
-        z, y, x = (math.prod(stride[axis] for stride in self.strides()) for axis in range(3))
-        return z, y, x
+        return self.stride_to(self.levels - 1)
+
+    def supervised_levels(self) -> range:
+        """Returns the levels that are trained to find the classes: the finest and, with deep supervision, all of the
+        decoder but the coarsest, as in nnU-Net.
+        """
+        return range(max(self.levels - 2, 1) if self.deep_supervision else 1)
 
     def check_patch_size(self, patch_size: Triple) -> None:
         """Raises InputError if the network cannot take the patch."""
@@ -121,6 +133,7 @@ PRESETS = {
             norm="instance",
             activation="leaky_relu",
             downsampling="stride",
+            deep_supervision=True,
             dropout=0.0,
         ),
         "nnU-Net's residual encoder M for 128^3 patches; Isensee et al. 2024, MICCAI",

@@ -123,7 +123,7 @@ def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Tra
     trainer = Trainer(network, settings, manifest, weights)
     # No XLA: the warp has no use for it, and on a CPU a step takes several times as long with it.
     trainer.compile(optimizer=keras.optimizers.Adam(settings.optimization.learning_rate), jit_compile=False)
-    trainer.optimizer.build(trainer.network.trainable_variables)
+    trainer.optimizer.build(trainer.supervised.trainable_variables)
     return trainer
 
 

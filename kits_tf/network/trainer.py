@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from kits_tf.config import Train
 from kits_tf.ct.preprocess import normalize
-from kits_tf.network.losses import make_loss
+from kits_tf.network.architecture import architecture
+from kits_tf.network.losses import DeepSupervision, make_loss
 from kits_tf.network.metrics import StreamingDice
+from kits_tf.network.unet import add_heads
 from kits_tf.pipeline import augment
 from kits_tf.pipeline.manifest import Manifest
 
@@ -38,6 +40,10 @@ class Trainer(keras.Model):
         self.network = network
         self.recipe = _Recipe(settings, manifest.scheme.mirrored)
         self.objective = make_loss(settings.objective, class_weights)
+        made_of = architecture(settings.network)
+        self.supervised = add_heads(network, made_of)
+        strides = [made_of.stride_to(level) for level in made_of.supervised_levels()]
+        self.supervision = DeepSupervision(self.objective, strides)
         self.loss_mean = keras.metrics.Mean(name="loss")
         self.dice = StreamingDice(manifest.scheme)
         # The network has its weights already; Keras would build by calling it on patches that are not warped yet.
@@ -56,11 +62,12 @@ class Trainer(keras.Model):
         """Augments a batch, takes one step of the optimizer and returns the metrics so far."""
         image, labels = self.augment(patches)
         with tf.GradientTape() as tape:
-            logits = self(image, training=True)
-            loss = self.objective(labels, logits)
-        variables = self.network.trainable_variables
+            # Of a list of one Keras makes what is in it.
+            logits = keras.tree.flatten(self.supervised(image[..., None], training=True))
+            loss = self.supervision(labels, logits)
+        variables = self.supervised.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self._update(loss, labels, logits)
+        return self._update(loss, labels, logits[0])
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scores a batch and returns the metrics so far."""

@@ -58,6 +58,19 @@ def build_unet(
     return keras.Model(image, logits, name="unet3d")
 
 
+def add_heads(network: keras.Model, architecture: Architecture) -> keras.Model:
+    """Returns a model of the same layers, for training: it gives logits of each of `architecture.supervised_levels()`.
+
+    The heads of the coarser levels are not in the network.
+    """
+    classes = network.output.shape[-1]
+    outputs = [network.output]
+    for level in architecture.supervised_levels()[1:]:
+        head = layers.Conv3D(classes, 1, dtype="float32", name=f"head{level}")
+        outputs.append(head(network.get_layer(f"decoder{level}_dropout").output))
+    return keras.Model(network.input, outputs, name="supervised")
+
+
 def _log_shares(shares: Sequence[float]) -> list[float]:
     """Returns logits whose softmax are the shares; one in a million stands for less."""
     found = np.maximum(shares, 1e-6 * np.sum(shares))

@@ -205,7 +205,9 @@ def test_an_unknown_way_to_sum_is_an_error() -> None:
 
 @pytest.mark.parametrize("over", ["batch", "example"])
 @pytest.mark.parametrize("name", NAMES)
-def test_replicas_that_share_a_batch_have_its_gradient(name: str, over: str) -> None:
+def test_replicas_that_share_a_batch_have_its_gradient(
+    two_replicas: tf.distribute.Strategy, name: str, over: str
+) -> None:
     settings = LossSettings(loss=name, overlap_over=over)
 
     def gradient(labels: tf.Tensor, logits: tf.Tensor, kernel: tf.Variable) -> tf.Tensor:
@@ -214,17 +216,29 @@ def test_replicas_that_share_a_batch_have_its_gradient(name: str, over: str) -> 
         return tape.gradient(value, kernel)
 
     expected = gradient(LABELS, LOGITS, tf.Variable(np.eye(3, dtype=np.float32)))
-    strategy = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
-    with strategy.scope():
+    with two_replicas.scope():
         kernel = tf.Variable(np.eye(3, dtype=np.float32))
-    share, parts = len(LABELS) // strategy.num_replicas_in_sync, []
-    for values in (LABELS, LOGITS):
-        parts.append(
-            strategy.experimental_distribute_values_from_function(
-                lambda replica, v=values: tf.constant(v[replica.replica_id_in_sync_group * share :][:share])
-            )
+    parts = [
+        two_replicas.experimental_distribute_values_from_function(
+            lambda replica, v=values: tf.constant(v[replica.replica_id_in_sync_group :][:1])
         )
-    found = strategy.run(tf.function(lambda *part: gradient(*part, kernel)), parts)
-    found = strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
-    assert share == 1
+        for values in (LABELS, LOGITS)
+    ]
+    found = two_replicas.run(tf.function(lambda *part: gradient(*part, kernel)), parts)
+    found = two_replicas.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_deep_supervision_by_hand() -> None:
+    labels = RNG.integers(0, 3, (2, 4, 4, 6))
+    logits = [RNG.normal(size=(2, *size, 3)).astype(np.float32) for size in ((4, 4, 6), (4, 2, 3), (2, 1, 1))]
+    single = WeightedCrossEntropy(WEIGHTS)
+    strides = [(1, 1, 1), (1, 2, 2), (2, 4, 6)]
+    loss = losses.DeepSupervision(single, strides)
+    near = [labels, labels[:, :, 1::2, 1::2], labels[:, 1::2, 2::4, 3::6]]
+    parts = [float(single(truth, found)) for truth, found in zip(near, logits, strict=True)]
+    assert float(loss(labels, logits)) == pytest.approx((4 * parts[0] + 2 * parts[1] + parts[2]) / 7, rel=1e-6)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert float(again(labels, logits)) == float(loss(labels, logits))
+    alone = losses.DeepSupervision(single, strides[:1])
+    assert float(alone(labels, logits[:1])) == pytest.approx(parts[0], rel=1e-6)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import train_settings
 
 from kits_tf import runtime, train
-from kits_tf.config import AppearanceSettings, LossSettings
+from kits_tf.config import AppearanceSettings, LossSettings, NetworkSettings
 from kits_tf.errors import InputError
 from kits_tf.network import fit, run
 from kits_tf.network.weighting import class_weights
@@ -78,7 +78,7 @@ def after_a_step(
     with strategy.scope():
         trainer = fit.make_trainer(settings, manifest, synchronized=replicas > 1)
         trainer.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=compiled)
-        trainer.optimizer.build(trainer.network.trainable_variables)
+        trainer.optimizer.build(trainer.supervised.trainable_variables)
     batches = fit.training_batches(settings, manifest, str(records_dir), 2)
     history = trainer.fit(batches, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
     return trainer.network.get_weights(), history.history["loss"][0]
@@ -97,10 +97,9 @@ def one_replica(manifest: Manifest, records_dir: Path, tmp_path_factory: pytest.
 
 
 def test_two_replicas_take_the_step_of_one_with_the_double_batch(
-    one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
+    two_replicas: tf.distribute.Strategy, one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
 ) -> None:
-    strategy = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
-    check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, strategy), 1e-5)
+    check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, two_replicas), 1e-5)
 
 
 def test_a_step_that_xla_compiles_is_the_same(
@@ -146,6 +145,25 @@ def test_the_loss_of_a_batch_falls(manifest: Manifest, records_dir: Path, tmp_pa
     batch = fit.training_batches(settings, manifest, str(records_dir), 2).take(1).cache().repeat()
     losses = trainer.fit(batch, epochs=15, steps_per_epoch=1, verbose=0, shuffle=False).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_deep_supervision_trains_its_heads_and_goes_on_after_a_stop(
+    manifest: Manifest, records_dir: Path, tmp_path: Path
+) -> None:
+    settings = train_settings(records_dir, tmp_path / "run", epochs=2)
+    settings = replace(settings, network=NetworkSettings(filters=(4, 6, 8, 8), deep_supervision=True))
+    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    assert [variable.path for variable in trainer.supervised.trainable_variables][-2:] == ["head1/kernel", "head1/bias"]
+    batch = fit.training_batches(settings, manifest, str(records_dir), 2).take(1).cache().repeat()
+    before = trainer.supervised.get_layer("head1").get_weights()
+    trainer.fit(batch, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
+    for old, new in zip(before, trainer.supervised.get_layer("head1").get_weights(), strict=True):
+        assert (old != new).all()
+    trainer.save_weights(tmp_path / "backup.weights.h5")
+    again = fit.make_trainer(settings, manifest, synchronized=False)
+    again.load_weights(tmp_path / "backup.weights.h5")
+    for ours, theirs in zip(trainer.supervised.get_weights(), again.supervised.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Path) -> None:

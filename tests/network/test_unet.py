@@ -12,7 +12,7 @@ from scipy import ndimage
 from kits_tf.config import NetworkSettings
 from kits_tf.errors import InputError
 from kits_tf.network.architecture import PRESETS, Architecture, architecture
-from kits_tf.network.unet import build_unet
+from kits_tf.network.unet import add_heads, build_unet
 
 TINY = Architecture(filters=(4, 8, 16), dropout=0.3)
 IMAGE = np.random.default_rng(0).normal(size=(1, 8, 8, 8, 1)).astype(np.float32)
@@ -222,3 +222,19 @@ def test_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
     difference = np.abs(logits - network(IMAGE))
     assert 0 < difference.max() < 0.2
+
+
+def test_heads_look_at_the_decoder_and_are_not_in_the_network() -> None:
+    deep = Architecture(filters=(2, 4, 6, 8), strides_z=(1, 2, 2), deep_supervision=True)
+    assert list(deep.supervised_levels()) == [0, 1] and deep.stride_to(1) == (1, 2, 2)
+    assert list(PRESETS["resenc_m"].architecture.supervised_levels()) == [0, 1, 2, 3]
+    assert list(replace(deep, filters=(2, 4)).supervised_levels()) == [0]
+    network = build_unet(deep, 3)
+    before = network.count_params()
+    supervised = add_heads(network, deep)
+    fine, coarse = supervised(IMAGE)
+    np.testing.assert_array_equal(fine, network(IMAGE))
+    assert coarse.shape == (1, 8, 4, 4, 3) and coarse.dtype == "float32"
+    assert network.count_params() == before and supervised.count_params() == before + 4 * 3 + 3
+    without = replace(deep, deep_supervision=False)
+    np.testing.assert_array_equal(add_heads(network, without)(IMAGE), fine)
