@@ -150,7 +150,7 @@ def test_flag_files_round_trip(tmp_path: Path) -> None:
         records_dir="a b",
         run_dir="r",
         warp=config.WarpSettings(scale_range=(0.5, 1.25)),
-        network=config.NetworkSettings(filters=(3, 4, 5)),
+        network=config.NetworkSettings(filters=(3, 4, 5), residual=True, attention=False),
         optimization=config.OptimizationSettings(learning_rate=0.1 + 0.2),
     )
     (tmp_path / "train.flags").write_text(commandline.to_flagfile(settings, "train"))
