@@ -22,6 +22,11 @@ CHOICES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    keras.utils.set_random_seed(0)
+
+
 def count_by_hand(filters: tuple[int, ...], classes: int, norm_numbers: int = 4) -> int:
     """Returns the parameters of a plain network of two convolutions a level; a batch norm has 4 numbers a filter."""
 
