@@ -225,8 +225,8 @@ def test_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
     assert logits.dtype == "float32"
     for ours, theirs in zip(network.get_weights(), half.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    difference = np.abs(logits - network(IMAGE))
-    assert 0 < difference.max() < 0.2
+    exact = network(IMAGE).numpy()
+    assert 0 < np.abs(logits - exact).mean() < 0.05 * exact.std()
 
 
 def test_heads_look_at_the_decoder_and_are_not_in_the_network() -> None:
