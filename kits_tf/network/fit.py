@@ -118,7 +118,7 @@ def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Tra
     case_voxels = manifest.case_voxels("train")
     weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
     # What the weighted cross-entropy makes of a network that sees nothing.
-    shares = [w * n for w, n in zip(weights, manifest.class_voxels("train"), strict=True)]
+    shares = [w * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
     network = build_unet(architecture(settings.network), len(shares), synchronized, shares)
     trainer = Trainer(network, settings, manifest, weights)
     # No XLA: the warp has no use for it, and on a CPU a step takes several times as long with it.
