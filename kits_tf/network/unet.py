@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers
 
 from kits_tf.network.architecture import Architecture, Triple
+from kits_tf.network.layers import BatchNormalization3D
 
 # Of group norm, unless the filters are fewer or no multiple.
 GROUPS = 8
@@ -154,7 +155,7 @@ class _Parts:
     def norm(self, filters: int, name: str) -> layers.Layer:
         """Returns the layer; in float32, since half-precision sums over a whole patch lose small values."""
         if self.architecture.norm == "batch":
-            return layers.BatchNormalization(
+            return BatchNormalization3D(
                 momentum=self.architecture.norm_momentum, synchronized=self.synchronized, dtype="float32", name=name
             )
         groups = filters if self.architecture.norm == "instance" else math.gcd(GROUPS, filters)

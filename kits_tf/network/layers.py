@@ -1,0 +1,33 @@
+"""Keras' batch norm over volumes, by the kernel that TensorFlow has for images: same weights and results, sooner."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+@keras.saving.register_keras_serializable(package="kits_tf")
+class BatchNormalization3D(layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` over the last axis of volumes, in one operation rather than a dozen.
+
+    The moving variance is of the unbiased estimate, as Keras has it for images. Synchronized replicas train with Keras'
+    own operations.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the normalized tensor (batch, z, y, x, channels) float32."""
+        training = bool(training) and self.trainable
+        if self.synchronized and training:
+            return super().call(inputs, training=training, mask=mask)
+        moving = (self.moving_mean, self.moving_variance)
+        image, *found = tf.compat.v1.nn.fused_batch_norm(
+            tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]]),
+            tf.convert_to_tensor(self.gamma),
+            tf.convert_to_tensor(self.beta),
+            *([] if training else map(tf.convert_to_tensor, moving)),
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            for variable, value in zip(moving, found, strict=True):
+                variable.assign(variable * self.momentum + value * (1 - self.momentum))
+        return tf.reshape(image, tf.shape(inputs))

@@ -1,0 +1,69 @@
+"""Layers of our own beside Keras'."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kits_tf.network.layers import BatchNormalization3D
+
+SHAPE = (2, 4, 3, 5, 6)
+
+
+def _pair(**options) -> tuple[BatchNormalization3D, keras.layers.BatchNormalization]:
+    """Returns our layer and Keras', with the same weights, none of them as they start."""
+    pair = [kind(momentum=0.9, **options) for kind in (BatchNormalization3D, keras.layers.BatchNormalization)]
+    rng = np.random.default_rng(5)
+    weights = [rng.uniform(0.5, 2, SHAPE[-1]).astype(np.float32) for _ in range(4)]
+    for layer in pair:
+        layer.build((None, None, None, None, SHAPE[-1]))
+        layer.set_weights(weights)
+    return pair[0], pair[1]
+
+
+def _volume(seed: int = 0) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).normal(3, 2, SHAPE), tf.float32)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_and_its_gradients_are_keras(training):
+    x, upstream = _volume(), _volume(1)
+    found = []
+    for layer in _pair():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+        wanted = [x, *(variable.value for variable in layer.trainable_variables)]
+        found.append([y, *tape.gradient(y, wanted, output_gradients=upstream)])
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
+
+
+def test_moving_statistics_are_of_the_unbiased_estimate():
+    ours, _ = _pair()
+    before = {variable.name: variable.numpy() for variable in ours.non_trainable_variables}
+    x = _volume()
+    ours(x, training=True)
+    voxels = x.numpy().reshape(-1, SHAPE[-1])
+    np.testing.assert_allclose(ours.moving_mean, 0.9 * before["moving_mean"] + 0.1 * voxels.mean(0), rtol=1e-5)
+    wanted = 0.9 * before["moving_variance"] + 0.1 * voxels.var(0, ddof=1)
+    np.testing.assert_allclose(ours.moving_variance, wanted, rtol=1e-5)
+
+
+def test_a_frozen_layer_uses_its_moving_statistics_and_keeps_them():
+    ours, keras_own = _pair()
+    ours.trainable = keras_own.trainable = False
+    before = [w.copy() for w in ours.get_weights()]
+    np.testing.assert_allclose(
+        ours(_volume(), training=True), keras_own(_volume(), training=True), rtol=1e-4, atol=1e-5
+    )
+    for now, then in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_a_large_mean_does_not_spoil_the_variance():
+    layer = BatchNormalization3D()
+    x = _volume() / 2 + 1000.0
+    y = layer(x, training=True).numpy().reshape(-1, SHAPE[-1])
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-2)
+    np.testing.assert_allclose(y.std(0), 1, rtol=1e-2)
