@@ -5,7 +5,7 @@ PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -35,6 +35,9 @@ bench-convert: $(VENV)/.bench .venv-peers/.installed  ## cases a minute beside p
 
 bench-pipeline: $(VENV)/.bench .venv-peers/.installed  ## warps and patches a second beside peers; DATA_DIR=folder of KiTS19 cases, CASES=0-15
 	$(RUN) benchmarks/pipeline.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-15) --work_dir=$(or $(WORK_DIR),bench-work)
+
+bench-train: $(VENV)/.bench .venv-peers/.installed  ## training step and inference beside PyTorch
+	$(RUN) benchmarks/train.py
 
 clean:  ## remove the environments and the demo
 	rm -rf $(VENV) .venv-addons .venv-peers demo

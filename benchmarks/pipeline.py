@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from absl import app, flags
+from side_by_side import results
 
 from kits_tf import runtime
 from kits_tf.ct import layouts
@@ -67,13 +68,6 @@ def link_cases(folder: Path) -> Path:
 
 def peer(script: str) -> list[str]:
     return [PEERS_PYTHON.value, "-W", "ignore", str(PEERS / script)]
-
-
-def results(command: list[str]) -> list[dict]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def table(title: str, values: dict[str, float], is_time: bool) -> str:
