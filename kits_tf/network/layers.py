@@ -9,8 +9,7 @@ from keras import layers
 class BatchNormalization3D(layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis of volumes, in one operation rather than a dozen.
 
-    The moving variance is of the unbiased estimate, as Keras has it for images. Synchronized replicas train with Keras'
-    own operations.
+    Synchronized replicas train with Keras' own operations.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
@@ -19,8 +18,9 @@ class BatchNormalization3D(layers.BatchNormalization):
         if self.synchronized and training:
             return super().call(inputs, training=training, mask=mask)
         moving = (self.moving_mean, self.moving_variance)
-        image, *found = tf.compat.v1.nn.fused_batch_norm(
-            tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]]),
+        image = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
+        normalized, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            image,
             tf.convert_to_tensor(self.gamma),
             tf.convert_to_tensor(self.beta),
             *([] if training else map(tf.convert_to_tensor, moving)),
@@ -28,6 +28,8 @@ class BatchNormalization3D(layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            for variable, value in zip(moving, found, strict=True):
+            voxels = tf.cast(tf.shape(image)[2], tf.float32)
+            # The kernel gives the unbiased estimate; Keras, and so synchronized replicas, keep the variance itself.
+            for variable, value in zip(moving, (mean, variance * (voxels - 1) / voxels), strict=True):
                 variable.assign(variable * self.momentum + value * (1 - self.momentum))
-        return tf.reshape(image, tf.shape(inputs))
+        return tf.reshape(normalized, tf.shape(inputs))
