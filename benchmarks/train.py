@@ -21,15 +21,16 @@ PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Py
 REPEATS = flags.DEFINE_integer("repeats", 5, "Steps to time, after one that is not.")
 
 HERE = Path(__file__).parent
-CONTENDERS = {
-    "kits_tf": [sys.executable, str(HERE / "step.py")],
-    "torch, channels first": ["PEER", str(HERE / "peers" / "step.py"), "--layout=first"],
-    "torch, channels last": ["PEER", str(HERE / "peers" / "step.py"), "--layout=last"],
-}
 
 
 def main(_: list[str]) -> None:
     print(f"{len(os.sched_getaffinity(0))} cores; {runtime.package_versions()}")
+    torch = [PEERS_PYTHON.value, str(HERE / "peers" / "step.py")]
+    contenders = {
+        "kits_tf": [sys.executable, str(HERE / "step.py")],  # first: it counts the FLOPs for all
+        "torch, channels first": [*torch, "--layout=first"],
+        "torch, channels last": [*torch, "--layout=last"],
+    }
     for size, batch_size in ((64, 2), (128, 1)):
         print(
             f"\n| {size}^3, batch {batch_size} | parameters | step, s | share of matmul | inference, s | share | MB |"
@@ -37,9 +38,9 @@ def main(_: list[str]) -> None:
         print("|---|---|---|---|---|---|---|")
         arguments = [f"--size={size}", f"--batch_size={batch_size}", f"--repeats={REPEATS.value}"]
         flops = None
-        for name, command in CONTENDERS.items():
-            (found,) = results([PEERS_PYTHON.value if part == "PEER" else part for part in [*command, *arguments]])
-            flops = flops or found["flops"]  # kits_tf comes first, and counts for all
+        for name, command in contenders.items():
+            (found,) = results([*command, *arguments])
+            flops = flops or found["flops"]
             times = [
                 f"{found[what]:.2f} | {flops[what] / found[what] / found['matmul']:.0%}"
                 for what in ("step", "inference")

@@ -7,7 +7,7 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="kits_tf")
 class BatchNormalization3D(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` over the last axis of volumes, in one operation rather than a dozen.
+    """`keras.layers.BatchNormalization` over the last axis of volumes, in one operation rather than several.
 
     Synchronized replicas train with Keras' own operations.
     """

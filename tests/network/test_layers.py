@@ -10,9 +10,9 @@ from kits_tf.network.layers import BatchNormalization3D
 SHAPE = (2, 4, 3, 5, 6)
 
 
-def _pair(**options) -> tuple[BatchNormalization3D, keras.layers.BatchNormalization]:
+def _pair() -> tuple[BatchNormalization3D, keras.layers.BatchNormalization]:
     """Returns our layer and Keras', with the same weights, none of them as they start."""
-    pair = [kind(momentum=0.9, **options) for kind in (BatchNormalization3D, keras.layers.BatchNormalization)]
+    pair = [kind(momentum=0.9) for kind in (BatchNormalization3D, keras.layers.BatchNormalization)]
     rng = np.random.default_rng(5)
     weights = [rng.uniform(0.5, 2, SHAPE[-1]).astype(np.float32) for _ in range(4)]
     for layer in pair:
@@ -26,7 +26,7 @@ def _volume(seed: int = 0) -> tf.Tensor:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_and_its_gradients_are_keras(training):
+def test_batch_norm_and_its_gradients_are_keras(training: bool) -> None:
     x, upstream = _volume(), _volume(1)
     found = []
     for layer in _pair():
@@ -39,7 +39,7 @@ def test_batch_norm_and_its_gradients_are_keras(training):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
 
 
-def test_moving_statistics_are_kept_as_keras_keeps_them():
+def test_moving_statistics_are_kept_as_keras_keeps_them() -> None:
     ours, keras_own = _pair()
     before = ours.get_weights()
     for layer in (ours, keras_own):
@@ -50,7 +50,7 @@ def test_moving_statistics_are_kept_as_keras_keeps_them():
     np.testing.assert_allclose(ours.moving_variance, 0.9 * before[3] + 0.1 * voxels.var(0), rtol=1e-5)
 
 
-def test_a_frozen_layer_uses_its_moving_statistics_and_keeps_them():
+def test_a_frozen_layer_uses_its_moving_statistics_and_keeps_them() -> None:
     ours, keras_own = _pair()
     ours.trainable = keras_own.trainable = False
     before = [w.copy() for w in ours.get_weights()]
@@ -61,7 +61,7 @@ def test_a_frozen_layer_uses_its_moving_statistics_and_keeps_them():
         np.testing.assert_array_equal(now, then)
 
 
-def test_a_large_mean_does_not_spoil_the_variance():
+def test_a_large_mean_does_not_spoil_the_variance() -> None:
     layer = BatchNormalization3D()
     x = _volume() / 2 + 1000.0
     y = layer(x, training=True).numpy().reshape(-1, SHAPE[-1])
