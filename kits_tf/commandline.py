@@ -12,9 +12,10 @@ from absl import flags
 
 from kits_tf import config
 from kits_tf.errors import InputError
+from kits_tf.settings import Settings, flag_fields, format_value, parse_value, without_none
 from tfrecords_tools import commands
 
-S = TypeVar("S", bound=config.Settings)
+S = TypeVar("S", bound=Settings)
 _HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
 
 
@@ -60,7 +61,7 @@ def parse(kind: type[S], argv: Sequence[str], inputs: str = "") -> tuple[S, list
     if _HELP_FLAGS & set(argv[1:]):
         print(help_text(kind, inputs))
         sys.exit(0)
-    own = {item.name for _, item, _ in config.flag_fields(kind)}
+    own = {item.name for _, item, _ in flag_fields(kind)}
     values = _define_all()
     for argument in argv[1:]:
         if argument == "--":
@@ -86,12 +87,12 @@ def parse(kind: type[S], argv: Sequence[str], inputs: str = "") -> tuple[S, list
         raise UsageError(str(error)) from None
 
 
-def to_flagfile(settings: config.Settings, command: str) -> str:
+def to_flagfile(settings: Settings, command: str) -> str:
     """Returns the text of a flag file that gives these settings; absent optional flags are left out."""
     lines = [f"# python -m kits_tf.{command}"]
     for name, value in _flatten(settings).items():
         if value is not None:
-            lines.append(f"--{name}={config.format_value(value)}")
+            lines.append(f"--{name}={format_value(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -109,13 +110,13 @@ def from_flagfile(kind: type[S], path: Path) -> S:
         raise InputError(f"{path}: {error}") from None
 
 
-def select(kind: type[S], settings: config.Settings, **changes: Any) -> S:
+def select(kind: type[S], settings: Settings, **changes: Any) -> S:
     """Returns settings of one command taken from another's by flag name, with changes by flag name."""
-    own = {item.name for _, item, _ in config.flag_fields(kind)}
+    own = {item.name for _, item, _ in flag_fields(kind)}
     return _build(kind, {name: value for name, value in _flatten(settings).items() if name in own} | changes)
 
 
-def help_text(kind: type[config.Settings], inputs: str = "") -> str:
+def help_text(kind: type[Settings], inputs: str = "") -> str:
     """Returns what --help prints: usage, then the command's own flags, grouped."""
     command = _command(kind)
     lines = [
@@ -124,13 +125,13 @@ def help_text(kind: type[config.Settings], inputs: str = "") -> str:
         str(kind.__doc__),
     ]
     group = None
-    for holder, item, value_type in config.flag_fields(kind):
+    for holder, item, value_type in flag_fields(kind):
         if holder is not group:
             group = holder
             lines += ["", "Flags" if holder is kind else str(holder.__doc__)]
-        default = "required" if item.default is MISSING else f"default {config.format_value(item.default)}"
+        default = "required" if item.default is MISSING else f"default {format_value(item.default)}"
         text = item.metadata["help"] + ("" if item.default is None else f" ({default})")
-        is_boolean = config.without_none(value_type) is bool
+        is_boolean = without_none(value_type) is bool
         lines.append(f"  --{item.name}" if is_boolean else f"  --{item.name}={_value_text(item, value_type)}")
         lines += textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     lines += [
@@ -149,7 +150,7 @@ class _Parser(flags.ArgumentParser):
         self.value_type = value_type
 
     def parse(self, argument: Any) -> Any:
-        return config.parse_value(argument, self.value_type) if isinstance(argument, str) else argument
+        return parse_value(argument, self.value_type) if isinstance(argument, str) else argument
 
     def flag_type(self) -> str:
         return _value_name(self.value_type)
@@ -158,10 +159,10 @@ class _Parser(flags.ArgumentParser):
 def _define_all() -> flags.FlagValues:
     values = flags.FlagValues()
     for kind in config.COMMANDS:
-        for _, item, value_type in config.flag_fields(kind):
+        for _, item, value_type in flag_fields(kind):
             if item.name in values:
                 continue
-            if config.without_none(value_type) is bool:
+            if without_none(value_type) is bool:
                 flags.DEFINE_boolean(item.name, None, item.metadata["help"], values)
             else:
                 flags.DEFINE(_Parser(value_type), item.name, None, item.metadata["help"], values)
@@ -173,7 +174,7 @@ def _build(kind: type[S], given: dict[str, Any]) -> S:
     arguments = {}
     for item in fields(kind):
         if is_dataclass(hints[item.name]):
-            arguments[item.name] = _build(typing.cast(type[config.Settings], hints[item.name]), given)
+            arguments[item.name] = _build(typing.cast(type[Settings], hints[item.name]), given)
         elif given.get(item.name) is not None:
             arguments[item.name] = given[item.name]
         elif item.default is MISSING:
@@ -181,27 +182,27 @@ def _build(kind: type[S], given: dict[str, Any]) -> S:
     return kind(**arguments)
 
 
-def _flatten(settings: config.Settings) -> dict[str, Any]:
+def _flatten(settings: Settings) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in asdict(settings).items():
         flat |= value if isinstance(value, dict) else {name: value}
     return flat
 
 
-def _command(kind: type[config.Settings]) -> str:
+def _command(kind: type[Settings]) -> str:
     return kind.__name__.lower()
 
 
 def _value_text(item: Field, value_type: Any) -> str:
     """Returns what a value looks like in --help."""
-    is_tuple = typing.get_origin(config.without_none(value_type)) is tuple
+    is_tuple = typing.get_origin(without_none(value_type)) is tuple
     if "choices" in item.metadata and not is_tuple:
         return "|".join(item.metadata["choices"])
     return _value_name(value_type)
 
 
 def _value_name(kind: Any) -> str:
-    kind = config.without_none(kind)
+    kind = without_none(kind)
     if typing.get_origin(kind) is tuple:
         items = typing.get_args(kind)
         letter = "N" if items[0] is int else "X"

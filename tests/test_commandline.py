@@ -8,6 +8,7 @@ import pytest
 from kits_tf import commandline, config
 from kits_tf.commandline import UsageError
 from kits_tf.errors import InputError
+from kits_tf.settings import flag_fields, without_none
 
 ROOT = Path(__file__).parent.parent
 CONVERT = ["convert", "--data_dir=d", "--records_dir=r"]
@@ -81,8 +82,8 @@ def test_limits_between_fields() -> None:
 def test_a_flag_means_the_same_in_every_command() -> None:
     kinds: dict[str, object] = {}
     for command in config.COMMANDS:
-        for _, item, kind in config.flag_fields(command):
-            assert kinds.setdefault(item.name, config.without_none(kind)) == config.without_none(kind), item.name
+        for _, item, kind in flag_fields(command):
+            assert kinds.setdefault(item.name, without_none(kind)) == without_none(kind), item.name
             assert item.metadata["help"], item.name
 
 
@@ -90,9 +91,7 @@ def test_a_flag_means_the_same_in_every_command() -> None:
 @pytest.mark.parametrize("command", config.COMMANDS)
 def test_every_command_takes_the_shipped_flag_files(command: type[config.Settings], name: str) -> None:
     paths = {
-        item.name: "x"
-        for _, item, _ in config.flag_fields(command)
-        if item.name.endswith("_dir") or item.name == "model"
+        item.name: "x" for _, item, _ in flag_fields(command) if item.name.endswith("_dir") or item.name == "model"
     }
     if command is config.Evaluate:
         del paths["predictions_dir"]
@@ -139,7 +138,7 @@ def test_help_shows_the_commands_own_flags_only(command: type[config.Settings], 
     with pytest.raises(SystemExit) as caught:
         commandline.parse(command, ["", "--help"])
     text = capsys.readouterr().out
-    own = {item.name for _, item, _ in config.flag_fields(command)}
+    own = {item.name for _, item, _ in flag_fields(command)}
     shown = {line.strip().removeprefix("--").split("=")[0] for line in text.splitlines() if line.startswith("  --")}
     assert caught.value.code == 0 and shown == own | {"flagfile"}
     assert max(len(line) for line in text.splitlines()) <= 120

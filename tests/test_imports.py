@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ORDER = ["errors", "config", "commandline", "runtime"]
+ORDER = ["errors", "settings", "config", "commandline", "runtime"]
 ORDER += ["ct", "pipeline", "network", "inference", "analysis", "views", "serving"]
 COMMANDS = {"phantom", "audit", "convert", "restore", "train", "evaluate", "predict", "export", "figures", "demo"}
 MODULES = sorted([*ROOT.glob("kits_tf/**/*.py"), *ROOT.glob("tfrecords_tools/**/*.py")])

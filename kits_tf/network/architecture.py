@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass, fields
 
-from kits_tf.config import NetworkSettings, format_value
+from kits_tf.config import NetworkSettings
 from kits_tf.errors import InputError
+from kits_tf.settings import format_value
 
 Triple = tuple[int, int, int]
 

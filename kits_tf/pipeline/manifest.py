@@ -9,13 +9,14 @@ import numpy as np
 from cattrs import BaseValidationError, Converter, transform_error
 from numpy.typing import NDArray
 
-from kits_tf.config import GridSettings, RecordsSettings, SplitSettings, format_value
+from kits_tf.config import GridSettings, RecordsSettings, SplitSettings
 from kits_tf.ct.audit import Finding, audit
 from kits_tf.ct.facts import CaseFacts
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.sides import SideDecision
 from kits_tf.ct.statistics import HuStatistics, pooled_mean_std
 from kits_tf.errors import InputError
+from kits_tf.settings import format_value
 from tfrecords_tools.index import MANIFEST_NAME, Shard
 from tfrecords_tools.paths import as_path
 from tfrecords_tools.write import write_text

@@ -16,10 +16,10 @@ import pytest
 from conftest import TINY_GRID, convert_settings
 
 from kits_tf import config, convert, phantom
-from kits_tf.config import format_value
 from kits_tf.ct.volume import read_labels, write_labels
 from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.settings import format_value
 
 
 def contents(folder: Path) -> dict[str, bytes]:
