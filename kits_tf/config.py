@@ -226,7 +226,7 @@ class NetworkSettings(Settings):
     preset: str = setting(
         "record",
         "Which architecture; the flags below change it. docs/network.md describes them.",
-        choices=("record", "small", "mlperf", "resenc_m"),
+        choices=("record", "small", "mlperf", "winner", "resenc_m"),
     )
     filters: tuple[int, ...] | None = _of_preset("Filters of each level, finest first.", minimum=1)
     blocks: tuple[int, ...] | None = _of_preset(

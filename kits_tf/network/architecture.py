@@ -125,6 +125,23 @@ PRESETS = {
         "MLPerf training, image_segmentation/pytorch/model/unet3d.py, for KiTS19",
         31_190_276,
     ),
+    "winner": Preset(
+        Architecture(
+            filters=(24, 48, 96, 192, 320, 320),
+            blocks=(1, 2, 3, 4, 4, 4),
+            decoder_convolutions=1,
+            strides_z=(2, 2, 2, 2, 1),
+            residual=True,
+            norm="instance",
+            activation="leaky_relu",
+            downsampling="stride",
+            deep_supervision=True,
+            dropout=0.0,
+        ),
+        "KiTS19's winner, for patches of 80, 160, 160 voxels of 3.22, 1.62, 1.62 mm; Isensee and Maier-Hein 2019, "
+        "arXiv 1908.02182; blocks and filters as in nnU-Net 1's generic_modular_residual_UNet.py",
+        61_586_068,
+    ),
     "resenc_m": Preset(
         Architecture(
             filters=(32, 64, 128, 256, 320, 320),

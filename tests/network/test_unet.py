@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from kits_tf.config import NetworkSettings
 from kits_tf.errors import InputError
-from kits_tf.network.architecture import PRESETS, Architecture, architecture
+from kits_tf.network.architecture import PRESETS, Architecture, Preset, architecture
 from kits_tf.network.unet import add_heads, build_unet
 
 TINY = Architecture(filters=(4, 8, 16), dropout=0.3)
@@ -55,12 +55,26 @@ def test_presets_have_the_parameters_of_their_sources() -> None:
     assert PRESETS["small"].parameters == count_by_hand((8, 16, 32, 64), 4)
     # MLPerf's layers: two convolutions a level, the first of them strided, instance norm with two numbers a filter.
     assert PRESETS["mlperf"].parameters == count_by_hand((32, 64, 128, 256, 320, 320), 4, norm_numbers=2)
-    # dynamic_network_architectures 0.4.4 counts 102,351,380 for ResidualEncoderUNet with these numbers. It has a bias
-    # in each convolution before a norm, and heads for deep supervision at four more levels.
-    blocks, filters = (1, 3, 4, 6, 6, 6), (32, 64, 128, 256, 320, 320)
-    biases = 32 + sum(2 * n * f for n, f in zip(blocks, filters, strict=True)) + sum(filters[:-1])
-    heads = sum(4 * f + 4 for f in filters[1:-1])
-    assert PRESETS["resenc_m"].parameters == 102_351_380 - biases - heads
+    # What dynamic_network_architectures 0.4.4 counts for ResidualEncoderUNet with these numbers.
+    check_residual(PRESETS["winner"], 61_596_884)
+    check_residual(PRESETS["resenc_m"], 102_351_380)
+
+
+def check_residual(preset: Preset, counted: int) -> None:
+    """The network counted has a bias in each convolution before a norm, and heads for deep supervision at four more
+    levels.
+    """
+    made_of = preset.architecture
+    blocks = zip(made_of.blocks, made_of.filters, strict=True)
+    biases = made_of.filters[0] + sum(2 * n * f for n, f in blocks) + sum(made_of.filters[:-1])
+    heads = sum(4 * f + 4 for f in made_of.filters[1:-1])
+    assert preset.parameters == counted - biases - heads
+
+
+def test_the_winner_takes_its_patch() -> None:
+    made_of = PRESETS["winner"].architecture
+    made_of.check_patch_size((80, 160, 160))
+    assert made_of.total_stride() == (16, 32, 32)  # down to 5 voxels along each axis
 
 
 def test_flags_choose_a_preset_and_change_it() -> None:
