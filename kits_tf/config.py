@@ -56,6 +56,22 @@ def _cyst_as() -> Any:
     )
 
 
+def _patch_size() -> Any:
+    return setting((128, 128, 128), "Voxels of a training patch.", minimum=1)
+
+
+def _batch_size() -> Any:
+    return setting(2, "Patches in a step, per replica.", minimum=1)
+
+
+def _rematerialize() -> Any:
+    return setting(
+        False,
+        "Levels of the network are computed again for gradients rather than kept: less memory, a third more work. Not "
+        "with batch norm.",
+    )
+
+
 def _chance(default: float, of_what: str) -> Any:
     return setting(default, f"Chance of {of_what}.", minimum=0, maximum=1)
 
@@ -139,7 +155,7 @@ class IntensitySettings(Settings):
 class PatchSettings(Settings):
     """Patches"""
 
-    patch_size_zyx: tuple[int, int, int] = setting((128, 128, 128), "Voxels of a training patch.", minimum=1)
+    patch_size_zyx: tuple[int, int, int] = _patch_size()
     patches_per_case: int = setting(4, "Patches read from each training case in an epoch.", minimum=1)
     foreground_fraction: float = setting(
         0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
@@ -310,7 +326,8 @@ class OptimizationSettings(Settings):
 
     epochs: int = setting(50, "Passes over the training cases.", minimum=1)
     learning_rate: float = setting(1e-3, "Step size of Adam.", above=0)
-    batch_size: int = setting(2, "Patches in a step, per replica.", minimum=1)
+    batch_size: int = _batch_size()
+    rematerialize: bool = _rematerialize()
     validation_patches_per_case: int = setting(
         4, "Fixed patches of each validation case, scored every epoch.", minimum=1
     )
@@ -379,6 +396,19 @@ class Restore(Settings):
         "challenge: 0 background, 1 kidney, 2 tumor, 3 cyst, so that convert can read them; record: as they are.",
         choices=("challenge", "record"),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(Settings):
+    """Tells what a network is made of and what it costs, before anything is trained."""
+
+    patch_size_zyx: tuple[int, int, int] = _patch_size()
+    batch_size: int = _batch_size()
+    rematerialize: bool = _rematerialize()
+    label_scheme: str = _label_scheme()
+    cyst_as: str = _cyst_as()
+    graph_png: str = setting("", "PNG to draw the network into. Empty: none.")
+    network: NetworkSettings = field(default_factory=NetworkSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -506,6 +536,7 @@ COMMANDS: tuple[type[Settings], ...] = (
     Audit,
     Convert,
     Restore,
+    Summary,
     Train,
     Evaluate,
     Predict,

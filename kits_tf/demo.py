@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from time import monotonic
 
-from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, train
+from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, runtime, train
 from kits_tf.commandline import select
 from kits_tf.ct.layouts import parse_case_numbers
 from kits_tf.errors import InputError
@@ -20,7 +20,7 @@ def main(settings: config.Demo) -> None:
     """
     start, root = monotonic(), Path(settings.output_dir)
     test_cases = _test_cases(settings)
-    figures.require_matplotlib()
+    runtime.require_matplotlib()
     _empty(root)
     data, records, run, model = (str(root / name) for name in ("data", "records", "run", "model"))
     masks, pictures = str(root / "masks"), str(root / "figures")

@@ -1,6 +1,5 @@
 """python -m kits_tf.figures: predicted against true masks, one PNG a case; or augmented patches."""
 
-import importlib.util
 from pathlib import Path
 
 from kits_tf import commandline, config, runtime
@@ -15,7 +14,7 @@ def main(settings: config.Figures) -> None:
     Raises:
         InputError: matplotlib is not installed, or data or masks cannot be used.
     """
-    require_matplotlib()
+    runtime.require_matplotlib()
     runtime.start_tensorflow()
     if settings.augmentations:
         draw_augmentations(settings)
@@ -63,12 +62,6 @@ def draw_augmentations(settings: config.Figures) -> None:
     title = f"{case.case_id}: one patch under {len(previews)} augmentations, middle axial plane"
     low, high = ((hu - intensity.mean_hu) / intensity.std_hu for hu in intensity.window_hu)
     draw_sheet(path, title, previews, scheme, case.grid.spacing_mm, (low, high))
-
-
-def require_matplotlib() -> None:
-    """Raises InputError if matplotlib, which only figures need, is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("figures need matplotlib: pip install 'kits_tf[figures]'")
 
 
 if __name__ == "__main__":

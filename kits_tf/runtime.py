@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import subprocess
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from kits_tf import __version__
+from kits_tf.errors import InputError
 from tfrecords_tools.quiet import quiet_start
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ def start_tensorflow(threads: int | None = None) -> None:
     if threads:
         with contextlib.suppress(RuntimeError):  # it runs already
             tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def require_matplotlib() -> None:
+    """Raises InputError if matplotlib, which only figures need, is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise InputError("figures need matplotlib: pip install 'kits_tf[figures]'")
 
 
 def keep_freed_memory() -> None:

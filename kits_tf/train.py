@@ -15,7 +15,10 @@ def main(settings: config.Train) -> None:
     from kits_tf.network.architecture import architecture
     from kits_tf.pipeline.manifest import Manifest
 
-    architecture(settings.network).check_patch_size(settings.patches.patch_size_zyx)
+    made_of = architecture(settings.network)
+    made_of.check_patch_size(settings.patches.patch_size_zyx)
+    if settings.optimization.rematerialize:
+        made_of.check_rematerialization()
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)

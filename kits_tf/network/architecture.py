@@ -97,6 +97,12 @@ class Architecture:
             expected = f"multiples of {format_value(total)} for the {self.levels} levels of --filters"
             raise InputError(f"--patch_size_zyx: expected {expected}, got {format_value(patch_size)}")
 
+    def check_rematerialization(self) -> None:
+        """Raises InputError if levels cannot be computed twice in a step."""
+        if self.norm == "batch":
+            others = "--norm=instance, group or none: batch norm's statistics would move twice a step"
+            raise InputError(f"--rematerialize: expected {others}")
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -12,9 +12,7 @@ import tensorflow as tf
 from kits_tf.config import Train
 from kits_tf.errors import InputError
 from kits_tf.network import run
-from kits_tf.network.architecture import architecture
-from kits_tf.network.trainer import Trainer
-from kits_tf.network.unet import build_unet
+from kits_tf.network.trainer import Trainer, build_trainer
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
@@ -114,17 +112,12 @@ def describe_input(settings: Train, manifest: Manifest, batch_size: int) -> str:
 
 
 def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Trainer:
-    """Returns the compiled trainer; call it within the strategy's scope."""
+    """Returns the trainer of a run on these records; call it within the strategy's scope."""
     case_voxels = manifest.case_voxels("train")
     weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
     # What the weighted cross-entropy makes of a network that sees nothing.
     shares = [w * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
-    network = build_unet(architecture(settings.network), len(shares), synchronized, shares)
-    trainer = Trainer(network, settings, manifest, weights)
-    # No XLA: the warp has no use for it, and on a CPU a step takes several times as long with it.
-    trainer.compile(optimizer=keras.optimizers.Adam(settings.optimization.learning_rate), jit_compile=False)
-    trainer.optimizer.build(trainer.supervised.trainable_variables)
-    return trainer
+    return build_trainer(settings, manifest.scheme, weights, shares, synchronized)
 
 
 class _Record(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """Keras' batch norm over volumes, by the kernel that TensorFlow has for images: same weights and results, sooner."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -9,14 +11,18 @@ from keras import layers
 class BatchNormalization3D(layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis of volumes, in one operation rather than several.
 
-    Synchronized replicas train with Keras' own operations.
+    Statistics and weights are float32, as half-precision sums over a whole patch lose small values; volumes stay in
+    the precision they come in. Synchronized replicas train with Keras' own operations.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the normalized tensor (batch, z, y, x, channels) float32."""
+        """Returns the normalized tensor (batch, z, y, x, channels), of the same type."""
         training = bool(training) and self.trainable
         if self.synchronized and training:
-            return super().call(inputs, training=training, mask=mask)
+            return tf.cast(super().call(inputs, training=training, mask=mask), inputs.dtype)
         moving = (self.moving_mean, self.moving_variance)
         image = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
         normalized, mean, variance = tf.compat.v1.nn.fused_batch_norm(

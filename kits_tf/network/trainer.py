@@ -1,23 +1,25 @@
 """The training step: augmentation and normalization on the device around the network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
 from kits_tf.config import Train
+from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
 from kits_tf.network.architecture import architecture
 from kits_tf.network.losses import DeepSupervision, make_loss
 from kits_tf.network.metrics import StreamingDice
-from kits_tf.network.unet import add_heads
+from kits_tf.network.rematerialization import rematerialized
+from kits_tf.network.unet import add_heads, build_unet
 from kits_tf.pipeline import augment
-from kits_tf.pipeline.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What the step needs of settings and manifest."""
+    """What the step needs of settings and labels."""
 
     settings: Train
     mirrored_labels: tuple[int, ...]
@@ -29,23 +31,23 @@ class Trainer(keras.Model):
     Args:
         network: from normalized patches to logits.
         settings: of the run.
-        manifest: of the records.
+        scheme: of the labels.
         class_weights: of the cross-entropy.
     """
 
-    def __init__(
-        self, network: keras.Model, settings: Train, manifest: Manifest, class_weights: tuple[float, ...]
-    ) -> None:
+    def __init__(self, network: keras.Model, settings: Train, scheme: Scheme, class_weights: tuple[float, ...]) -> None:
         super().__init__(name="trainer")
         self.network = network
-        self.recipe = _Recipe(settings, manifest.scheme.mirrored)
+        self.recipe = _Recipe(settings, scheme.mirrored)
         self.objective = make_loss(settings.objective, class_weights)
         made_of = architecture(settings.network)
         self.supervised = add_heads(network, made_of)
+        if settings.optimization.rematerialize:
+            self.supervised = rematerialized(self.supervised, made_of)
         strides = [made_of.stride_to(level) for level in made_of.supervised_levels()]
         self.supervision = DeepSupervision(self.objective, strides)
         self.loss_mean = keras.metrics.Mean(name="loss")
-        self.dice = StreamingDice(manifest.scheme)
+        self.dice = StreamingDice(scheme)
         # The network has its weights already; Keras would build by calling it on patches that are not warped yet.
         self.built = True
 
@@ -61,13 +63,18 @@ class Trainer(keras.Model):
     def train_step(self, patches: augment.TrainingPatches) -> dict[str, tf.Tensor]:
         """Augments a batch, takes one step of the optimizer and returns the metrics so far."""
         image, labels = self.augment(patches)
+        loss, logits = self.learn(image, labels)
+        return self._update(loss, labels, logits)
+
+    def learn(self, image: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes one step of the optimizer on normalized patches; returns the loss before it, and the logits."""
         with tf.GradientTape() as tape:
             # Of a list of one Keras makes what is in it.
             logits = keras.tree.flatten(self.supervised(image[..., None], training=True))
             loss = self.supervision(labels, logits)
         variables = self.supervised.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self._update(loss, labels, logits[0])
+        return loss, logits[0]
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scores a batch and returns the metrics so far."""
@@ -88,3 +95,27 @@ class Trainer(keras.Model):
         self.loss_mean.update_state(loss * replicas, sample_weight=tf.shape(labels)[0])
         self.dice.update_state(labels, logits)
         return self.get_metrics_result()
+
+
+def build_trainer(
+    settings: Train,
+    scheme: Scheme,
+    class_weights: tuple[float, ...],
+    class_shares: Sequence[float] | None = None,
+    synchronized: bool = False,
+) -> Trainer:
+    """Returns a trainer of a new network, ready to fit; call it within the strategy's scope.
+
+    Args:
+        settings: of the run.
+        scheme: of the labels.
+        class_weights: of the cross-entropy.
+        class_shares: what an untrained network finds, as `build_unet` takes it.
+        synchronized: batch norm over all replicas.
+    """
+    network = build_unet(architecture(settings.network), len(scheme.classes), synchronized, class_shares)
+    trainer = Trainer(network, settings, scheme, class_weights)
+    # No XLA: the warp has no use for it, and on a CPU a step takes several times as long with it.
+    trainer.compile(optimizer=keras.optimizers.Adam(settings.optimization.learning_rate), jit_compile=False)
+    trainer.optimizer.build(trainer.supervised.trainable_variables)
+    return trainer

@@ -153,11 +153,10 @@ class _Parts:
         return x if without else self.norm(filters, f"{name}_norm")(x)
 
     def norm(self, filters: int, name: str) -> layers.Layer:
-        """Returns the layer; in float32, since half-precision sums over a whole patch lose small values."""
+        """Returns the layer, which has its statistics in float32 under any precision."""
         if self.architecture.norm == "batch":
-            return BatchNormalization3D(
-                momentum=self.architecture.norm_momentum, synchronized=self.synchronized, dtype="float32", name=name
-            )
+            momentum = self.architecture.norm_momentum
+            return BatchNormalization3D(momentum=momentum, synchronized=self.synchronized, name=name)
         groups = filters if self.architecture.norm == "instance" else math.gcd(GROUPS, filters)
         return layers.GroupNormalization(groups, epsilon=1e-5, dtype="float32", name=name)
 

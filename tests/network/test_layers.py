@@ -67,3 +67,19 @@ def test_a_large_mean_does_not_spoil_the_variance() -> None:
     y = layer(x, training=True).numpy().reshape(-1, SHAPE[-1])
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-2)
     np.testing.assert_allclose(y.std(0), 1, rtol=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_stays_and_has_its_statistics_in_float32(precision: str) -> None:
+    layer = BatchNormalization3D(momentum=0.0)
+    x = tf.cast(_volume(), precision)
+    y = layer(x, training=True)
+    voxels = tf.cast(x, tf.float32).numpy().reshape(-1, SHAPE[-1])
+    assert y.dtype == precision and layer.gamma.dtype == "float32"
+    np.testing.assert_allclose(layer.moving_mean, voxels.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, voxels.var(0), rtol=1e-4)
+    wanted = (voxels - voxels.mean(0)) / np.sqrt(voxels.var(0) + layer.epsilon)
+    np.testing.assert_allclose(tf.cast(y, tf.float32).numpy().reshape(-1, SHAPE[-1]), wanted, rtol=0.02, atol=0.02)
+    synchronized = BatchNormalization3D(synchronized=True)(x, training=True)
+    assert synchronized.dtype == precision
+    np.testing.assert_allclose(tf.cast(synchronized, tf.float32), tf.cast(y, tf.float32), atol=0.05)

@@ -1,0 +1,147 @@
+"""What a network is made of and what it costs to train, without training it."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from kits_tf import commandline, runtime
+from kits_tf.config import Summary, Train
+from kits_tf.ct.labels import find_scheme
+from kits_tf.network.architecture import PRESETS, Triple, architecture
+from kits_tf.network.cost import Cost, trace_cost
+from kits_tf.network.receptive_field import receptive_field
+from kits_tf.network.trainer import Trainer, build_trainer
+
+# Keras' names; bfloat16 takes what float16 takes.
+PRECISIONS = ("float32", "mixed_float16")
+
+
+@dataclass(frozen=True)
+class LayerDescription:
+    """A layer and what it makes of one patch.
+
+    Attributes:
+        name: in the network.
+        kind: Keras' name of its class.
+        shape: of its output, (z, y, x, channels).
+        parameters: trained or not.
+        flops: multiplications and additions in inference, if it is a convolution.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, int, int, int]
+    parameters: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes for a batch in one precision.
+
+    Attributes:
+        variables: the network's weights and the optimizer's moments.
+        inference: tensors alive at once in inference, at most.
+        training: tensors alive at once in a training step, at most: activations and gradients.
+    """
+
+    variables: int
+    inference: int
+    training: int
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """A network, for a batch of patches.
+
+    Attributes:
+        source: of the preset.
+        layers: in the order in which they compute.
+        receptive_field: voxels (z, y, x) that one voxel of the result depends on.
+        inference_flops: of one patch.
+        training_flops: of one patch in a step.
+        memory: by precision.
+    """
+
+    source: str
+    layers: list[LayerDescription]
+    receptive_field: Triple
+    inference_flops: float
+    training_flops: float
+    memory: dict[str, Memory]
+
+    @property
+    def parameters(self) -> int:
+        """Of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+
+def describe(settings: Summary) -> NetworkDescription:
+    """Returns what the network of the settings is made of, and what it costs.
+
+    Raises:
+        InputError: the network cannot take the patch, or cannot be rematerialized.
+    """
+    made_of, scheme = architecture(settings.network), find_scheme(settings.label_scheme, settings.cyst_as)
+    made_of.check_patch_size(settings.patch_size_zyx)
+    if settings.rematerialize:
+        made_of.check_rematerialization()
+    run = commandline.select(Train, settings, records_dir="-", run_dir="-")
+    inference, training, memory = {}, {}, {}
+    for precision in runtime.progress(PRECISIONS, "tracing", len(PRECISIONS)):
+        with _policy(precision):
+            trainer = build_trainer(run, scheme, (1.0,) * len(scheme.classes))
+        inference[precision], training[precision] = trace_trainer(trainer, settings.batch_size, settings.patch_size_zyx)
+        variables = [*trainer.supervised.variables, *trainer.optimizer.variables]
+        num_bytes = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
+        memory[precision] = Memory(num_bytes, inference[precision].peak_bytes, training[precision].peak_bytes)
+    return NetworkDescription(
+        PRESETS[settings.network.preset].source,
+        describe_layers(trainer.network, settings.patch_size_zyx),
+        receptive_field(trainer.network, made_of.total_stride()),
+        inference["float32"].flops / settings.batch_size,
+        training["float32"].flops / settings.batch_size,
+        memory,
+    )
+
+
+def trace_trainer(trainer: Trainer, batch_size: int, patch_size: Triple) -> tuple[Cost, Cost]:
+    """Returns what inference and a training step cost."""
+    image = tf.TensorSpec((batch_size, *patch_size), tf.float32)
+    labels = tf.TensorSpec((batch_size, *patch_size), tf.uint8)
+    return trace_cost(lambda patch: trainer(patch, training=False), image), trace_cost(trainer.learn, image, labels)
+
+
+def describe_layers(network: keras.Model, patch_size: Triple) -> list[LayerDescription]:
+    """Returns the layers of a functional network, each with what it makes of one patch."""
+    every = keras.Model(network.input, [layer.output for layer in network.layers])
+    shapes = every.compute_output_shape((1, *patch_size, network.input.shape[-1]))
+    return [
+        LayerDescription(layer.name, type(layer).__name__, shape[1:], layer.count_params(), _flops(layer, shape))
+        for layer, shape in zip(network.layers, shapes, strict=True)
+    ]
+
+
+def _flops(layer: layers.Layer, shape: tuple) -> int:
+    """Returns two for each product of a voxel and a weight."""
+    if isinstance(layer, layers.Conv3DTranspose):  # which multiplies the voxels of its input
+        return 2 * math.prod(shape[:-1]) // math.prod(layer.strides) * math.prod(layer.kernel.shape)
+    if isinstance(layer, layers.Conv3D):
+        return 2 * math.prod(shape[:-1]) * math.prod(layer.kernel.shape)
+    return 0
+
+
+@contextlib.contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Makes layers of that precision within."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

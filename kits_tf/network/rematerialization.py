@@ -1,0 +1,66 @@
+"""Less memory for more work: levels that are computed again for gradients instead of being kept.
+
+Chen et al. 2016, "Training deep nets with sublinear memory cost", arXiv 1604.06174.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from kits_tf.network.architecture import Architecture
+
+
+class _Recomputed(layers.Layer):
+    """A part of a model that keeps its inputs and no more in training.
+
+    keras.RematScope would wrap each layer by itself, which keeps as much as ever: a layer's input is another's output.
+    """
+
+    def __init__(self, part: keras.Model, name: str) -> None:
+        super().__init__(name=name, dtype=part.dtype_policy)
+        self.part = part
+
+    def call(self, inputs: list[tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Returns the part's output of its list of inputs."""
+        if not training:
+            return self.part(inputs)
+        return keras.remat(lambda *tensors: self.part(list(tensors), training=True))(*inputs)
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        """Returns the part's."""
+        return self.part.compute_output_shape(input_shape)
+
+
+def rematerialized(model: keras.Model, architecture: Architecture) -> keras.Model:
+    """Returns a model of the same layers and results, to be trained in less memory.
+
+    Each level keeps what it is given and computes the rest again. Dropout, which must not draw twice, stands between
+    the levels.
+
+    Args:
+        model: of `add_heads`.
+        architecture: of its network; `check_rematerialization` must let it pass.
+    """
+    image = keras.Input(model.input.shape[1:], name="image")
+    ends: dict[str, keras.KerasTensor] = {}
+    for name, sources in _levels(architecture):
+        dropout = model.get_layer(f"{name}_dropout")
+        before = [model.get_layer(f"{source}_dropout").output for source in sources] or [model.input]
+        part = _Recomputed(keras.Model(before, dropout.input), f"{name}_recomputed")
+        ends[name] = dropout(part([ends[source] for source in sources] or [image]))
+    heads = {"logits": list(ends)[-1]}
+    heads |= {f"head{level}": f"decoder{level}" for level in architecture.supervised_levels()[1:]}
+    outputs = [model.get_layer(head)(ends[name]) for head, name in heads.items()]
+    return keras.Model(image, outputs, name="rematerialized")
+
+
+def _levels(architecture: Architecture) -> list[tuple[str, list[str]]]:
+    """Returns the levels in order, each with those whose ends it is given."""
+    bottom = architecture.levels - 1
+    down = [*(f"encoder{level}" for level in range(bottom)), "bottom"]
+    found = [(name, down[max(i - 1, 0) : i]) for i, name in enumerate(down)]
+    below = "bottom"
+    for level in reversed(range(bottom)):
+        found.append((f"decoder{level}", [f"encoder{level}", below]))
+        below = f"decoder{level}"
+    return found

@@ -1,0 +1,33 @@
+"""python -m kits_tf.summary: what a network is made of and what it costs."""
+
+from dataclasses import asdict
+
+from kits_tf import commandline, config, runtime
+from kits_tf.settings import format_value
+
+
+def main(settings: config.Summary) -> None:
+    """Prints layers, receptive field, operations and memory, and draws the network where asked to.
+
+    Raises:
+        InputError: the network cannot take the patch, or matplotlib is needed and not installed.
+    """
+    if settings.graph_png:
+        runtime.require_matplotlib()
+    runtime.start_tensorflow()
+    from kits_tf.network.description import describe
+    from kits_tf.views.network_table import network_table
+
+    found = describe(settings)
+    print(network_table(found, settings.batch_size))
+    if settings.graph_png:
+        from kits_tf.views.network_figure import draw_network
+
+        given = {name: value for name, value in asdict(settings.network).items() if value is not None}
+        title = " ".join(f"--{name}={format_value(value)}" for name, value in given.items())
+        draw_network(settings.graph_png, title, found)
+        print(f"wrote {settings.graph_png}")
+
+
+if __name__ == "__main__":
+    commandline.run(config.Summary, main)

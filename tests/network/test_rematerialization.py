@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kits_tf.errors import InputError
+from kits_tf.network.architecture import Architecture
+from kits_tf.network.cost import trace_cost
+from kits_tf.network.rematerialization import rematerialized
+from kits_tf.network.unet import add_heads, build_unet
+
+TINY = Architecture(filters=(2, 3, 4), norm="instance", deep_supervision=True, dropout=0.0)
+IMAGE = tf.constant(np.random.default_rng(0).normal(size=(1, 8, 8, 8, 1)), tf.float32)
+NETWORKS = [
+    TINY,
+    replace(TINY, filters=(2,)),
+    replace(TINY, residual=True, attention=True, downsampling="stride", deep_supervision=False),
+]
+
+
+def outputs_and_gradients(model: keras.Model, variables: list[keras.Variable]) -> tuple[list, list]:
+    @tf.function
+    def compute(image: tf.Tensor) -> tuple[list, list]:
+        with tf.GradientTape() as tape:
+            outputs = keras.tree.flatten(model(image, training=True))
+            loss = tf.add_n([tf.reduce_mean(tf.square(output[..., 0] - 1)) for output in outputs])
+        return outputs, tape.gradient(loss, variables)
+
+    return compute(IMAGE)
+
+
+@pytest.mark.parametrize("made_of", NETWORKS)
+def test_outputs_and_gradients_are_the_same(made_of: Architecture) -> None:
+    plain = add_heads(build_unet(made_of, 3), made_of)
+    again = rematerialized(plain, made_of)
+    variables = plain.trainable_variables
+    assert {id(variable) for variable in again.trainable_variables} == {id(variable) for variable in variables}
+    np.testing.assert_array_equal(keras.tree.flatten(again(IMAGE))[0], keras.tree.flatten(plain(IMAGE))[0])
+    for ours, theirs in zip(
+        outputs_and_gradients(again, variables), outputs_and_gradients(plain, variables), strict=True
+    ):
+        for value, wanted in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(value, wanted, atol=1e-6)
+
+
+def test_dropout_draws_once() -> None:
+    # Gradients of a network that drops feature maps: those that were dropped have none.
+    made_of = replace(TINY, filters=(16, 16), dropout=0.5, norm="none", deep_supervision=False, decoder_convolutions=1)
+    plain = add_heads(build_unet(made_of, 2), made_of)
+    kernel = plain.get_layer("logits").kernel
+    outputs, (gradient,) = outputs_and_gradients(rematerialized(plain, made_of), [kernel])
+    dropped = np.abs(gradient.numpy()[0, 0, 0, :, 0]) == 0
+    assert 0 < dropped.sum() < 16
+    assert np.isfinite(outputs[0]).all()
+
+
+def test_takes_less_memory_and_one_more_pass() -> None:
+    made_of = replace(TINY, filters=(8, 16, 32), deep_supervision=False)
+    plain = add_heads(build_unet(made_of, 3), made_of)
+    costs = []
+    for model in (plain, rematerialized(plain, made_of)):
+        costs.append(trace_cost(lambda x, m=model: gradients(m, x), tf.TensorSpec((1, 32, 32, 32, 1))))
+    inference = trace_cost(plain, tf.TensorSpec((1, 32, 32, 32, 1)))
+    head = 2 * 32**3 * 8 * 3  # stands after the last level
+    of_image = 2 * 32**3 * 27 * 8  # a gradient that nobody needs
+    assert costs[1].flops == costs[0].flops + inference.flops - head + of_image
+    assert costs[1].peak_bytes < 0.8 * costs[0].peak_bytes
+
+
+def gradients(model: keras.Model, image: tf.Tensor) -> list:
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(image, training=True)))
+    return tape.gradient(loss, model.trainable_variables)
+
+
+def test_batch_norm_is_refused() -> None:
+    with pytest.raises(InputError, match="--rematerialize: expected --norm=instance, group or none"):
+        replace(TINY, norm="batch").check_rematerialization()
+    TINY.check_rematerialization()
