@@ -14,6 +14,7 @@ from kits_tf import runtime
 SIZE = flags.DEFINE_integer("size", 64, "Voxels of a patch along each axis.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Patches in a batch.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Steps to time, after one that is not.")
+PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16"), "Of convolutions.")
 
 
 def main(_: list[str]) -> None:
@@ -23,11 +24,16 @@ def main(_: list[str]) -> None:
     import tensorflow as tf
 
     from kits_tf.network.architecture import Architecture
+    from kits_tf.network.cost import trace_cost
+    from kits_tf.network.folding import fold_batch_norm
     from kits_tf.network.unet import build_unet
 
-    square = tf.random.normal([4096, 4096])
+    square = tf.cast(tf.random.normal([4096, 4096]), PRECISION.value)
     product = tf.function(lambda: tf.reduce_sum(square @ square))
-    network = build_unet(Architecture(filters=(16, 32, 64, 128), dropout=0.0), 4)
+    if PRECISION.value == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    made_of = Architecture(filters=(16, 32, 64, 128), dropout=0.0)
+    network = build_unet(made_of, 4)
     shape = [BATCH_SIZE.value, *[SIZE.value] * 3]
     image, labels = tf.random.normal([*shape, 1]), tf.random.uniform(shape, 0, 4, tf.int32)
     optimizer = keras.optimizers.Adam(1e-3)
@@ -42,15 +48,25 @@ def main(_: list[str]) -> None:
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    inference = tf.function(lambda: network(image, training=False))
     found = {
         "matmul": 2 * 4096**3 / seconds(lambda: product().numpy()),
         "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
+        "step_flops": trace_cost(step.python_function).flops,
         "step": seconds(lambda: step().numpy()),
+    }
+    folded = fold_batch_norm(network, made_of)
+    inference = tf.function(lambda: folded(image, training=False))
+    found |= {
+        "inference_flops": trace_cost(inference.python_function).flops,
         "inference": seconds(lambda: inference().numpy()),
-        "flops": flops(network, (*shape, 1)),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
     }
+    keras.config.set_dtype_policy("float32")
+    plain = build_unet(made_of, 4)
+    plain.set_weights(network.get_weights())
+    truth, labels = (tf.argmax(logits, axis=-1) for logits in (plain(image, training=False), inference()))
+    # Dice of label maps over all classes: the share of voxels that agree.
+    found["dice"] = float(tf.reduce_mean(tf.cast(truth == labels, tf.float32)))
     print(json.dumps(found))
 
 
@@ -63,23 +79,6 @@ def seconds(run: Callable) -> float:
         run()
         times.append(time.perf_counter() - start)
     return median(times)
-
-
-def flops(network, shape: tuple[int, ...]) -> dict[str, float]:
-    """Returns the multiplications and additions of the convolutions, in inference and in a step.
-
-    A step has those of inference for the gradient of the weights and of each input again, but for the image's.
-    """
-    import keras
-
-    inner = keras.Model(network.input, [layer.output for layer in network.layers])
-    each = []
-    for layer, found in zip(network.layers, inner.compute_output_shape(shape), strict=True):
-        if isinstance(layer, (keras.layers.Conv3D, keras.layers.Conv3DTranspose)):
-            # A transposed convolution multiplies each voxel of its input with the kernel.
-            joined = math.prod(layer.strides) if isinstance(layer, keras.layers.Conv3DTranspose) else 1
-            each.append(2.0 * math.prod(found[:-1]) / joined * math.prod(layer.kernel.shape))
-    return {"inference": sum(each), "step": 3 * sum(each) - each[0]}
 
 
 if __name__ == "__main__":

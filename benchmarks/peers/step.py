@@ -1,4 +1,4 @@
-"""PyTorch's side of benchmarks/train.py: the same network, one line of JSON."""
+"""The peers' side of benchmarks/train.py, in PyTorch: one line of JSON."""
 
 import argparse
 import itertools
@@ -10,6 +10,8 @@ from statistics import median
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
 
 FILTERS, CLASSES = (16, 32, 64, 128), 4
 
@@ -42,41 +44,71 @@ class UNet(nn.Module):
             x = self.decoder[i](torch.cat([skips[i], self.up[i](x)], 1))
         return self.logits(x)
 
+    def fold(self) -> None:
+        """Folds each batch norm into the convolution before it."""
+        for part in self.modules():
+            if isinstance(part, nn.Sequential) and isinstance(part[0], nn.Conv3d):
+                part[0], part[1] = fuse_conv_bn_eval(part[0], part[1]), nn.Identity()
+
+
+def make_network(name: str) -> nn.Module:
+    if name == "plain":
+        return UNet()
+    import monai
+
+    return monai.networks.nets.UNet(3, 1, CLASSES, (24, 48, 96, 192), (2, 2, 2), num_res_units=1, norm="batch")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--network", choices=("plain", "monai"), required=True)
     parser.add_argument("--layout", choices=("first", "last"), required=True)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     layout = torch.channels_last_3d if options.layout == "last" else torch.contiguous_format
     shape = [options.size] * 3
-    network = UNet().to(memory_format=layout)
+    network = make_network(options.network).to(memory_format=layout)
     image = torch.randn(options.batch_size, 1, *shape).to(memory_format=layout)
     labels = torch.randint(0, CLASSES, (options.batch_size, *shape))
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    square = torch.randn(4096, 4096)
+    square = torch.randn(4096, 4096).to(getattr(torch, options.precision))
+    half = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16")
 
     def step() -> None:
         optimizer.zero_grad()
-        nn.functional.cross_entropy(network(image), labels).backward()
+        with half:
+            loss = nn.functional.cross_entropy(network(image).float(), labels)
+        loss.backward()
         optimizer.step()
 
     def inference() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), half:
             network(image)
 
     found = {
         "matmul": 2 * 4096**3 / seconds(lambda: square @ square, options.repeats),
         "parameters": sum(p.numel() for p in network.parameters()),
+        "step_flops": count_flops(step),
         "step": seconds(step, options.repeats),
     }
     network.eval()
+    found["inference_flops"] = count_flops(inference)
+    if options.network == "plain":
+        network.fold()
     found["inference"] = seconds(inference, options.repeats)
     found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(json.dumps(found))
+
+
+def count_flops(run) -> int:
+    """Returns the operations of convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
 
 
 def seconds(run, repeats: int) -> float:

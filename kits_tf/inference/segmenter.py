@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -11,6 +10,8 @@ from kits_tf.config import InferenceSettings
 from kits_tf.ct import orient, preprocess
 from kits_tf.ct.volume import AIR_HU, Volume
 from kits_tf.inference.sliding import merge_windows
+from kits_tf.network.architecture import architecture
+from kits_tf.network.folding import fold_batch_norm
 from kits_tf.network.run import Run
 
 # (hu (i, j, k) int16, affine (4, 4) float32) -> labels and volumes_ml, as Segmenter.segment
@@ -27,7 +28,7 @@ class Segmenter(tf.Module):
 
     def __init__(self, run: Run, inference: InferenceSettings) -> None:
         super().__init__(name="segmenter")
-        self.network: keras.Model = run.network
+        self.network = fold_batch_norm(run.network, architecture(run.settings.network))
         self._intensity = run.settings.intensity
         self._window = run.settings.patches.patch_size_zyx
         self._overlap = inference.overlap
