@@ -1,8 +1,10 @@
 """python -m kits_tf.summary: what a network is made of and what it costs."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from kits_tf import commandline, config, runtime
+from kits_tf.errors import InputError
 from kits_tf.settings import format_value
 
 
@@ -10,10 +12,12 @@ def main(settings: config.Summary) -> None:
     """Prints layers, receptive field, operations and memory, and draws the network where asked to.
 
     Raises:
-        InputError: the network cannot take the patch, or matplotlib is needed and not installed.
+        InputError: the network cannot take the patch, or the picture cannot be drawn there or without matplotlib.
     """
     if settings.graph_png:
         runtime.require_matplotlib()
+        if Path(settings.graph_png).is_dir():
+            raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
     runtime.start_tensorflow()
     from kits_tf.network.description import describe
     from kits_tf.views.network_table import network_table

@@ -16,9 +16,7 @@ def main(settings: config.Train) -> None:
     from kits_tf.pipeline.manifest import Manifest
 
     made_of = architecture(settings.network)
-    made_of.check_patch_size(settings.patches.patch_size_zyx)
-    if settings.optimization.rematerialize:
-        made_of.check_rematerialization()
+    made_of.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)

@@ -24,7 +24,7 @@ def test_prints_what_the_network_is_and_draws_it(tmp_path: Path, capsys: pytest.
     of_gate, convolutions, norms = 2 * (4 * 2 + 2) + (2 + 1), 27 * (4 + 4 * 8 + 8 * 4), 4 * (4 + 8 + 4)
     parameters = of_gate + convolutions + norms + (8 * 8 * 4 + 4) + (4 * 4 + 4)
     assert rows["all"][:2] == ["all", f"{parameters:,}"]
-    # One convolution and pool, one below, one above: 3 + 2 * (1 + 2) + ..., checked in test_receptive_field.py.
+    # 3 voxels in the decoder come from 2 coarser ones, 4 with the convolution there, of 8 voxels, 10 with the first.
     assert "receptive field: 10,10,10 voxels z,y,x" in lines
     float32, half = (int(number) for number in rows["tensors alive in a training step"][-2:])
     assert 0 < half < float32
@@ -37,6 +37,7 @@ def test_prints_what_the_network_is_and_draws_it(tmp_path: Path, capsys: pytest.
     ("changes", "message"),
     [
         ({"patch_size_zyx": (16, 24, 33)}, "--patch_size_zyx: expected multiples of 2,2,2"),
+        ({"graph_png": "."}, "--graph_png: expected a file, found a folder: ."),
         ({"rematerialize": True}, "--rematerialize: expected --norm=instance, group or none"),
     ],
 )

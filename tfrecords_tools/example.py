@@ -1,8 +1,8 @@
 """From a record to its tf.train.Example."""
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tfrecords_tools.describe import describe_bytes
 from tfrecords_tools.errors import RecordError

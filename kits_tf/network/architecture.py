@@ -90,18 +90,19 @@ class Architecture:
         """
         return range(max(self.levels - 2, 1) if self.deep_supervision else 1)
 
+    def check_training(self, patch_size: Triple, rematerialize: bool) -> None:
+        """Raises InputError if the network cannot take the patch, or its levels cannot be computed twice in a step."""
+        self.check_patch_size(patch_size)
+        if rematerialize and self.norm == "batch":
+            others = "--norm=instance, group or none: batch norm's statistics would move twice a step"
+            raise InputError(f"--rematerialize: expected {others}")
+
     def check_patch_size(self, patch_size: Triple) -> None:
         """Raises InputError if the network cannot take the patch."""
         total = self.total_stride()
         if any(size % step for size, step in zip(patch_size, total, strict=True)):
             expected = f"multiples of {format_value(total)} for the {self.levels} levels of --filters"
             raise InputError(f"--patch_size_zyx: expected {expected}, got {format_value(patch_size)}")
-
-    def check_rematerialization(self) -> None:
-        """Raises InputError if levels cannot be computed twice in a step."""
-        if self.norm == "batch":
-            others = "--norm=instance, group or none: batch norm's statistics would move twice a step"
-            raise InputError(f"--rematerialize: expected {others}")
 
 
 @dataclass(frozen=True)

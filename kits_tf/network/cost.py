@@ -13,19 +13,8 @@ import tensorflow as tf
 # Operations whose results have the memory of their inputs, one for one.
 _ALIASES = {"Reshape", "Identity", "IdentityN", "StopGradient", "PreventGradient", "Squeeze", "ExpandDims"}
 # Operations that write their result into an input which nobody else needs.
-_IN_PLACE = {
-    "AddV2",
-    "Sub",
-    "Mul",
-    "RealDiv",
-    "SquaredDifference",
-    "AddN",
-    "Relu",
-    "ReluGrad",
-    "LeakyRelu",
-    "LeakyReluGrad",
-}
-_IN_PLACE |= {"Elu", "EluGrad", "Sigmoid", "SigmoidGrad", "BiasAdd", "SelectV2"}
+_IN_PLACE = {"AddN", "AddV2", "BiasAdd", "Mul", "RealDiv", "SelectV2", "SquaredDifference", "Sub"}
+_IN_PLACE |= {"Elu", "EluGrad", "LeakyRelu", "LeakyReluGrad", "Relu", "ReluGrad", "Sigmoid", "SigmoidGrad"}
 # Operations whose results are there before and after: not activations.
 _STANDING = {"Placeholder", "Const", "ReadVariableOp"}
 

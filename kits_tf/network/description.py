@@ -88,24 +88,22 @@ def describe(settings: Summary) -> NetworkDescription:
         InputError: the network cannot take the patch, or cannot be rematerialized.
     """
     made_of, scheme = architecture(settings.network), find_scheme(settings.label_scheme, settings.cyst_as)
-    made_of.check_patch_size(settings.patch_size_zyx)
-    if settings.rematerialize:
-        made_of.check_rematerialization()
+    made_of.check_training(settings.patch_size_zyx, settings.rematerialize)
     run = commandline.select(Train, settings, records_dir="-", run_dir="-")
-    inference, training, memory = {}, {}, {}
+    memory = {}
     for precision in runtime.progress(PRECISIONS, "tracing", len(PRECISIONS)):
         with _policy(precision):
             trainer = build_trainer(run, scheme, (1.0,) * len(scheme.classes))
-        inference[precision], training[precision] = trace_trainer(trainer, settings.batch_size, settings.patch_size_zyx)
+        inference, training = trace_trainer(trainer, settings.batch_size, settings.patch_size_zyx)
         variables = [*trainer.supervised.variables, *trainer.optimizer.variables]
         num_bytes = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
-        memory[precision] = Memory(num_bytes, inference[precision].peak_bytes, training[precision].peak_bytes)
+        memory[precision] = Memory(num_bytes, inference.peak_bytes, training.peak_bytes)
     return NetworkDescription(
         PRESETS[settings.network.preset].source,
         describe_layers(trainer.network, settings.patch_size_zyx),
         receptive_field(trainer.network, made_of.total_stride()),
-        inference["float32"].flops / settings.batch_size,
-        training["float32"].flops / settings.batch_size,
+        inference.flops / settings.batch_size,  # of any precision
+        training.flops / settings.batch_size,
         memory,
     )
 

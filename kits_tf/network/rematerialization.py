@@ -39,7 +39,7 @@ def rematerialized(model: keras.Model, architecture: Architecture) -> keras.Mode
 
     Args:
         model: of `add_heads`.
-        architecture: of its network; `check_rematerialization` must let it pass.
+        architecture: of its network; `check_training` must let it pass.
     """
     image = keras.Input(model.input.shape[1:], name="image")
     ends: dict[str, keras.KerasTensor] = {}

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import textwrap
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ def draw_network(path: str | os.PathLike, title: str, network: NetworkDescriptio
         ax.text(0, 0.08 - _ROW * level, "skip connection", color=style.TEXT, fontsize=8, ha="center")
     facts = f"{network.parameters:,} parameters, {network.inference_flops / 1e9:.1f} GFLOP a patch in inference, "
     facts += f"receptive field {format_value(network.receptive_field)} voxels"
-    figure.suptitle(f"{title}\n{facts}", color=style.TEXT, fontsize=11)
+    figure.suptitle("\n".join([*textwrap.wrap(title, 110), facts]), color=style.TEXT, fontsize=11)
     canvas.save(figure, path)
 
 

@@ -20,9 +20,9 @@ NETWORKS = [
 def test_by_hand() -> None:
     assert receptive_field(build_unet(Architecture(filters=(2,), blocks=(1,)), 2), (1, 1, 1)) == (3, 3, 3)
     assert receptive_field(build_unet(Architecture(filters=(2,), blocks=(3,)), 2), (1, 1, 1)) == (7, 7, 7)
-    # Two convolutions (5), pooling of 2 x 2 voxels, two more at the half resolution, which add 4 x 2 to the 2 voxels of
-    # the pool; then two in the decoder. The voxel farthest out of the decoder's 5 is in another pool than the middle.
-    assert receptive_field(build_unet(TINY, 2), (2, 2, 2)) == (4 + 2 * (4 + 3), 18, 18)
+    # The decoder's two convolutions look at 5 voxels, which come from 3 coarser ones. Two convolutions there make 7 of
+    # these, which were pooled from 14 voxels; the encoder's two convolutions make 18 of them.
+    assert receptive_field(build_unet(TINY, 2), (2, 2, 2)) == (18, 18, 18)
 
 
 @pytest.mark.parametrize("made_of", NETWORKS)

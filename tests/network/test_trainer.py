@@ -66,12 +66,18 @@ def test_an_interrupted_run_goes_on(records_dir: Path, tmp_path: Path, monkeypat
 
 
 def after_a_step(
-    manifest: Manifest, records_dir: Path, tmp_path: Path, strategy: tf.distribute.Strategy, compiled: bool = False
+    manifest: Manifest,
+    records_dir: Path,
+    tmp_path: Path,
+    strategy: tf.distribute.Strategy,
+    compiled: bool = False,
+    norm: str = "batch",
+    rematerialize: bool = False,
 ) -> tuple[list[np.ndarray], float]:
     """Returns the weights after a step on a batch of two augmented patches in all, and the loss."""
     replicas = strategy.num_replicas_in_sync
-    settings = train_settings(records_dir, tmp_path, batch_size=2 // replicas)
-    settings = replace(settings, network=replace(settings.network, dropout=0.0), appearance=SILENT)
+    settings = train_settings(records_dir, tmp_path, batch_size=2 // replicas, rematerialize=rematerialize)
+    settings = replace(settings, network=replace(settings.network, dropout=0.0, norm=norm), appearance=SILENT)
     settings = replace(settings, warp=replace(settings.warp, rotation_probability=1.0))
     settings = replace(settings, input=replace(settings.input, patch_order="fixed"))
     keras.utils.set_random_seed(0)
@@ -100,6 +106,21 @@ def test_two_replicas_take_the_step_of_one_with_the_double_batch(
     two_replicas: tf.distribute.Strategy, one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
 ) -> None:
     check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, two_replicas), 1e-5)
+
+
+@pytest.mark.slow
+def test_two_replicas_that_compute_levels_twice_take_the_same_step(
+    two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path, tmp_path: Path
+) -> None:
+    one = after_a_step(manifest, records_dir, tmp_path, tf.distribute.OneDeviceStrategy("/cpu:0"), norm="instance")
+    two = after_a_step(manifest, records_dir, tmp_path, two_replicas, norm="instance", rematerialize=True)
+    check_equal(one, two, 1e-5)
+
+
+def test_batch_norm_twice_a_step_is_refused_before_a_run_begins(records_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--rematerialize: expected --norm=instance, group or none"):
+        train.main(train_settings(records_dir, tmp_path / "run", rematerialize=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_step_that_xla_compiles_is_the_same(
