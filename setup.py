@@ -44,6 +44,8 @@ setup(
         "nibabel>=5.2",
         "numpy>=1.26",
         "pebble>=5.1",
+        # TensorFlow 2.21 no longer brings it, and writes no curves without it.
+        "tensorboard>=2.20",
         "tensorflow>=2.21",
     ],
     extras_require=EXTRAS,

@@ -1,19 +1,19 @@
-"""kits_tf's side of benchmarks/train.py: one line of JSON."""
+"""kits_tf's side of benchmarks/train.py: it answers matmul, step, inference, facts, agreement and profile."""
 
-import json
 import math
 import resource
-import time
+import tempfile
+from collections import Counter
 from collections.abc import Callable
-from statistics import median
+from pathlib import Path
 
 from absl import app, flags
+from side_by_side import answer, timed
 
 from kits_tf import runtime
 
 SIZE = flags.DEFINE_integer("size", 64, "Voxels of a patch along each axis.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Patches in a batch.")
-REPEATS = flags.DEFINE_integer("repeats", 5, "Steps to time, after one that is not.")
 PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16"), "Of convolutions.")
 
 
@@ -48,37 +48,57 @@ def main(_: list[str]) -> None:
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    found = {
-        "matmul": 2 * 4096**3 / seconds(lambda: product().numpy()),
-        "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
-        "step_flops": trace_cost(step.python_function).flops,
-        "step": seconds(lambda: step().numpy()),
-    }
     folded = fold_batch_norm(network, made_of)
     inference = tf.function(lambda: folded(image, training=False))
-    found |= {
-        "inference_flops": trace_cost(inference.python_function).flops,
-        "inference": seconds(lambda: inference().numpy()),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-    }
-    keras.config.set_dtype_policy("float32")
-    plain = build_unet(made_of, 4)
-    plain.set_weights(network.get_weights())
-    truth, labels = (tf.argmax(logits, axis=-1) for logits in (plain(image, training=False), inference()))
-    # Dice of label maps over all classes: the share of voxels that agree.
-    found["dice"] = float(tf.reduce_mean(tf.cast(truth == labels, tf.float32)))
-    print(json.dumps(found))
+
+    def facts() -> dict:
+        return {
+            "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
+            "matmul_flops": 2 * 4096**3,
+            "step_flops": trace_cost(step.python_function).flops,
+            "inference_flops": trace_cost(inference.python_function).flops,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        }
+
+    def agreement() -> dict:
+        """Dice, over all classes the share of voxels that agree, of the trained network's labels with float32's."""
+        found = tf.argmax(fold_batch_norm(network, made_of)(image, training=False), axis=-1)
+        keras.config.set_dtype_policy("float32")
+        plain = build_unet(made_of, 4)
+        plain.set_weights(network.get_weights())
+        truth = tf.argmax(plain(image, training=False), axis=-1)
+        return {"dice": float(tf.reduce_mean(tf.cast(truth == found, tf.float32)))}
+
+    answer(
+        {
+            "matmul": timed(lambda: product().numpy()),
+            "step": timed(lambda: step().numpy()),
+            "inference": timed(lambda: inference().numpy()),
+            "facts": facts,
+            "agreement": agreement,
+            "profile": lambda: shares(lambda: step().numpy()),
+        }
+    )
 
 
-def seconds(run: Callable) -> float:
-    """Returns the median of the repeats."""
-    run()
-    times = []
-    for _ in range(REPEATS.value):
-        start = time.perf_counter()
+def shares(run: Callable) -> dict[str, float]:
+    """Returns how the time of a run divides among kinds of operations, some of which run side by side."""
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
         run()
-        times.append(time.perf_counter() - start)
-    return median(times)
+        tf.profiler.experimental.stop()
+        (found,) = Path(folder).rglob("*.xplane.pb")
+        planes = xplane_pb2.XSpace.FromString(found.read_bytes()).planes
+    times: Counter[str] = Counter()
+    for plane in planes:
+        for event in (event for line in plane.lines for event in line.events):
+            # Operations are events that have their kind for a second name.
+            if kind := plane.event_metadata[event.metadata_id].display_name:
+                times[kind.removeprefix("_MklNative")] += event.duration_ps
+    return {kind: time / times.total() for kind, time in times.most_common(8)}
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""The peers' side of benchmarks/train.py, in PyTorch: one line of JSON."""
+"""The peers' side of benchmarks/train.py, in PyTorch: it answers matmul, step, inference and facts."""
 
 import argparse
+import copy
 import itertools
-import json
 import os
 import resource
-import time
-from statistics import median
 
 import torch
+from side_by_side import answer, timed
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
@@ -65,7 +64,6 @@ def main() -> None:
     parser.add_argument("--layout", choices=("first", "last"), required=True)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -85,23 +83,26 @@ def main() -> None:
         loss.backward()
         optimizer.step()
 
+    ready = copy.deepcopy(network).eval()
+    if options.network == "plain":
+        ready.fold()
+
     def inference() -> None:
         with torch.inference_mode(), half:
-            network(image)
+            ready(image)
 
-    found = {
-        "matmul": 2 * 4096**3 / seconds(lambda: square @ square, options.repeats),
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "step_flops": count_flops(step),
-        "step": seconds(step, options.repeats),
-    }
-    network.eval()
-    found["inference_flops"] = count_flops(inference)
-    if options.network == "plain":
-        network.fold()
-    found["inference"] = seconds(inference, options.repeats)
-    found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps(found))
+    def facts() -> dict:
+        return {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "matmul_flops": 2 * 4096**3,
+            "step_flops": count_flops(step),
+            "inference_flops": count_flops(inference),
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        }
+
+    answer(
+        {"matmul": timed(lambda: square @ square), "step": timed(step), "inference": timed(inference), "facts": facts}
+    )
 
 
 def count_flops(run) -> int:
@@ -109,17 +110,6 @@ def count_flops(run) -> int:
     with FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops()
-
-
-def seconds(run, repeats: int) -> float:
-    """Returns the median of the repeats."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return median(times)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distrib
     callbacks = [
         _Record(run_dir, history),
         _Progress(epochs, steps),
+        keras.callbacks.TensorBoard(str(run_dir / run.TENSORBOARD), write_graph=False),
         keras.callbacks.BackupAndRestore(str(run_dir / run.BACKUP), delete_checkpoint=False),
     ]
     try:

@@ -4,6 +4,7 @@ train.flags       the flags, in a form that --flagfile reads
 manifest.json     of the records it was trained on
 environment.json  versions, devices, git revision
 history.csv       loss and Dice by epoch
+tensorboard/      the same, and the learning rate, for TensorBoard
 best.weights.h5   of the epoch with the best validation composite
 backup/           the state to go on from, while the run is unfinished
 """
@@ -27,6 +28,7 @@ from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.files import written_whole
 
 FLAGS, ENVIRONMENT, HISTORY, BACKUP = "train.flags", "environment.json", "history.csv", "backup"
+TENSORBOARD = "tensorboard"
 BEST_WEIGHTS = "best.weights.h5"
 
 

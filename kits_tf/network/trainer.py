@@ -77,11 +77,13 @@ class Trainer(keras.Model):
         return loss, logits[0]
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Scores a batch and returns the metrics so far."""
-        hu, labels = data
+        """Scores a batch, which may be empty, and returns the metrics so far."""
+        count = tf.shape(data[0])[0]
+        # Of an epoch's last batch a replica may get nothing, which convolutions refuse: a blank that is not counted.
+        hu, labels = (tf.pad(part, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]]) for part in data)
         intensity = self.recipe.settings.intensity
         logits = self(normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu), training=False)
-        return self._update(self.objective(labels, logits), labels, logits)
+        return self._update(self.objective(labels, logits), labels[:count], logits[:count])
 
     def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""

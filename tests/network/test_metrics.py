@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kits_tf.analysis.scores import confusion, region_dice
 from kits_tf.ct.labels import KITS19, LATERALITY, Scheme
@@ -24,6 +25,23 @@ def test_equals_the_dice_of_all_batches_together(scheme: Scheme) -> None:
     tumor = region_dice(counts, [scheme.challenge.index(2)])
     assert found["kidney_dice"] == pytest.approx(kidney) and found["tumor_dice"] == pytest.approx(tumor)
     assert found["composite"] == pytest.approx((kidney + tumor) / 2)
+
+
+def test_replicas_that_share_an_epoch_unequally_count_as_one(two_replicas: tf.distribute.Strategy) -> None:
+    truth, predicted = (RNG.integers(0, 4, (3, 3, 4, 5)).astype(np.uint8) for _ in range(2))
+    one = StreamingDice(LATERALITY)
+    one.update_state(truth, np.eye(4)[predicted])
+    with two_replicas.scope():
+        shared = StreamingDice(LATERALITY)
+    parts = [slice(0, 2), slice(2, 2), slice(2, 3), slice(3, 3)]  # the second replica has nothing, twice
+    for turn in (parts[:2], parts[2:]):
+        batches = two_replicas.experimental_distribute_values_from_function(
+            lambda context, turn=turn: [a[turn[context.replica_id_in_sync_group]] for a in (truth, predicted)]
+        )
+        two_replicas.run(lambda part: shared.update_state(part[0], tf.one_hot(part[1], 4)), [batches])
+    assert {name: float(score) for name, score in shared.result().items()} == {
+        name: float(score) for name, score in one.result().items()
+    }
 
 
 def test_empty_regions_are_decided_and_reset_forgets() -> None:

@@ -26,13 +26,30 @@ def manifest(records_dir: Path) -> Manifest:
 
 def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) -> None:
     names = {p.name for p in run_dir.iterdir()}
-    assert names == {"train.flags", "manifest.json", "environment.json", "history.csv", "best.weights.h5"}
+    assert names == {
+        "train.flags", "manifest.json", "environment.json", "history.csv", "best.weights.h5", "tensorboard"
+    }  # fmt: skip
     loaded = run.load_run(run_dir)
     assert loaded.settings == train_settings(records_dir, run_dir)
     assert loaded.manifest == Manifest.read(records_dir)
     assert "tensorflow" in (run_dir / "environment.json").read_text()
     (epoch,) = run.read_history(run_dir)
     assert 0 < epoch["loss"] < 10 and 0 <= epoch["val_composite"] <= 1
+
+
+def test_tensorboard_has_the_history(run_dir: Path) -> None:
+    (epoch,) = run.read_history(run_dir)
+    for split, prefix in (("train", ""), ("validation", "val_")):
+        (events,) = (run_dir / "tensorboard" / split).iterdir()
+        written = {
+            value.tag.removeprefix("epoch_"): float(tf.make_ndarray(value.tensor))
+            for event in tf.compat.v1.train.summary_iterator(str(events))
+            for value in event.summary.value
+            if value.tag.startswith("epoch_")
+        }
+        regions, classes = ("kidney_dice", "tumor_dice"), ("dice_right_kidney", "dice_left_kidney", "dice_tumor")
+        for name in ("loss", "composite", *regions, *classes):
+            assert written[name] == pytest.approx(epoch[prefix + name])
 
 
 def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path, records_dir: Path, capsys) -> None:
@@ -108,6 +125,22 @@ def test_two_replicas_take_the_step_of_one_with_the_double_batch(
     check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, two_replicas), 1e-5)
 
 
+def test_two_replicas_validate_as_one(
+    two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path, tmp_path: Path
+) -> None:
+    # Two steps on three patches: one replica's last batch is empty.
+    settings = train_settings(records_dir, tmp_path, validation_patches_per_case=3)
+    found = []
+    for strategy in (tf.distribute.OneDeviceStrategy("/cpu:0"), two_replicas):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            trainer = fit.make_trainer(settings, manifest, synchronized=False)
+        batches = fit.validation_batches(settings, manifest, str(records_dir), 2)
+        found.append(trainer.evaluate(batches, verbose=0, return_dict=True))
+    assert found[0] == pytest.approx(found[1])
+    assert 0 < found[0]["loss"] < 10
+
+
 @pytest.mark.slow
 def test_two_replicas_that_compute_levels_twice_take_the_same_step(
     two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path, tmp_path: Path
@@ -123,6 +156,7 @@ def test_batch_norm_twice_a_step_is_refused_before_a_run_begins(records_dir: Pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_step_that_xla_compiles_is_the_same(
     one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
 ) -> None:
