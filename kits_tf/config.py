@@ -325,11 +325,68 @@ class OptimizationSettings(Settings):
     """Optimization"""
 
     epochs: int = setting(50, "Passes over the training cases.", minimum=1)
-    learning_rate: float = setting(1e-3, "Step size of Adam.", above=0)
+    optimizer: str = setting(
+        "adam", "adam, with --weight_decay AdamW; or sgd, with Nesterov's momentum.", choices=("adam", "sgd")
+    )
+    learning_rate: float = setting(1e-3, "Highest step size.", above=0)
+    learning_rate_schedule: str = setting(
+        "constant",
+        "How it falls from the end of warm-up to that of the run: not at all, as half a cosine, or as (1 - p)^0.9.",
+        choices=("constant", "cosine", "polynomial"),
+    )
+    learning_rate_rule: str = setting(
+        "fixed",
+        "How it grows with the replicas, whose batches are larger together: not at all, as their number, or its square "
+        "root.",
+        choices=("fixed", "linear", "square_root"),
+    )
+    warmup_epochs: float = setting(0.0, "Epochs in which it rises from 0.", minimum=0)
+    momentum: float = setting(0.99, "Of sgd.", minimum=0, below=1)
+    weight_decay: float = setting(
+        0.0, "Share of each kernel that a step takes away, times its size; biases and norms are spared.", minimum=0
+    )
+    clip_norm: float = setting(
+        0.0, "Gradients of all weights together are shortened to this length. 0: not.", minimum=0
+    )
     batch_size: int = _batch_size()
+    accumulated_batches: int = setting(
+        1, "Batches whose gradients make one step, one after the other: memory of one, step of all.", minimum=1
+    )
+    average_decay: float = setting(
+        0.0,
+        "Decay of a moving average of the weights, which is then what is validated, kept and exported. 0: none.",
+        minimum=0,
+        below=1,
+    )
     rematerialize: bool = _rematerialize()
+    precision: str = setting(
+        "auto",
+        "Of convolutions and volumes; weights are float32. auto: float32 on a CPU; on GPUs mixed_bfloat16, or "
+        "mixed_float16 with scaled losses where they do not know bfloat16.",
+        choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_epochs >= self.epochs:
+            raise InputError(f"--warmup_epochs: expected fewer than --epochs={self.epochs}, got {self.warmup_epochs}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings(Settings):
+    """Validation while training"""
+
     validation_patches_per_case: int = setting(
         4, "Fixed patches of each validation case, scored every epoch.", minimum=1
+    )
+    whole_cases_every: int = setting(
+        0,
+        "Epochs from one validation on whole cases, on their own grids, to the next; the best epoch is then one of "
+        "those. 0: patches alone.",
+        minimum=0,
+    )
+    patience: int = setting(
+        0, "Training stops when the best epoch lies further back than this many epochs. 0: never.", minimum=0
     )
 
 
@@ -423,6 +480,13 @@ class Train(Settings):
         "Validate on this fold of the records and train on the others. Default: the records' own split.",
         minimum=0,
     )
+    all_folds: bool = setting(False, "Trains on every fold in turn, in RUN/fold0, RUN/fold1, ...")
+    deterministic: bool = setting(
+        False, "The same run again is equal to the last bit, on the same machine: in --patch_order=fixed, and slower."
+    )
+    checkpoint_minutes: float = setting(
+        10.0, "Longest time between two checkpoints, of which there is one after each epoch too.", above=0
+    )
     records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     input: InputSettings = field(default_factory=InputSettings)
@@ -432,6 +496,13 @@ class Train(Settings):
     network: NetworkSettings = field(default_factory=NetworkSettings)
     objective: LossSettings = field(default_factory=LossSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.all_folds and self.fold is not None:
+            raise InputError(f"--all_folds: expected no --fold with it, got --fold={self.fold}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -528,6 +599,7 @@ class Demo(Settings):
     network: NetworkSettings = field(default_factory=NetworkSettings)
     objective: LossSettings = field(default_factory=LossSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
 

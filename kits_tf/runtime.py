@@ -4,6 +4,8 @@ import contextlib
 import ctypes
 import importlib.metadata
 import importlib.util
+import json
+import math
 import os
 import platform
 import subprocess
@@ -14,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from kits_tf import __version__
+from kits_tf.config import OptimizationSettings
 from kits_tf.errors import InputError
 from tfrecords_tools.quiet import quiet_start
 
@@ -73,23 +76,100 @@ def keep_freed_memory() -> None:
 
 
 def choose_strategy() -> "tf.distribute.Strategy":
-    """Returns MirroredStrategy where there are several GPUs, otherwise the strategy of one device."""
+    """Returns the strategy that suits the machine: MultiWorkerMirrored, Mirrored or OneDevice.
+
+    The first where TF_CONFIG names several workers, in which case nothing may have been computed before; the second
+    where there are several GPUs.
+
+    Raises:
+        InputError: TF_CONFIG is not what TensorFlow takes for such a strategy.
+    """
     import tensorflow as tf
 
+    if _has_cluster():
+        return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
 
 
-def describe_strategy(strategy: "tf.distribute.Strategy", batch_size: int) -> str:
-    """Returns one line for the start of a run: which devices, how large a batch."""
-    replicas = strategy.num_replicas_in_sync
-    devices = ", ".join(sorted(strategy.extended.worker_devices))
+def _has_cluster() -> bool:
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        count = sum(len(addresses) for addresses in cluster.values())
+        known = set(cluster) <= {"chief", "worker"} and task["index"] < len(cluster[task["type"]]) if count else True
+    except (ValueError, AttributeError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise InputError(
+            'TF_CONFIG: expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": N}}, '
+            f"got {os.environ['TF_CONFIG']}"
+        )
+    return count > 1
+
+
+def num_workers(strategy: "tf.distribute.Strategy") -> int:
+    """Returns how many processes share the strategy."""
+    resolver = strategy.cluster_resolver
+    return sum(map(len, resolver.cluster_spec().as_dict().values())) if resolver else 1
+
+
+def is_chief(strategy: "tf.distribute.Strategy") -> bool:
+    """Returns whether this process is the one that writes and tells."""
+    resolver = strategy.cluster_resolver
+    if not resolver:
+        return True
+    return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
+
+
+def describe_strategy(strategy: "tf.distribute.Strategy", optimization: OptimizationSettings) -> str:
+    """Returns one line for the start of a run: which devices, how large a batch, which learning rate."""
+    replicas, parts = strategy.num_replicas_in_sync, optimization.accumulated_batches
+    devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), num_workers(strategy)
+    factors = [replicas, *([parts] if parts > 1 else []), optimization.batch_size]
+    rule = optimization.learning_rate_rule
     return (
-        f"{type(strategy).__name__} on {replicas} device{'s' if replicas > 1 else ''} ({devices}), "
-        f"global batch {batch_size * replicas} = {replicas} x {batch_size}"
+        f"{type(strategy).__name__} on {replicas} device{'s' if replicas > 1 else ''}"
+        f"{f' of {workers} workers' if workers > 1 else ''} ({devices}), "
+        f"global batch {math.prod(factors)} = {' x '.join(map(str, factors))}, "
+        f"learning rate {optimization.learning_rate * learning_rate_factor(rule, replicas):.3g} ({rule})"
     )
+
+
+def learning_rate_factor(rule: str, replicas: int) -> float:
+    """Returns by what --learning_rate is multiplied: fixed 1, linear the replicas, square_root their square root."""
+    return {"fixed": 1.0, "linear": float(replicas), "square_root": math.sqrt(replicas)}[rule]
+
+
+def choose_precision(wanted: str) -> str:
+    """Returns Keras' name of a precision; what "auto" is depends on the machine.
+
+    float32 on a CPU; mixed_bfloat16 on GPUs that compute in it (compute capability 8 and newer), else mixed_float16.
+    """
+    import tensorflow as tf
+
+    if wanted != "auto":
+        return wanted
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "float32"
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return "mixed_bfloat16" if all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details) else "mixed_float16"
+
+
+@contextlib.contextmanager
+def layers_in(precision: str) -> Iterator[None]:
+    """Makes layers that are built within compute in that precision."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def environment() -> dict:

@@ -1,6 +1,16 @@
 """python -m kits_tf.train: records -> a trained network in a run directory."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from kits_tf import commandline, config, runtime
+from kits_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from kits_tf.pipeline.manifest import Manifest
 
 
 def main(settings: config.Train) -> None:
@@ -11,7 +21,8 @@ def main(settings: config.Train) -> None:
     """
     runtime.keep_freed_memory()
     runtime.start_tensorflow()
-    from kits_tf.network import fit, run
+    import tensorflow as tf
+
     from kits_tf.network.architecture import architecture
     from kits_tf.pipeline.manifest import Manifest
 
@@ -20,17 +31,47 @@ def main(settings: config.Train) -> None:
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
-    if settings.fold is not None:
-        manifest = manifest.of_fold(settings.fold)
-    run_dir = run.open_run_dir(settings, manifest)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
     strategy = runtime.choose_strategy()
-    print(runtime.describe_strategy(strategy, settings.optimization.batch_size))
-    history = fit.fit(settings, manifest, run_dir, strategy)
-    best = max(history, key=lambda epoch: epoch["val_composite"])
-    print(
-        f"best epoch {best['epoch'] + 1:.0f}: kidney {best['val_kidney_dice']:.3f}, tumor {best['val_tumor_dice']:.3f}"
-    )
-    print(f"wrote {run_dir} (Dice above is over validation patches; evaluate scores whole cases)")
+    for run in _runs(settings, manifest):
+        _train(run, manifest if run.fold is None else manifest.of_fold(run.fold), strategy)
+
+
+def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
+    """Returns the settings of each run: one, or one a fold."""
+    if not settings.all_folds:
+        return [settings]
+    if not manifest.folds:
+        raise InputError(f"--all_folds: expected records with folds, found none in {settings.records_dir}")
+    return [
+        replace(settings, all_folds=False, fold=fold, run_dir=str(Path(settings.run_dir) / f"fold{fold}"))
+        for fold in range(len(manifest.folds))
+    ]
+
+
+def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
+    from kits_tf.analysis.evaluation import validation_scorer
+    from kits_tf.network import course, fit, run
+
+    score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
+    chief = runtime.is_chief(strategy)
+    run_dir = run.open_run_dir(settings, manifest) if chief else Path(settings.run_dir)
+    precision = runtime.choose_precision(settings.optimization.precision)
+    print(f"{runtime.describe_strategy(strategy, settings.optimization)}, {precision}")
+    with runtime.layers_in(precision):
+        history = fit.fit(settings, manifest, run_dir, strategy, score_cases)
+    if not chief:
+        return
+    score = course.best_score_name(settings)
+    best = max((epoch for epoch in history if score in epoch), key=lambda epoch: epoch[score], default=None)
+    if best:
+        kind = score.removesuffix("composite")
+        kidney, tumor = (best[f"{kind}{region}_dice"] for region in ("kidney", "tumor"))
+        print(f"best epoch {best['epoch'] + 1:.0f}: kidney {kidney:.3f}, tumor {tumor:.3f}")
+    whole = settings.validation.whole_cases_every
+    over = "whole validation cases" if whole else "validation patches; evaluate scores whole cases"
+    print(f"wrote {run_dir} (Dice above is over {over})")
 
 
 if __name__ == "__main__":

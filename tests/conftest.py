@@ -78,7 +78,8 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
             blur_probability=0, low_resolution_probability=0, gamma_probability=0, inverted_gamma_probability=0
         ),
         network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
-        optimization=replace(config.OptimizationSettings(epochs=1, validation_patches_per_case=2), **optimization),
+        optimization=replace(config.OptimizationSettings(epochs=1), **optimization),
+        validation=config.ValidationSettings(validation_patches_per_case=2),
     )
 
 

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf import runtime
 from kits_tf.analysis.scores import CaseScores, score_case, summarize
-from kits_tf.config import Evaluate
+from kits_tf.config import Evaluate, Train
 from kits_tf.ct.labels import Scheme, check_labels, find_scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
 from kits_tf.inference.segmenter import Segmenter, segment_volume
-from kits_tf.network.run import load_run
+from kits_tf.network.run import Run, float32_copy, load_run
 from kits_tf.pipeline.example import read_labeled
+from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.files import written_whole
 
 MASKS = "masks"
@@ -64,14 +67,9 @@ def of_run(settings: Evaluate) -> Evaluation:
     ):
         if given not in (None, ours):
             raise InputError(f"--{flag}: expected {ours} as in {run_dir}, got {given}")
-    wanted = run.manifest.splits[settings.split]
-    if not wanted:
+    if not run.manifest.splits[settings.split]:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
-    data_dir = settings.data_dir or run.manifest.data_dir
-    found = {files.case_id: files for files in find_cases(data_dir)}
-    for case_id in wanted:
-        if case_id not in found:
-            raise InputError(f"{data_dir}: expected {case_id} of the run's {settings.split} split, found no such case")
+    cases = _cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
     output_dir = run_dir / "evaluation" / settings.split
     segmenter = Segmenter(run, settings.inference)
 
@@ -80,7 +78,33 @@ def of_run(settings: Evaluate) -> Evaluation:
         write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", labels, like=image)
         return labels
 
-    return Evaluation([found[case_id] for case_id in wanted], scheme, output_dir, predict)
+    return Evaluation(cases, scheme, output_dir, predict)
+
+
+def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
+    """Returns what scores a network as `of_run` would, on the validation cases: kidney_dice, tumor_dice, composite.
+
+    Args:
+        settings: of the run.
+        manifest: of its records.
+
+    Raises:
+        InputError: a validation case is not where convert found it.
+    """
+    cases, scheme = _cases_of(manifest, "validation", manifest.data_dir), manifest.scheme
+
+    def score(network: keras.Model) -> dict[str, float]:
+        with runtime.layers_in("float32"):
+            segmenter = Segmenter(Run(settings, manifest, float32_copy(network, settings)), settings.inference)
+
+        def predict(_: CaseFiles, image: Volume) -> NDArray[np.uint8]:
+            return segment_volume(segmenter.segment, image)[0]
+
+        evaluation = Evaluation(cases, scheme, Path(), predict)
+        summary = summarize([evaluation.score(files) for files in cases])
+        return {name: summary[name]["mean"] for name in ("kidney_dice", "tumor_dice", "composite")}
+
+    return score
 
 
 def of_predictions(settings: Evaluate) -> Evaluation:
@@ -115,6 +139,19 @@ def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
         if name not in cases:
             raise InputError(f"{masks_dir / name}.nii.gz: expected a case of {data_dir}, found none of this name")
     return [cases[name] for name in names]
+
+
+def _cases_of(manifest: Manifest, split: str, data_dir: str) -> list[CaseFiles]:
+    """Returns the files of a split's cases.
+
+    Raises:
+        InputError: a case is not in the data.
+    """
+    found = {files.case_id: files for files in find_cases(data_dir)}
+    for case_id in manifest.splits[split]:
+        if case_id not in found:
+            raise InputError(f"{data_dir}: expected {case_id} of the run's {split} split, found no such case")
+    return [found[case_id] for case_id in manifest.splits[split]]
 
 
 def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:

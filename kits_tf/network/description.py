@@ -1,8 +1,6 @@
 """What a network is made of and what it costs to train, without training it."""
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -92,7 +90,7 @@ def describe(settings: Summary) -> NetworkDescription:
     run = commandline.select(Train, settings, records_dir="-", run_dir="-")
     memory = {}
     for precision in runtime.progress(PRECISIONS, "tracing", len(PRECISIONS)):
-        with _policy(precision):
+        with runtime.layers_in(precision):
             trainer = build_trainer(run, scheme, (1.0,) * len(scheme.classes))
         inference, training = trace_trainer(trainer, settings.batch_size, settings.patch_size_zyx)
         variables = [*trainer.supervised.variables, *trainer.optimizer.variables]
@@ -112,7 +110,11 @@ def trace_trainer(trainer: Trainer, batch_size: int, patch_size: Triple) -> tupl
     """Returns what inference and a training step cost."""
     image = tf.TensorSpec((batch_size, *patch_size), tf.float32)
     labels = tf.TensorSpec((batch_size, *patch_size), tf.uint8)
-    return trace_cost(lambda patch: trainer(patch, training=False), image), trace_cost(trainer.learn, image, labels)
+
+    def infer(patch: tf.Tensor) -> tf.Tensor:
+        return trainer.network(patch[..., None], training=False)
+
+    return trace_cost(infer, image), trace_cost(trainer.learn, image, labels)
 
 
 def describe_layers(network: keras.Model, patch_size: Triple) -> list[LayerDescription]:
@@ -132,14 +134,3 @@ def _flops(layer: layers.Layer, shape: tuple) -> int:
     if isinstance(layer, layers.Conv3D):
         return 2 * math.prod(shape[:-1]) * math.prod(layer.kernel.shape)
     return 0
-
-
-@contextlib.contextmanager
-def _policy(name: str) -> Iterator[None]:
-    """Makes layers of that precision within."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

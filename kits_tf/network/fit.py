@@ -1,17 +1,18 @@
-"""Fitting: strategy, data, trainer and callbacks put together."""
+"""Fitting: strategy, data, trainer and the course of a run put together."""
 
-import math
-import shutil
-import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from kits_tf import runtime
 from kits_tf.config import Train
-from kits_tf.errors import InputError
 from kits_tf.network import run
+from kits_tf.network.checkpoint import BEGINNING, Position
+from kits_tf.network.course import Course, ScoreCases, restore
+from kits_tf.network.loop import Input, Loop
+from kits_tf.network.progress import Progress
 from kits_tf.network.trainer import Trainer, build_trainer
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
@@ -21,83 +22,107 @@ from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.read import check_files
 
 
-def fit(settings: Train, manifest: Manifest, run_dir: Path, strategy: tf.distribute.Strategy) -> list[dict[str, float]]:
+def fit(
+    settings: Train,
+    manifest: Manifest,
+    run_dir: Path,
+    strategy: tf.distribute.Strategy,
+    score_cases: ScoreCases | None = None,
+) -> list[dict[str, float]]:
     """Trains to the last epoch, from where the run stopped, and returns its history.
+
+    Args:
+        settings: of the run.
+        manifest: of the records, with the run's split.
+        run_dir: of the run; checkpoints, best weights and history are written there.
+        strategy: of the replicas.
+        score_cases: for --whole_cases_every.
 
     Raises:
         InputError: the loss became infinite or NaN; the best weights so far stay.
         RecordError: a shard is damaged; it is named.
+        SystemExit, KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved, and the same call goes on.
     """
     keras.utils.set_random_seed(settings.seed)
-    replicas = strategy.num_replicas_in_sync
-    batch_size = settings.optimization.batch_size * replicas
-    with strategy.scope():
-        trainer = make_trainer(settings, manifest, synchronized=replicas > 1)
-    history = run.read_history(run_dir)
-    epochs = settings.optimization.epochs
-    if len(history) >= epochs:
-        print(f"{run_dir}: all {epochs} epochs are trained already")
+    if (run_dir / run.LAST_WEIGHTS).exists():
+        history = run.read_history(run_dir)
+        print(f"{run_dir}: trained already, {len(history)} epochs")
         return history
     shards_dir = settings.records_dir
     if settings.input.cache not in ("", dataset.IN_MEMORY):
         shards_dir = copy_shards(manifest, settings.records_dir, settings.input.cache)
+    replicas, workers = strategy.num_replicas_in_sync, runtime.num_workers(strategy)
+    worker_batch = _replica_batch(settings) * replicas // workers
     shards = manifest.shard_paths("train", shards_dir)
-    steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, batch_size)
-    print(
-        f"{len(manifest.splits['train'])} training and {len(manifest.splits['validation'])} validation cases, "
-        f"{steps} steps an epoch, {trainer.network.count_params():,} parameters"
-    )
-    print(describe_input(settings, manifest, batch_size))
-    # The record first: an epoch that is in the backup is then in the history as well.
-    callbacks = [
-        _Record(run_dir, history),
-        _Progress(epochs, steps),
-        keras.callbacks.TensorBoard(str(run_dir / run.TENSORBOARD), write_graph=False),
-        keras.callbacks.BackupAndRestore(str(run_dir / run.BACKUP), delete_checkpoint=False),
-    ]
-    try:
-        trainer.fit(
-            training_batches(settings, manifest, shards_dir, batch_size, run.next_epoch(run_dir)),
-            validation_data=validation_batches(settings, manifest, shards_dir, batch_size),
-            epochs=epochs,
-            steps_per_epoch=steps,
-            callbacks=callbacks,
-            shuffle=False,  # the dataset does
-            verbose=0,
+    steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, worker_batch, workers)
+    with strategy.scope():
+        trainer = make_trainer(settings, manifest, synchronized=replicas > 1, steps_per_epoch=steps)
+        position = restore(trainer, run_dir, strategy)
+        chief = runtime.is_chief(strategy)
+        if chief:
+            print(
+                f"{len(manifest.splits['train'])} training and {len(manifest.splits['validation'])} validation cases, "
+                f"{steps} steps an epoch, {trainer.network.count_params():,} parameters"
+            )
+            print(describe_input(settings, manifest, worker_batch))
+        course = Course(settings, run_dir, Loop(trainer, strategy), steps, position, score_cases, chief)
+        try:
+            course.run(
+                training_input(settings, manifest, shards_dir, position),
+                validation_input(settings, manifest, shards_dir),
+                Progress(settings.optimization.epochs, steps, worker_batch * workers, shown=chief),
+            )
+        except tf.errors.DataLossError:
+            check_files([*shards, *manifest.shard_paths("validation", shards_dir)])
+            raise
+    return course.history
+
+
+def training_input(settings: Train, manifest: Manifest, shards_dir: str, position: Position = BEGINNING) -> Input:
+    """Returns the input of training, as `Loop.train` takes it, from a position on."""
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        batch_size, local = _replica_batch(settings), _local_replicas(context)
+        batches = dataset.training_patches(
+            manifest.shard_paths("train", shards_dir),
+            settings.patches,
+            settings.warp,
+            settings.appearance,
+            manifest.grid.spacing_zyx_mm,
+            batch_size * local,
+            settings.seed,
+            replace(settings.input, patch_order="fixed") if settings.deterministic else settings.input,
+            position.epoch,
+            dataset.Worker(context.input_pipeline_id, context.num_input_pipelines),
+        ).skip(position.step)
+        return batches.rebatch(batch_size, drop_remainder=True) if local > 1 else batches
+
+    return of_worker
+
+
+def validation_input(settings: Train, manifest: Manifest, shards_dir: str) -> Input:
+    """Returns the input of validation: patches that are the same in every epoch."""
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        return dataset.fixed_patches(
+            manifest.shard_paths("validation", shards_dir),
+            settings.patches,
+            settings.validation.validation_patches_per_case,
+            settings.optimization.batch_size,
+            settings.seed,
+            dataset.Worker(context.input_pipeline_id, context.num_input_pipelines),
         )
-    except tf.errors.DataLossError:
-        check_files([*shards, *manifest.shard_paths("validation", shards_dir)])
-        raise
-    shutil.rmtree(run_dir / run.BACKUP)
-    return run.read_history(run_dir)
+
+    return of_worker
 
 
-def training_batches(
-    settings: Train, manifest: Manifest, shards_dir: str, batch_size: int, first_epoch: int = 0
-) -> tf.data.Dataset:
-    """Returns batches as large as all replicas together take, from `first_epoch` on."""
-    return dataset.training_patches(
-        manifest.shard_paths("train", shards_dir),
-        settings.patches,
-        settings.warp,
-        settings.appearance,
-        manifest.grid.spacing_zyx_mm,
-        batch_size,
-        settings.seed,
-        settings.input,
-        first_epoch,
-    )
+def _replica_batch(settings: Train) -> int:
+    """Returns the patches that a replica takes in a step."""
+    return settings.optimization.batch_size * settings.optimization.accumulated_batches
 
 
-def validation_batches(settings: Train, manifest: Manifest, shards_dir: str, batch_size: int) -> tf.data.Dataset:
-    """Returns batches of patches that are the same in every epoch."""
-    return dataset.fixed_patches(
-        manifest.shard_paths("validation", shards_dir),
-        settings.patches,
-        settings.optimization.validation_patches_per_case,
-        batch_size,
-        settings.seed,
-    )
+def _local_replicas(context: tf.distribute.InputContext) -> int:
+    return context.num_replicas_in_sync // context.num_input_pipelines
 
 
 def describe_input(settings: Train, manifest: Manifest, batch_size: int) -> str:
@@ -112,64 +137,10 @@ def describe_input(settings: Train, manifest: Manifest, batch_size: int) -> str:
     return str(estimate_footprint(record_bytes, settings.patches, settings.warp, spacing, batch_size, settings.input))
 
 
-def make_trainer(settings: Train, manifest: Manifest, synchronized: bool) -> Trainer:
+def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_per_epoch: int = 1) -> Trainer:
     """Returns the trainer of a run on these records; call it within the strategy's scope."""
     case_voxels = manifest.case_voxels("train")
     weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
     # What the weighted cross-entropy makes of a network that sees nothing.
     shares = [w * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
-    return build_trainer(settings, manifest.scheme, weights, shares, synchronized)
-
-
-class _Record(keras.callbacks.Callback):
-    """Writes the history, and the weights of the epoch with the best validation composite so far.
-
-    It stops the run at a loss that is no number.
-    """
-
-    def __init__(self, run_dir: Path, history: list[dict[str, float]]) -> None:
-        super().__init__()
-        self.run_dir = run_dir
-        self.history = history
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        if not math.isfinite(logs["loss"]):
-            raise InputError(f"epoch {epoch + 1}: the loss is {logs['loss']}, expected a number; lower --learning_rate")
-        # An epoch that was recorded but not backed up is trained again.
-        self.history = [row for row in self.history if row["epoch"] < epoch]
-        best = max((row["val_composite"] for row in self.history), default=-math.inf)
-        if logs["val_composite"] > best:
-            run.save_best(self.model.network, self.run_dir)
-        self.history.append({"epoch": epoch, **{name: float(value) for name, value in logs.items()}})
-        run.write_history(self.run_dir, self.history)
-
-
-class _Progress(keras.callbacks.Callback):
-    """Prints a line an epoch; on a terminal also how far the epoch is."""
-
-    def __init__(self, epochs: int, steps: int) -> None:
-        super().__init__()
-        self.epochs, self.steps = epochs, steps
-        self.first_epoch: int | None = None
-        self.epoch, self.start = 0, 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.epoch = epoch
-        if self.first_epoch is None:
-            self.first_epoch, self.start = epoch, time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if sys.stdout.isatty():
-            loss = (logs or {})["loss"]
-            print(f"epoch {self.epoch + 1}/{self.epochs}  step {batch + 1}/{self.steps}  loss {loss:.4f}", end="\r")
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs, passed = logs or {}, time.monotonic() - self.start
-        left = passed / (epoch + 1 - (self.first_epoch or 0)) * (self.epochs - epoch - 1)
-        print(
-            f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  validation: loss {logs['val_loss']:.4f}, "
-            f"Dice kidney {logs['val_kidney_dice']:.3f}, tumor {logs['val_tumor_dice']:.3f}  "
-            f"({passed:.0f} s, about {left:.0f} s left)",
-            flush=True,
-        )
+    return build_trainer(settings, manifest.scheme, weights, shares, synchronized, steps_per_epoch)

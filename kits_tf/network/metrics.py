@@ -10,10 +10,10 @@ class StreamingDice(keras.metrics.Metric):
     """Dice over all voxels seen since the last reset, of each class and of the challenge's regions.
 
     Its result is a dictionary: kidney_dice, tumor_dice, composite (their mean), and dice_<class> of each foreground
-    class; history.csv and Keras' logs have val_ before those of validation, TensorBoard epoch_ before both. A region
-    that is empty in truth and prediction has Dice 1, as in a metric that has seen nothing: no score is NaN. Voxels are
-    counted in integers, and over replicas the counts are added, so that however an epoch is divided, the Dice is that
-    of all its voxels.
+    class; history.csv has val_ before those of validation, TensorBoard has them under one name. A region that is empty
+    in truth and prediction has Dice 1, as in a metric that has seen nothing: no score is NaN. Voxels are counted in
+    integers, and over replicas the counts are added, so that however an epoch is divided, the Dice is that of all its
+    voxels.
 
     This is one Dice over all patches, for following a run; scores of cases come from `analysis.scores`.
 

@@ -4,13 +4,15 @@ train.flags       the flags, in a form that --flagfile reads
 manifest.json     of the records it was trained on
 environment.json  versions, devices, git revision
 history.csv       loss and Dice by epoch
-tensorboard/      the same, and the learning rate, for TensorBoard
+tensorboard/      the same for TensorBoard
 best.weights.h5   of the epoch with the best validation composite
-backup/           the state to go on from, while the run is unfinished
+last.weights.h5   of the last epoch, once the run is finished
+checkpoints/      the states to go on from
 """
 
 import csv
 import json
+import math
 import os
 import warnings
 from dataclasses import dataclass
@@ -27,9 +29,12 @@ from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.files import written_whole
 
-FLAGS, ENVIRONMENT, HISTORY, BACKUP = "train.flags", "environment.json", "history.csv", "backup"
-TENSORBOARD = "tensorboard"
-BEST_WEIGHTS = "best.weights.h5"
+FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
+BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
+CHECKPOINTS = "checkpoints"
+_SCORE = "composite"
+# What a run may go on with otherwise: where things lie, and how much of the machine it takes.
+_MOVABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
     """
     run_dir, flags = Path(settings.run_dir), commandline.to_flagfile(settings, "train")
     if (run_dir / FLAGS).exists():
-        earlier = (run_dir / FLAGS).read_text()
-        changed = sorted(set(flags.splitlines()) - set(earlier.splitlines()))
+        new = sorted(set(flags.splitlines()) - set((run_dir / FLAGS).read_text().splitlines()))
+        changed = [line for line in new if line.partition("=")[0].removeprefix("--") not in _MOVABLE]
         if changed:
             raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
         if Manifest.read(run_dir) != manifest:
@@ -69,32 +74,38 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
     return run_dir
 
 
-def next_epoch(run_dir: Path) -> int:
-    """Returns the epoch, from 0, that keras.callbacks.BackupAndRestore goes on with."""
-    state = run_dir / BACKUP / "training_metadata.json"
-    return json.loads(state.read_text())["epoch"] if state.is_file() else 0
-
-
 def read_history(run_dir: Path) -> list[dict[str, float]]:
     """Returns the epochs so far, one dictionary each; none if there is no history."""
     if not (run_dir / HISTORY).exists():
         return []
     with open(run_dir / HISTORY, newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def write_history(run_dir: Path, epochs: list[dict[str, float]]) -> None:
-    """Writes the epochs so far, one row each, under a temporary name first."""
+    """Writes the epochs so far, one row each, under a temporary name first; what an epoch lacks is left empty."""
+    columns = dict.fromkeys(name for row in epochs for name in row)
     with written_whole(run_dir / HISTORY) as partial, open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(epochs[0]))
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
-        writer.writerows(epochs)
+        writer.writerows(row | {"epoch": int(row["epoch"])} for row in epochs)
 
 
-def save_best(network: keras.Model, run_dir: Path) -> None:
-    """Writes the network's weights as the run's best, under a temporary name first."""
-    with written_whole(run_dir / BEST_WEIGHTS) as partial:
+def save_weights(network: keras.Model, path: Path, score: float) -> None:
+    """Writes a network's weights, and within the file the score they are kept for, under a temporary name first."""
+    with written_whole(path) as partial:
         network.save_weights(partial)
+        with h5py.File(partial, "a") as file:
+            file.attrs[_SCORE] = score
+
+
+def best_score(run_dir: Path) -> float:
+    """Returns the score that the best weights were kept for; minus infinity if there are none that can be read."""
+    try:
+        with h5py.File(run_dir / BEST_WEIGHTS) as file:
+            return float(file.attrs[_SCORE])
+    except (OSError, KeyError):
+        return -math.inf
 
 
 def load_run(run_dir: str | os.PathLike) -> Run:
@@ -110,7 +121,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     weights = root / BEST_WEIGHTS
     if not weights.is_file():
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
-    network = build_unet(architecture(settings.network), len(manifest.scheme.classes))
+    network = _build(settings, len(manifest.scheme.classes))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
@@ -119,6 +130,18 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         found = _first_difference(network, weights) or "a damaged file"
         raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {found}") from None
     return Run(settings, manifest, network)
+
+
+def float32_copy(network: keras.Model, settings: Train) -> keras.Model:
+    """Returns a network as `load_run` would have it from a file of these weights."""
+    copy = _build(settings, network.output.shape[-1])
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _build(settings: Train, num_classes: int) -> keras.Model:
+    with runtime.layers_in("float32"):
+        return build_unet(architecture(settings.network), num_classes)
 
 
 def _first_difference(network: keras.Model, weights: Path) -> str | None:

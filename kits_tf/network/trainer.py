@@ -1,102 +1,177 @@
 """The training step: augmentation and normalization on the device around the network."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from kits_tf.config import Train
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
+from kits_tf.errors import InputError
 from kits_tf.network.architecture import architecture
 from kits_tf.network.losses import DeepSupervision, make_loss
 from kits_tf.network.metrics import StreamingDice
+from kits_tf.network.optimizer import MovingAverage, make_optimizer
 from kits_tf.network.rematerialization import rematerialized
 from kits_tf.network.unet import add_heads, build_unet
 from kits_tf.pipeline import augment
 
 
-@dataclass(frozen=True)
-class _Recipe:
-    """What the step needs of settings and labels."""
-
-    settings: Train
-    mirrored_labels: tuple[int, ...]
-
-
-class Trainer(keras.Model):
+class Trainer:
     """Trains a network on `augment.TrainingPatches`, and validates it on pairs of int16 HU and uint8 labels.
+
+    A step is what each replica does with its part of a batch; `Loop` has all of them do it.
 
     Args:
         network: from normalized patches to logits.
         settings: of the run.
         scheme: of the labels.
         class_weights: of the cross-entropy.
+        steps_per_epoch: for the learning rate's schedule.
     """
 
-    def __init__(self, network: keras.Model, settings: Train, scheme: Scheme, class_weights: tuple[float, ...]) -> None:
-        super().__init__(name="trainer")
+    def __init__(
+        self,
+        network: keras.Model,
+        settings: Train,
+        scheme: Scheme,
+        class_weights: tuple[float, ...],
+        steps_per_epoch: int,
+    ) -> None:
+        made_of, self.settings, self.mirrored_labels = architecture(settings.network), settings, scheme.mirrored
         self.network = network
-        self.recipe = _Recipe(settings, scheme.mirrored)
         self.objective = make_loss(settings.objective, class_weights)
-        made_of = architecture(settings.network)
         self.supervised = add_heads(network, made_of)
         if settings.optimization.rematerialize:
             self.supervised = rematerialized(self.supervised, made_of)
         strides = [made_of.stride_to(level) for level in made_of.supervised_levels()]
         self.supervision = DeepSupervision(self.objective, strides)
-        self.loss_mean = keras.metrics.Mean(name="loss")
-        self.dice = StreamingDice(scheme)
-        # The network has its weights already; Keras would build by calling it on patches that are not warped yet.
-        self.built = True
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.optimizer = make_optimizer(settings.optimization, steps_per_epoch, replicas)
+        self.optimizer.build(self.supervised.trainable_variables)
+        self.average: MovingAverage | None = None
+        if settings.optimization.average_decay:
+            follower = build_unet(made_of, len(scheme.classes))
+            self.average = MovingAverage(network, follower, settings.optimization.average_decay)
+        self.metrics = [keras.metrics.Mean(name="loss"), StreamingDice(scheme)]
 
     @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics that Keras resets each epoch."""
-        return [self.loss_mean, self.dice]
+    def validated(self) -> keras.Model:
+        """The network that is validated, kept and exported: the moving average where there is one."""
+        return self.average.network if self.average else self.network
 
-    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns logits (batch, z, y, x, classes) of normalized patches (batch, z, y, x)."""
-        return self.network(image[..., None], training=training)
+    def train_step(self, patches: augment.TrainingPatches) -> tf.Tensor:
+        """Augments a batch and takes one step of the optimizer; returns this replica's part of the loss before it."""
+        return self.learn(*self.augment(patches))
 
-    def train_step(self, patches: augment.TrainingPatches) -> dict[str, tf.Tensor]:
-        """Augments a batch, takes one step of the optimizer and returns the metrics so far."""
-        image, labels = self.augment(patches)
-        loss, logits = self.learn(image, labels)
-        return self._update(loss, labels, logits)
+    def learn(self, image: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Takes one step of the optimizer on normalized patches, and returns this replica's part of the loss."""
+        parts = self.settings.optimization.accumulated_batches
+        losses: list[tf.Tensor] = []
+        gradients: list[tf.Tensor] = []
+        for part in range(parts):
+            part_image = image[part::parts]
+            if gradients:  # one after the other, or the memory would be that of all
+                with tf.control_dependencies(gradients):
+                    part_image = tf.identity(part_image)
+            loss, found = self._gradients(part_image, labels[part::parts])
+            losses.append(loss)
+            gradients = [total + more for total, more in zip(gradients, found, strict=True)] if gradients else found
+        self._apply([gradient / parts for gradient in gradients] if parts > 1 else gradients)
+        return tf.add_n(losses) / parts
 
-    def learn(self, image: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes one step of the optimizer on normalized patches; returns the loss before it, and the logits."""
+    def validate_step(self, hu: tf.Tensor, labels: tf.Tensor) -> None:
+        """Scores a batch, which may be empty."""
+        count = tf.shape(hu)[0]
+        # Of an epoch's last batch a replica may get nothing, which convolutions refuse: a blank that is not counted.
+        hu, labels = (tf.pad(part, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]]) for part in (hu, labels))
+        intensity = self.settings.intensity
+        image = normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+        logits = self.validated(image[..., None], training=False)
+        self._observe(self.objective(labels, logits), labels[:count], logits[:count])
+
+    def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""
+        settings = self.settings
+        size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
+        return augment.augment_batch(patches, size, kernel, self.mirrored_labels, settings.intensity)
+
+    def results(self) -> dict[str, float]:
+        """Returns the loss and the Dice scores since the last reset, over all replicas."""
+        loss, dice = self.metrics
+        return {"loss": float(loss.result())} | {name: float(score) for name, score in dice.result().items()}
+
+    def reset(self) -> None:
+        """Forgets what metrics have seen."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def state(self) -> dict[str, NDArray]:
+        """Returns all that changes in training, by name."""
+        return {name: variable.numpy() for name, variable in (self._lasting() | self._counted()).items()}
+
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        """Sets what `state` returned, in the strategy's scope.
+
+        Raises:
+            InputError: it is another network's or another optimizer's.
+        """
+        wanted = {name: tuple(variable.shape) for name, variable in (self._lasting() | self._counted()).items()}
+        found = {name: value.shape for name, value in state.items()}
+        if wanted != found:
+            name = next(name for name in [*wanted, *found] if wanted.get(name) != found.get(name))
+            raise InputError(f"checkpoint: expected {name} of shape {wanted.get(name)}, found {found.get(name)}")
+        for name, variable in self._lasting().items():
+            variable.assign(state[name])
+
+        def count() -> None:
+            # Each replica counts for itself; the first one gets what all had.
+            first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+            for name, variable in self._counted().items():
+                variable.assign(tf.where(first, state[name], tf.zeros_like(state[name])))
+
+        tf.distribute.get_strategy().run(count)
+
+    def _gradients(self, image: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns this replica's part of the loss, and its gradients, which are scaled as the optimizer wants it."""
         with tf.GradientTape() as tape:
             # Of a list of one Keras makes what is in it.
             logits = keras.tree.flatten(self.supervised(image[..., None], training=True))
             loss = self.supervision(labels, logits)
-        variables = self.supervised.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss, logits[0]
+            scaled = self.optimizer.scale_loss(loss)
+        self._observe(loss, labels, logits[0])
+        return loss, tape.gradient(scaled, self.supervised.trainable_variables)
 
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Scores a batch, which may be empty, and returns the metrics so far."""
-        count = tf.shape(data[0])[0]
-        # Of an epoch's last batch a replica may get nothing, which convolutions refuse: a blank that is not counted.
-        hu, labels = (tf.pad(part, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]]) for part in data)
-        intensity = self.recipe.settings.intensity
-        logits = self(normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu), training=False)
-        return self._update(self.objective(labels, logits), labels[:count], logits[:count])
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        longest = self.settings.optimization.clip_norm
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if longest or scaled:
+            # Their length, and whether they are finite, is a matter of all replicas. The optimizer adds them up again.
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            if longest:
+                gradients, _ = tf.clip_by_global_norm(gradients, self.optimizer.scale_loss(longest))
+            gradients = [gradient / context.num_replicas_in_sync for gradient in gradients]
+        self.optimizer.apply(gradients, self.supervised.trainable_variables)
 
-    def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""
-        settings = self.recipe.settings
-        size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
-        return augment.augment_batch(patches, size, kernel, self.recipe.mirrored_labels, settings.intensity)
-
-    def _update(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _observe(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
         # Keras divides a loss by the replicas, so that summed gradients are those of the mean.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.loss_mean.update_state(loss * replicas, sample_weight=tf.shape(labels)[0])
-        self.dice.update_state(labels, logits)
-        return self.get_metrics_result()
+        self.metrics[0].update_state(loss * replicas, sample_weight=tf.shape(labels)[0])
+        self.metrics[1].update_state(labels, logits)
+
+    def _lasting(self) -> dict[str, keras.Variable]:
+        """Returns variables that are the same on all replicas."""
+        groups = {"network": self.supervised.variables, "optimizer": self.optimizer.variables}
+        if self.average:
+            groups["average"] = self.average.network.weights
+        return _numbered(groups)
+
+    def _counted(self) -> dict[str, keras.Variable]:
+        """Returns variables that each replica has for itself, and which add up."""
+        return _numbered({"metrics": [variable for metric in self.metrics for variable in metric.variables]})
 
 
 def build_trainer(
@@ -105,8 +180,9 @@ def build_trainer(
     class_weights: tuple[float, ...],
     class_shares: Sequence[float] | None = None,
     synchronized: bool = False,
+    steps_per_epoch: int = 1,
 ) -> Trainer:
-    """Returns a trainer of a new network, ready to fit; call it within the strategy's scope.
+    """Returns a trainer of a new network; call it within the strategy's scope.
 
     Args:
         settings: of the run.
@@ -114,10 +190,16 @@ def build_trainer(
         class_weights: of the cross-entropy.
         class_shares: what an untrained network finds, as `build_unet` takes it.
         synchronized: batch norm over all replicas.
+        steps_per_epoch: for the learning rate's schedule.
     """
     network = build_unet(architecture(settings.network), len(scheme.classes), synchronized, class_shares)
-    trainer = Trainer(network, settings, scheme, class_weights)
-    # No XLA: the warp has no use for it, and on a CPU a step takes several times as long with it.
-    trainer.compile(optimizer=keras.optimizers.Adam(settings.optimization.learning_rate), jit_compile=False)
-    trainer.optimizer.build(trainer.supervised.trainable_variables)
-    return trainer
+    return Trainer(network, settings, scheme, class_weights, steps_per_epoch)
+
+
+def _numbered(groups: Mapping[str, list[keras.Variable]]) -> dict[str, keras.Variable]:
+    # Keras numbers layers through a whole process; the order within a network is always the same.
+    return {
+        f"{group}/{index:04}/{variable.path.rpartition('/')[2]}": variable
+        for group, variables in groups.items()
+        for index, variable in enumerate(variables)
+    }

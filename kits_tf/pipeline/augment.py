@@ -27,10 +27,12 @@ class TrainingPatches(NamedTuple):
     Attributes:
         source: of each patch.
         augmentation: of each patch.
+        case_id: of each patch, (batch, 32) uint8, its text's bytes, since no GPU holds text.
     """
 
     source: Source
     augmentation: Augmentation
+    case_id: tf.Tensor
 
 
 def sample_augmentation(
@@ -76,7 +78,7 @@ def augment_batch(
     images, masks = [], []
     # Not map_fn: what it takes batches apart with, and puts them together with, does not run on a GPU for these types.
     for i in range(count):
-        source, augmentation = example(patches, i)
+        source, augmentation, _ = example(patches, i)
         hu, labels = look_up(source, augmentation.warp, patch_size, kernel, mirrored_labels)
         image = compiled(normalize)(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
         images.append(change_appearance(image, augmentation.appearance)[None])

@@ -115,7 +115,12 @@ def steps_per_epoch(shards: Mapping[str, int], patches_per_case: int, batch_size
 
 
 def fixed_patches(
-    shards: Mapping[str, int], patches: PatchSettings, per_case: int, batch_size: int, seed: int
+    shards: Mapping[str, int],
+    patches: PatchSettings,
+    per_case: int,
+    batch_size: int,
+    seed: int,
+    worker: Worker = ONLY_WORKER,
 ) -> tf.data.Dataset:
     """Returns batches of patches that are the same every time, neither shifted nor augmented.
 
@@ -125,6 +130,7 @@ def fixed_patches(
         per_case: patches of each case.
         batch_size: patches in a batch; the last one may be smaller.
         seed: of the choice.
+        worker: which of the patches to give; all workers read all shards, of which there may be fewer.
 
     Returns:
         Dataset of pairs, hu (batch, z, y, x) int16 and labels (batch, z, y, x) uint8; NO_LABEL without a mask.
@@ -138,9 +144,9 @@ def fixed_patches(
 
     records, epoch = _records(list(shards)), tf.constant(0, tf.int64)
     found = _patches(records, tf.range(per_case), seed, epoch, draw, cases_at_once=1, in_order=True)
-    batches = found.batch(batch_size)
-    count = -(-sum(shards.values()) * per_case // batch_size)
-    known = batches.apply(tf.data.experimental.assert_cardinality(count))
+    own = found.shard(worker.count, worker.index)
+    count = len(range(worker.index, sum(shards.values()) * per_case, worker.count))
+    known = own.batch(batch_size).apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     return known.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order=True))
 
 

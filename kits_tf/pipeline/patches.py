@@ -13,6 +13,7 @@ from kits_tf.pipeline.warp import Spacing, Triple, source_box, source_origin
 
 # What patches of a case without a mask have for labels.
 NO_LABEL = 255
+_CASE_ID_BYTES = 32
 
 
 def patch_seed(seed: int, epoch: tf.Tensor, case_id: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
@@ -70,7 +71,13 @@ def cut_source(
     length = capacity(tf.reduce_prod(size), patch_size)
     flat_hu, flat_labels = _filled(hu, length), _filled(labels, length)
     origin = source_origin(augmentation.warp, start, patch_size)
-    return TrainingPatches(Source(flat_hu, flat_labels, size, origin), augmentation)
+    case_id = tf.io.decode_raw(case["case_id"], tf.uint8, fixed_length=_CASE_ID_BYTES)
+    return TrainingPatches(Source(flat_hu, flat_labels, size, origin), augmentation, case_id)
+
+
+def case_ids(patches: TrainingPatches) -> list[str]:
+    """Returns the case of each patch of a batch, cut after 32 bytes."""
+    return [bytes(row).rstrip(b"\0").decode(errors="replace") for row in patches.case_id.numpy()]
 
 
 def draw_center(class_voxels: tf.Tensor, shape: tf.Tensor, foreground_fraction: float, seed: tf.Tensor) -> tf.Tensor:

@@ -112,7 +112,7 @@ def test_memory_is_what_the_allocator_gives_out(network: dict, tmp_path: Path) -
     trainer = trainer_of(**network)
     image, labels = tf.random.normal(shape), tf.zeros(shape, tf.uint8)
     inference, training = trace_trainer(trainer, 1, shape[1:])
-    infer = tf.function(lambda x: trainer(x, training=False))
+    infer = tf.function(lambda x: trainer.network(x[..., None], training=False))
     learn = tf.function(trainer.learn)
     assert inference.peak_bytes == pytest.approx(allocated(lambda: infer(image), tmp_path / "infer"), rel=0.15)
     assert training.peak_bytes == pytest.approx(allocated(lambda: learn(image, labels), tmp_path / "learn"), rel=0.15)

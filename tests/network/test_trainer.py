@@ -1,4 +1,6 @@
+import itertools
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +11,23 @@ import tensorflow as tf
 from conftest import train_settings
 
 from kits_tf import runtime, train
-from kits_tf.config import AppearanceSettings, LossSettings, NetworkSettings
+from kits_tf.config import (
+    AppearanceSettings,
+    LossSettings,
+    NetworkSettings,
+    OptimizationSettings,
+    Train,
+    ValidationSettings,
+)
 from kits_tf.errors import InputError
 from kits_tf.network import fit, run
+from kits_tf.network.loop import Loop, Step
+from kits_tf.network.trainer import Trainer
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.errors import RecordError
 
+ONE = tf.distribute.OneDeviceStrategy("/cpu:0")
 SILENT = AppearanceSettings(noise_probability=0)  # noise is other noise when a step is compiled
 
 
@@ -27,7 +39,8 @@ def manifest(records_dir: Path) -> Manifest:
 def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) -> None:
     names = {p.name for p in run_dir.iterdir()}
     assert names == {
-        "train.flags", "manifest.json", "environment.json", "history.csv", "best.weights.h5", "tensorboard"
+        "train.flags", "manifest.json", "environment.json", "history.csv", "tensorboard",
+        "best.weights.h5", "last.weights.h5", "checkpoints",
     }  # fmt: skip
     loaded = run.load_run(run_dir)
     assert loaded.settings == train_settings(records_dir, run_dir)
@@ -42,69 +55,48 @@ def test_tensorboard_has_the_history(run_dir: Path) -> None:
     for split, prefix in (("train", ""), ("validation", "val_")):
         (events,) = (run_dir / "tensorboard" / split).iterdir()
         written = {
-            value.tag.removeprefix("epoch_"): float(tf.make_ndarray(value.tensor))
+            value.tag: float(tf.make_ndarray(value.tensor))
             for event in tf.compat.v1.train.summary_iterator(str(events))
             for value in event.summary.value
-            if value.tag.startswith("epoch_")
         }
         regions, classes = ("kidney_dice", "tumor_dice"), ("dice_right_kidney", "dice_left_kidney", "dice_tumor")
-        for name in ("loss", "composite", *regions, *classes):
-            assert written[name] == pytest.approx(epoch[prefix + name])
+        names = {"loss", "composite", *regions, *classes} | ({"learning_rate"} if split == "train" else set())
+        assert written == pytest.approx({name: epoch[prefix + name] for name in names})
 
 
 def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path, records_dir: Path, capsys) -> None:
     before = (run_dir / "best.weights.h5").read_bytes()
     train.main(train_settings(records_dir, run_dir))
-    assert "all 1 epochs are trained already" in capsys.readouterr().out
+    assert "trained already, 1 epochs" in capsys.readouterr().out
     assert (run_dir / "best.weights.h5").read_bytes() == before
     with pytest.raises(InputError, match=r"holds a run with other flags than --learning_rate=0.5"):
         train.main(train_settings(records_dir, run_dir, learning_rate=0.5))
 
 
-def test_an_interrupted_run_goes_on(records_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = train_settings(records_dir, tmp_path / "run", epochs=3)
-    write = run.write_history
-
-    def interrupted(run_dir: Path, epochs: list) -> None:
-        if len(epochs) == 2:
-            raise KeyboardInterrupt
-        write(run_dir, epochs)
-
-    monkeypatch.setattr(run, "write_history", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train.main(settings)
-    monkeypatch.undo()
-    assert (tmp_path / "run" / "backup").exists()
-    assert [epoch["epoch"] for epoch in run.read_history(tmp_path / "run")] == [0]
-    assert run.next_epoch(tmp_path / "run") == 1
-    train.main(settings)
-    assert [epoch["epoch"] for epoch in run.read_history(tmp_path / "run")] == [0, 1, 2]
-    assert not (tmp_path / "run" / "backup").exists()
+def sgd(records_dir: Path, norm: str = "batch", **optimization: object) -> Train:
+    """Returns settings of plain gradient descent, for whose steps chance plays no part but in the first weights."""
+    optimization = {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.0} | optimization
+    settings = train_settings(records_dir, records_dir, **optimization)
+    settings = replace(settings, network=replace(settings.network, dropout=0.0, norm=norm), appearance=SILENT)
+    settings = replace(settings, warp=replace(settings.warp, rotation_probability=1.0))
+    return replace(settings, input=replace(settings.input, patch_order="fixed"))
 
 
 def after_a_step(
-    manifest: Manifest,
-    records_dir: Path,
-    tmp_path: Path,
-    strategy: tf.distribute.Strategy,
-    compiled: bool = False,
-    norm: str = "batch",
-    rematerialize: bool = False,
+    settings: Train, manifest: Manifest, strategy: tf.distribute.Strategy, compiled: bool = False
 ) -> tuple[list[np.ndarray], float]:
-    """Returns the weights after a step on a batch of two augmented patches in all, and the loss."""
-    replicas = strategy.num_replicas_in_sync
-    settings = train_settings(records_dir, tmp_path, batch_size=2 // replicas, rematerialize=rematerialize)
-    settings = replace(settings, network=replace(settings.network, dropout=0.0, norm=norm), appearance=SILENT)
-    settings = replace(settings, warp=replace(settings.warp, rotation_probability=1.0))
-    settings = replace(settings, input=replace(settings.input, patch_order="fixed"))
+    """Returns the weights that are validated after a step on a batch of two augmented patches in all, and the loss."""
+    replicas, parts = strategy.num_replicas_in_sync, settings.optimization.accumulated_batches
+    optimization = replace(settings.optimization, batch_size=2 // replicas // parts)
+    settings = replace(settings, optimization=optimization)
     keras.utils.set_random_seed(0)
     with strategy.scope():
         trainer = fit.make_trainer(settings, manifest, synchronized=replicas > 1)
-        trainer.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=compiled)
-        trainer.optimizer.build(trainer.supervised.trainable_variables)
-    batches = fit.training_batches(settings, manifest, str(records_dir), 2)
-    history = trainer.fit(batches, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
-    return trainer.network.get_weights(), history.history["loss"][0]
+        if compiled:
+            trainer.train_step = tf.function(trainer.train_step, jit_compile=True)
+        step = next(Loop(trainer, strategy).train(fit.training_input(settings, manifest, settings.records_dir)))
+    assert trainer.results()["loss"] == pytest.approx(step.loss, rel=1e-5)
+    return trainer.validated.get_weights(), step.loss
 
 
 def check_equal(one: tuple, two: tuple, tolerance: float) -> None:
@@ -114,39 +106,56 @@ def check_equal(one: tuple, two: tuple, tolerance: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def one_replica(manifest: Manifest, records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    return after_a_step(manifest, records_dir, tmp_path_factory.mktemp("one"), strategy)
+def one_replica(manifest: Manifest, records_dir: Path) -> tuple:
+    return after_a_step(sgd(records_dir), manifest, ONE)
 
 
 def test_two_replicas_take_the_step_of_one_with_the_double_batch(
-    two_replicas: tf.distribute.Strategy, one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
+    two_replicas: tf.distribute.Strategy, one_replica: tuple, manifest: Manifest, records_dir: Path
 ) -> None:
-    check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, two_replicas), 1e-5)
+    check_equal(one_replica, after_a_step(sgd(records_dir), manifest, two_replicas), 1e-5)
+
+
+def test_gradients_are_clipped_over_all_replicas_and_averaged_weights_follow(
+    two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path
+) -> None:
+    settings = sgd(records_dir, "instance", clip_norm=0.01, average_decay=0.5, learning_rate=1.0)
+    one = after_a_step(settings, manifest, ONE)
+    check_equal(one, after_a_step(settings, manifest, two_replicas), 1e-6)
+    keras.utils.set_random_seed(0)
+    untrained = fit.make_trainer(settings, manifest, synchronized=False).network.get_weights()
+    moved = np.sqrt(sum(np.sum((after - before) ** 2) for after, before in zip(one[0], untrained, strict=True)))
+    assert moved == pytest.approx(0.9 * 0.01, rel=1e-3)  # a step of length 0.01, of which the first average keeps 1/10
+
+
+def test_batches_that_accumulate_are_one_large_batch(manifest: Manifest, records_dir: Path) -> None:
+    one = after_a_step(sgd(records_dir, "instance"), manifest, ONE)
+    check_equal(one, after_a_step(sgd(records_dir, "instance", accumulated_batches=2), manifest, ONE), 1e-6)
 
 
 def test_two_replicas_validate_as_one(
     two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path, tmp_path: Path
 ) -> None:
     # Two steps on three patches: one replica's last batch is empty.
-    settings = train_settings(records_dir, tmp_path, validation_patches_per_case=3)
+    settings = replace(
+        train_settings(records_dir, tmp_path), validation=ValidationSettings(validation_patches_per_case=3)
+    )
     found = []
-    for strategy in (tf.distribute.OneDeviceStrategy("/cpu:0"), two_replicas):
+    for strategy in (ONE, two_replicas):
         keras.utils.set_random_seed(0)
         with strategy.scope():
             trainer = fit.make_trainer(settings, manifest, synchronized=False)
-        batches = fit.validation_batches(settings, manifest, str(records_dir), 2)
-        found.append(trainer.evaluate(batches, verbose=0, return_dict=True))
+            found.append(Loop(trainer, strategy).validate(fit.validation_input(settings, manifest, str(records_dir))))
     assert found[0] == pytest.approx(found[1])
     assert 0 < found[0]["loss"] < 10
 
 
 @pytest.mark.slow
 def test_two_replicas_that_compute_levels_twice_take_the_same_step(
-    two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path, tmp_path: Path
+    two_replicas: tf.distribute.Strategy, manifest: Manifest, records_dir: Path
 ) -> None:
-    one = after_a_step(manifest, records_dir, tmp_path, tf.distribute.OneDeviceStrategy("/cpu:0"), norm="instance")
-    two = after_a_step(manifest, records_dir, tmp_path, two_replicas, norm="instance", rematerialize=True)
+    one = after_a_step(sgd(records_dir, "instance"), manifest, ONE)
+    two = after_a_step(sgd(records_dir, "instance", rematerialize=True), manifest, two_replicas)
     check_equal(one, two, 1e-5)
 
 
@@ -157,21 +166,13 @@ def test_batch_norm_twice_a_step_is_refused_before_a_run_begins(records_dir: Pat
 
 
 @pytest.mark.slow
-def test_a_step_that_xla_compiles_is_the_same(
-    one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
-) -> None:
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    check_equal(one_replica, after_a_step(manifest, records_dir, tmp_path, strategy, compiled=True), 2e-4)
+def test_a_step_that_xla_compiles_is_the_same(one_replica: tuple, manifest: Manifest, records_dir: Path) -> None:
+    check_equal(one_replica, after_a_step(sgd(records_dir), manifest, ONE, compiled=True), 2e-4)
 
 
-def test_half_precision_takes_nearly_the_same_step(
-    one_replica: tuple, manifest: Manifest, records_dir: Path, tmp_path: Path
-) -> None:
-    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
-    try:
-        half = after_a_step(manifest, records_dir, tmp_path, tf.distribute.OneDeviceStrategy("/cpu:0"))
-    finally:
-        keras.mixed_precision.set_dtype_policy("float32")
+def test_half_precision_takes_nearly_the_same_step(one_replica: tuple, manifest: Manifest, records_dir: Path) -> None:
+    with runtime.layers_in("mixed_bfloat16"):
+        half = after_a_step(sgd(records_dir), manifest, ONE)
     check_equal(one_replica, half, 0.05)
     assert one_replica[1] != half[1]
 
@@ -179,7 +180,8 @@ def test_half_precision_takes_nearly_the_same_step(
 def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = runtime.choose_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
-    assert runtime.describe_strategy(strategy, 2).endswith("global batch 2 = 1 x 2")
+    said = runtime.describe_strategy(strategy, OptimizationSettings(accumulated_batches=3, learning_rate=0.01))
+    assert said.endswith("global batch 6 = 1 x 3 x 2, learning rate 0.01 (fixed)")
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: tf.config.get_visible_devices() * 2)
     chosen = {}
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: chosen.setdefault("names", names))
@@ -197,10 +199,7 @@ def test_class_weights_come_from_the_training_cases(manifest: Manifest, records_
 def test_the_loss_of_a_batch_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
     settings = train_settings(records_dir, tmp_path, learning_rate=0.02)
     settings = replace(settings, network=replace(settings.network, dropout=0.0))
-    keras.utils.set_random_seed(0)
-    trainer = fit.make_trainer(settings, manifest, synchronized=False)
-    batch = fit.training_batches(settings, manifest, str(records_dir), 2).take(1).cache().repeat()
-    losses = trainer.fit(batch, epochs=25, steps_per_epoch=1, verbose=0, shuffle=False).history["loss"]
+    losses = [step.loss for step in itertools.islice(repeated(settings, manifest, records_dir)[1], 25)]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -209,24 +208,33 @@ def test_deep_supervision_trains_its_heads_and_goes_on_after_a_stop(
 ) -> None:
     settings = train_settings(records_dir, tmp_path / "run", epochs=2)
     settings = replace(settings, network=NetworkSettings(filters=(4, 6, 8, 8), deep_supervision=True, dropout=0.0))
-    keras.utils.set_random_seed(0)
-    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    trainer, steps = repeated(settings, manifest, records_dir)
     assert [variable.path for variable in trainer.supervised.trainable_variables][-2:] == ["head1/kernel", "head1/bias"]
-    batch = fit.training_batches(settings, manifest, str(records_dir), 2).take(1).cache().repeat()
     before = trainer.supervised.get_layer("head1").get_weights()
-    trainer.fit(batch, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
+    next(steps)
     for old, new in zip(before, trainer.supervised.get_layer("head1").get_weights(), strict=True):
         assert (old != new).any()
-    trainer.save_weights(tmp_path / "backup.weights.h5")
     again = fit.make_trainer(settings, manifest, synchronized=False)
-    again.load_weights(tmp_path / "backup.weights.h5")
+    again.restore(trainer.state())
     for ours, theirs in zip(trainer.supervised.get_weights(), again.supervised.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def repeated(settings: Train, manifest: Manifest, records_dir: Path) -> tuple[Trainer, Iterator[Step]]:
+    """Returns a trainer and its steps, all on the same batch."""
+    keras.utils.set_random_seed(0)
+    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    batches = fit.training_input(settings, manifest, str(records_dir))(tf.distribute.InputContext())
+    batch = batches.take(1).cache().repeat()
+    return trainer, Loop(trainer, ONE).train(lambda _: batch)
+
+
 def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"epoch 1: the loss is (nan|inf), expected a number; lower --learning_rate"):
+    with pytest.raises(
+        InputError, match=r"step \d+: the loss of patches of case_0000.* is (nan|inf), expected"
+    ) as caught:
         train.main(train_settings(records_dir, tmp_path / "run", learning_rate=1e36))
+    assert "--learning_rate, which is at 1e+36" in str(caught.value)
 
 
 @pytest.mark.parametrize(

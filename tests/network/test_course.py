@@ -1,0 +1,208 @@
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import train_settings
+
+from kits_tf import commandline, train
+from kits_tf.analysis import evaluation
+from kits_tf.config import Evaluate, Train, ValidationSettings
+from kits_tf.errors import InputError
+from kits_tf.network import course, fit, run
+from kits_tf.network.progress import Progress
+from kits_tf.pipeline.manifest import Manifest
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: tuple[int, int], kind: signal.Signals) -> None:
+    """Has a signal come while a step of an epoch, both from 1, is taken."""
+    tell = Progress.step
+
+    def step(progress: Progress, epoch: int, number: int, done: object) -> None:
+        tell(progress, epoch, number, done)
+        if (epoch + 1, number) == at:
+            os.kill(os.getpid(), kind)
+
+    monkeypatch.setattr(Progress, "step", step)
+
+
+@pytest.fixture(scope="module")
+def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Settings of a run that can be made again exactly; it has been made."""
+    settings = train_settings(
+        records_dir, tmp_path_factory.mktemp("fixed") / "run", epochs=2, warmup_epochs=1.0, average_decay=0.9
+    )
+    settings = replace(settings, input=replace(settings.input, patch_order="fixed"))
+    train.main(settings)
+    return settings
+
+
+def test_a_terminated_run_goes_on_as_if_nothing_had_been(
+    fixed: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    settings = replace(fixed, run_dir=str(tmp_path / "run"))
+    interrupt(monkeypatch, (2, 1), signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        train.main(settings)
+    assert caught.value.code == 0
+    assert "stopped after 1 of 2 steps of epoch 2: saved; the same command goes on" in capsys.readouterr().out
+    (row,) = run.read_history(tmp_path / "run")
+    run.write_history(tmp_path / "run", [row, row | {"epoch": 1}])  # an epoch that was recorded, but not saved
+    monkeypatch.undo()
+    train.main(settings)
+    assert "going on in epoch 2 after 1 of its steps" in capsys.readouterr().out
+    assert run.read_history(tmp_path / "run") == run.read_history(Path(fixed.run_dir))
+    weights, undisturbed = (run.load_run(folder).network.get_weights() for folder in (tmp_path / "run", fixed.run_dir))
+    for ours, theirs in zip(weights, undisturbed, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_ctrl_c_saves_too(fixed: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, (1, 1), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(replace(fixed, run_dir=str(tmp_path / "run")))
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["000000-000001.npz"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_best_weights_are_not_overwritten_by_worse_ones(fixed: Train, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    network = run.load_run(fixed.run_dir).network
+    assert run.best_score(run_dir) == -np.inf
+    run_dir.mkdir()
+    run.save_weights(network, run_dir / run.BEST_WEIGHTS, 0.5)
+    assert run.best_score(run_dir) == 0.5
+    (run_dir / run.BEST_WEIGHTS).write_bytes(b"nothing")
+    assert run.best_score(run_dir) == -np.inf
+    best = max(row["val_composite"] for row in run.read_history(Path(fixed.run_dir)))
+    assert run.best_score(Path(fixed.run_dir)) == best
+
+
+def history(*composites: float | None, column: str = "val_composite") -> list[dict[str, float]]:
+    return [{"epoch": i} | ({} if score is None else {column: score}) for i, score in enumerate(composites)]
+
+
+def test_when_a_run_is_finished(fixed: Train) -> None:
+    three = replace(fixed, optimization=replace(fixed.optimization, epochs=3))
+    assert not course.is_finished(three, [])
+    assert not course.is_finished(three, history(0.5, 0.1))
+    assert course.is_finished(three, history(0.5, 0.1, 0.2))
+    patient = replace(fixed, optimization=replace(fixed.optimization, epochs=9))
+    patient = replace(patient, validation=ValidationSettings(patience=2))
+    assert not course.is_finished(patient, history(0.5, 0.4))
+    assert course.is_finished(patient, history(0.5, 0.4, 0.5))
+    assert not course.is_finished(patient, history(0.5, 0.4, 0.6))
+    whole = replace(patient, validation=ValidationSettings(patience=2, whole_cases_every=2))
+    assert not course.is_finished(whole, history(None, None, None, column="case_composite"))
+    assert not course.is_finished(whole, history(None, 0.5, None, column="case_composite"))
+    assert course.is_finished(whole, history(None, 0.5, None, 0.4, column="case_composite"))
+
+
+def test_whole_cases_choose_the_best_epoch(fixed: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run_dir = tmp_path / "run"
+    validation = replace(fixed.validation, whole_cases_every=2)
+    train.main(replace(fixed, run_dir=str(run_dir), validation=validation))
+    first, second = run.read_history(run_dir)
+    assert "case_composite" not in first and run.best_score(run_dir) == second["case_composite"]
+    assert f"best epoch 2: kidney {second['case_kidney_dice']:.3f}" in capsys.readouterr().out
+    # What evaluate finds in the weights that were kept.
+    settings = Evaluate(run_dir=str(run_dir))
+    plan = evaluation.of_run(settings)
+    summary = evaluation.write([plan.score(files) for files in plan.cases], plan.output_dir)
+    for name in ("kidney_dice", "tumor_dice", "composite"):
+        assert summary[name]["mean"] == second[f"case_{name}"]
+
+
+def test_a_checkpoint_of_another_network_is_refused(fixed: Train) -> None:
+    other = replace(fixed, network=replace(fixed.network, filters=(4, 6)))
+    trainer = fit.make_trainer(other, Manifest.read(fixed.records_dir), synchronized=False)
+    with pytest.raises(InputError, match=r"network/\d+/kernel of shape \(3, 3, 3, 4, 6\), found \(3, 3, 3, 4, 8\)"):
+        course.restore(trainer, Path(fixed.run_dir), tf.distribute.get_strategy())
+
+
+def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: Train, tmp_path: Path) -> None:
+    shutil.copytree(fixed.run_dir, tmp_path / "moved")
+    shutil.copytree(fixed.records_dir, tmp_path / "records")
+    moved = replace(fixed, run_dir=str(tmp_path / "moved"), records_dir=str(tmp_path / "records"))
+    moved = replace(moved, checkpoint_minutes=1.0, input=replace(fixed.input, cache="memory"))
+    train.main(moved)
+    with pytest.raises(InputError, match="holds a run with other flags than --warmup_epochs=0.5"):
+        train.main(replace(moved, optimization=replace(fixed.optimization, warmup_epochs=0.5)))
+
+
+def start(settings: Train, folder: Path) -> subprocess.Popen:
+    flags = folder / f"{Path(settings.run_dir).name}.flags"
+    flags.write_text(commandline.to_flagfile(settings, "train"))
+    command = [sys.executable, "-m", "kits_tf.train", f"--flagfile={flags}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(process: subprocess.Popen, text: str) -> None:
+    assert process.stdout
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if text in line:
+            return
+    raise AssertionError(f"expected {text!r}, got {''.join(said)}")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_three_times_ends_as_if_nothing_had_been(fixed: Train, tmp_path: Path) -> None:
+    settings = replace(fixed, optimization=replace(fixed.optimization, epochs=6), deterministic=True)
+    settings = replace(settings, input=replace(settings.input, patch_order="fast"), checkpoint_minutes=1e-6)
+    undisturbed = replace(settings, run_dir=str(tmp_path / "undisturbed"))
+    with start(undisturbed, tmp_path) as process:
+        wait_for(process, "wrote")
+    killed = replace(settings, run_dir=str(tmp_path / "killed"))
+    for number, delay in ((1, 0.0), (3, 0.15), (4, 0.3)):
+        with start(killed, tmp_path) as process:
+            wait_for(process, f"epoch {number}/6")
+            time.sleep(delay)
+            process.kill()
+    with start(killed, tmp_path) as process:
+        wait_for(process, "wrote")
+    assert process.returncode == 0
+    first, second = ((tmp_path / name / "history.csv").read_text() for name in ("undisturbed", "killed"))
+    assert len(list(csv.DictReader(first.splitlines()))) == 6
+    assert first == second
+
+
+@pytest.mark.slow
+def test_sigterm_ends_with_status_0_and_a_full_disk_in_a_line(fixed: Train, tmp_path: Path) -> None:
+    settings = replace(fixed, optimization=replace(fixed.optimization, epochs=400), run_dir=str(tmp_path / "run"))
+    with start(settings, tmp_path) as process:
+        wait_for(process, "epoch 2/400")
+        process.send_signal(signal.SIGTERM)
+        wait_for(process, "stopped after")
+    assert process.returncode == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    # No file may grow beyond what a checkpoint takes: as a full disk, which tests cannot have.
+    limit = max(map(len, before.values())) // 2
+    command = f"ulimit -f {limit // 1024}; exec {sys.executable} -m kits_tf.train --flagfile={tmp_path}/run.flags"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "File too large" in done.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()} == before
+
+
+@pytest.mark.slow
+def test_all_folds_are_trained_one_after_another(fixed: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    settings = replace(fixed, run_dir=str(tmp_path / "runs"), all_folds=True)
+    settings = replace(settings, optimization=replace(fixed.optimization, epochs=1, warmup_epochs=0.0))
+    train.main(settings)
+    folds = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert folds == [f"fold{i}" for i in range(len(Manifest.read(fixed.records_dir).folds))]
+    validated = [case for name in folds for case in Manifest.read(tmp_path / "runs" / name).splits["validation"]]
+    assert sorted(validated) == ["case_00000", "case_00001", "case_00002"]
+    capsys.readouterr()
+    train.main(settings)
+    assert capsys.readouterr().out.count("trained already") == len(folds)
