@@ -87,6 +87,7 @@ def choose_strategy() -> "tf.distribute.Strategy":
     import tensorflow as tf
 
     if _has_cluster():
+        print("waiting for all workers of TF_CONFIG", flush=True)
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
@@ -130,8 +131,10 @@ def describe_strategy(strategy: "tf.distribute.Strategy", optimization: Optimiza
     devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), num_workers(strategy)
     factors = [replicas, *([parts] if parts > 1 else []), optimization.batch_size]
     rule = optimization.learning_rate_rule
+    # TensorFlow's class is still called CollectiveAllReduceStrategy.
+    name = "MultiWorkerMirroredStrategy" if workers > 1 else type(strategy).__name__
     return (
-        f"{type(strategy).__name__} on {replicas} device{'s' if replicas > 1 else ''}"
+        f"{name} on {replicas} device{'s' if replicas > 1 else ''}"
         f"{f' of {workers} workers' if workers > 1 else ''} ({devices}), "
         f"global batch {math.prod(factors)} = {' x '.join(map(str, factors))}, "
         f"learning rate {optimization.learning_rate * learning_rate_factor(rule, replicas):.3g} ({rule})"

@@ -1,5 +1,6 @@
 """python -m kits_tf.train: records -> a trained network in a run directory."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ def main(settings: config.Train) -> None:
     """Trains, or goes on with a run that was interrupted.
 
     Raises:
-        InputError: records or run directory do not fit the settings, or the loss became infinite.
+        InputError: records or run directory do not fit the settings, the loss became infinite, or a worker is lost.
     """
     runtime.keep_freed_memory()
     runtime.start_tensorflow()
@@ -34,8 +35,16 @@ def main(settings: config.Train) -> None:
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = runtime.choose_strategy()
-    for run in _runs(settings, manifest):
-        _train(run, manifest if run.fold is None else manifest.of_fold(run.fold), strategy)
+    try:
+        for run in _runs(settings, manifest):
+            _train(run, manifest if run.fold is None else manifest.of_fold(run.fold), strategy)
+    except tf.errors.UnavailableError as error:
+        if runtime.num_workers(strategy) == 1:
+            raise
+        lost = re.search(r"/job:\w+/replica:\d+/task:\d+$", error.message, re.MULTILINE)
+        raise InputError(
+            f"lost {lost[0] if lost else 'another worker'}; started again, all workers go on from the last checkpoint"
+        ) from None
 
 
 def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:

@@ -98,7 +98,9 @@ def training_patches(
         return found.shuffle(patches.shuffle_patches, seed).padded_batch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(of_epoch)
-    return epochs.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order))
+    # What may end has batches of unknown size where several processes share a strategy.
+    endless = epochs.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return endless.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order))
 
 
 def steps_per_epoch(shards: Mapping[str, int], patches_per_case: int, batch_size: int, workers: int = 1) -> int:

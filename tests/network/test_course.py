@@ -1,7 +1,9 @@
 import csv
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -138,11 +140,13 @@ def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: Train, t
         train.main(replace(moved, optimization=replace(fixed.optimization, warmup_epochs=0.5)))
 
 
-def start(settings: Train, folder: Path) -> subprocess.Popen:
+def start(settings: Train, folder: Path, **environment: str) -> subprocess.Popen:
     flags = folder / f"{Path(settings.run_dir).name}.flags"
     flags.write_text(commandline.to_flagfile(settings, "train"))
     command = [sys.executable, "-m", "kits_tf.train", f"--flagfile={flags}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment
+    )
 
 
 def wait_for(process: subprocess.Popen, text: str) -> None:
@@ -192,6 +196,52 @@ def test_sigterm_ends_with_status_0_and_a_full_disk_in_a_line(fixed: Train, tmp_
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "File too large" in done.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()} == before
+
+
+def start_both(settings: Train, folder: Path) -> list[subprocess.Popen]:
+    """Returns two workers, the chief first."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("localhost", 0))
+        two.bind(("localhost", 0))
+        addresses = [f"localhost:{socket_.getsockname()[1]}" for socket_ in (one, two)]
+    cluster = {"worker": addresses}
+    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
+    return [start(settings, folder, TF_CONFIG=json.dumps(task)) for task in tasks]
+
+
+@pytest.mark.slow
+def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: Train, tmp_path: Path) -> None:
+    settings = replace(fixed, optimization=replace(fixed.optimization, batch_size=1, epochs=4), deterministic=True)
+    undisturbed, killed = (replace(settings, run_dir=str(tmp_path / name)) for name in ("undisturbed", "killed"))
+    chief, other = start_both(undisturbed, tmp_path)
+    with chief, other:
+        wait_for(chief, "MultiWorkerMirroredStrategy on 2 devices of 2 workers")
+        wait_for(chief, "wrote")
+    assert chief.returncode == other.returncode == 0
+    chief, other = start_both(killed, tmp_path)
+    with chief, other:
+        wait_for(chief, "epoch 2/4")
+        other.kill()
+        wait_for(chief, "error: lost /job:worker/replica:0/task:1; started again, all workers go on from the last")
+    assert chief.returncode == 1
+    chief, other = start_both(killed, tmp_path)
+    with chief, other:
+        wait_for(chief, "wrote")
+    assert chief.returncode == other.returncode == 0
+    assert (tmp_path / "killed/history.csv").read_text() == (tmp_path / "undisturbed/history.csv").read_text()
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_worker_ends_both(fixed: Train, tmp_path: Path) -> None:
+    optimization = replace(fixed.optimization, batch_size=1, epochs=400)
+    chief, other = start_both(replace(fixed, optimization=optimization, run_dir=str(tmp_path / "run")), tmp_path)
+    with chief, other:
+        wait_for(chief, "epoch 2/400")
+        other.terminate()
+        wait_for(chief, "stopped after")
+        wait_for(other, "stopped after")
+    assert chief.returncode == other.returncode == 0
+    assert run.read_history(tmp_path / "run") and list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 @pytest.mark.slow
