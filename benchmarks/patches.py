@@ -59,6 +59,7 @@ def time_warps() -> None:
 
     rng = np.random.default_rng(0)
     case = {
+        "case_id": tf.constant("case_00000"),
         "hu": tf.constant(rng.integers(-1000, 1000, (280, 280, 280)), tf.int16),
         "labels": tf.constant(rng.integers(0, 4, (280, 280, 280)), tf.uint8),
     }

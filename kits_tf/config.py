@@ -487,6 +487,9 @@ class Train(Settings):
     checkpoint_minutes: float = setting(
         10.0, "Longest time between two checkpoints, of which there is one after each epoch too.", above=0
     )
+    profile_steps: int = setting(
+        0, "Steps to record with TensorFlow's profiler, after the first two; TensorBoard shows them.", minimum=0
+    )
     records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     input: InputSettings = field(default_factory=InputSettings)

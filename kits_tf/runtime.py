@@ -54,9 +54,14 @@ def start_tensorflow(threads: int | None = None) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
+def has_matplotlib() -> bool:
+    """Returns whether matplotlib, which only figures need, is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def require_matplotlib() -> None:
-    """Raises InputError if matplotlib, which only figures need, is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
+    """Raises InputError if matplotlib is not installed."""
+    if not has_matplotlib():
         raise InputError("figures need matplotlib: pip install 'kits_tf[figures]'")
 
 
@@ -123,6 +128,21 @@ def is_chief(strategy: "tf.distribute.Strategy") -> bool:
     if not resolver:
         return True
     return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
+
+
+def device_memory() -> int | None:
+    """Returns the bytes that TensorFlow may take of each GPU, or all of the machine's where there is none.
+
+    None where nobody knows.
+    """
+    import tensorflow as tf
+    from tensorflow.python.client import device_lib
+
+    if tf.config.list_physical_devices("GPU"):
+        return min((d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"), default=None)
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(os.sysconf_names):
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def describe_strategy(strategy: "tf.distribute.Strategy", optimization: OptimizationSettings) -> str:

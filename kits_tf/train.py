@@ -62,24 +62,35 @@ def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
 def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
     from kits_tf.analysis.evaluation import validation_scorer
     from kits_tf.network import course, fit, run
+    from kits_tf.views.overlay import validation_overlays
 
     score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
     chief = runtime.is_chief(strategy)
     run_dir = run.open_run_dir(settings, manifest) if chief else Path(settings.run_dir)
     precision = runtime.choose_precision(settings.optimization.precision)
     print(f"{runtime.describe_strategy(strategy, settings.optimization)}, {precision}")
+    looks = course.Looks(score_cases, validation_overlays(settings, manifest) if chief else None)
     with runtime.layers_in(precision):
-        history = fit.fit(settings, manifest, run_dir, strategy, score_cases)
-    if not chief:
-        return
-    score = course.best_score_name(settings)
-    best = max((epoch for epoch in history if score in epoch), key=lambda epoch: epoch[score], default=None)
+        history = fit.fit(settings, manifest, run_dir, strategy, looks)
+    if chief:
+        _conclude(settings, run_dir, history)
+
+
+def _conclude(settings: config.Train, run_dir: Path, history: list[dict[str, float]]) -> None:
+    """Draws the learning curves and says what was reached."""
+    from kits_tf.network import course, run
+
+    best, kind = course.best_epoch(settings, history), course.best_score_name(settings).removesuffix("composite")
+    if runtime.has_matplotlib():
+        from kits_tf.views.learning_curves import draw_learning_curves
+
+        draw_learning_curves(run_dir / run.CURVES, str(run_dir), history, int(best["epoch"]) if best else None)
+    else:
+        print(f"{run.CURVES} needs matplotlib: pip install 'kits_tf[figures]'")
     if best:
-        kind = score.removesuffix("composite")
         kidney, tumor = (best[f"{kind}{region}_dice"] for region in ("kidney", "tumor"))
         print(f"best epoch {best['epoch'] + 1:.0f}: kidney {kidney:.3f}, tumor {tumor:.3f}")
-    whole = settings.validation.whole_cases_every
-    over = "whole validation cases" if whole else "validation patches; evaluate scores whole cases"
+    over = "whole validation cases" if kind == "case_" else "validation patches; evaluate scores whole cases"
     print(f"wrote {run_dir} (Dice above is over {over})")
 
 

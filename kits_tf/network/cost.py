@@ -5,9 +5,10 @@ Nothing is computed and no tensor is made, so that what needs 80 GB can be looke
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 # Operations whose results have the memory of their inputs, one for one.
@@ -45,6 +46,11 @@ def trace_cost(function: Callable, *arguments: tf.TensorSpec) -> Cost:
     graph = tf.function(function).get_concrete_function(*arguments).graph
     operations = _needed(graph)
     return Cost(sum(map(_flops, operations)), _peak_bytes(operations, graph.outputs))
+
+
+def variable_bytes(variables: Iterable[keras.Variable]) -> int:
+    """Returns the memory of variables on one device."""
+    return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in variables)
 
 
 def _needed(graph: tf.Graph) -> list[tf.Operation]:

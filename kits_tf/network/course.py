@@ -3,35 +3,52 @@
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from kits_tf.config import Train
 from kits_tf.errors import InputError
 from kits_tf.network import run
 from kits_tf.network.checkpoint import BEGINNING, Checkpoint, Position, load_checkpoint, save_checkpoint
-from kits_tf.network.curves import Curves
+from kits_tf.network.curves import FOLDER, Curves
 from kits_tf.network.interruption import Interruption
 from kits_tf.network.loop import Input, Loop, Step
+from kits_tf.network.profile import Profile
 from kits_tf.network.progress import Progress
 from kits_tf.network.trainer import Trainer
 from kits_tf.pipeline.patches import case_ids
 
-# Scores of whole cases by name, of a network; at least the composite.
-ScoreCases = Callable[[keras.Model], dict[str, float]]
+
+@dataclass(frozen=True)
+class Looks:
+    """How a network is looked at after an epoch, by what stands behind it in the line.
+
+    Attributes:
+        score_cases: returns scores of whole cases by name, at least the composite; for --whole_cases_every.
+        draw: returns pictures (count, y, x, 3) uint8 of its labels on patches.
+    """
+
+    score_cases: Callable[[keras.Model], dict[str, float]] | None = None
+    draw: Callable[[keras.Model], NDArray[np.uint8]] | None = None
 
 
 def is_finished(settings: Train, history: list[dict[str, float]]) -> bool:
     """Returns whether a run has had all its epochs, or its best one lies --patience epochs back."""
-    if not history:
-        return False
-    score, patience = best_score_name(settings), settings.validation.patience
-    scored = [row for row in history if score in row]
-    waited = history[-1]["epoch"] - max(scored, key=lambda row: row[score])["epoch"] if scored else 0
+    best, patience = best_epoch(settings, history), settings.validation.patience
+    waited = history[-1]["epoch"] - best["epoch"] if best else 0
     return len(history) >= settings.optimization.epochs or 0 < patience <= waited
+
+
+def best_epoch(settings: Train, history: list[dict[str, float]]) -> dict[str, float] | None:
+    """Returns the first epoch of the best score; None if none has been scored."""
+    score = best_score_name(settings)
+    return max((row for row in history if score in row), key=lambda row: row[score], default=None)
 
 
 def best_score_name(settings: Train) -> str:
@@ -66,7 +83,7 @@ class Course:
         loop: of the run's trainer.
         steps: of an epoch.
         position: to go on from.
-        score_cases: for --whole_cases_every.
+        looks: at each epoch's network.
         chief: whether this worker writes.
     """
 
@@ -77,11 +94,11 @@ class Course:
         loop: Loop,
         steps: int,
         position: Position,
-        score_cases: ScoreCases | None,
+        looks: Looks,
         chief: bool,
     ) -> None:
         self.settings, self.run_dir, self.loop, self.steps = settings, run_dir, loop, steps
-        self.position, self.score_cases, self.chief = position, score_cases, chief
+        self.position, self.looks, self.chief = position, looks, chief
         # An epoch that was recorded after the checkpoint is trained again.
         self.history = [row for row in run.read_history(run_dir) if row["epoch"] < position.epoch]
         self._saved = monotonic()
@@ -98,7 +115,9 @@ class Course:
             InputError: the loss became infinite or NaN.
             SystemExit, KeyboardInterrupt: SIGTERM or Ctrl-C came, to any worker; the state is saved.
         """
-        with Interruption() as interruption, contextlib.closing(Curves(self.run_dir)) as curves:
+        curves = Curves(self.run_dir)
+        profile = Profile(str(self.run_dir / FOLDER), self.settings.profile_steps if self.chief else 0)
+        with Interruption() as interruption, contextlib.closing(curves), contextlib.closing(profile):
             train_steps = self.loop.train(training)
             while not is_finished(self.settings, self.history):
                 progress.begin_epoch()
@@ -107,12 +126,15 @@ class Course:
                     self._check(step)
                     self.position = Position(self.position.epoch, self.position.step + 1)
                     progress.step(self.position.epoch, self.position.step, step)
+                    profile.step()
                     self._rest(interruption)
                 progress.end_training()
                 self._end_epoch(validation)
                 progress.end_epoch(self.history[-1])
                 if self.chief:
                     curves.write(self.history[-1])
+                    if self.looks.draw:
+                        curves.write_pictures(self.position.epoch - 1, self.looks.draw(self.loop.trainer.validated))
                 self._rest(interruption)
 
     def _rest(self, interruption: Interruption) -> None:
@@ -141,8 +163,8 @@ class Course:
         trainer, epoch, every = self.loop.trainer, self.position.epoch, self.settings.validation.whole_cases_every
         row = {"epoch": epoch, "learning_rate": float(trainer.optimizer.learning_rate)} | trainer.results()
         row |= {f"val_{name}": value for name, value in self.loop.validate(validation).items()}
-        if every and self.score_cases and (epoch + 1) % every == 0:
-            row |= {f"case_{name}": value for name, value in self.score_cases(trainer.validated).items()}
+        if every and self.looks.score_cases and (epoch + 1) % every == 0:
+            row |= {f"case_{name}": value for name, value in self.looks.score_cases(trainer.validated).items()}
         self.history.append(row)
         self.position = Position(epoch + 1)
         if self.chief:

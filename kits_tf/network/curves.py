@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 FOLDER = "tensorboard"
 _PREFIXES = {"validation": "val_", "cases": "case_", "train": ""}
@@ -29,6 +31,12 @@ class Curves:
                     tf.summary.scalar(name.removeprefix(_PREFIXES[kind]), value, step=int(row["epoch"]))
         for writer in self._writers.values():
             writer.flush()
+
+    def write_pictures(self, epoch: int, pictures: NDArray[np.uint8]) -> None:
+        """Adds an epoch's pictures of validation patches, (count, y, x, 3)."""
+        with self._writer("validation").as_default():
+            name, words = "validation patches", "the prediction tints, the truth outlines"
+            tf.summary.image(name, pictures, step=epoch, max_outputs=len(pictures), description=words)
 
     def close(self) -> None:
         """Closes the files."""

@@ -11,7 +11,7 @@ from kits_tf import commandline, runtime
 from kits_tf.config import Summary, Train
 from kits_tf.ct.labels import find_scheme
 from kits_tf.network.architecture import PRESETS, Triple, architecture
-from kits_tf.network.cost import Cost, trace_cost
+from kits_tf.network.cost import Cost, trace_cost, variable_bytes
 from kits_tf.network.receptive_field import receptive_field
 from kits_tf.network.trainer import Trainer, build_trainer
 
@@ -93,8 +93,7 @@ def describe(settings: Summary) -> NetworkDescription:
         with runtime.layers_in(precision):
             trainer = build_trainer(run, scheme, (1.0,) * len(scheme.classes))
         inference, training = trace_trainer(trainer, settings.batch_size, settings.patch_size_zyx)
-        variables = [*trainer.supervised.variables, *trainer.optimizer.variables]
-        num_bytes = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
+        num_bytes = variable_bytes([*trainer.supervised.variables, *trainer.optimizer.variables])
         memory[precision] = Memory(num_bytes, inference.peak_bytes, training.peak_bytes)
     return NetworkDescription(
         PRESETS[settings.network.preset].source,

@@ -10,14 +10,14 @@ from kits_tf import runtime
 from kits_tf.config import Train
 from kits_tf.network import run
 from kits_tf.network.checkpoint import BEGINNING, Position
-from kits_tf.network.course import Course, ScoreCases, restore
+from kits_tf.network.course import Course, Looks, restore
 from kits_tf.network.loop import Input, Loop
+from kits_tf.network.overview import check_memory, overview, training_bytes
 from kits_tf.network.progress import Progress
 from kits_tf.network.trainer import Trainer, build_trainer
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
-from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.read import check_files
 
@@ -27,7 +27,7 @@ def fit(
     manifest: Manifest,
     run_dir: Path,
     strategy: tf.distribute.Strategy,
-    score_cases: ScoreCases | None = None,
+    looks: Looks | None = None,
 ) -> list[dict[str, float]]:
     """Trains to the last epoch, from where the run stopped, and returns its history.
 
@@ -36,7 +36,7 @@ def fit(
         manifest: of the records, with the run's split.
         run_dir: of the run; checkpoints, best weights and history are written there.
         strategy: of the replicas.
-        score_cases: for --whole_cases_every.
+        looks: at each epoch's network.
 
     Raises:
         InputError: the loss became infinite or NaN; the best weights so far stay.
@@ -57,15 +57,14 @@ def fit(
     steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, worker_batch, workers)
     with strategy.scope():
         trainer = make_trainer(settings, manifest, synchronized=replicas > 1, steps_per_epoch=steps)
+    chief = runtime.is_chief(strategy)
+    if chief:
+        needed = training_bytes(trainer)
+        check_memory(needed, runtime.device_memory())
+        print(overview(settings, manifest, trainer, steps, worker_batch, needed))
+    with strategy.scope():
         position = restore(trainer, run_dir, strategy)
-        chief = runtime.is_chief(strategy)
-        if chief:
-            print(
-                f"{len(manifest.splits['train'])} training and {len(manifest.splits['validation'])} validation cases, "
-                f"{steps} steps an epoch, {trainer.network.count_params():,} parameters"
-            )
-            print(describe_input(settings, manifest, worker_batch))
-        course = Course(settings, run_dir, Loop(trainer, strategy), steps, position, score_cases, chief)
+        course = Course(settings, run_dir, Loop(trainer, strategy), steps, position, looks or Looks(), chief)
         try:
             course.run(
                 training_input(settings, manifest, shards_dir, position),
@@ -123,18 +122,6 @@ def _replica_batch(settings: Train) -> int:
 
 def _local_replicas(context: tf.distribute.InputContext) -> int:
     return context.num_replicas_in_sync // context.num_input_pipelines
-
-
-def describe_input(settings: Train, manifest: Manifest, batch_size: int) -> str:
-    """Returns one line for the start of a run: what the input pipeline will hold in memory."""
-    record_bytes = [
-        shard.num_bytes // len(shard.examples)
-        for shard in manifest.shards.values()
-        for case_id in shard.examples
-        if case_id in manifest.splits["train"]
-    ]
-    spacing = manifest.grid.spacing_zyx_mm
-    return str(estimate_footprint(record_bytes, settings.patches, settings.warp, spacing, batch_size, settings.input))
 
 
 def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_per_epoch: int = 1) -> Trainer:

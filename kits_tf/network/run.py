@@ -4,7 +4,8 @@ train.flags       the flags, in a form that --flagfile reads
 manifest.json     of the records it was trained on
 environment.json  versions, devices, git revision
 history.csv       loss and Dice by epoch
-tensorboard/      the same for TensorBoard
+curves.png        the same as a picture, once the run is finished, where matplotlib is installed
+tensorboard/      the same for TensorBoard, with validation patches
 best.weights.h5   of the epoch with the best validation composite
 last.weights.h5   of the last epoch, once the run is finished
 checkpoints/      the states to go on from
@@ -31,7 +32,7 @@ from tfrecords_tools.files import written_whole
 
 FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, CURVES = "checkpoints", "curves.png"
 _SCORE = "composite"
 # What a run may go on with otherwise: where things lie, and how much of the machine it takes.
 _MOVABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}

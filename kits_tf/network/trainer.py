@@ -76,11 +76,21 @@ class Trainer:
             if gradients:  # one after the other, or the memory would be that of all
                 with tf.control_dependencies(gradients):
                     part_image = tf.identity(part_image)
-            loss, found = self._gradients(part_image, labels[part::parts])
+            loss, found = self.gradients(part_image, labels[part::parts])
             losses.append(loss)
             gradients = [total + more for total, more in zip(gradients, found, strict=True)] if gradients else found
         self._apply([gradient / parts for gradient in gradients] if parts > 1 else gradients)
         return tf.add_n(losses) / parts
+
+    def gradients(self, image: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns this replica's part of the loss, and its gradients, which are scaled as the optimizer wants it."""
+        with tf.GradientTape() as tape:
+            # Of a list of one Keras makes what is in it.
+            logits = keras.tree.flatten(self.supervised(image[..., None], training=True))
+            loss = self.supervision(labels, logits)
+            scaled = self.optimizer.scale_loss(loss)
+        self._observe(loss, labels, logits[0])
+        return loss, tape.gradient(scaled, self.supervised.trainable_variables)
 
     def validate_step(self, hu: tf.Tensor, labels: tf.Tensor) -> None:
         """Scores a batch, which may be empty."""
@@ -97,6 +107,11 @@ class Trainer:
         settings = self.settings
         size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
         return augment.augment_batch(patches, size, kernel, self.mirrored_labels, settings.intensity)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that changes in training."""
+        return list((self._lasting() | self._counted()).values())
 
     def results(self) -> dict[str, float]:
         """Returns the loss and the Dice scores since the last reset, over all replicas."""
@@ -133,16 +148,6 @@ class Trainer:
                 variable.assign(tf.where(first, state[name], tf.zeros_like(state[name])))
 
         tf.distribute.get_strategy().run(count)
-
-    def _gradients(self, image: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Returns this replica's part of the loss, and its gradients, which are scaled as the optimizer wants it."""
-        with tf.GradientTape() as tape:
-            # Of a list of one Keras makes what is in it.
-            logits = keras.tree.flatten(self.supervised(image[..., None], training=True))
-            loss = self.supervision(labels, logits)
-            scaled = self.optimizer.scale_loss(loss)
-        self._observe(loss, labels, logits[0])
-        return loss, tape.gradient(scaled, self.supervised.trainable_variables)
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
         longest = self.settings.optimization.clip_norm

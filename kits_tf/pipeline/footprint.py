@@ -35,7 +35,7 @@ class Footprint:
         held = self.patches * self.patch_mean + self.cases + self.cache
         cache = f" + {_megabytes(self.cache)} of cached records" if self.cache else ""
         return (
-            f"input: {self.patches} patches in memory, {_megabytes(self.patch_mean)} each on average and at most "
+            f"input: {self.patches} patches, {_megabytes(self.patch_mean)} each on average and at most "
             f"{_megabytes(self.patch_most)}, + {_megabytes(self.cases)} of cases{cache} = about {_megabytes(held)}"
         )
 

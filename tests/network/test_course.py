@@ -111,10 +111,12 @@ def test_when_a_run_is_finished(fixed: Train) -> None:
 def test_whole_cases_choose_the_best_epoch(fixed: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run_dir = tmp_path / "run"
     validation = replace(fixed.validation, whole_cases_every=2)
-    train.main(replace(fixed, run_dir=str(run_dir), validation=validation))
+    train.main(replace(fixed, run_dir=str(run_dir), validation=validation, profile_steps=1))
     first, second = run.read_history(run_dir)
     assert "case_composite" not in first and run.best_score(run_dir) == second["case_composite"]
-    assert f"best epoch 2: kidney {second['case_kidney_dice']:.3f}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"best epoch 2: kidney {second['case_kidney_dice']:.3f}" in said
+    assert "wrote a profile of 1 steps" in said and list(run_dir.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
     # What evaluate finds in the weights that were kept.
     settings = Evaluate(run_dir=str(run_dir))
     plan = evaluation.of_run(settings)

@@ -40,7 +40,7 @@ def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) ->
     names = {p.name for p in run_dir.iterdir()}
     assert names == {
         "train.flags", "manifest.json", "environment.json", "history.csv", "tensorboard",
-        "best.weights.h5", "last.weights.h5", "checkpoints",
+        "best.weights.h5", "last.weights.h5", "checkpoints", "curves.png",
     }  # fmt: skip
     loaded = run.load_run(run_dir)
     assert loaded.settings == train_settings(records_dir, run_dir)
@@ -50,18 +50,23 @@ def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) ->
     assert 0 < epoch["loss"] < 10 and 0 <= epoch["val_composite"] <= 1
 
 
-def test_tensorboard_has_the_history(run_dir: Path) -> None:
+def test_tensorboard_has_the_history_and_the_validation_patches(run_dir: Path) -> None:
     (epoch,) = run.read_history(run_dir)
     for split, prefix in (("train", ""), ("validation", "val_")):
         (events,) = (run_dir / "tensorboard" / split).iterdir()
         written = {
-            value.tag: float(tf.make_ndarray(value.tensor))
+            value.tag: tf.make_ndarray(value.tensor)
             for event in tf.compat.v1.train.summary_iterator(str(events))
             for value in event.summary.value
         }
         regions, classes = ("kidney_dice", "tumor_dice"), ("dice_right_kidney", "dice_left_kidney", "dice_tumor")
         names = {"loss", "composite", *regions, *classes} | ({"learning_rate"} if split == "train" else set())
-        assert written == pytest.approx({name: epoch[prefix + name] for name in names})
+        if split == "validation":
+            width, height, *pictures = written.pop("validation patches")
+            assert (width, height) == (b"16", b"16") and tf.io.decode_png(pictures[0]).shape == (16, 16, 3)
+        assert {name: float(score) for name, score in written.items()} == pytest.approx(
+            {name: epoch[prefix + name] for name in names}
+        )
 
 
 def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path, records_dir: Path, capsys) -> None:

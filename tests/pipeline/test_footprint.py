@@ -19,6 +19,4 @@ def test_warps_need_more_and_the_line_says_so() -> None:
     turned = dataclasses.replace(OFF, rotation_probability=0.5, rotation_zyx_degrees=(45.0, 0.0, 0.0))
     found = estimate_footprint([100_000_000], PATCHES, turned, (1.0, 1.0, 1.0), 2, InputSettings())
     assert 3000 < found.patch_mean < found.patch_most <= 3000 * 4
-    assert str(found).startswith(
-        "input: 14 patches in memory, 0.0 MB each on average and at most 0.0 MB, + 700 MB of cases"
-    )
+    assert str(found).startswith("input: 14 patches, 0.0 MB each on average and at most 0.0 MB, + 700 MB of cases")

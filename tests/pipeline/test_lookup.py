@@ -20,6 +20,7 @@ SHAPE = (30, 34, 38)
 HU = RNG.integers(-1000, 1000, SHAPE).astype(np.int16)
 LABELS = RNG.integers(0, 4, SHAPE).astype(np.uint8)
 CENTER = (15, 17, 19)
+CASE_ID = tf.constant("case_00000")
 
 
 def fixed(matrix: np.ndarray, kind: int = AFFINE, mirrored: bool = False) -> Warp:
@@ -27,7 +28,7 @@ def fixed(matrix: np.ndarray, kind: int = AFFINE, mirrored: bool = False) -> War
 
 
 def cut(found: Warp, kernel: str = "linear", size: tuple = SIZE, case: dict | None = None) -> TrainingPatches:
-    case = case or {"hu": tf.constant(HU), "labels": tf.constant(LABELS)}
+    case = case or {"case_id": CASE_ID, "hu": tf.constant(HU), "labels": tf.constant(LABELS)}
     return patches.cut_source(case, tf.constant(CENTER), Augmentation(found, ()), size, kernel)
 
 
@@ -160,7 +161,7 @@ def test_a_bent_patch_is_scipys() -> None:
 def test_labels_get_no_new_value_and_an_image_of_them_stays_aligned() -> None:
     _, labels = draw_phantom(np.random.default_rng(0), (6.0, 4.0, 4.0))
     kidneys = np.isin(labels, (1, 2)).astype(np.uint8) * 3
-    case = {"hu": tf.constant(kidneys.astype(np.int16) * 100), "labels": tf.constant(kidneys)}
+    case = {"case_id": CASE_ID, "hu": tf.constant(kidneys.astype(np.int16) * 100), "labels": tf.constant(kidneys)}
     size = (24, 40, 40)
     center = tf.constant([int(c) for c in np.argwhere(kidneys).mean(axis=0)])
     for seed in range(4):

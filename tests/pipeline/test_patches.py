@@ -50,6 +50,7 @@ def test_shifts_fill_their_range() -> None:
     """A case whose HU tell the place, so that a patch tells where it was cut."""
     z, y, x = np.meshgrid(*[np.arange(30)] * 3, indexing="ij")
     case = {
+        "case_id": tf.constant("case_00000"),
         "hu": tf.constant((z * 900 + y * 30 + x).astype(np.int16)),
         "labels": tf.zeros([30, 30, 30], tf.uint8),
         "class_voxels": tf.constant([[1, 15, 15, 15]]),
@@ -74,3 +75,18 @@ def test_patch_seeds_tell_cases_epochs_and_numbers_apart() -> None:
     assert (
         len({seed(1, 2, "a", 3), seed(2, 2, "a", 3), seed(1, 3, "a", 3), seed(1, 2, "b", 3), seed(1, 2, "a", 4)}) == 5
     )
+
+
+def test_a_patch_tells_its_case() -> None:
+    names = ["case_00123", "Fälle/7", "x" * 40]
+    case = {"hu": tf.zeros([4, 4, 4], tf.int16), "labels": tf.zeros([4, 4, 4], tf.uint8)}
+    warp, appearance = WarpSettings(), AppearanceSettings()
+    rows = [
+        patches.draw_patch(
+            case | {"case_id": tf.constant(name), "class_voxels": tf.zeros([0, 4], tf.int32)},
+            tf.constant([0, 1]), PatchSettings(patch_size_zyx=(2, 2, 2)), warp, appearance, (1.0, 1.0, 1.0),
+        )
+        for name in names
+    ]  # fmt: skip
+    batch = rows[0]._replace(case_id=tf.stack([row.case_id for row in rows]))
+    assert patches.case_ids(batch) == ["case_00123", "Fälle/7", "x" * 32]

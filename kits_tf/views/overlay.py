@@ -1,0 +1,77 @@
+"""A plane of a patch with truth and prediction over it, as TensorBoard shows it epoch after epoch."""
+
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kits_tf.config import Train
+from kits_tf.ct.labels import Scheme
+from kits_tf.ct.preprocess import normalize
+from kits_tf.pipeline.dataset import fixed_patches
+from kits_tf.pipeline.manifest import Manifest
+from kits_tf.views import style
+from kits_tf.views.thumbnail import fullest_planes
+
+COUNT = 4
+_OPACITY = 0.4
+
+
+def validation_overlays(settings: Train, manifest: Manifest) -> Callable[[keras.Model], NDArray[np.uint8]]:
+    """Returns what draws a network's labels over the same patches each time: the first one of up to four cases.
+
+    Args:
+        settings: of the run.
+        manifest: of its records.
+
+    Returns:
+        Function from a network to pictures (cases, y, x, 3) uint8.
+    """
+    shards = manifest.shard_paths("validation", settings.records_dir)
+    hu, truth = next(iter(fixed_patches(shards, settings.patches, 1, COUNT, settings.seed)))
+    image = normalize(hu, settings.intensity.window_hu, settings.intensity.mean_hu, settings.intensity.std_hu)
+
+    @functools.cache
+    def compiled(network: keras.Model) -> Callable:
+        return tf.function(lambda patch: tf.argmax(network(patch[None, ..., None], training=False)[0], axis=-1))
+
+    def draw(network: keras.Model) -> NDArray[np.uint8]:
+        found = [compiled(network)(patch).numpy().astype(np.uint8) for patch in image]
+        parts = zip(hu.numpy(), truth.numpy(), found, strict=True)
+        return np.stack([overlay(*part, manifest.scheme) for part in parts])
+
+    return draw
+
+
+def overlay(hu: NDArray[np.int16], truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme) -> NDArray:
+    """Returns the axial plane with most of the tumor, or else of any label: the prediction tints, the truth outlines.
+
+    Args:
+        hu: (z, y, x) of a patch, in (I, P, L).
+        truth: labels of the scheme, the same shape.
+        predicted: likewise.
+        scheme: of both.
+
+    Returns:
+        (y, x, 3) uint8.
+    """
+    plane, _ = fullest_planes(np.array(scheme.challenge, np.uint8)[truth])
+    low, high = style.SOFT_TISSUE_HU
+    gray = np.clip((hu[plane].astype(np.float32) - low) / (high - low), 0, 1)
+    picture = np.repeat(gray[..., None], 3, axis=2)
+    for label, name in list(enumerate(scheme.classes))[1:]:
+        tinted, outlined = predicted[plane] == label, _outline(truth[plane] == label)
+        color = np.array(style.rgb(name))
+        picture[tinted] = (1 - _OPACITY) * picture[tinted] + _OPACITY * color
+        picture[outlined] = color
+    return np.round(255 * picture).astype(np.uint8)
+
+
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns the pixels of a plane's mask that have a neighbor outside of it."""
+    padded = np.pad(mask, 1)
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inner

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+from conftest import train_settings
+
+from kits_tf.errors import InputError
+from kits_tf.network import fit
+from kits_tf.network.cost import variable_bytes
+from kits_tf.network.description import trace_trainer
+from kits_tf.network.overview import check_memory, overview, training_bytes
+from kits_tf.pipeline.manifest import Manifest
+
+
+def test_memory_is_what_summary_finds(records_dir: Path) -> None:
+    settings, manifest = train_settings(records_dir, records_dir), Manifest.read(records_dir)
+    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    _, training = trace_trainer(trainer, settings.optimization.batch_size, settings.patches.patch_size_zyx)
+    needed = training_bytes(trainer)
+    assert needed == pytest.approx(training.peak_bytes + variable_bytes(trainer.variables), rel=0.05)
+    lines = overview(settings, manifest, trainer, 7, 2, needed).splitlines()
+    assert lines[0] == "cases    2 to train on, 1 to validate on"
+    assert lines[1] == "epochs   1 of 7 steps"
+    assert lines[3] == f"network  record, {trainer.network.count_params():,} parameters"
+    assert lines[4].startswith(f"memory   about {needed / 1e9:.2g} GB for a step of the device's ")
+
+
+def test_a_run_that_cannot_fit_is_refused() -> None:
+    check_memory(10**9, 10**9)
+    check_memory(10**12, None)
+    with pytest.raises(
+        InputError, match=r"a step takes about 2.0 GB, the device has 1.0 GB: expected a smaller --batch"
+    ):
+        check_memory(2 * 10**9, 10**9)
