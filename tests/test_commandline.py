@@ -87,7 +87,7 @@ def test_a_flag_means_the_same_in_every_command() -> None:
             assert item.metadata["help"], item.name
 
 
-@pytest.mark.parametrize("name", ["base", "smoke"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "configs").glob("*.flags")))
 @pytest.mark.parametrize("command", config.COMMANDS)
 def test_every_command_takes_the_shipped_flag_files(command: type[config.Settings], name: str) -> None:
     paths = {
@@ -121,9 +121,14 @@ def test_the_recipe_of_record() -> None:
         101,
         76.9,
     )
-    lines = [line for line in (ROOT / "configs/base.flags").read_text().splitlines() if line]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "configs").glob("*.flags")))
+def test_flag_files_say_why(name: str) -> None:
+    lines = [line for line in (ROOT / f"configs/{name}.flags").read_text().splitlines() if line]
+    assert lines[0].startswith("#") and any(line.startswith("#   python -m kits_tf.") for line in lines)
     flags = [i for i, line in enumerate(lines) if line.startswith("--")]
-    assert all(lines[i - 1].startswith("#") for i in flags)  # each line with a comment
+    assert name == "smoke" or all(lines[i - 1].startswith("#") for i in flags)  # each line with a comment
 
 
 def test_help_shows_what_a_value_looks_like() -> None:

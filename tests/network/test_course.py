@@ -20,6 +20,7 @@ from kits_tf.analysis import evaluation
 from kits_tf.config import Evaluate, Train, ValidationSettings
 from kits_tf.errors import InputError
 from kits_tf.network import course, fit, run
+from kits_tf.network.interruption import Interruption
 from kits_tf.network.progress import Progress
 from kits_tf.pipeline.manifest import Manifest
 
@@ -67,12 +68,18 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_been(
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_ctrl_c_saves_too(fixed: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt(monkeypatch, (1, 1), signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train.main(replace(fixed, run_dir=str(tmp_path / "run")))
-    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["000000-000001.npz"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+@pytest.mark.parametrize(("kind", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_first_signal_waits_and_a_second_does_not(kind: signal.Signals, end: type[BaseException]) -> None:
+    before = signal.getsignal(kind)
+    with Interruption() as interruption:
+        assert interruption.caught is None
+        os.kill(os.getpid(), kind)
+        assert interruption.caught == kind
+        assert signal.getsignal(kind) is before
+        with pytest.raises(end) as caught:
+            interruption.end()
+    assert kind == signal.SIGINT or caught.value.code == 0
+    assert signal.getsignal(kind) is before
 
 
 def test_the_best_weights_are_not_overwritten_by_worse_ones(fixed: Train, tmp_path: Path) -> None:
