@@ -61,7 +61,7 @@ def _patch_size() -> Any:
 
 
 def _batch_size() -> Any:
-    return setting(2, "Patches in a step, per replica.", minimum=1)
+    return setting(2, "Patches in a batch, per replica.", minimum=1)
 
 
 def _rematerialize() -> Any:
@@ -343,7 +343,9 @@ class OptimizationSettings(Settings):
     warmup_epochs: float = setting(0.0, "Epochs in which it rises from 0.", minimum=0)
     momentum: float = setting(0.99, "Of sgd.", minimum=0, below=1)
     weight_decay: float = setting(
-        0.0, "Share of each kernel that a step takes away, times its size; biases and norms are spared.", minimum=0
+        0.0,
+        "Share of each kernel that a step takes away, times the learning rate; biases and norms are spared.",
+        minimum=0,
     )
     clip_norm: float = setting(
         0.0, "Gradients of all weights together are shortened to this length. 0: not.", minimum=0
@@ -385,9 +387,7 @@ class ValidationSettings(Settings):
         "those. 0: patches alone.",
         minimum=0,
     )
-    patience: int = setting(
-        0, "Training stops when the best epoch lies further back than this many epochs. 0: never.", minimum=0
-    )
+    patience: int = setting(0, "Training stops when the best epoch lies this many epochs back. 0: never.", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
