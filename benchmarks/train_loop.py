@@ -30,10 +30,10 @@ def main(_: list[str]) -> None:
     import tensorflow as tf
 
     from kits_tf.ct.labels import find_scheme
-    from kits_tf.network.checkpoint import BEGINNING
-    from kits_tf.network.course import Course, Looks
-    from kits_tf.network.loop import Loop
-    from kits_tf.network.trainer import build_trainer
+    from kits_tf.training.checkpoint import BEGINNING
+    from kits_tf.training.course import Course, Looks
+    from kits_tf.training.loop import Loop
+    from kits_tf.training.trainer import build_trainer
 
     arguments = [f"--flagfile={ROOT}/configs/cpu.flags", "--records_dir=-", "--run_dir=-", "--average_decay=0"]
     settings, _ = commandline.parse(config.Train, ["", *arguments])
@@ -56,8 +56,8 @@ def main(_: list[str]) -> None:
 
 def _turns(bare: Callable[[], object]) -> Any:
     """Returns a progress that, told of the loop's steps, lets the bare ones take their turn."""
-    from kits_tf.network.loop import Step
-    from kits_tf.network.progress import Progress
+    from kits_tf.training.loop import Step
+    from kits_tf.training.progress import Progress
 
     class Turns(Progress):
         def __init__(self) -> None:

@@ -7,8 +7,8 @@ def main(settings: config.Export) -> None:
     """Exports the run's best network, in float32, with its preprocessing, as the next version."""
     runtime.start_tensorflow()
     from kits_tf.inference.segmenter import Segmenter
-    from kits_tf.network.run import load_run
     from kits_tf.serving import saved_model
+    from kits_tf.training.run import load_run
 
     run = load_run(settings.run_dir)
     written = saved_model.export(Segmenter(run, settings.inference), settings.export_dir)

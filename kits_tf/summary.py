@@ -19,7 +19,7 @@ def main(settings: config.Summary) -> None:
         if Path(settings.graph_png).is_dir():
             raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
     runtime.start_tensorflow()
-    from kits_tf.network.description import describe
+    from kits_tf.training.description import describe
     from kits_tf.views.network_table import network_table
 
     found = describe(settings)

@@ -61,7 +61,7 @@ def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
 
 def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
     from kits_tf.analysis.evaluation import validation_scorer
-    from kits_tf.network import course, fit, run
+    from kits_tf.training import course, fit, run
     from kits_tf.views.overlay import validation_overlays
 
     score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
@@ -78,7 +78,7 @@ def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribut
 
 def _conclude(settings: config.Train, run_dir: Path, history: list[dict[str, float]]) -> None:
     """Draws the learning curves and says what was reached."""
-    from kits_tf.network import course, run
+    from kits_tf.training import course, run
 
     best, kind = course.best_epoch(settings, history), course.best_score_name(settings).removesuffix("composite")
     if runtime.has_matplotlib():

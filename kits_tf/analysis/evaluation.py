@@ -18,9 +18,9 @@ from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
 from kits_tf.inference.segmenter import Segmenter, segment_volume
-from kits_tf.network.run import Run, float32_copy, load_run
 from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.run import Run, float32_copy, load_run
 from tfrecords_tools.files import written_whole
 
 MASKS = "masks"

@@ -12,7 +12,7 @@ from kits_tf.ct.volume import AIR_HU, Volume
 from kits_tf.inference.sliding import merge_windows
 from kits_tf.network.architecture import architecture
 from kits_tf.network.folding import fold_batch_norm
-from kits_tf.network.run import Run
+from kits_tf.training.run import Run
 
 # (hu (i, j, k) int16, affine (4, 4) float32) -> labels and volumes_ml, as Segmenter.segment
 Segment = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]

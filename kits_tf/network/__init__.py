@@ -1,1 +1,1 @@
-"""What learns: the U-Net, its loss, its metrics, its trainer and the run it leaves."""
+"""What learns: the U-Net, its loss and its metrics, and what they cost."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kits_tf.config import InferenceSettings
 from kits_tf.errors import InputError
 from kits_tf.inference.segmenter import Segment, Segmenter
-from kits_tf.network.run import load_run
+from kits_tf.training.run import load_run
 
 
 def export(segmenter: Segmenter, export_dir: str | os.PathLike) -> Path:

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from kits_tf.network.description import LayerDescription, NetworkDescription
 from kits_tf.settings import format_value
+from kits_tf.training.description import LayerDescription, NetworkDescription
 from kits_tf.views import canvas, style
 
 _WIDTH, _HEIGHT, _ROW = 3.2, 0.9, 1.4  # of a box, and from row to row

@@ -13,8 +13,8 @@ from kits_tf import commandline
 from kits_tf.config import NetworkSettings, Summary, Train
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.network.cost import trace_cost
-from kits_tf.network.description import describe_layers, trace_trainer
-from kits_tf.network.trainer import Trainer, build_trainer
+from kits_tf.training.description import describe_layers, trace_trainer
+from kits_tf.training.trainer import Trainer, build_trainer
 
 VOLUME = tf.TensorSpec((1, 4, 4, 4, 1))
 SLOW = pytest.mark.slow

@@ -16,8 +16,8 @@ from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.errors import InputError
 from kits_tf.inference.segmenter import Segmenter, segment_volume
-from kits_tf.network.run import load_run
 from kits_tf.serving import saved_model
+from kits_tf.training.run import load_run
 
 # In a process without kits_tf: the model must bring all it needs.
 FOREIGN = """

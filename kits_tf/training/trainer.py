@@ -13,10 +13,10 @@ from kits_tf.errors import InputError
 from kits_tf.network.architecture import architecture
 from kits_tf.network.losses import DeepSupervision, make_loss
 from kits_tf.network.metrics import StreamingDice
-from kits_tf.network.optimizer import MovingAverage, make_optimizer
 from kits_tf.network.rematerialization import rematerialized
 from kits_tf.network.unet import add_heads, build_unet
 from kits_tf.pipeline import augment
+from kits_tf.training.optimizer import MovingAverage, make_optimizer
 
 
 class Trainer:

@@ -6,9 +6,9 @@ from kits_tf import runtime
 from kits_tf.config import Train
 from kits_tf.errors import InputError
 from kits_tf.network.cost import trace_cost
-from kits_tf.network.trainer import Trainer
 from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.trainer import Trainer
 
 
 def training_bytes(trainer: Trainer) -> int:

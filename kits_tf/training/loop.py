@@ -7,8 +7,8 @@ from time import monotonic
 import tensorflow as tf
 
 from kits_tf import runtime
-from kits_tf.network.trainer import Trainer
 from kits_tf.pipeline.augment import TrainingPatches
+from kits_tf.training.trainer import Trainer
 
 # Batches of a replica, by which of the input workers reads them.
 Input = Callable[[tf.distribute.InputContext], tf.data.Dataset]

@@ -8,17 +8,17 @@ import tensorflow as tf
 
 from kits_tf import runtime
 from kits_tf.config import Train
-from kits_tf.network import run
-from kits_tf.network.checkpoint import BEGINNING, Position
-from kits_tf.network.course import Course, Looks, restore
-from kits_tf.network.loop import Input, Loop
-from kits_tf.network.overview import check_memory, overview, training_bytes
-from kits_tf.network.progress import Progress
-from kits_tf.network.trainer import Trainer, build_trainer
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training import run
+from kits_tf.training.checkpoint import BEGINNING, Position
+from kits_tf.training.course import Course, Looks, restore
+from kits_tf.training.loop import Input, Loop
+from kits_tf.training.overview import check_memory, overview, training_bytes
+from kits_tf.training.progress import Progress
+from kits_tf.training.trainer import Trainer, build_trainer
 from tfrecords_tools.read import check_files
 
 

@@ -20,11 +20,11 @@ from kits_tf.config import (
     ValidationSettings,
 )
 from kits_tf.errors import InputError
-from kits_tf.network import fit, run
-from kits_tf.network.loop import Loop, Step
-from kits_tf.network.trainer import Trainer
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training import fit, run
+from kits_tf.training.loop import Loop, Step
+from kits_tf.training.trainer import Trainer
 from tfrecords_tools.errors import RecordError
 
 ONE = tf.distribute.OneDeviceStrategy("/cpu:0")

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kits_tf.network.checkpoint import Checkpoint, Position, load_checkpoint, save_checkpoint
+from kits_tf.training.checkpoint import Checkpoint, Position, load_checkpoint, save_checkpoint
 
 ARRAYS = {
     "network/0000/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

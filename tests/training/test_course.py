@@ -19,10 +19,10 @@ from kits_tf import commandline, train
 from kits_tf.analysis import evaluation
 from kits_tf.config import Evaluate, Train, ValidationSettings
 from kits_tf.errors import InputError
-from kits_tf.network import course, fit, run
-from kits_tf.network.interruption import Interruption
-from kits_tf.network.progress import Progress
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training import course, fit, run
+from kits_tf.training.interruption import Interruption
+from kits_tf.training.progress import Progress
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, at: tuple[int, int], kind: signal.Signals) -> None:

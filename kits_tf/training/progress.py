@@ -3,7 +3,7 @@
 import sys
 from time import monotonic
 
-from kits_tf.network.loop import Step
+from kits_tf.training.loop import Step
 
 
 class Progress:

@@ -13,7 +13,7 @@ from kits_tf.ct.labels import find_scheme
 from kits_tf.network.architecture import PRESETS, Triple, architecture
 from kits_tf.network.cost import Cost, trace_cost, variable_bytes
 from kits_tf.network.receptive_field import receptive_field
-from kits_tf.network.trainer import Trainer, build_trainer
+from kits_tf.training.trainer import Trainer, build_trainer
 
 # Keras' names; bfloat16 takes what float16 takes.
 PRECISIONS = ("float32", "mixed_float16")

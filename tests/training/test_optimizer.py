@@ -8,7 +8,7 @@ import tensorflow as tf
 from kits_tf import runtime
 from kits_tf.config import OptimizationSettings
 from kits_tf.errors import InputError
-from kits_tf.network.optimizer import MovingAverage, Schedule, make_optimizer
+from kits_tf.training.optimizer import MovingAverage, Schedule, make_optimizer
 
 
 def rates(schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int) -> list[float]:

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from kits_tf.config import Train
 from kits_tf.errors import InputError
-from kits_tf.network import run
-from kits_tf.network.checkpoint import BEGINNING, Checkpoint, Position, load_checkpoint, save_checkpoint
-from kits_tf.network.curves import FOLDER, Curves
-from kits_tf.network.interruption import Interruption
-from kits_tf.network.loop import Input, Loop, Step
-from kits_tf.network.profile import Profile
-from kits_tf.network.progress import Progress
-from kits_tf.network.trainer import Trainer
 from kits_tf.pipeline.patches import case_ids
+from kits_tf.training import run
+from kits_tf.training.checkpoint import BEGINNING, Checkpoint, Position, load_checkpoint, save_checkpoint
+from kits_tf.training.curves import FOLDER, Curves
+from kits_tf.training.interruption import Interruption
+from kits_tf.training.loop import Input, Loop, Step
+from kits_tf.training.profile import Profile
+from kits_tf.training.progress import Progress
+from kits_tf.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import pytest
 from conftest import train_settings
 
 from kits_tf.errors import InputError
-from kits_tf.network import fit
 from kits_tf.network.cost import variable_bytes
-from kits_tf.network.description import trace_trainer
-from kits_tf.network.overview import check_memory, overview, training_bytes
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training import fit
+from kits_tf.training.description import trace_trainer
+from kits_tf.training.overview import check_memory, overview, training_bytes
 
 
 def test_memory_is_what_summary_finds(records_dir: Path) -> None:

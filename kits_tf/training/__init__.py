@@ -1,0 +1,1 @@
+"""Training runs: what a step does, over all replicas, from the first epoch to the last, and what is kept of it."""
