@@ -3,7 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import pytest
+import tensorflow as tf
+
 from kits_tf import runtime
+from kits_tf.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,3 +46,51 @@ def test_environment_names_versions_and_revision() -> None:
     found = runtime.environment()
     assert {"kits_tf", "tensorflow", "keras", "numpy", "nibabel"} <= set(found["packages"])
     assert found["git_revision"] is None or len(found["git_revision"].removesuffix("-dirty")) == 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {"worker": ["a:1", "b:1"]}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"ps": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_an_ill_formed_cluster_is_one_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match=r'TF_CONFIG: expected \{"cluster": .*, got ') as caught:
+        runtime.choose_strategy()
+    assert str(caught.value).endswith(text)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'])
+def test_a_cluster_of_one_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", text)
+    strategy = runtime.choose_strategy()
+    assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
+    assert runtime.num_workers(strategy) == 1 and runtime.is_chief(strategy)
+
+
+def test_precision_follows_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runtime.choose_precision("auto") == "float32"
+    assert runtime.choose_precision("mixed_float16") == "mixed_float16"
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["old", "new"][-found:])
+    details = {"old": {"compute_capability": (7, 0)}, "new": {"compute_capability": (9, 0)}}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    found = 1
+    assert runtime.choose_precision("auto") == "mixed_bfloat16"
+    found = 2
+    assert runtime.choose_precision("auto") == "mixed_float16"
+
+
+def test_layers_have_the_precision_they_are_built_in() -> None:
+    with runtime.layers_in("mixed_bfloat16"):
+        assert keras.layers.Dense(1).compute_dtype == "bfloat16"
+    assert keras.layers.Dense(1).compute_dtype == "float32"
+
+
+def test_memory_of_the_device_is_known_here() -> None:
+    memory = runtime.device_memory()
+    assert memory is not None and 10**9 < memory < 10**14
