@@ -81,7 +81,8 @@ def training_input(settings: Train, manifest: Manifest, shards_dir: str, positio
     """Returns the input of training, as `Loop.train` takes it, from a position on."""
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        batch_size, local = _replica_batch(settings), _local_replicas(context)
+        batch_size = _replica_batch(settings)
+        local = context.num_replicas_in_sync // context.num_input_pipelines
         batches = dataset.training_patches(
             manifest.shard_paths("train", shards_dir),
             settings.patches,
@@ -115,15 +116,6 @@ def validation_input(settings: Train, manifest: Manifest, shards_dir: str) -> In
     return of_worker
 
 
-def _replica_batch(settings: Train) -> int:
-    """Returns the patches that a replica takes in a step."""
-    return settings.optimization.batch_size * settings.optimization.accumulated_batches
-
-
-def _local_replicas(context: tf.distribute.InputContext) -> int:
-    return context.num_replicas_in_sync // context.num_input_pipelines
-
-
 def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_per_epoch: int = 1) -> Trainer:
     """Returns the trainer of a run on these records; call it within the strategy's scope."""
     case_voxels = manifest.case_voxels("train")
@@ -131,3 +123,8 @@ def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_
     # What the weighted cross-entropy makes of a network that sees nothing.
     shares = [w * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
     return build_trainer(settings, manifest.scheme, weights, shares, synchronized, steps_per_epoch)
+
+
+def _replica_batch(settings: Train) -> int:
+    """Returns the patches that a replica takes in a step."""
+    return settings.optimization.batch_size * settings.optimization.accumulated_batches

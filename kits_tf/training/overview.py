@@ -5,7 +5,7 @@ import tensorflow as tf
 from kits_tf import runtime
 from kits_tf.config import Train
 from kits_tf.errors import InputError
-from kits_tf.network.cost import trace_cost
+from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.trainer import Trainer
@@ -19,9 +19,7 @@ def training_bytes(trainer: Trainer) -> int:
     settings = trainer.settings
     shape = (settings.optimization.batch_size, *settings.patches.patch_size_zyx)
     cost = trace_cost(trainer.gradients, tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.uint8))
-    return cost.peak_bytes + sum(
-        variable.value.dtype.size * variable.value.shape.num_elements() for variable in trainer.variables
-    )
+    return cost.peak_bytes + variable_bytes(trainer.variables)
 
 
 def check_memory(needed: int, available: int | None) -> None:

@@ -48,13 +48,15 @@ class Run:
 
 
 def open_run_dir(settings: Train, manifest: Manifest) -> Path:
-    """Returns the run directory, with flags, manifest and environment in it.
+    """Returns the run directory, with flags, manifest and environment in it; nothing that was trained is lost.
 
     Raises:
-        InputError: the directory holds a run of other flags or records, or something that is no run.
+        InputError: the directory holds what was trained with other flags or on other records, or something that is no
+            run.
     """
     run_dir, flags = Path(settings.run_dir), commandline.to_flagfile(settings, "train")
-    if (run_dir / FLAGS).exists():
+    is_run = (run_dir / FLAGS).exists()
+    if is_run and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
         new = sorted(set(flags.splitlines()) - set((run_dir / FLAGS).read_text().splitlines()))
         changed = [line for line in new if line.partition("=")[0].removeprefix("--") not in _MOVABLE]
         if changed:
@@ -64,7 +66,7 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
                 f"{run_dir}: was trained on other records than {settings.records_dir}; use a new --run_dir"
             )
         return run_dir
-    if run_dir.is_dir() and any(run_dir.iterdir()):
+    if not is_run and run_dir.is_dir() and any(run_dir.iterdir()):
         raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)

@@ -270,6 +270,10 @@ def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Pat
     ) as caught:
         train.main(train_settings(records_dir, tmp_path / "run", learning_rate=1e36))
     assert "--learning_rate, which is at 1e+36" in str(caught.value)
+    # Nothing was trained: other flags may try again.
+    settings = train_settings(records_dir, tmp_path / "run", learning_rate=0.5)
+    run.open_run_dir(settings, Manifest.read(records_dir))
+    assert "--learning_rate=0.5\n" in (tmp_path / "run" / "train.flags").read_text()
 
 
 @pytest.mark.parametrize(
