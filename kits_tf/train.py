@@ -38,7 +38,7 @@ def main(settings: config.Train) -> None:
     try:
         for run in _runs(settings, manifest):
             _train(run, manifest if run.fold is None else manifest.of_fold(run.fold), strategy)
-    except tf.errors.UnavailableError as error:
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         if runtime.num_workers(strategy) == 1:
             raise
         lost = re.search(r"/job:\w+/replica:\d+/task:\d+$", error.message, re.MULTILINE)

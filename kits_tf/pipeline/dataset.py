@@ -15,6 +15,9 @@ from kits_tf.pipeline.warp import Spacing
 
 IN_MEMORY = "memory"
 
+# Functions of tensors need no rewriting by AutoGraph, which would take a second at the start.
+as_written = tf.autograph.experimental.do_not_convert
+
 # Records that are read before a case is wanted.
 RECORDS_AHEAD = 1
 PREFETCHED_BATCHES = 2
@@ -80,6 +83,7 @@ def training_patches(
     def draw(case: dict[str, tf.Tensor], patch_seed: tf.Tensor) -> TrainingPatches:
         return draw_patch(case, patch_seed, patches, warp, appearance, spacing_zyx_mm)
 
+    @as_written
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         # Seeds of shuffle() are numbers, the same in all epochs: what it is given to shuffle is not.
         order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
@@ -89,6 +93,7 @@ def training_patches(
             first = tf.random.stateless_uniform([], order_seed, maxval=cases, dtype=tf.int64)
             read = cached.skip(first).concatenate(cached.take(first)).shuffle(cases, seed)
 
+        @as_written
         def of_pass(number: tf.Tensor) -> tf.data.Dataset:
             numbers = tf.range(patches.patches_per_case) + tf.cast(number, tf.int32) * patches.patches_per_case
             return _patches(read, numbers, seed, epoch, draw, input_settings.cases_at_once, in_order)
@@ -154,7 +159,7 @@ def fixed_patches(
 
 def whole_cases(shards: Mapping[str, int]) -> tf.data.Dataset:
     """Returns one case after the other, parsed: dictionaries of tensors by the names of CASE_SPEC."""
-    return _records(list(shards)).map(CASE_SPEC.parse).prefetch(1).with_options(_options(in_order=True))
+    return _records(list(shards)).map(as_written(CASE_SPEC.parse)).prefetch(1).with_options(_options(in_order=True))
 
 
 def _own_shards(shards: Mapping[str, int], worker: Worker) -> dict[str, int]:
@@ -163,7 +168,7 @@ def _own_shards(shards: Mapping[str, int], worker: Worker) -> dict[str, int]:
 
 def _records(paths: list[str] | tf.Tensor) -> tf.data.Dataset:
     # A record is read as a whole; a buffer would only be one more copy of it.
-    read = functools.partial(tf.data.TFRecordDataset, buffer_size=0)
+    read = as_written(functools.partial(tf.data.TFRecordDataset, buffer_size=0))
     return tf.data.Dataset.from_tensor_slices(paths).flat_map(read)
 
 
@@ -178,12 +183,13 @@ def _patches(
 ) -> tf.data.Dataset:
     """Returns what `draw(case, seed)` makes of each case for each number, the cases mixed."""
 
+    @as_written
     def of_case(case: dict[str, tf.Tensor]) -> tf.data.Dataset:
         each = tf.data.Dataset.from_tensor_slices(numbers)
-        return each.map(lambda number: draw(case, patch_seed(seed, epoch, case["case_id"], number)))
+        return each.map(as_written(lambda number: draw(case, patch_seed(seed, epoch, case["case_id"], number))))
 
     # Only parsing is parallel: a parallel interleave would hold many more cases than its cycle_length.
-    cases = records.prefetch(RECORDS_AHEAD).map(CASE_SPEC.parse, cases_at_once, deterministic=in_order)
+    cases = records.prefetch(RECORDS_AHEAD).map(as_written(CASE_SPEC.parse), cases_at_once, deterministic=in_order)
     return cases.interleave(of_case, cycle_length=cases_at_once)
 
 

@@ -16,7 +16,7 @@ from kits_tf.training import run
 from kits_tf.training.checkpoint import BEGINNING, Position
 from kits_tf.training.course import Course, Looks, restore
 from kits_tf.training.loop import Input, Loop
-from kits_tf.training.overview import check_memory, overview, training_bytes
+from kits_tf.training.overview import overview, plan_memory
 from kits_tf.training.progress import Progress
 from kits_tf.training.trainer import Trainer, build_trainer
 from tfrecords_tools.read import check_files
@@ -57,13 +57,13 @@ def fit(
     steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, worker_batch, workers)
     with strategy.scope():
         trainer = make_trainer(settings, manifest, synchronized=replicas > 1, steps_per_epoch=steps)
+        position = restore(trainer, run_dir, strategy)
     chief = runtime.is_chief(strategy)
     if chief:
-        needed = training_bytes(trainer)
-        check_memory(needed, runtime.device_memory())
-        print(overview(settings, manifest, trainer, steps, worker_batch, needed))
+        # A run that goes on has shown that it fits.
+        memory = plan_memory(trainer, manifest, worker_batch) if position == BEGINNING else None
+        print(overview(trainer, manifest, steps, memory))
     with strategy.scope():
-        position = restore(trainer, run_dir, strategy)
         course = Course(settings, run_dir, Loop(trainer, strategy), steps, position, looks or Looks(), chief)
         try:
             course.run(

@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from kits_tf import runtime
-from kits_tf.config import Train
 from kits_tf.errors import InputError
 from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
@@ -39,33 +38,48 @@ def check_memory(needed: int, available: int | None) -> None:
         )
 
 
-def overview(settings: Train, manifest: Manifest, trainer: Trainer, steps: int, worker_batch: int, needed: int) -> str:
-    """Returns a short table: cases, steps, network, memory.
+def plan_memory(trainer: Trainer, manifest: Manifest, worker_batch: int) -> str:
+    """Returns what a step and the input take, in words; takes seconds, as a step is traced for it.
 
     Args:
-        settings: of the run.
-        manifest: of the records, with the run's split.
         trainer: of the run.
-        steps: of an epoch.
+        manifest: of the records, with the run's split.
         worker_batch: patches of a step on this worker.
-        needed: of `training_bytes`.
+
+    Raises:
+        InputError: a step needs more than the device has.
     """
-    splits, optimization, available = manifest.splits, settings.optimization, runtime.device_memory()
-    schedule = optimization.learning_rate_schedule
+    settings, needed, available = trainer.settings, training_bytes(trainer), runtime.device_memory()
+    check_memory(needed, available)
     of_device = f" of the device's {available / 1e9:.1f} GB" if available else ""
     record_bytes = [
         shard.num_bytes // len(shard.examples)
         for shard in manifest.shards.values()
         for case_id in shard.examples
-        if case_id in splits["train"]
+        if case_id in manifest.splits["train"]
     ]
     spacing = manifest.grid.spacing_zyx_mm
     footprint = estimate_footprint(record_bytes, settings.patches, settings.warp, spacing, worker_batch, settings.input)
+    return f"about {needed / 1e9:.2g} GB for a step{of_device}; {footprint}"
+
+
+def overview(trainer: Trainer, manifest: Manifest, steps: int, memory: str | None) -> str:
+    """Returns a short table: cases, steps, descent, network, memory.
+
+    Args:
+        trainer: of the run.
+        manifest: of the records, with the run's split.
+        steps: of an epoch.
+        memory: of `plan_memory`; None leaves it out.
+    """
+    settings, splits = trainer.settings, manifest.splits
+    optimization = settings.optimization
+    schedule = optimization.learning_rate_schedule
     rows = {
         "cases": f"{len(splits['train'])} to train on, {len(splits['validation'])} to validate on",
         "epochs": f"{optimization.epochs} of {steps} steps",
         "descent": f"{optimization.optimizer}, {schedule} learning rate, {settings.objective.loss}",
         "network": f"{settings.network.preset}, {trainer.network.count_params():,} parameters",
-        "memory": f"about {needed / 1e9:.2g} GB for a step{of_device}; {footprint}",
+        "memory": memory,
     }
-    return "\n".join(f"{name:<8} {text}" for name, text in rows.items())
+    return "\n".join(f"{name:<8} {text}" for name, text in rows.items() if text)

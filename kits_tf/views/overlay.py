@@ -30,15 +30,19 @@ def validation_overlays(settings: Train, manifest: Manifest) -> Callable[[keras.
     Returns:
         Function from a network to pictures (cases, y, x, 3) uint8.
     """
-    shards = manifest.shard_paths("validation", settings.records_dir)
-    hu, truth = next(iter(fixed_patches(shards, settings.patches, 1, COUNT, settings.seed)))
-    image = normalize(hu, settings.intensity.window_hu, settings.intensity.mean_hu, settings.intensity.std_hu)
+
+    @functools.cache
+    def patches() -> tuple[tf.Tensor, tf.Tensor]:
+        shards = manifest.shard_paths("validation", settings.records_dir)
+        return next(iter(fixed_patches(shards, settings.patches, 1, COUNT, settings.seed)))
 
     @functools.cache
     def compiled(network: keras.Model) -> Callable:
         return tf.function(lambda patch: tf.argmax(network(patch[None, ..., None], training=False)[0], axis=-1))
 
     def draw(network: keras.Model) -> NDArray[np.uint8]:
+        hu, truth = patches()
+        image = normalize(hu, settings.intensity.window_hu, settings.intensity.mean_hu, settings.intensity.std_hu)
         found = [compiled(network)(patch).numpy().astype(np.uint8) for patch in image]
         parts = zip(hu.numpy(), truth.numpy(), found, strict=True)
         return np.stack([overlay(*part, manifest.scheme) for part in parts])

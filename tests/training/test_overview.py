@@ -8,7 +8,7 @@ from kits_tf.network.cost import variable_bytes
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import fit
 from kits_tf.training.description import trace_trainer
-from kits_tf.training.overview import check_memory, overview, training_bytes
+from kits_tf.training.overview import check_memory, overview, plan_memory, training_bytes
 
 
 def test_memory_is_what_summary_finds(records_dir: Path) -> None:
@@ -17,10 +17,11 @@ def test_memory_is_what_summary_finds(records_dir: Path) -> None:
     _, training = trace_trainer(trainer, settings.optimization.batch_size, settings.patches.patch_size_zyx)
     needed = training_bytes(trainer)
     assert needed == pytest.approx(training.peak_bytes + variable_bytes(trainer.variables), rel=0.05)
-    lines = overview(settings, manifest, trainer, 7, 2, needed).splitlines()
+    lines = overview(trainer, manifest, 7, plan_memory(trainer, manifest, 2)).splitlines()
     assert lines[0] == "cases    2 to train on, 1 to validate on"
     assert lines[1] == "epochs   1 of 7 steps"
     assert lines[3] == f"network  record, {trainer.network.count_params():,} parameters"
+    assert overview(trainer, manifest, 7, None).splitlines() == lines[:4]
     assert lines[4].startswith(f"memory   about {needed / 1e9:.2g} GB for a step of the device's ")
 
 
