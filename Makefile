@@ -13,8 +13,8 @@ help:  ## what there is
 demo: $(VENV)/.figures  ## the whole line on phantoms, into demo/ (minutes)
 	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo
 
-test: lint  ## ruff, mypy, and the tests that are not slow
-	$(RUN) -m pytest
+test: lint  ## ruff, mypy, and the tests that are not slow, in two processes
+	$(RUN) -m pytest --numprocesses=2 --dist=loadfile
 
 test-slow: $(VENV)/.dev  ## the slow tests
 	$(RUN) -m pytest -m slow

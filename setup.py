@@ -15,7 +15,7 @@ EXTRAS = {
     # TensorFlow Serving's gRPC and REST messages.
     "client": ["grpcio>=1.60", "requests>=2.31"],
 }
-_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "ruff>=0.6", "scipy>=1.11"]
+_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6", "scipy>=1.11"]
 EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["figures"], *_TOOLS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = ["scipy>=1.11"]

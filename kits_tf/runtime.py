@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 T = TypeVar("T")
+# Commands import this module first.
+_START = monotonic()
 # malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _PACKAGES = ("tensorflow", "keras", "numpy", "nibabel")
@@ -216,6 +218,11 @@ def git_revision() -> str | None:
     except OSError:
         return None
     return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def seconds_since_start() -> float:
+    """Returns how long this process has been running, but for the start of Python."""
+    return monotonic() - _START
 
 
 def progress(items: Iterable[T], name: str, total: int) -> Iterator[T]:

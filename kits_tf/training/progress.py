@@ -3,6 +3,7 @@
 import sys
 from time import monotonic
 
+from kits_tf import runtime
 from kits_tf.training.loop import Step
 
 
@@ -29,6 +30,8 @@ class Progress:
     def step(self, epoch: int, number: int, step: Step) -> None:
         """Notes a step, the `number`-th of its epoch from 1."""
         self.done += 1
+        if self.shown and self.done == 1:
+            print(f"first step {runtime.seconds_since_start():.0f} s after the start", flush=True)
         self.epoch_done += 1
         self.waited += step.waited
         if self.shown and sys.stdout.isatty():
