@@ -37,6 +37,7 @@ def _seed() -> Any:
 
 SCHEME_CHOICES = ("laterality", "kits19")
 CYST_CHOICES = ("kidney", "background", "class")
+FLIP_CHOICES = ("", "z", "y", "x", "zy", "zx", "yx", "zyx")
 KERNEL_CHOICES = ("nearest", "linear", "cubic", "linear_fit", "cubic_fit")
 
 
@@ -395,6 +396,17 @@ class InferenceSettings(Settings):
     """Inference"""
 
     overlap: float = setting(0.5, "Overlap of neighboring windows, as a share of their size.", minimum=0, below=1)
+    window_weights: str = setting(
+        "gaussian",
+        "What counts where windows overlap. gaussian: their middle most; constant: all the same.",
+        choices=("gaussian", "constant"),
+    )
+    flip_axes: str = setting(
+        "",
+        "Axes along which mirror images are averaged, as in x or zyx: each doubles the time. Along x the kidneys' "
+        "sides are swapped back.",
+        choices=FLIP_CHOICES,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -540,10 +552,28 @@ class Evaluate(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(Settings):
-    """Segments scans: NIfTI files, or folders of KiTS19 cases."""
+    """Segments scans: NIfTI files, folders of KiTS19 cases, or patterns of them such as 'scans/*.nii.gz'."""
 
-    model: str = required("A training run, or an exported model (models/kits or models/kits/1).")
-    output_dir: str = required("Folder to write one mask a scan to.")
+    model: str = required(
+        "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
+        "model (models/kits or models/kits/1)."
+    )
+    output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
+    labels: str = setting(
+        "model",
+        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor.",
+        choices=("model", "challenge"),
+    )
+    coarse_model: str = setting(
+        "", "A run whose network finds the box that the model then looks at. Default: the box around the body."
+    )
+    coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
+    probabilities: bool = setting(
+        False, "Also writes NAME_probabilities.nii.gz, (i, j, k, class) of all classes but background."
+    )
+    uncertainty: bool = setting(
+        False, "Also writes NAME_uncertainty.nii.gz: how far models and mirror images disagree, from 0 to 1."
+    )
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
 

@@ -11,7 +11,7 @@ def main(settings: config.Export) -> None:
     from kits_tf.training.run import load_run
 
     run = load_run(settings.run_dir)
-    written = saved_model.export(Segmenter(run, settings.inference), settings.export_dir)
+    written = saved_model.export(Segmenter([run], settings.inference), settings.export_dir)
     size_mb = sum(f.stat().st_size for f in written.rglob("*") if f.is_file()) / 1e6
     print("serving_default: hu int16 (i, j, k), affine float32 (4, 4) -> labels uint8 (i, j, k), volumes_ml float32")
     print("labels: " + ", ".join(f"{i} {name}" for i, name in enumerate(run.manifest.scheme.classes)))

@@ -1,61 +1,101 @@
 """python -m kits_tf.predict: scans -> masks on their own grids."""
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.layouts import IMAGE_NAME
-from kits_tf.ct.volume import read_image, strip_suffix, write_labels
+from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme
+from kits_tf.ct.scans import Scan, find_scans
+from kits_tf.ct.volume import SHARE_QUANTA, Volume, write_stored
 from kits_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from kits_tf.serving.saved_model import Model
 
 
 def main(settings: config.Predict, inputs: list[str]) -> None:
     """Segments every input and writes NAME.nii.gz; an input that cannot be read does not stop the others.
 
+    While one scan is segmented the next is read and the one before written.
+
     Raises:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
     """
-    scans = name_scans(inputs)
+    scans = find_scans(inputs)
+    todo = [scan for scan in scans if not _mask_path(settings, scan).exists()]
+    if len(todo) < len(scans):
+        print(f"{len(scans) - len(todo)} of {len(scans)} scans have a mask in {settings.output_dir}: left out")
+    if not todo:
+        return
     runtime.start_tensorflow()
-    from kits_tf.inference.segmenter import segment_volume
-    from kits_tf.serving.saved_model import load_segment
+    from kits_tf.inference.segmenter import segment_stored
 
-    segment = load_segment(settings.model, settings.inference)
+    model = _load(settings)
     failures = []
-    for name, path in runtime.progress(scans.items(), "scan", len(scans)):
-        try:
-            image = read_image(path)
-            labels, volumes_ml = segment_volume(segment, image)
-        except InputError as error:
-            failures.append(str(error))
-            print(f"  {error}")
-            continue
-        output = Path(settings.output_dir) / f"{name}.nii.gz"
-        write_labels(output, labels, like=image)
-        print(f"  {path} -> {output}: " + ", ".join(f"label {i} {ml:.0f} mL" for i, ml in enumerate(volumes_ml) if i))
+    with ThreadPoolExecutor(1) as writing:
+        before: Future | None = None
+        for scan, read in runtime.progress(_read_ahead(todo), "scan", len(todo)):
+            try:
+                image = read.result()
+                found = segment_stored(model.segment, image)
+                if before:
+                    before.result()  # one mask is written at a time
+                before = writing.submit(_write, settings, scan, image, found, model.scheme)
+            except InputError as error:
+                failures.append(str(error))
+                print(f"  {error}")
+        if before:
+            before.result()
     if failures:
-        raise InputError(f"{len(failures)} of {len(scans)} scans failed, the first: {failures[0]}")
+        raise InputError(f"{len(failures)} of {len(todo)} scans failed, the first: {failures[0]}")
 
 
-def name_scans(inputs: list[str]) -> dict[str, Path]:
-    """Returns the scan of each input by the name of its mask: a file's own name, or that of a KiTS19 case folder.
+def _load(settings: config.Predict) -> "Model":
+    from kits_tf.inference.boxes import FindBox, body_box
+    from kits_tf.inference.segmenter import Extras, Segmenter, coarse_box
+    from kits_tf.serving.saved_model import load_model
+    from kits_tf.training.run import load_runs
 
-    Raises:
-        InputError: an input is missing or nothing known, or two have the same name.
-    """
-    scans: dict[str, Path] = {}
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            name, path = path.resolve().name, path / IMAGE_NAME
-        else:
-            name = strip_suffix(path)
-            name = path.resolve().parent.name if path.name == IMAGE_NAME else name
-        if not path.is_file():
-            raise InputError(f"{path}: expected a scan, found no such file")
-        if name in scans:
-            raise InputError(f"{path}: expected different names, {scans[name]} would be written to the same file")
-        scans[name] = path
-    return scans
+    find_box: FindBox = body_box
+    if settings.coarse_model:
+        coarse = Segmenter(load_runs(settings.coarse_model), config.InferenceSettings())
+        find_box = coarse_box(coarse, settings.coarse_margin_mm)
+    extras = Extras(settings.probabilities, settings.uncertainty)
+    return load_model(settings.model, settings.inference, extras, find_box, runtime.tell_on_terminal("window"))
+
+
+def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[Volume]"]]:
+    """Yields each scan with what reads it, while the next one is being read."""
+    with ThreadPoolExecutor(1) as reading:
+        ahead = [reading.submit(scan.read) for scan in scans[:1]]
+        for scan, after in zip(scans, [*scans[1:], None], strict=True):
+            now = ahead.pop()
+            now.exception()  # waits: one scan is read at a time
+            if after:
+                ahead.append(reading.submit(after.read))
+            yield scan, now
+
+
+def _mask_path(settings: config.Predict, scan: Scan) -> Path:
+    return Path(settings.output_dir) / f"{scan.name}.nii.gz"
+
+
+def _write(settings: config.Predict, scan: Scan, image: Volume, found: dict[str, NDArray], scheme: Scheme) -> None:
+    """Writes what was asked for, the mask last: a scan with a mask is done."""
+    path, geometry = _mask_path(settings, scan), (image.stored.affine, image.header)
+    for name in ("probabilities", "uncertainty"):
+        if name in found:
+            write_stored(path.with_name(f"{scan.name}_{name}.nii.gz"), found[name], *geometry, slope=1 / SHARE_QUANTA)
+    labels, classes = found["labels"], scheme.classes
+    if settings.labels == "challenge":
+        labels, classes = scheme.to_challenge(labels), CHALLENGE_CLASSES[: max(scheme.challenge) + 1]
+    write_stored(path, labels, *geometry, classes=classes)
+    volumes = zip(scheme.classes[1:], found["volumes_ml"][1:], strict=True)
+    print(f"  {scan.source} -> {path}: " + ", ".join(f"{name} {ml:.0f} mL" for name, ml in volumes), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
@@ -232,6 +232,15 @@ def progress(items: Iterable[T], name: str, total: int) -> Iterator[T]:
         print(f"{name} {done + 1}/{total} ({pace(done, total, start)})", flush=True)
         yield item
     print(f"{name}: {total} done in {monotonic() - start:.0f} s", flush=True)
+
+
+def tell_on_terminal(name: str) -> Callable[[int, int], None] | None:
+    """Returns what shows on a line that changes how many of how many are done; None where stdout is no terminal."""
+
+    def tell(done: int, total: int) -> None:
+        print(f"  {name} {done}/{total}", end="\r" if done < total else "\x1b[K\r", flush=True)
+
+    return tell if sys.stdout.isatty() else None
 
 
 def pace(done: int, total: int, start: float) -> str:

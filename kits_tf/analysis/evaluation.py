@@ -71,10 +71,10 @@ def of_run(settings: Evaluate) -> Evaluation:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
     cases = _cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
     output_dir = run_dir / "evaluation" / settings.split
-    segmenter = Segmenter(run, settings.inference)
+    segmenter = Segmenter([run], settings.inference)
 
     def predict(files: CaseFiles, image: Volume) -> NDArray[np.uint8]:
-        labels, _ = segment_volume(segmenter.segment, image)
+        labels = segment_volume(segmenter.segment, image)
         write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", labels, like=image)
         return labels
 
@@ -95,10 +95,10 @@ def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Mo
 
     def score(network: keras.Model) -> dict[str, float]:
         with runtime.layers_in("float32"):
-            segmenter = Segmenter(Run(settings, manifest, float32_copy(network, settings)), settings.inference)
+            segmenter = Segmenter([Run(settings, manifest, float32_copy(network, settings))], settings.inference)
 
         def predict(_: CaseFiles, image: Volume) -> NDArray[np.uint8]:
-            return segment_volume(segmenter.segment, image)[0]
+            return segment_volume(segmenter.segment, image)
 
         evaluation = Evaluation(cases, scheme, Path(), predict)
         summary = summarize([evaluation.score(files) for files in cases])

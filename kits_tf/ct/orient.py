@@ -41,14 +41,13 @@ def reorient(array: tf.Tensor, permutation: tf.Tensor, flips: tf.Tensor) -> tf.T
 
 
 def undo_reorient(array: tf.Tensor, permutation: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
-    """Returns a (z, y, x) array in stored order (i, j, k); the exact inverse of `reorient`."""
-    return tf.transpose(_flip(array, flips), tf.math.invert_permutation(permutation))
+    """Returns a (z, y, x, ...) array in stored order (i, j, k, ...); the exact inverse of `reorient`."""
+    others = tf.range(3, array.shape.rank)
+    return tf.transpose(_flip(array, flips), tf.concat([tf.math.invert_permutation(permutation), others], axis=0))
 
 
 def _flip(array: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
-    # Gather rather than reverse: which axes to flip is known only when the graph runs.
-    for axis in range(3):
-        size = tf.shape(array)[axis]
-        forward = tf.range(size)
-        array = tf.gather(array, tf.where(flips[axis], size - 1 - forward, forward), axis=axis)
-    return array
+    # Not tf.reverse: which axes to flip is known only when the graph runs. GPUs reverse 16 bits as float16 only.
+    bits = tf.bitcast(array, tf.float16) if array.dtype.size == 2 else array
+    reversed_bits = tf.raw_ops.Reverse(tensor=bits, dims=tf.pad(flips, [[0, array.shape.rank - 3]]))
+    return tf.bitcast(reversed_bits, array.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.ct.separable import axis_matrices, interpolate
+from kits_tf.ct.separable import axis_matrices, interpolate, reach
 
 # Logits come back to the scan's grid by this kernel: docs/geometry.md has the measurement.
 RESTORE_KERNEL = "linear"
@@ -47,6 +47,11 @@ def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
     return _resample(kernel)(hu, tf.convert_to_tensor(shape, tf.int32))
 
 
+def resample_box(hu: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, size: tf.Tensor, kernel: str) -> tf.Tensor:
+    """Returns the box of `resample(hu, shape, kernel)` that begins at `start`, (3,) int32, and has a size, likewise."""
+    return _resample_box(kernel)(hu, *(tf.convert_to_tensor(part, tf.int32) for part in (shape, start, size)))
+
+
 def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classes: int) -> tf.Tensor:
     """Returns a mask on another grid: every class is resampled as an image of zeros and ones, the largest wins.
 
@@ -62,38 +67,77 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
     return _resample_labels(kernel, num_classes)(labels, tf.convert_to_tensor(shape, tf.int32))
 
 
-def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Returns labels on the grid that `resample` came from: logits by RESTORE_KERNEL, then the largest.
+def restoring_matrices(
+    grid_shape: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, size: tf.Tensor
+) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
+    """Returns what takes logits of a box on the training grid back to the scan's grid, by RESTORE_KERNEL.
 
     Args:
-        logits: (z, y, x, classes) float.
-        shape: (3,) int32, the size to return.
+        grid_shape: (3,) int32, of the training grid.
+        shape: (3,) int32, of the scan.
+        start: (3,) int32, first voxels of the box.
+        size: (3,) int32, of the box.
 
     Returns:
-        `shape` uint8.
+        matrices: (out, in) float32 for z, y and x, for `separable.interpolate`.
+        places: for z, y and x how many voxels of the scan lie before and after those that it gives.
     """
-    logits = tf.convert_to_tensor(logits)
-    return _restore(logits.dtype)(logits, tf.convert_to_tensor(shape, tf.int32))
+    matrices, places = [], []
+    for axis, matrix in enumerate(axis_matrices(grid_shape, shape, RESTORE_KERNEL)):
+        columns = matrix[:, start[axis] : start[axis] + size[axis]]
+        # Rows sum to 1: those whose larger part lies in the box belong to it, and the largest logit stays the largest.
+        first, last = _span(tf.reduce_sum(columns, axis=1) >= 0.5)
+        matrices.append(columns[first:last])
+        places.append([first, shape[axis] - last])
+    return matrices, places
 
 
-def _traced_once(dtype: tf.DType, rank: int = 3) -> Callable:
-    """Returns the decorator of a function of a volume of a type and a size (3,): one graph for all sizes."""
-    return tf.function(
-        input_signature=[tf.TensorSpec([None] * rank, dtype), tf.TensorSpec([3], tf.int32)], autograph=False
-    )
+def by_channel(rows: tf.Tensor) -> tf.Tensor:
+    """Returns rows (k, y, x, channels) as (channels, k, y, x) float32."""
+    return tf.transpose(tf.cast(rows, tf.float32), [3, 0, 1, 2])
+
+
+def largest(planes: tf.Tensor) -> tf.Tensor:
+    """Returns the label (...) uint8 of the largest of logits (classes, ...)."""
+    return tf.cast(tf.argmax(planes, axis=0, output_type=tf.int32), tf.uint8)
+
+
+def _traced_once(dtype: tf.DType, rank: int = 3, triples: int = 1) -> Callable:
+    """Returns the decorator of a function of a volume of a type and of sizes (3,): one graph for all sizes."""
+    triple = tf.TensorSpec([3], tf.int32)
+    return tf.function(input_signature=[tf.TensorSpec([None] * rank, dtype), *[triple] * triples], autograph=False)
 
 
 @functools.cache
 def _resample(kernel: str) -> Callable:
+    @_traced_once(tf.int16)
+    def run(hu: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        return _interpolate_hu(hu, axis_matrices(tf.shape(hu), shape, kernel))
+
+    return run
+
+
+@functools.cache
+def _resample_box(kernel: str) -> Callable:
+    @_traced_once(tf.int16, triples=3)
+    def run(hu: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        matrices, spans = [], []
+        for axis, matrix in enumerate(axis_matrices(tf.shape(hu), shape, kernel)):
+            rows = matrix[start[axis] : start[axis] + size[axis]]
+            first, last = reach(rows)
+            spans.append((tf.reduce_min(first), tf.reduce_max(last)))
+            matrices.append(rows[:, spans[-1][0] : spans[-1][1]])
+        (z0, z1), (y0, y1), (x0, x1) = spans
+        return _interpolate_hu(hu[z0:z1, y0:y1, x0:x1], matrices)
+
+    return run
+
+
+def _interpolate_hu(hu: tf.Tensor, matrices: list[tf.Tensor]) -> tf.Tensor:
     def to_hounsfield(planes: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.clip_by_value(tf.round(planes[0]), -32768, 32767), tf.int16)
 
-    @_traced_once(tf.int16)
-    def run(hu: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        matrices = axis_matrices(tf.shape(hu), shape, kernel)
-        return interpolate(hu, matrices, lambda rows: tf.cast(rows, tf.float32)[None], 1, to_hounsfield, tf.int16)
-
-    return run
+    return interpolate(hu, matrices, lambda rows: tf.cast(rows, tf.float32)[None], 1, to_hounsfield, tf.int16)
 
 
 @functools.cache
@@ -104,7 +148,7 @@ def _resample_labels(kernel: str, num_classes: int) -> Callable:
         return tf.cast(tf.cast(rows, tf.int32) == foreground, tf.float32)
 
     def decide(planes: tf.Tensor) -> tf.Tensor:
-        return _largest(tf.concat([1 - tf.reduce_sum(planes, axis=0, keepdims=True), planes], axis=0))
+        return largest(tf.concat([1 - tf.reduce_sum(planes, axis=0, keepdims=True), planes], axis=0))
 
     @_traced_once(tf.uint8)
     def run(labels: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
@@ -124,19 +168,6 @@ def _resample_labels(kernel: str, num_classes: int) -> Callable:
     return run
 
 
-@functools.cache
-def _restore(dtype: tf.DType) -> Callable:
-    def by_class(rows: tf.Tensor) -> tf.Tensor:
-        return tf.transpose(tf.cast(rows, tf.float32), [3, 0, 1, 2])
-
-    @_traced_once(dtype, rank=4)
-    def run(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-        matrices = axis_matrices(tf.shape(logits), shape, RESTORE_KERNEL)
-        return interpolate(logits, matrices, by_class, tf.shape(logits)[3], _largest, tf.uint8)
-
-    return run
-
-
 def _foreground_box(labels: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Returns start and stop along z, y and x of the smallest box that holds every label but 0."""
     highest = tf.reduce_max(labels, axis=2)
@@ -150,7 +181,3 @@ def _span(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     found = tf.cast(tf.where(mask)[:, 0], tf.int32)
     nothing = tf.size(found) == 0
     return (tf.where(nothing, 0, tf.reduce_min(found)), tf.where(nothing, 1, tf.reduce_max(found) + 1))
-
-
-def _largest(planes: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.argmax(planes, axis=0, output_type=tf.int32), tf.uint8)

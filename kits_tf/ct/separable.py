@@ -43,6 +43,7 @@ def interpolate(
     channels: int | tf.Tensor,
     finish: PlaneFunction,
     dtype: tf.DType,
+    rank: int = 3,
 ) -> tf.Tensor:
     """Returns the volume interpolated along z, y and x.
 
@@ -51,8 +52,9 @@ def interpolate(
         matrices: (out, in) float32 for z, y and x.
         prepare: takes rows (k, y, x, ...) of `volume` to (channels, k, y, x) float32.
         channels: of what `prepare` returns.
-        finish: takes interpolated planes (channels, n, out y, out x) float32 to (n, out y, out x) of `dtype`.
+        finish: takes interpolated planes (channels, n, out y, out x) float32 to (n, out y, out x, ...) of `dtype`.
         dtype: of the result.
+        rank: of the result.
     """
     along_z, along_y, along_x = matrices
     bands_y, bands_x = _bands(along_y), _bands(along_x)
@@ -64,11 +66,11 @@ def interpolate(
 
     def z_first() -> tf.Tensor:
         slab = _merged_slab(volume, along_z, prepare, lambda planes: finish(in_plane(planes)))
-        return _slab_by_slab(slab, (), along_z, plane_size, dtype)
+        return _slab_by_slab(slab, (), along_z, plane_size, dtype, rank)
 
     def z_last() -> tf.Tensor:
         slab = _spread_slab(volume, along_z, lambda rows: in_plane(prepare(rows)), finish)
-        return _slab_by_slab(slab, (tf.zeros([channels, 0, *out_size]), 0), along_z, plane_size, dtype)
+        return _slab_by_slab(slab, (tf.zeros([channels, 0, *out_size]), 0), along_z, plane_size, dtype, rank)
 
     # The fewer planes are left for the other axes, the less there is to do.
     planes = tf.cond(tf.shape(along_z)[0] < tf.shape(along_z)[1], z_first, z_last)
@@ -84,7 +86,7 @@ def _merged_slab(volume: tf.Tensor, along_z: tf.Tensor, prepare: PlaneFunction, 
         prepare: as of `interpolate`; elementwise, so that y and z of its rows may change places.
         after: takes interpolated planes (channels, n, y, x) float32 to those to return.
     """
-    first_row, last_row = _reach(along_z)
+    first_row, last_row = reach(along_z)
     y_first = [1, 0, *range(2, len(volume.shape))]
 
     def slab(start: tf.Tensor, stop: tf.Tensor) -> tuple[tf.Tensor]:
@@ -108,7 +110,7 @@ def _spread_slab(volume: tf.Tensor, along_z: tf.Tensor, before: PlaneFunction, f
         before: takes rows (k, y, x, ...) of `volume` to (channels, k, out y, out x) float32.
         finish: as of `interpolate`.
     """
-    first_row, last_row = _reach(along_z)
+    first_row, last_row = reach(along_z)
 
     def slab(start: tf.Tensor, stop: tf.Tensor, kept: tf.Tensor, kept_from: tf.Tensor) -> tuple:
         # Rows that this or a later plane needs, up to the last that this or an earlier one needs: both only ever rise.
@@ -122,19 +124,22 @@ def _spread_slab(volume: tf.Tensor, along_z: tf.Tensor, before: PlaneFunction, f
     return slab
 
 
-def _slab_by_slab(slab: _Slab, state: tuple, along_z: tf.Tensor, plane_size: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def _slab_by_slab(
+    slab: _Slab, state: tuple, along_z: tf.Tensor, plane_size: tf.Tensor, dtype: tf.DType, rank: int
+) -> tf.Tensor:
     """Returns the planes of all slabs; one slab after the other, as in parallel they would all be in memory.
 
     Args:
-        slab: takes the slab's first plane, its last plane + 1 and the state to its planes (n, y, x) of `dtype` and the
-            next state.
+        slab: takes the slab's first plane, its last plane + 1 and the state to its planes (n, y, x, ...) of `dtype`
+            and the next state.
         state: of the first slab; tensors, axis 1 of which may change its length.
         along_z: (out, in) float32, from which the number of planes in a slab follows; the last may have fewer.
         plane_size: numbers in a plane.
         dtype: of the result.
+        rank: of the result.
     """
     planes, depth = tf.shape(along_z)[0], tf.shape(along_z)[1]
-    first_row, last_row = _reach(along_z)
+    first_row, last_row = reach(along_z)
     # At least half as many planes as share a row, which is read or copied once more with every slab.
     shared = tf.reduce_max(last_row - first_row) * planes // depth
     step = tf.maximum(_SLAB // (plane_size * (depth // planes + 1)), shared // 2 + 1)
@@ -144,7 +149,7 @@ def _slab_by_slab(slab: _Slab, state: tuple, along_z: tf.Tensor, plane_size: tf.
         result, *after = slab(index * step, tf.minimum((index + 1) * step, planes), *state)
         return index + 1, done.write(index, result), *after
 
-    slabs = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None, None, None])
+    slabs = tf.TensorArray(dtype, count, infer_shape=False, element_shape=[None] * rank)
     state = tuple(tf.convert_to_tensor(part) for part in state)
     shapes = [tf.TensorShape([None] * part.shape.rank) for part in state]
     _, slabs, *_ = tf.while_loop(
@@ -157,7 +162,7 @@ def _slab_by_slab(slab: _Slab, state: tuple, along_z: tf.Tensor, plane_size: tf.
     return slabs.concat()
 
 
-def _reach(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def reach(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns for each row of an (n, m) matrix where the columns that matter start and stop, (n,) int32; (m, 0): none.
 
     An output sample depends on the input near it, so most products with a whole row would be with zeros.
@@ -175,7 +180,7 @@ def _bands(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         columns: (bands, k) int32, those that matter to some row of the band, and more where others need more.
         weights: (bands, _BAND, k) float32; rows beyond n are 0.
     """
-    start, stop = _reach(matrix)
+    start, stop = reach(matrix)
     rows, size = tf.shape(matrix)[0], tf.shape(matrix)[1]
     bands = (rows + _BAND - 1) // _BAND
     padding = [[0, bands * _BAND - rows]]

@@ -1,9 +1,10 @@
 """Files on disk <-> volumes in memory. The only module that knows nibabel."""
 
 import contextlib
+import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,6 +23,8 @@ from tfrecords_tools.files import written_whole
 from tfrecords_tools.paths import AnyPath, as_path
 
 AIR_HU = -1024
+# Probabilities and the like are kept in 16 bits, which NIfTI has as whole numbers only: this many are 1.
+SHARE_QUANTA = 65535
 SUFFIXES = (".nii.gz", ".nii")
 _UNREADABLE = (
     WrapStructError,
@@ -101,9 +104,23 @@ def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volum
 
 
 def write_stored(
-    path: str | os.PathLike, array: NDArray, affine: NDArray, header: nib.Nifti1Header | None = None
+    path: str | os.PathLike,
+    array: NDArray,
+    affine: NDArray,
+    header: nib.Nifti1Header | None = None,
+    slope: float = 1.0,
+    classes: Sequence[str] = (),
 ) -> None:
-    """Writes an array (i, j, k) as NIfTI, under a temporary name first; geometry from `header` where given."""
+    """Writes an array (i, j, k, ...) as NIfTI, under a temporary name first.
+
+    Args:
+        path: ends in .nii.gz or .nii.
+        array: what to write, in its dtype.
+        affine: (4, 4), voxel centers to world mm.
+        header: that the geometry is taken from, to the last bit.
+        slope: that readers multiply the values by.
+        classes: names of labels 0, 1, ...: kept as a comment in the file, in JSON.
+    """
     path = Path(path)
     if header is None:
         image = nib.Nifti1Image(array, affine)
@@ -115,6 +132,12 @@ def write_stored(
         for field in _GEOMETRY_FIELDS:
             fresh[field] = header[field]
         image = (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(array, None, fresh)
+    if slope != 1.0:
+        image.header.set_slope_inter(slope, 0)
+    if classes:
+        image.header.set_intent("label")
+        names = json.dumps({"labels": dict(enumerate(classes))}).encode()
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", names))
     content = image.to_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.name.endswith(".gz"):

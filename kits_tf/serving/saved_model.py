@@ -1,15 +1,20 @@
 """The SavedModel: how it is written, and how it is found and called again."""
 
+import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
 from kits_tf.config import InferenceSettings
+from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.errors import InputError
-from kits_tf.inference.segmenter import Segment, Segmenter
-from kits_tf.training.run import load_run
+from kits_tf.inference.boxes import FindBox, body_box
+from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Segment, Segmenter
+from kits_tf.inference.sliding import Tell
+from kits_tf.training.run import load_runs
 
 
 def export(segmenter: Segmenter, export_dir: str | os.PathLike) -> Path:
@@ -24,7 +29,8 @@ def export(segmenter: Segmenter, export_dir: str | os.PathLike) -> Path:
     # Not an integer, so that a server that watches the folder passes it over.
     partial = root / f".partial-{os.getpid()}"
     try:
-        tf.saved_model.save(segmenter, os.fspath(partial), signatures={"serving_default": segmenter.segment})
+        signatures = {"serving_default": segmenter.segment, "metadata": segmenter.metadata}
+        tf.saved_model.save(segmenter, os.fspath(partial), signatures=signatures)
         partial.rename(final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -47,33 +53,64 @@ def find(path: str | os.PathLike) -> Path | None:
     return numbered[-1] if numbered else None
 
 
-def load_segment(model: str | os.PathLike, inference: InferenceSettings) -> Segment:
-    """Returns the segment function of a SavedModel, of the newest version in a model's folder, or of a run.
+@dataclass(frozen=True)
+class Model:
+    """What segments scans, however it is kept.
+
+    Attributes:
+        segment: as `Segmenter.segment`.
+        scheme: of its labels.
+    """
+
+    segment: Segment
+    scheme: Scheme
+
+
+def load_model(
+    model: str,
+    inference: InferenceSettings,
+    extras: Extras = NO_EXTRAS,
+    find_box: FindBox = body_box,
+    tell: Tell | None = None,
+) -> Model:
+    """Returns a SavedModel, the newest version in a model's folder, or the segmenter of one or several runs.
+
+    Args:
+        model: path; of runs several, with commas between, or a folder of folds.
+        inference: as `Segmenter` takes it, and what follows too.
+        extras: likewise.
+        find_box: likewise.
+        tell: likewise; an exported model tells nothing.
 
     Raises:
-        InputError: the path is none of these, or asks an exported model for other inference than it has built in.
+        InputError: the path is none of these, or asks an exported model for what it does not have built in.
     """
     directory = find(model)
     if directory is None:
-        segmenter = Segmenter(load_run(model), inference)
-        return lambda hu, affine: segmenter.segment(hu, affine)  # a bound tf.function would not keep the segmenter
-    if inference != InferenceSettings():
-        raise InputError(f"{directory}: an exported model has its overlap built in; expected no --overlap")
+        runs = load_runs(model)
+        segmenter = Segmenter(runs, inference, extras, find_box, tell)
+        # A bound tf.function would not keep the segmenter.
+        return Model(lambda hu, affine: segmenter.segment(hu, affine), runs[0].manifest.scheme)
+    if inference != InferenceSettings() or extras != NO_EXTRAS or find_box is not body_box:
+        raise InputError(
+            f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
+            "--flip_axes, --coarse_model, --probabilities and --uncertainty"
+        )
     return load(directory)
 
 
-def load(directory: Path) -> Segment:
-    """Returns `serving_default` of a SavedModel as a function of (hu, affine), with the results of `Segmenter.segment`.
+def load(directory: Path) -> Model:
+    """Returns a SavedModel that `export` wrote.
 
     Raises:
-        InputError: it cannot be loaded, or its signature is another.
+        InputError: it cannot be loaded, or its signatures are others.
     """
     try:
         model = tf.saved_model.load(os.fspath(directory))
-        signature = model.signatures["serving_default"]
+        signature, metadata = (model.signatures[name] for name in ("serving_default", "metadata"))
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{directory}: expected a SavedModel with serving_default: {reason}") from None
+        raise InputError(f"{directory}: expected a SavedModel with serving_default and metadata: {reason}") from None
     inputs = set(signature.structured_input_signature[1])
     if inputs != {"hu", "affine"} or not {"labels", "volumes_ml"} <= set(signature.structured_outputs):
         raise InputError(f"{directory}: expected inputs hu and affine, output labels, found inputs {sorted(inputs)}")
@@ -82,4 +119,5 @@ def load(directory: Path) -> Segment:
         _ = model  # keeps the variables that the signature refers to
         return signature(hu=hu, affine=affine)
 
-    return segment
+    facts = json.loads(metadata()["json"].numpy())
+    return Model(segment, find_scheme(facts["label_scheme"], facts["cyst_as"]))

@@ -135,6 +135,20 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     return Run(settings, manifest, network)
 
 
+def load_runs(model: str) -> list[Run]:
+    """Returns the runs that a text names: one, a folder of folds (fold0, fold1, ...), or several with commas between.
+
+    Raises:
+        InputError: as `load_run`.
+    """
+    found = []
+    for part in model.split(","):
+        root = Path(part)
+        folds = [] if (root / FLAGS).exists() else sorted(root.glob("fold*"))
+        found += [load_run(folder) for folder in folds or [root]]
+    return found
+
+
 def float32_copy(network: keras.Model, settings: Train) -> keras.Model:
     """Returns a network as `load_run` would have it from a file of these weights."""
     copy = _build(settings, network.output.shape[-1])

@@ -13,6 +13,7 @@ from scipy import ndimage
 from kits_tf.ct import preprocess, separable
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.kernels import KERNELS, interpolation_matrix
+from kits_tf.inference.restoration import restore
 
 RNG = np.random.default_rng(3)
 HU = (RNG.normal(size=(13, 21, 17)) * 300).astype(np.int16)
@@ -44,7 +45,7 @@ def by_hand(array: np.ndarray, shape: tuple[int, ...], kernel: str) -> np.ndarra
 @pytest.fixture
 def traced_anew() -> Iterator[None]:
     """Graphs are traced again within the test, and after it."""
-    graphs = (preprocess._resample, preprocess._resample_labels, preprocess._restore)
+    graphs = (preprocess._resample, preprocess._resample_labels)
     for graph in graphs:
         graph.cache_clear()
     yield
@@ -67,7 +68,7 @@ def test_slabs_and_bands_do_not_change_the_result(monkeypatch: pytest.MonkeyPatc
         shares = [by_hand((labels == c).astype(float), shape, "cubic_fit") for c in range(3)]
         check_decision(preprocess.resample_labels(labels, shape, "cubic_fit", 3).numpy(), shares)
         values = [by_hand(logits[..., c].astype(float), shape, preprocess.RESTORE_KERNEL) for c in range(3)]
-        check_decision(preprocess.restore(logits, shape).numpy(), values)
+        check_decision(restore(logits, shape).numpy(), values)
 
 
 @pytest.mark.usefixtures("traced_anew")
@@ -75,9 +76,8 @@ def test_every_shape_shares_one_graph() -> None:
     for size in (5, 6, 7):
         preprocess.resample(HU[:size], (size, 3, 4), "linear")
         preprocess.resample_labels(np.ones((size, 4, 5), np.uint8), (3, 2, size), "linear", 4)
-        preprocess.restore(np.ones((size, 4, 5, 2), np.float32), (3, 2, size))
-    graphs = (preprocess._resample("linear"), preprocess._resample_labels("linear", 4), preprocess._restore(tf.float32))
-    assert [graph.experimental_get_tracing_count() for graph in graphs] == [1, 1, 1]
+    graphs = (preprocess._resample("linear"), preprocess._resample_labels("linear", 4))
+    assert [graph.experimental_get_tracing_count() for graph in graphs] == [1, 1]
 
 
 def check_decision(found: np.ndarray, by_class: list[np.ndarray]) -> None:
@@ -123,9 +123,9 @@ def test_labels_restore_to_almost_the_same_and_never_a_new_value() -> None:
 def test_restore_of_one_hot_logits_is_label_resampling() -> None:
     labels = RNG.integers(0, 4, (6, 7, 8)).astype(np.uint8)
     shares = [scipy_zoom((labels == c).astype(float), (9, 5, 8), "linear") for c in range(4)]
-    check_decision(preprocess.restore(tf.one_hot(labels, 4), (9, 5, 8)).numpy(), shares)
+    check_decision(restore(tf.one_hot(labels, 4), (9, 5, 8)).numpy(), shares)
     check_decision(preprocess.resample_labels(labels, (9, 5, 8), "linear", 4).numpy(), shares)
-    np.testing.assert_array_equal(preprocess.restore(tf.one_hot(labels, 4), labels.shape), labels)
+    np.testing.assert_array_equal(restore(tf.one_hot(labels, 4), labels.shape), labels)
 
 
 def test_label_resampling_is_scipys_class_by_class() -> None:
@@ -160,7 +160,7 @@ def run(hu: tf.Tensor, labels: tf.Tensor, shape: tf.Tensor) -> dict[str, tf.Tens
         found[f"{kernel}_image"] = preprocess.normalize(small, (-79.0, 304.0), 101.0, 76.9)
         found[f"{kernel}_labels"] = preprocess.resample_labels(labels, shape, kernel, 4)
     logits = tf.one_hot(found["linear_labels"], 4) + found["linear_image"][..., None]
-    return found | {"restored": preprocess.restore(logits, tf.shape(hu))}
+    return found | {"restored": restore(logits, tf.shape(hu))}
 
 
 def test_eager_tf_data_and_saved_model_give_the_same_bits(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_restore_of_resample_has_the_very_shape_and_affine() -> None:
     grid = Grid(labels.shape, rotation((3, 2, 1)) @ affine_of("IPL", (3.0, 0.81, 0.81)))
     small = grid.resampled((1.6, 1.2, 1.2))
     there = preprocess.resample_labels(labels, small.shape, "cubic_fit", 4)
-    back = preprocess.restore(tf.one_hot(there, 4), grid.shape)
+    back = restore(tf.one_hot(there, 4), grid.shape)
     assert back.shape == grid.shape
     # The way back from the coarse grid's own affine, in floating point.
     np.testing.assert_allclose(small.resampled(grid.spacing_mm).affine, grid.affine, atol=1e-9)

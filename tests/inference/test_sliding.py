@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from kits_tf.inference import sliding
 
 RNG = np.random.default_rng(0)
+# Written by benchmarks/peers/sliding.py.
+GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "monai_sliding.npz")
 
 
 def two_channels(part: tf.Tensor) -> tf.Tensor:
@@ -33,18 +37,25 @@ def by_plain_loops(volume: np.ndarray, window: tuple, overlap: float) -> np.ndar
     return total / sums
 
 
-@given(st.tuples(*[st.integers(1, 14)] * 3), st.tuples(*[st.integers(1, 6)] * 3), st.floats(0, 0.9))
-@settings(max_examples=25)
-def test_a_merge_of_ones_is_one_everywhere(size: tuple, window: tuple, overlap: float) -> None:
-    ones = sliding.merge_windows(
-        np.zeros(size, np.int16), lambda p: tf.ones([*p.shape, 3]), window, overlap, num_outputs=3, outside=0
-    )
+@given(
+    st.tuples(*[st.integers(1, 14)] * 3),
+    st.tuples(*[st.integers(1, 6)] * 3),
+    st.floats(0, 0.9),
+    st.sampled_from(["gaussian", "constant"]),
+    st.integers(1, 4),
+)
+@settings(max_examples=12)
+def test_a_merge_of_ones_is_one_everywhere(
+    size: tuple, window: tuple, overlap: float, weights: str, at_once: int
+) -> None:
+    windows = sliding.Windows(window, overlap, weights, at_once)
+    ones = sliding.merge_windows(np.zeros(size, np.int16), lambda p: tf.ones([*p.shape, 3]), windows, 3, outside=0)
     np.testing.assert_array_equal(ones, np.ones((*size, 3)))
 
 
 def test_a_voxelwise_network_is_merged_to_itself() -> None:
     volume = RNG.integers(-1000, 1000, (9, 17, 13)).astype(np.int16)
-    merged = sliding.merge_windows(volume, two_channels, (4, 6, 5), 0.5, num_outputs=2, outside=0).numpy()
+    merged = sliding.merge_windows(volume, two_channels, sliding.Windows((4, 6, 5)), num_outputs=2, outside=0).numpy()
     np.testing.assert_allclose(merged[..., 0], volume, rtol=1e-5)
     np.testing.assert_allclose(merged[..., 1], -2.0 * volume, rtol=1e-5)
 
@@ -52,13 +63,18 @@ def test_a_voxelwise_network_is_merged_to_itself() -> None:
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
 def test_weights_are_applied_as_by_plain_loops(overlap: float) -> None:
     volume = RNG.integers(-5, 5, (9, 11, 7)).astype(np.int16)
-    merged = sliding.merge_windows(volume, position_in_window, (4, 6, 5), overlap, num_outputs=1, outside=0)
+    merged = sliding.merge_windows(
+        volume, position_in_window, sliding.Windows((4, 6, 5), overlap), num_outputs=1, outside=0
+    )
     np.testing.assert_allclose(merged, by_plain_loops(volume, (4, 6, 5), overlap), rtol=1e-4, atol=1e-4)
 
 
 def test_overlap_changes_the_result() -> None:
     volume = RNG.integers(1, 5, (9, 11, 7)).astype(np.int16)
-    results = [sliding.merge_windows(volume, position_in_window, (4, 6, 5), o, 1, 0).numpy() for o in (0.0, 0.5)]
+    results = [
+        sliding.merge_windows(volume, position_in_window, sliding.Windows((4, 6, 5), o), 1, 0).numpy()
+        for o in (0.0, 0.5)
+    ]
     assert np.abs(results[0] - results[1]).max() > 1
 
 
@@ -69,8 +85,10 @@ def test_small_volumes_are_padded_evenly_with_the_outside_value() -> None:
         seen.append(part.numpy() if hasattr(part, "numpy") else part)
         return tf.cast(part, tf.float32)[..., None]
 
-    merged = sliding.merge_windows(np.full((1, 2, 3), 7, np.int16), remember, (4, 4, 4), 0.5, 1, outside=-1024)
-    assert merged.shape == (1, 2, 3, 1) and (merged.numpy() == 7).all()
+    merged = sliding.merge_windows(
+        np.full((1, 2, 3), 7, np.int16), remember, sliding.Windows((4, 4, 4)), 1, outside=-1024
+    )
+    assert merged.shape == (1, 2, 3, 1) and merged.numpy() == pytest.approx(7)
     (window,) = seen
     assert (window[0, 1, 1:3, 0:3] == 7).all() and (window == 7).sum() == 6 and (window == -1024).sum() == 64 - 6
 
@@ -86,3 +104,49 @@ def test_weights_are_gaussian_with_a_floor() -> None:
     weights = sliding.gaussian_weights((9, 9, 9))
     assert weights[4, 4, 4] == 1 and weights.min() == np.float32(1e-3)
     assert weights[4, 4, 5] == pytest.approx(np.exp(-0.5 / (9 / 8) ** 2))
+
+
+def place_and_value(windows: tf.Tensor) -> tf.Tensor:
+    """The network of benchmarks/peers/sliding.py."""
+    place = np.arange(np.prod(windows.shape[1:])).reshape(windows.shape[1:]) % 37
+    return tf.stack([windows * place, windows - place], axis=-1)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("name", sorted({key.partition(".")[0] for key in GOLDEN.files}))
+def test_windows_are_merged_as_monai_merges_them(name: str, at_once: int) -> None:
+    *window, overlap, is_gaussian = GOLDEN[f"{name}.settings"].tolist()
+    windows = sliding.Windows(
+        tuple(map(int, window)), overlap, "gaussian" if is_gaussian else "constant", at_once=at_once
+    )
+    merged = sliding.merge_windows(GOLDEN[f"{name}.volume"], place_and_value, windows, 2, outside=-9)
+    expected = np.moveaxis(GOLDEN[f"{name}.merged"], 0, -1)
+    np.testing.assert_allclose(merged, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+def test_planes_are_handed_on_as_soon_as_no_window_adds_to_them() -> None:
+    volume = np.zeros((11, 4, 4), np.int16)
+
+    def note(planes: tf.Tensor, seen: tf.Tensor) -> tuple[tf.Tensor]:
+        return (tf.concat([seen, [planes.shape[0]]], axis=0),)
+
+    ones = lambda windows: tf.ones([*windows.shape, 1])  # noqa: E731
+    (seen,) = sliding.stream_windows(volume, ones, sliding.Windows((4, 4, 4)), 1, 0, note, (tf.zeros([0], tf.int32),))
+    assert seen.numpy().tolist() == [2, 2, 2, 1, 4]  # windows start at 0, 2, 4, 6 and 7
+
+
+def test_each_batch_of_windows_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    ones = lambda windows: tf.ones([tf.shape(windows)[0], 4, 4, 4, 1])  # noqa: E731
+    receive = lambda planes, total: (total + tf.reduce_sum(planes),)  # noqa: E731
+
+    @tf.function(autograph=False)
+    def run() -> tf.Tensor:
+        tell = lambda done, total: told.append((int(done), int(total)))  # noqa: E731
+        windows = sliding.Windows((4, 4, 4), at_once=2)
+        return sliding.stream_windows(
+            tf.zeros([6, 4, 9], tf.int16), ones, windows, 1, 0, receive, (tf.constant(0.0),), tell
+        )[0]
+
+    assert float(run()) == 6 * 4 * 9
+    assert told == [(i + 1, 4) for i in range(4)]  # two layers of four windows along x, two at once

@@ -15,7 +15,7 @@ from kits_tf import config, export, predict
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.errors import InputError
-from kits_tf.inference.segmenter import Segmenter, segment_volume
+from kits_tf.inference.segmenter import Segmenter, segment_stored, segment_volume
 from kits_tf.serving import saved_model
 from kits_tf.training.run import load_run
 
@@ -75,8 +75,8 @@ def test_graph_holds_no_python_function_and_no_random_op(model_dir: Path) -> Non
 
 
 def test_run_and_model_agree_in_every_axis_order(model_dir: Path, run_dir: Path, scan: nib.Nifti1Image) -> None:
-    from_model = saved_model.load_segment(model_dir, InferenceSettings())
-    from_run = saved_model.load_segment(run_dir, InferenceSettings())
+    from_model = saved_model.load_model(str(model_dir), InferenceSettings()).segment
+    from_run = saved_model.load_model(str(run_dir), InferenceSettings()).segment
     reference = None
     for codes in ALL_AXIS_CODES[::5]:
         turned = as_codes(scan, codes)
@@ -114,11 +114,11 @@ def test_a_foreign_process_gets_the_same_mask_as_predict(
 def test_overlap_reaches_the_model_and_cannot_be_changed_after(model_dir: Path, run_dir: Path, scan) -> None:
     hu, affine = tf.constant(np.asarray(scan.dataobj)), tf.constant(scan.affine, tf.float32)
     run = load_run(run_dir)
-    segmenters = [Segmenter(run, InferenceSettings(overlap=overlap)) for overlap in (0.0, 0.7)]
+    segmenters = [Segmenter([run], InferenceSettings(overlap=overlap)) for overlap in (0.0, 0.7)]
     masks = [segmenter.segment(hu, affine)["labels"].numpy() for segmenter in segmenters]
     assert (masks[0] != masks[1]).any()
-    with pytest.raises(InputError, match="an exported model has its overlap built in"):
-        saved_model.load_segment(model_dir, InferenceSettings(overlap=0.25))
+    with pytest.raises(InputError, match="an exported model has its inference built in"):
+        saved_model.load_model(str(model_dir), InferenceSettings(overlap=0.25))
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_impossible_input_is_refused_by_the_graph(model_dir: Path, shape: tuple,
     affine = np.eye(4, dtype=np.float32)
     for index, value in change.items():
         affine[index] = value
-    segment = saved_model.load_segment(model_dir, InferenceSettings())
+    segment = saved_model.load_model(str(model_dir), InferenceSettings()).segment
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         segment(tf.zeros(shape, tf.int16), tf.constant(affine))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 3), (50, 2, 2)])
 def test_tiny_and_thin_scans_work(model_dir: Path, shape: tuple[int, int, int]) -> None:
-    result = saved_model.load_segment(model_dir, InferenceSettings())(tf.zeros(shape, tf.int16), tf.eye(4))
+    result = saved_model.load_model(str(model_dir), InferenceSettings()).segment(tf.zeros(shape, tf.int16), tf.eye(4))
     assert result["labels"].shape == shape
     assert float(tf.reduce_sum(result["volumes_ml"])) == pytest.approx(np.prod(shape) / 1000, rel=1e-5)
 
@@ -149,7 +149,7 @@ def test_versions_count_up_and_the_newest_is_taken(run_dir: Path, tmp_path: Path
     root = tmp_path / "kits"
     (root / "7").mkdir(parents=True)
     (root / "notes").mkdir()
-    written = saved_model.export(Segmenter(load_run(run_dir), InferenceSettings()), root)
+    written = saved_model.export(Segmenter([load_run(run_dir)], InferenceSettings()), root)
     assert written == root / "8" and saved_model.versions(root) == [7, 8]
     assert saved_model.find(root) == root / "8" and saved_model.find(root / "7") is None
     assert sorted(p.name for p in root.iterdir()) == ["7", "8", "notes"]
@@ -157,16 +157,18 @@ def test_versions_count_up_and_the_newest_is_taken(run_dir: Path, tmp_path: Path
 
 def test_unusable_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gone: expected a run directory, found no such folder"):
-        saved_model.load_segment(tmp_path / "gone", InferenceSettings())
+        saved_model.load_model(str(tmp_path / "gone"), InferenceSettings())
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(InputError, match="1: expected a SavedModel with serving_default"):
-        saved_model.load_segment(tmp_path, InferenceSettings())
+        saved_model.load_model(str(tmp_path), InferenceSettings())
     other = tf.Module()
     other.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([], tf.float32, name="x")])
-    tf.saved_model.save(other, str(tmp_path / "2"), signatures={"serving_default": other.f})
+    other.g = tf.function(lambda: {"json": tf.constant("{}")}, input_signature=[])
+    signatures = {"serving_default": other.f, "metadata": other.g}
+    tf.saved_model.save(other, str(tmp_path / "2"), signatures=signatures)
     with pytest.raises(InputError, match=r"expected inputs hu and affine, output labels, found inputs \['x'\]"):
-        saved_model.load_segment(tmp_path, InferenceSettings())
+        saved_model.load_model(str(tmp_path), InferenceSettings())
 
 
 def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_dir: Path) -> None:
@@ -174,8 +176,9 @@ def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_di
 
     run = load_run(run_dir)
     image = read_image(data_dir / "case_00003" / "imaging.nii.gz")
-    segmenter = Segmenter(run, InferenceSettings())
-    labels, volumes_ml = segment_volume(segmenter.segment, image)
+    segmenter = Segmenter([run], InferenceSettings())
+    found = segment_stored(segmenter.segment, image)
+    labels, volumes_ml = segment_volume(segmenter.segment, image), found["volumes_ml"]
     assert labels.shape == image.array.shape and labels.max() < len(LATERALITY.classes)
     assert json.loads((run_dir / "manifest.json").read_text())["grid"]["label_scheme"] == LATERALITY.name
     voxel_ml = np.prod(image.grid.spacing_mm) / 1000
