@@ -11,12 +11,14 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "kits_tf/__init__.py").read
 EXTRAS = {
     # convert --runner=beam.
     "beam": ["apache-beam>=2.77"],
+    # DICOM in and DICOM SEG out; GDCM decodes JPEG, JPEG-LS and JPEG 2000.
+    "dicom": ["highdicom>=0.25", "pydicom>=3.0", "python-gdcm>=3.0.24"],
     "figures": ["matplotlib>=3.8"],
     # TensorFlow Serving's gRPC and REST messages.
     "client": ["grpcio>=1.60", "requests>=2.31"],
 }
 _TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6", "scipy>=1.11"]
-EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["figures"], *_TOOLS]
+EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["dicom"], *EXTRAS["figures"], *_TOOLS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = ["scipy>=1.11"]
 

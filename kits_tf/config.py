@@ -410,6 +410,18 @@ class InferenceSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DicomSettings(Settings):
+    """DICOM"""
+
+    series: str = setting("", "Part of the UID or the description of the series to take, where there are several.")
+    irregular_slices: str = setting(
+        "refuse",
+        "Slices that are missing, unevenly spaced or tilted. accept: interpolate to even spacing, leave the tilt.",
+        choices=("refuse", "accept"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Phantom(Settings):
     """Writes a small data set of simulated CT in KiTS19's layout."""
 
@@ -552,7 +564,7 @@ class Evaluate(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(Settings):
-    """Segments scans: NIfTI files, folders of KiTS19 cases, or patterns of them such as 'scans/*.nii.gz'."""
+    """Segments scans: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns like 'scans/*.nii.gz'."""
 
     model: str = required(
         "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
@@ -574,6 +586,7 @@ class Predict(Settings):
     uncertainty: bool = setting(
         False, "Also writes NAME_uncertainty.nii.gz: how far models and mirror images disagree, from 0 to 1."
     )
+    dicom: DicomSettings = field(default_factory=DicomSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from numpy.typing import NDArray
 
 from kits_tf import commandline, config, runtime
+from kits_tf.ct.dicom import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme
-from kits_tf.ct.scans import Scan, find_scans
-from kits_tf.ct.volume import SHARE_QUANTA, Volume, write_stored
+from kits_tf.ct.scans import Loaded, Scan, find_scans
+from kits_tf.ct.volume import SHARE_QUANTA, write_stored
 from kits_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
     Raises:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
     """
-    scans = find_scans(inputs)
+    scans = find_scans(inputs, settings.dicom)
     todo = [scan for scan in scans if not _mask_path(settings, scan).exists()]
     if len(todo) < len(scans):
         print(f"{len(scans) - len(todo)} of {len(scans)} scans have a mask in {settings.output_dir}: left out")
@@ -40,11 +41,11 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
         before: Future | None = None
         for scan, read in runtime.progress(_read_ahead(todo), "scan", len(todo)):
             try:
-                image = read.result()
-                found = segment_stored(model.segment, image)
+                loaded = read.result()
+                found = segment_stored(model.segment, loaded.volume)
                 if before:
                     before.result()  # one mask is written at a time
-                before = writing.submit(_write, settings, scan, image, found, model.scheme)
+                before = writing.submit(_write, settings, scan, loaded, found, model.scheme)
             except InputError as error:
                 failures.append(str(error))
                 print(f"  {error}")
@@ -68,7 +69,7 @@ def _load(settings: config.Predict) -> "Model":
     return load_model(settings.model, settings.inference, extras, find_box, runtime.tell_on_terminal("window"))
 
 
-def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[Volume]"]]:
+def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[Loaded]"]]:
     """Yields each scan with what reads it, while the next one is being read."""
     with ThreadPoolExecutor(1) as reading:
         ahead = [reading.submit(scan.read) for scan in scans[:1]]
@@ -84,15 +85,20 @@ def _mask_path(settings: config.Predict, scan: Scan) -> Path:
     return Path(settings.output_dir) / f"{scan.name}.nii.gz"
 
 
-def _write(settings: config.Predict, scan: Scan, image: Volume, found: dict[str, NDArray], scheme: Scheme) -> None:
+def _write(settings: config.Predict, scan: Scan, loaded: Loaded, found: dict[str, NDArray], scheme: Scheme) -> None:
     """Writes what was asked for, the mask last: a scan with a mask is done."""
-    path, geometry = _mask_path(settings, scan), (image.stored.affine, image.header)
+    path, geometry = _mask_path(settings, scan), (loaded.volume.stored.affine, loaded.volume.header)
     for name in ("probabilities", "uncertainty"):
         if name in found:
             write_stored(path.with_name(f"{scan.name}_{name}.nii.gz"), found[name], *geometry, slope=1 / SHARE_QUANTA)
     labels, classes = found["labels"], scheme.classes
     if settings.labels == "challenge":
         labels, classes = scheme.to_challenge(labels), CHALLENGE_CLASSES[: max(scheme.challenge) + 1]
+    if loaded.series:
+        try:
+            write_segmentation(path.with_name(f"{scan.name}.dcm"), labels, classes, loaded.series)
+        except InputError as error:  # the mask is good without it
+            print(f"  {error}")
     write_stored(path, labels, *geometry, classes=classes)
     volumes = zip(scheme.classes[1:], found["volumes_ml"][1:], strict=True)
     print(f"  {scan.source} -> {path}: " + ", ".join(f"{name} {ml:.0f} mL" for name, ml in volumes), flush=True)

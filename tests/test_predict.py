@@ -12,6 +12,8 @@ from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.scans import find_scans
 from kits_tf.errors import InputError
 
+DICOM = config.DicomSettings()
+
 
 def settings(run_dir: Path, output_dir: Path) -> config.Predict:
     return config.Predict(model=str(run_dir), output_dir=str(output_dir))
@@ -119,18 +121,17 @@ def test_inputs_must_exist_be_nifti_and_have_different_names(data_dir: Path, tmp
     for inputs, message in (
         (["gone.nii.gz"], "gone.nii.gz: expected a scan, found no such file"),
         (["scan.dcm"], r"scan.dcm: expected a file named \*.nii.gz or \*.nii"),
-        ([str(tmp_path)], "expected imaging.nii.gz, folders case_XXXXX with one, or NIfTI files, found none"),
         ([str(tmp_path / "*.nii.gz")], "expected a pattern of scans, found nothing that fits it"),
         ([str(data_dir / "case_00000")] * 2, "would be written to the same file"),
     ):
         with pytest.raises(InputError, match=message):
-            find_scans(inputs)
+            find_scans(inputs, DICOM)
 
 
 def test_folders_and_patterns_give_all_their_scans(data_dir: Path, tmp_path: Path) -> None:
     names = [f"case_0000{i}" for i in range(4)]
-    assert [scan.name for scan in find_scans([str(data_dir)])] == names
-    assert [scan.name for scan in find_scans([str(data_dir / "case_*" / "imaging.nii.gz")])] == names
+    assert [scan.name for scan in find_scans([str(data_dir)], DICOM)] == names
+    assert [scan.name for scan in find_scans([str(data_dir / "case_*" / "imaging.nii.gz")], DICOM)] == names
     for name in ("b.nii.gz", "a.nii", "._b.nii.gz", "notes.txt"):
         shutil.copy(data_dir / "case_00000" / "imaging.nii.gz", tmp_path / name)
-    assert [scan.name for scan in find_scans([str(tmp_path)])] == ["a", "b"]
+    assert [scan.name for scan in find_scans([str(tmp_path)], DICOM)] == ["a", "b"]

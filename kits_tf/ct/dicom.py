@@ -1,0 +1,315 @@
+"""DICOM series <-> volumes. The only module that knows pydicom and highdicom, which the extra `dicom` brings."""
+
+import functools
+import importlib.util
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf import __version__
+from kits_tf.config import DicomSettings
+from kits_tf.ct.volume import Volume
+from kits_tf.errors import InputError
+from tfrecords_tools.files import written_whole
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_PREAMBLE = 128
+# Positions are often rounded to a tenth of a millimeter.
+_ROUNDING_MM = 0.11
+# Share of the usual distance by which two slices may be nearer or farther.
+_UNEVEN = 0.1
+_SAME_DIRECTION = 1e-3
+_TILT_DEGREES = 0.5
+# Codes of SNOMED CT: category and type of what is segmented.
+_ANATOMY, _ABNORMAL = ("123037004", "Anatomical Structure"), ("49755003", "Morphologically Altered Structure")
+_KIDNEY = ("64033007", "Kidney")
+_SEGMENTS = {
+    "right_kidney": (_ANATOMY, _KIDNEY),
+    "left_kidney": (_ANATOMY, _KIDNEY),
+    "kidney": (_ANATOMY, _KIDNEY),
+    "tumor": (_ABNORMAL, ("108369006", "Neoplasm")),
+    "cyst": (_ABNORMAL, ("367643001", "Cyst")),
+}
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    open: Callable[[], Any]  # a binary file
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The CT slices that belong together.
+
+    Attributes:
+        uid: SeriesInstanceUID; may be empty.
+        description: SeriesDescription; may be empty.
+        files: of the slices, in no order.
+        headers: their attributes, without pixels.
+    """
+
+    uid: str
+    description: str
+    files: tuple[_File, ...]
+    headers: tuple["Dataset", ...]
+
+    def __str__(self) -> str:
+        return f"{self.uid or '(no UID)'} {self.description!r}, {len(self.files)} slices"
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesScan:
+    """A series as a volume.
+
+    Attributes:
+        volume: (z, y, x) int16 HU; as stored: slices, rows, columns.
+        headers: of the slices, in the order of their places.
+        planes: which plane of the volume as stored each slice is, (slices,) int64.
+    """
+
+    volume: Volume
+    headers: tuple["Dataset", ...]
+    planes: NDArray[np.int64]
+
+
+def find_series(path: Path, settings: DicomSettings) -> Series:
+    """Returns the one CT series of a folder, with those in it, or of a zip file; --series tells several apart.
+
+    Raises:
+        InputError: pydicom is missing, there is no CT series, or not one that fits; those that are there are listed.
+    """
+    if importlib.util.find_spec("pydicom") is None:
+        raise InputError(f"{path}: DICOM needs pydicom: pip install 'kits_tf[dicom]'")
+    found: dict[str, list[tuple[_File, Dataset]]] = {}
+    others = set()
+    for file in _files(path):
+        header = _header(file)
+        if header is None or "Rows" not in header or "LOCALIZER" in header.get("ImageType", []):
+            continue
+        if header.get("Modality") != "CT":
+            others.add(str(header.get("Modality")))
+            continue
+        found.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
+    series = [
+        Series(uid, str(slices[0][1].get("SeriesDescription", "")), *map(tuple, zip(*slices, strict=True)))
+        for uid, slices in sorted(found.items())
+    ]
+    if not series:
+        instead = f"found {', '.join(sorted(others))}" if others else "found none"
+        raise InputError(f"{path}: expected a CT series in DICOM files, {instead}")
+    wanted = [each for each in series if settings.series in each.uid or settings.series in each.description]
+    if len(wanted) != 1:
+        asked = f" that fit --series={settings.series}" if settings.series else " (--series chooses)"
+        raise InputError(f"{path}: expected one series, found {len(wanted)}{asked}, of {'; '.join(map(str, series))}")
+    return wanted[0]
+
+
+def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesScan:
+    """Returns a series as a volume: in order of place, slope and intercept applied.
+
+    Args:
+        series: to read.
+        settings: what to do where slices are not evenly spaced, or the gantry was tilted.
+        source: where it is, for errors.
+
+    Raises:
+        InputError: slices differ in size or direction, lie at the same place, unevenly or tilted, or cannot be decoded.
+    """
+    headers = series.headers
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        if any(name not in header for header in headers):
+            raise InputError(f"{source}: expected {name} in every slice, found slices without (no single-frame CT)")
+    for name in ("ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"):
+        values = np.array([np.ravel(header[name].value).astype(float) for header in headers])
+        if np.abs(values - values[0]).max() > _SAME_DIRECTION:
+            raise InputError(f"{source}: expected the same {name} in every slice, found different ones")
+    along_row, along_column = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
+    positions = np.array([header.ImagePositionPatient for header in headers], float)
+    normal = np.cross(along_row, along_column)
+    order = np.argsort(positions @ normal)
+    places, positions = (positions @ normal)[order], positions[order]
+    _check_places(places, positions, normal, [series.files[i].name for i in order], settings, source)
+    slices = [_decoded(series.files[i], source) for i in order]
+    array, planes = _evenly_spaced(np.stack(slices), places)
+    if len(places) > 1:
+        step = (positions[-1] - positions[0]) / (len(array) - 1)
+    else:
+        step = normal * float(headers[0].get("SliceThickness") or 1)
+    row_mm, column_mm = map(float, headers[0].PixelSpacing)
+    # DICOM's world is left, posterior, superior.
+    axes = np.array([step, along_column * row_mm, along_row * column_mm, positions[0]]).T * [[-1], [-1], [1]]
+    volume = Volume.from_stored(array, np.vstack([axes, [0, 0, 0, 1]]))
+    return SeriesScan(volume, tuple(headers[i] for i in order), planes)
+
+
+def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan) -> None:
+    """Writes a mask as DICOM SEG that refers to the slices, under a temporary name first.
+
+    Args:
+        path: ends in .dcm.
+        labels: as stored in the volume of `scan`, uint8.
+        classes: names of the labels, background first.
+        scan: that was segmented.
+
+    Raises:
+        InputError: the slices lack what a DICOM SEG must refer to.
+    """
+    missing = [
+        name
+        for name in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
+        if any(not header.get(name) for header in scan.headers)
+    ]
+    if missing:
+        raise InputError(f"{path}: no DICOM SEG: expected {', '.join(missing)} in every slice, found slices without")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names of patients and the like
+            segmentation = _segmentation(labels[scan.planes], classes, scan.headers)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: no DICOM SEG: expected slices that it can refer to: {reason}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        segmentation.save_as(partial)
+
+
+def _segmentation(labels: NDArray[np.uint8], classes: Sequence[str], headers: Sequence["Dataset"]) -> Any:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    algorithm = hd.AlgorithmIdentificationSequence("kits_tf", codes.DCM.ArtificialIntelligence, __version__)
+    return hd.seg.Segmentation(
+        source_images=list(headers),
+        pixel_array=labels,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(number, name, algorithm) for number, name in enumerate(classes) if number],
+        series_instance_uid=generate_uid(),
+        series_number=(headers[0].get("SeriesNumber") or 0) + 1000,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="kits_tf",
+        manufacturer_model_name="kits_tf",
+        software_versions=__version__,
+        device_serial_number="0",
+        series_description="kidneys and kidney tumors, kits_tf",
+    )
+
+
+def _segment(number: int, name: str, algorithm: Any) -> Any:
+    import highdicom as hd
+    from pydicom.sr.coding import Code
+
+    category, kind = _SEGMENTS[name]
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=Code(category[0], "SCT", category[1]),
+        segmented_property_type=Code(kind[0], "SCT", kind[1]),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+    )
+
+
+def _files(path: Path) -> list[_File]:
+    if path.is_dir():
+        return [_File(str(p), functools.partial(p.open, "rb")) for p in sorted(path.rglob("*")) if p.is_file()]
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path}: expected a zip file of DICOM slices: {error}") from None
+    names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    return [_File(f"{path}/{name}", functools.partial(archive.open, name)) for name in names]
+
+
+def _header(file: _File) -> "Dataset | None":
+    """Returns the attributes of a DICOM file without its pixels; None for a file of another kind."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    with file.open() as stream:
+        if stream.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
+            return None
+    try:
+        with file.open() as stream:
+            return dcmread(stream, stop_before_pixels=True)
+    except (InvalidDicomError, OSError, ValueError, EOFError) as error:
+        raise InputError(f"{file.name}: expected a whole DICOM file: {error}") from None
+
+
+def _decoded(file: _File, source: str) -> NDArray[np.int16]:
+    """Returns the HU of a slice, (rows, columns)."""
+    from pydicom import dcmread
+
+    try:
+        with file.open() as stream:
+            data = dcmread(stream)
+            stored = data.pixel_array
+    except Exception as error:  # decoders raise what they like
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file.name}: expected pixels that can be decoded: {reason}") from None
+    if stored.ndim != 2:
+        raise InputError(
+            f"{source}: expected one frame of gray values a file, found {stored.shape} (dcm2niix reads more)"
+        )
+    hu = stored.astype(np.float32) * float(data.get("RescaleSlope") or 1) + float(data.get("RescaleIntercept") or 0)
+    return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
+
+
+def _check_places(
+    places: NDArray, positions: NDArray, normal: NDArray, names: list[str], settings: DicomSettings, source: str
+) -> None:
+    """Checks that slices, in order, lie at different places, evenly and above each other.
+
+    Raises:
+        InputError: they do not, and settings do not allow it.
+    """
+    gaps = np.diff(places)
+    if not len(gaps):
+        return
+    usual = float(np.median(gaps))
+    same = np.flatnonzero(gaps <= _UNEVEN * min(usual, _ROUNDING_MM))
+    if same.size:
+        raise InputError(
+            f"{source}: expected one slice a place, found {names[same[0]]} and {names[same[0] + 1]} at one"
+        )
+    if settings.irregular_slices == "accept":
+        return
+    uneven = np.flatnonzero(np.abs(gaps - usual) > max(_UNEVEN * usual, _ROUNDING_MM))
+    if uneven.size:
+        raise InputError(
+            f"{source}: expected evenly spaced slices, found {gaps[uneven[0]]:.2f} mm after {names[uneven[0]]} where "
+            f"{usual:.2f} mm is usual ({uneven.size} such gaps): slices are missing, or --irregular_slices=accept"
+        )
+    steps = positions[-1] - positions[0]
+    tilt = np.degrees(np.arccos(np.clip(steps @ normal / np.linalg.norm(steps), -1, 1)))
+    if tilt > _TILT_DEGREES:
+        raise InputError(
+            f"{source}: expected slices above each other, found a gantry tilted by {tilt:.1f} degrees; "
+            "--irregular_slices=accept looks at the slices as they lie"
+        )
+
+
+def _evenly_spaced(array: NDArray[np.int16], places: NDArray) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    """Returns slices (n, rows, columns) interpolated to the usual distance, and the plane nearest to each slice."""
+    gaps = np.diff(places)
+    usual = np.median(gaps) if len(gaps) else 1.0
+    count = int(np.rint((places[-1] - places[0]) / usual)) + 1
+    if count == len(places) and (np.abs(gaps - usual) <= max(_UNEVEN * usual, _ROUNDING_MM)).all():
+        return array, np.arange(count)
+    even = np.linspace(places[0], places[-1], count)
+    upper = np.clip(np.searchsorted(places, even), 1, len(places) - 1)
+    share = ((even - places[upper - 1]) / (places[upper] - places[upper - 1])).astype(np.float32)
+    planes = np.empty((count, *array.shape[1:]), np.int16)
+    for plane, high, weight in zip(planes, upper, share, strict=True):
+        plane[...] = np.rint(array[high - 1] * (1 - weight) + array[high] * weight)
+    return planes, np.abs(places[:, None] - even).argmin(axis=1)

@@ -1,0 +1,200 @@
+"""Series written by pydicom: HU are a plane over the patient's space, by the standard's own formula (C.7.6.2.1.1)."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import highdicom
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless, generate_uid
+
+from kits_tf import config, predict
+from kits_tf.ct import dicom
+from kits_tf.errors import InputError
+
+SETTINGS = config.DicomSettings()
+ACCEPT = config.DicomSettings(irregular_slices="accept")
+# Turned about the patient's long axis, and tipped.
+ROW, COLUMN = np.array([0.8, 0.6, 0.0]), np.array([-0.6, 0.8, 0.0])
+OBLIQUE = (ROW, np.array([-0.6 * 0.96, 0.8 * 0.96, 0.28]))
+NORMAL = np.cross(ROW, COLUMN)
+GRADIENT = np.array([4.0, -7.0, 3.0])  # HU a mm along left, posterior, superior
+SPACING = (1.5, 2.0)  # rows, columns
+SHAPE = (6, 9)
+IDS = {name: generate_uid() for name in ("study", "series", "frame")}
+
+
+def write_slice(path: Path, position: np.ndarray, axes: tuple = (ROW, COLUMN), **changes: object) -> pydicom.Dataset:
+    """Writes one slice whose upper left pixel center lies at a position; changes are further attributes."""
+    row, column = axes
+    i, j = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    places = position + i[..., None] * SPACING[0] * column + j[..., None] * SPACING[1] * row
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = IDS.values()
+    data.Modality, data.SeriesDescription, data.ImageType = "CT", "Abdomen 2.0", ["ORIGINAL", "PRIMARY", "AXIAL"]
+    data.PatientID = data.PatientName = "someone"
+    for name in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"):
+        setattr(data, name, "")
+    data.InstanceNumber = int(np.random.default_rng(path.name.encode()[0]).integers(1000))
+    data.ImagePositionPatient, data.ImageOrientationPatient = list(position), [*row, *column]
+    data.PixelSpacing, data.SliceThickness, (data.Rows, data.Columns) = list(SPACING), 2.0, SHAPE
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
+    data.RescaleSlope, data.RescaleIntercept = 0.5, -1024
+    for name, value in changes.items():
+        setattr(data, name, value)
+    data.PixelData = np.rint((places @ GRADIENT + 1024) * 2).astype(np.uint16).tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return data
+
+
+def write_series(folder: Path, places: list[float], axes: tuple = (ROW, COLUMN), **changes: object) -> Path:
+    """Writes slices at places along the normal, in files whose names say nothing about their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    normal = np.cross(*axes)
+    for number, place in enumerate(places):
+        name = f"{'qzmaxkbn'[number % 8]}{number}"
+        write_slice(folder / name, np.array([-20.0, 30, -5]) + place * normal, axes, **changes)
+    return folder
+
+
+def check_world(volume, tolerance: float = 0.76) -> None:
+    """Checks that the HU at every voxel are those of its place in the world, which for NIfTI is right, anterior."""
+    voxels = np.moveaxis(np.indices(volume.grid.shape), 0, -1)
+    world = nib.affines.apply_affine(volume.grid.affine, voxels) * [-1, -1, 1]
+    np.testing.assert_allclose(volume.array, world @ GRADIENT, atol=tolerance)
+
+
+def read(folder: Path, settings: config.DicomSettings = SETTINGS) -> dicom.SeriesScan:
+    return dicom.read_series(dicom.find_series(folder, settings), settings, str(folder))
+
+
+@pytest.mark.parametrize("axes", [(ROW, COLUMN), OBLIQUE, (ROW, -COLUMN)])
+def test_every_voxel_is_where_the_standard_says(tmp_path: Path, axes: tuple) -> None:
+    scan = read(write_series(tmp_path, [6.0, 0.0, 2.0, 4.0], axes))
+    assert scan.volume.array.dtype == np.int16 and sorted(scan.volume.array.shape) == [4, *SHAPE]
+    check_world(scan.volume)
+    along = [np.dot(header.ImagePositionPatient, np.cross(*axes)) for header in scan.headers]
+    assert along == sorted(along) and scan.planes.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def test_compressed_slices_and_zip_files_give_the_same(tmp_path: Path, syntax: str) -> None:
+    plain = read(write_series(tmp_path / "plain", [0.0, 2.0, 4.0])).volume
+    folder = shutil.copytree(tmp_path / "plain", tmp_path / "packed")
+    for path in folder.iterdir():
+        data = pydicom.dcmread(path)
+        data.compress(syntax, generate_instance_uid=False)
+        data.save_as(path)
+    shutil.make_archive(str(tmp_path / "scan"), "zip", folder)
+    for path in (folder, tmp_path / "scan.zip"):
+        np.testing.assert_array_equal(read(path).volume.array, plain.array)
+
+
+def test_a_single_slice_has_its_thickness(tmp_path: Path) -> None:
+    volume = read(write_series(tmp_path, [0.0], SliceThickness=5.0)).volume
+    assert volume.array.shape == (1, *SHAPE)
+    np.testing.assert_allclose(volume.grid.spacing_mm, (5.0, *SPACING))
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ([0.0, 2.0, 2.0, 4.0], "expected one slice a place, found .* and .* at one"),
+        (
+            [0.0, 2.0, 6.0, 8.0, 10.0],
+            r"found 4.00 mm after .* where 2.00 mm is usual \(1 such gaps\): slices are missing",
+        ),
+        ([0.0, 2.0, 4.0, 7.0, 9.0], "expected evenly spaced slices, found 3.00 mm"),
+    ],
+)
+def test_irregular_slices_are_refused(tmp_path: Path, places: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(write_series(tmp_path, places))
+
+
+def test_places_may_be_rounded(tmp_path: Path) -> None:
+    scan = read(write_series(tmp_path, [round(0.625 * i, 1) for i in range(9)]))
+    assert scan.planes.tolist() == list(range(9))
+
+
+def test_uneven_slices_are_interpolated_on_request(tmp_path: Path) -> None:
+    scan = read(write_series(tmp_path, [0.0, 2.0, 6.0, 8.0, 11.0, 13.0]), ACCEPT)
+    check_world(scan.volume, tolerance=1.01)  # rounded before and after
+    assert len(scan.volume.array) == round(13 / 2) + 1
+    even = np.linspace(0, 13, len(scan.volume.array))
+    assert np.abs(even[scan.planes] - [0, 2, 6, 8, 11, 13]).max() <= 1.1
+
+
+def test_a_tilted_gantry_is_refused_and_kept_on_request(tmp_path: Path) -> None:
+    for number in range(4):
+        write_slice(tmp_path / f"{number}", number * (2.0 * NORMAL + 0.5 * COLUMN))
+    with pytest.raises(InputError, match="expected slices above each other, found a gantry tilted by 14.0 degrees"):
+        read(tmp_path)
+    check_world(read(tmp_path, ACCEPT).volume)
+
+
+def test_one_series_of_several_is_chosen(tmp_path: Path) -> None:
+    write_series(tmp_path / "thin", [0.0, 2.0])
+    write_series(tmp_path / "thick", [0.0, 2.0, 4.0], SeriesInstanceUID="1.2.3.5", SeriesDescription="Thorax 5.0")
+    write_series(tmp_path / "scout", [0.0], SeriesInstanceUID="1.2.3.6", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_series(tmp_path / "mr", [0.0], SeriesInstanceUID="1.2.3.7", Modality="MR")
+    (tmp_path / "README").write_text("not DICOM")
+    with pytest.raises(
+        InputError, match=r"expected one series, found 2 .*1.2.3.5 'Thorax 5.0', 3 slices; .* 'Abdomen 2.0', 2"
+    ):
+        dicom.find_series(tmp_path, SETTINGS)
+    for text in ("1.2.3.5", "Thorax"):
+        assert len(dicom.find_series(tmp_path, replace(SETTINGS, series=text)).files) == 3
+    with pytest.raises(InputError, match="expected one series, found 0 that fit --series=Neck"):
+        dicom.find_series(tmp_path, replace(SETTINGS, series="Neck"))
+    for folder, message in (("mr", "expected a CT series in DICOM files, found MR"), ("none", "found none")):
+        (tmp_path / "none").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=message):
+            dicom.find_series(tmp_path / folder, SETTINGS)
+
+
+def test_damaged_slices_are_named(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "cut", [0.0, 2.0])
+    path = sorted(folder.iterdir())[0]
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(InputError, match=f"{path.name}: expected pixels that can be decoded"):
+        read(folder)
+    with pytest.raises(InputError, match="expected the same PixelSpacing in every slice"):
+        write_slice(write_series(tmp_path / "two", [0.0]) / "b", 2 * NORMAL, PixelSpacing=[1.0, 1.0])
+        read(tmp_path / "two")
+    (tmp_path / "broken.zip").write_bytes(b"PK nothing")
+    with pytest.raises(InputError, match="broken.zip: expected a zip file of DICOM slices"):
+        read(tmp_path / "broken.zip")
+
+
+def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, run_dir: Path) -> None:
+    folder = write_series(tmp_path / "scan", [4.0 * i for i in range(6)])
+    predict.main(config.Predict(model=str(run_dir), output_dir=str(tmp_path / "out")), [str(folder)])
+    mask = nib.load(tmp_path / "out" / "scan.nii.gz")
+    found = highdicom.seg.segread(tmp_path / "out" / "scan.dcm")
+    assert [s.segment_label for s in map(found.get_segment_description, found.segment_numbers)] == [
+        "right_kidney", "left_kidney", "tumor"
+    ]  # fmt: skip
+    headers = read(folder).headers
+    labels = found.get_pixels_by_source_instance(
+        [header.SOPInstanceUID for header in headers],
+        combine_segments=True,
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    np.testing.assert_array_equal(labels, np.asarray(mask.dataobj))
+    assert labels.any()
+
+
+def test_slices_without_identity_get_no_dicom_seg(tmp_path: Path) -> None:
+    scan = read(write_series(tmp_path, [0.0, 2.0], StudyInstanceUID=""))
+    with pytest.raises(InputError, match="no DICOM SEG: expected StudyInstanceUID in every slice"):
+        dicom.write_segmentation(tmp_path / "a.dcm", np.zeros((2, *SHAPE), np.uint8), ("background", "kidney"), scan)
