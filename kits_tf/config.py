@@ -591,6 +591,28 @@ class Predict(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Submission(Settings):
+    """Makes KiTS19's predictions.zip of a folder of masks, or checks one."""
+
+    predictions_dir: str | None = setting(None, "Folder of masks case_00210.nii.gz, ... to pack; with --output.")
+    output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...")
+    check: str | None = setting(None, "Zip file to check; with --data_dir.")
+    data_dir: str | None = setting(None, "Folder of the scans: every one without a true mask, else every one, is due.")
+    label_scheme: str = setting(
+        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.predictions_dir is None) == (self.check is None):
+            raise InputError("expected either --predictions_dir or --check")
+        if (self.predictions_dir is None) != (self.output is None):
+            raise InputError("expected --output with --predictions_dir, and not without")
+        if self.check is not None and self.data_dir is None:
+            raise InputError("expected --data_dir with --check")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export(Settings):
     """Exports a run as a SavedModel that takes scans as stored, for TensorFlow Serving."""
 
@@ -658,6 +680,7 @@ COMMANDS: tuple[type[Settings], ...] = (
     Train,
     Evaluate,
     Predict,
+    Submission,
     Export,
     Figures,
     Demo,

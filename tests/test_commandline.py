@@ -95,6 +95,8 @@ def test_every_command_takes_the_shipped_flag_files(command: type[config.Setting
     }
     if command is config.Evaluate:
         del paths["predictions_dir"]
+    if command is config.Submission:
+        paths |= {"output": "x"}
     arguments = [f"--{flag}={value}" for flag, value in paths.items()]
     inputs = "SCAN" if command is config.Predict else ""
     parsed, _ = commandline.parse(

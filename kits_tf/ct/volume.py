@@ -159,8 +159,44 @@ def strip_suffix(path: str | os.PathLike) -> str:
     raise InputError(f"{path}: expected a file named *.nii.gz or *.nii")
 
 
+def read_grid(path: str | os.PathLike) -> Grid:
+    """Returns where the voxels of a NIfTI file are, in the order (i, j, k) of the file, from its header alone.
+
+    Raises:
+        InputError: as `read_image`, as far as a header tells.
+    """
+    path = as_path(path)
+    with _nifti(path) as (image, _):
+        return Grid(_shape(image, path), _affine(image, path))
+
+
+def label_names(volume: Volume) -> tuple[str, ...]:
+    """Returns the names of the labels that `write_stored` kept in the file of a mask; none if there are none."""
+    for extension in volume.header.extensions if volume.header else ():
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            return tuple(json.loads(extension.get_content())["labels"].values())
+    return ()
+
+
 def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, AnyPath], NDArray]) -> Volume:
     path = as_path(path)
+    with _nifti(path) as (image, file):
+        stored = Grid(_shape(image, path), _affine(image, path))
+        way = orientation(stored.affine)
+        array = _empty([stored.shape[axis] for axis in way.permutation], np.dtype(dtype))
+        _fill(undo_reorient(array, way), image.dataobj, lambda slab: convert(slab, path))
+        while file.read(1 << 22):  # to the end, where gzip has its checksum
+            pass
+    return Volume(array, stored.reoriented(way), stored, image.header)
+
+
+@contextlib.contextmanager
+def _nifti(path: AnyPath) -> Iterator[tuple[nib.Nifti1Image, BinaryIO]]:
+    """Opens a NIfTI file.
+
+    Raises:
+        InputError: there is none, or it cannot be read, here or by who uses it.
+    """
     strip_suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found none")
@@ -169,21 +205,12 @@ def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[N
             magic = file.read(4)
             file.seek(0)
             kind = nib.Nifti2Image if magic in _NIFTI2_SIZES else nib.Nifti1Image
-            image = kind.from_stream(file)
-            shape = _shape(image, path)
-            affine = _affine(image, path)
-            way = orientation(affine)
-            array = _empty([shape[axis] for axis in way.permutation], np.dtype(dtype))
-            _fill(undo_reorient(array, way), image.dataobj, lambda slab: convert(slab, path))
-            while file.read(1 << 22):  # to the end, where gzip has its checksum
-                pass
+            yield kind.from_stream(file), file
     except InputError:
         raise
     except _UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected a whole NIfTI file, reading it failed: {reason}") from error
-    stored = Grid(shape, affine)
-    return Volume(array, stored.reoriented(way), stored, image.header)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,126 @@
+"""KiTS19's predictions.zip: prediction_00210.nii.gz, ..., each on its scan's grid, in the challenge's labels."""
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kits_tf.ct.geometry import Grid
+from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.layouts import CaseFiles, case_number
+from kits_tf.ct.volume import Volume, label_names, read_grid, read_labels, strip_suffix, write_stored
+from kits_tf.errors import InputError
+from tfrecords_tools.files import written_whole
+
+# 0 background, 1 kidney, 2 tumor.
+CHALLENGE = find_scheme("kits19")
+_SCHEMES = [find_scheme(name, cyst_as) for name in ("kits19", "laterality") for cyst_as in ("kidney", "class")]
+
+
+def find_masks(predictions_dir: str) -> list[Path]:
+    """Returns the masks case_XXXXX.nii.gz of a folder.
+
+    Raises:
+        InputError: there is no such folder, or no mask in it.
+    """
+    folder = Path(predictions_dir)
+    found = sorted(p for p in folder.glob("*.nii.gz") if re.fullmatch(r"case_\d{5}", strip_suffix(p)))
+    if not found:
+        raise InputError(f"{folder}: expected masks case_00210.nii.gz, ..., found none")
+    return found
+
+
+def pack(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
+    """Writes masks as a submission, under a temporary name first.
+
+    Args:
+        masks: of `find_masks`.
+        output: zip file.
+        fallback: scheme of masks that do not name their labels.
+
+    Raises:
+        InputError: a mask cannot be read, or has labels of no scheme that is known.
+    """
+    with (
+        written_whole(Path(output)) as partial,
+        zipfile.ZipFile(partial, "w") as archive,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        for path in masks:
+            mask, name = read_labels(path), f"prediction_{case_number(strip_suffix(path)):05d}.nii.gz"
+            try:
+                labels = _scheme_of(label_names(mask), fallback).to_challenge(mask.as_stored())
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+            packed = Path(folder) / name
+            write_stored(packed, labels, mask.stored.affine, mask.header, classes=CHALLENGE.classes)
+            archive.write(packed, name)
+            packed.unlink()
+
+
+def _scheme_of(names: tuple[str, ...], fallback: Scheme) -> Scheme:
+    if not names:
+        return fallback
+    found = next((scheme for scheme in _SCHEMES if scheme.classes == names), None)
+    if found is None:
+        raise InputError(f"expected labels of a scheme of kits_tf, found {', '.join(names)}")
+    return found
+
+
+def due(cases: list[CaseFiles]) -> list[CaseFiles]:
+    """Returns the cases that a submission is to have: those without a true mask, all if there are none such."""
+    return [case for case in cases if case.labels is None] or cases
+
+
+def open_submission(submission: str) -> zipfile.ZipFile:
+    """Returns a submission to check.
+
+    Raises:
+        InputError: it is no zip file.
+    """
+    try:
+        return zipfile.ZipFile(submission)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{submission}: expected a zip file: {error}") from None
+
+
+def unexpected(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list[str]:
+    """Returns a line for each member that is no prediction of the cases."""
+    others = sorted(set(archive.namelist()) - set(map(_member, cases)))
+    return [f"{name}: expected only predictions of the scans that are due, in no folder" for name in others]
+
+
+def problems(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
+    """Returns a line for each thing that is wrong with the prediction of a case.
+
+    Raises:
+        InputError: the scan cannot be read.
+    """
+    name, grid = _member(case), read_grid(case.image)
+    if name not in archive.namelist():
+        return [f"{name}: expected a prediction of {case.case_id}, found none"]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            mask = read_labels(archive.extract(name, folder))
+        except (InputError, OSError, zipfile.BadZipFile) as error:
+            return [str(error).replace(f"{folder}/", "")]
+    return [f"{name}: {problem}" for problem in _problems_of(mask, grid)]
+
+
+def _member(case: CaseFiles) -> str:
+    return f"prediction_{case_number(case.case_id):05d}.nii.gz"
+
+
+def _problems_of(mask: Volume, grid: Grid) -> Iterator[str]:
+    dtype = mask.header.get_data_dtype() if mask.header else mask.array.dtype
+    if dtype.kind not in "iu":
+        yield f"expected whole numbers as dtype, uint8 at best, found {dtype}"
+    if mask.stored.shape != grid.shape:
+        yield f"expected the scan's shape {grid.shape}, found {mask.stored.shape}"
+    elif not mask.stored.same_as(grid):
+        yield f"expected the scan's affine {grid.affine.tolist()}, found {mask.stored.affine.tolist()}"
+    if mask.array.max(initial=0) >= len(CHALLENGE.classes):
+        yield f"expected values 0, 1 and 2, found {np.unique(mask.array).tolist()}"
