@@ -90,9 +90,8 @@ class Restoration:
 
         is_any = ready > done
         arrays = tf.cond(is_any, restored, lambda: tuple(arrays))
-        # Rows only ever rise, so that nothing before the next plane's first one is needed again.
-        count = tf.shape(self._first_row)[0]
-        low = tf.where(ready < count, self._first_row[tf.minimum(ready, count - 1)], stop)
+        # Rows only ever rise, so that nothing before the next plane's first one is needed again; it may be yet to come.
+        low = tf.reduce_min(tf.concat([self._first_row[ready:], [stop]], axis=0))
         return rows[low - kept_from :], low, ready, parts + tf.cast(is_any, tf.int32), *arrays
 
     def finish(self, *state: tf.Tensor) -> dict[str, tf.Tensor]:

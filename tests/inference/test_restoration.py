@@ -35,6 +35,15 @@ def test_pieces_are_restored_as_the_whole(grid: tuple, shape: tuple, cuts: list[
     np.testing.assert_array_equal(in_pieces(logits, shape, (0, 0, 0), grid, cuts), restore(logits, shape))
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 12, 30])
+def test_planes_may_come_one_by_one(depth: int) -> None:
+    """Where the scan's are far apart, some are of no use to any."""
+    grid, shape = (12, 3, 3), (depth, 4, 2)
+    logits = np.random.default_rng(4).normal(size=(*grid, 3)).astype(np.float32)
+    found = in_pieces(logits, shape, (0, 0, 0), grid, list(range(1, 12)))
+    np.testing.assert_array_equal(found, restore(logits, shape))
+
+
 @pytest.mark.parametrize("shape", [(25, 40, 17), (7, 9, 11), (12, 16, 14)])
 def test_outside_of_the_box_is_background_and_inside_nothing_changes(shape: tuple) -> None:
     grid, start, size = (12, 16, 14), (3, 0, 5), (7, 16, 6)
