@@ -68,7 +68,9 @@ def make_run(folder: Path) -> Path:
 def measure(command: list[str]) -> tuple[float, int]:
     """Returns seconds and the largest resident memory, in bytes, of a command; stops if it fails."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # The peer's script takes its network from another one, which needs what stands here.
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)} failed, see above")
