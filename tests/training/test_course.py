@@ -234,7 +234,8 @@ def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: Tr
     with chief, other:
         wait_for(chief, "epoch 2/12")
         other.kill()
-        wait_for(chief, "error: lost /job:worker/replica:0/task:1; started again, all workers go on from the last")
+        # Not every error that TensorFlow raises then names the worker.
+        wait_for(chief, "started again, all workers go on from the last checkpoint")
     assert chief.returncode == 1
     chief, other = start_both(killed, tmp_path)
     with chief, other:
