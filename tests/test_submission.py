@@ -117,3 +117,9 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected masks case_00210.nii.gz, ..., found none"):
         submission.main(config.Submission(predictions_dir=str(tmp_path), output=str(tmp_path / "a.zip")))
     assert not list(tmp_path.iterdir())
+
+
+def test_scans_without_a_number_are_told(data_dir: Path, packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text(f"image,label,case_id\n{data_dir}/case_00000/imaging.nii.gz,,somebody\n")
+    with pytest.raises(InputError, match="expected a case with a number, as in case_00210, found somebody"):
+        check(packed, tmp_path / "cases.csv")

@@ -50,7 +50,7 @@ def pack(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         for path in masks:
-            mask, name = read_labels(path), f"prediction_{case_number(strip_suffix(path)):05d}.nii.gz"
+            mask, name = read_labels(path), _name(strip_suffix(path))
             try:
                 labels = _scheme_of(label_names(mask), fallback).to_challenge(mask.as_stored())
             except InputError as error:
@@ -88,8 +88,12 @@ def open_submission(submission: str) -> zipfile.ZipFile:
 
 
 def unexpected(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list[str]:
-    """Returns a line for each member that is no prediction of the cases."""
-    others = sorted(set(archive.namelist()) - set(map(_member, cases)))
+    """Returns a line for each member that is no prediction of the cases.
+
+    Raises:
+        InputError: a case has no number.
+    """
+    others = sorted(set(archive.namelist()) - {_name(case.case_id) for case in cases})
     return [f"{name}: expected only predictions of the scans that are due, in no folder" for name in others]
 
 
@@ -99,7 +103,7 @@ def problems(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
     Raises:
         InputError: the scan cannot be read.
     """
-    name, grid = _member(case), read_grid(case.image)
+    name, grid = _name(case.case_id), read_grid(case.image)
     if name not in archive.namelist():
         return [f"{name}: expected a prediction of {case.case_id}, found none"]
     with tempfile.TemporaryDirectory() as folder:
@@ -110,8 +114,11 @@ def problems(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
     return [f"{name}: {problem}" for problem in _problems_of(mask, grid)]
 
 
-def _member(case: CaseFiles) -> str:
-    return f"prediction_{case_number(case.case_id):05d}.nii.gz"
+def _name(case_id: str) -> str:
+    number = case_number(case_id)
+    if number is None:
+        raise InputError(f"expected a case with a number, as in case_00210, found {case_id}")
+    return f"prediction_{number:05d}.nii.gz"
 
 
 def _problems_of(mask: Volume, grid: Grid) -> Iterator[str]:

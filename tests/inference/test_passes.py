@@ -53,7 +53,10 @@ def test_all_combinations_of_axes_are_averaged(axes: str) -> None:
 
 def test_networks_see_their_own_intensities_and_are_averaged() -> None:
     wider = IntensitySettings(window_hu=(-10000.0, 10000.0), mean_hu=100.0, std_hu=2.0)
-    same = lambda image, training: tf.tile(image, [1, 1, 1, 1, 4])  # noqa: E731
+
+    def same(image: tf.Tensor, training: bool) -> tf.Tensor:
+        return tf.tile(image, [1, 1, 1, 1, 4])
+
     found = Passes([(same, PLAIN), (same, wider)], LATERALITY)(HU).numpy()
     expected = (HU + (HU - 100.0) / 2) / 2
     np.testing.assert_allclose(found, np.repeat(expected[..., None], 4, axis=-1), atol=1e-3)

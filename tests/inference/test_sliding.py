@@ -17,6 +17,10 @@ def two_channels(part: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.cast(part, tf.float32), -2.0 * tf.cast(part, tf.float32)], axis=-1)
 
 
+def ones(windows: tf.Tensor) -> tf.Tensor:
+    return tf.ones([*tf.unstack(tf.shape(windows)), 1])
+
+
 def position_in_window(part: tf.Tensor) -> tf.Tensor:
     """Not translation-invariant: what it gives for a voxel depends on where the window lies."""
     _, z, y, x = part.shape
@@ -49,8 +53,8 @@ def test_a_merge_of_ones_is_one_everywhere(
     size: tuple, window: tuple, overlap: float, weights: str, at_once: int
 ) -> None:
     windows = sliding.Windows(window, overlap, weights, at_once)
-    ones = sliding.merge_windows(np.zeros(size, np.int16), lambda p: tf.ones([*p.shape, 3]), windows, 3, outside=0)
-    np.testing.assert_array_equal(ones, np.ones((*size, 3)))
+    merged = sliding.merge_windows(np.zeros(size, np.int16), lambda p: tf.ones([*p.shape, 3]), windows, 3, outside=0)
+    np.testing.assert_array_equal(merged, np.ones((*size, 3)))
 
 
 def test_a_voxelwise_network_is_merged_to_itself() -> None:
@@ -130,19 +134,21 @@ def test_planes_are_handed_on_as_soon_as_no_window_adds_to_them() -> None:
     def note(planes: tf.Tensor, seen: tf.Tensor) -> tuple[tf.Tensor]:
         return (tf.concat([seen, [planes.shape[0]]], axis=0),)
 
-    ones = lambda windows: tf.ones([*windows.shape, 1])  # noqa: E731
     (seen,) = sliding.stream_windows(volume, ones, sliding.Windows((4, 4, 4)), 1, 0, note, (tf.zeros([0], tf.int32),))
     assert seen.numpy().tolist() == [2, 2, 2, 1, 4]  # windows start at 0, 2, 4, 6 and 7
 
 
 def test_each_batch_of_windows_is_told() -> None:
     told: list[tuple[int, int]] = []
-    ones = lambda windows: tf.ones([tf.shape(windows)[0], 4, 4, 4, 1])  # noqa: E731
-    receive = lambda planes, total: (total + tf.reduce_sum(planes),)  # noqa: E731
+
+    def receive(planes: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor]:
+        return (total + tf.reduce_sum(planes),)
+
+    def tell(done: int, total: int) -> None:
+        told.append((int(done), int(total)))
 
     @tf.function(autograph=False)
     def run() -> tf.Tensor:
-        tell = lambda done, total: told.append((int(done), int(total)))  # noqa: E731
         windows = sliding.Windows((4, 4, 4), at_once=2)
         return sliding.stream_windows(
             tf.zeros([6, 4, 9], tf.int16), ones, windows, 1, 0, receive, (tf.constant(0.0),), tell
