@@ -20,7 +20,7 @@ EXTRAS = {
 _TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6", "scipy>=1.11"]
 EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["dicom"], *EXTRAS["figures"], *_TOOLS]
 # Peers are measured in an environment of their own: see BUILD.md.
-EXTRAS["bench"] = ["scipy>=1.11"]
+EXTRAS["bench"] = [*EXTRAS["figures"], "scipy>=1.11"]
 
 setup(
     name="kits_tf",

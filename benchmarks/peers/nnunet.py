@@ -30,7 +30,7 @@ def dataset_json(data_dir: Path) -> dict:
 
 
 def plans() -> dict:
-    """Returns the part of nnU-Net's plans that preprocessing reads, with the planner's defaults for resampling."""
+    """Returns what nnU-Net reads of its plans here, with the planner's defaults for resampling."""
     resampling = {"order_z": 0, "force_separate_z": None}
     return {
         "dataset_name": DATASET,
@@ -55,6 +55,8 @@ def plans() -> dict:
                 "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **resampling},
                 "resampling_fn_seg": "resample_data_or_seg_to_shape",
                 "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **resampling},
+                "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+                "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, **resampling},
                 # Read by nobody here; without it the plans are taken for those of an older version.
                 "architecture": {},
             }
