@@ -44,6 +44,7 @@ def main() -> None:
         "nnUNetTrainer",
         None,
     )
+    Path(options.output_dir).mkdir(parents=True, exist_ok=True)
     images = [[str(path / "imaging.nii.gz")] for path in options.inputs]
     predictor.predict_from_files_sequential(images, [f"{options.output_dir}/{path.name}" for path in options.inputs])
 
