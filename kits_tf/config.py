@@ -416,7 +416,7 @@ class DicomSettings(Settings):
     series: str = setting("", "Part of the UID or the description of the series to take, where there are several.")
     irregular_slices: str = setting(
         "refuse",
-        "Slices that are missing, unevenly spaced or tilted. accept: interpolate to even spacing, leave the tilt.",
+        "Slices that are missing, unevenly spaced or tilted. accept: interpolate to even spacing, set upright.",
         choices=("refuse", "accept"),
     )
 
@@ -616,7 +616,7 @@ class Submission(Settings):
 class Export(Settings):
     """Exports a run as a SavedModel that takes scans as stored, for TensorFlow Serving."""
 
-    run_dir: str = _run_dir()
+    run_dir: str = required("Folder of a training run, of folds, or several with commas between, which are averaged.")
     export_dir: str = required("Folder of the model's versions; the next free number is written.")
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 

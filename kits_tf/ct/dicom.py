@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kits_tf import __version__
 from kits_tf.config import DicomSettings
+from kits_tf.ct.tilt import set_upright
 from kits_tf.ct.volume import Volume
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
@@ -73,12 +74,17 @@ class SeriesScan:
     Attributes:
         volume: (z, y, x) int16 HU; as stored: slices, rows, columns.
         headers: of the slices, in the order of their places.
-        planes: which plane of the volume as stored each slice is, (slices,) int64.
+        corners: (slices, 3) int64, which plane, row and column of the volume as stored is each slice's first pixel.
     """
 
     volume: Volume
     headers: tuple["Dataset", ...]
-    planes: NDArray[np.int64]
+    corners: NDArray[np.int64]
+
+    def on_slices(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns labels, as stored in the volume, at the pixels of the slices, (slices, rows, columns)."""
+        rows, columns = self.headers[0].Rows, self.headers[0].Columns
+        return np.stack([labels[k, i : i + rows, j : j + columns] for k, i, j in self.corners])
 
 
 def find_series(path: Path, settings: DicomSettings) -> Series:
@@ -125,9 +131,11 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
         InputError: slices differ in size or direction, lie at the same place, unevenly or tilted, or cannot be decoded.
     """
     headers = series.headers
+    if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
+        raise InputError(f"{source}: expected one slice a file, found several (enhanced CT); dcm2niix makes NIfTI of it")
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
         if any(name not in header for header in headers):
-            raise InputError(f"{source}: expected {name} in every slice, found slices without (no single-frame CT)")
+            raise InputError(f"{source}: expected {name} in every slice, found slices without")
     for name in ("ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"):
         values = np.array([np.ravel(header[name].value).astype(float) for header in headers])
         if np.abs(values - values[0]).max() > _SAME_DIRECTION:
@@ -138,17 +146,22 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     order = np.argsort(positions @ normal)
     places, positions = (positions @ normal)[order], positions[order]
     _check_places(places, positions, normal, [series.files[i].name for i in order], settings, source)
-    slices = [_decoded(series.files[i], source) for i in order]
+    slices = [_decoded(series.files[i]) for i in order]
     array, planes = _evenly_spaced(np.stack(slices), places)
     if len(places) > 1:
         step = (positions[-1] - positions[0]) / (len(array) - 1)
     else:
         step = normal * float(headers[0].get("SliceThickness") or 1)
-    row_mm, column_mm = map(float, headers[0].PixelSpacing)
+    in_plane = np.array([along_column, along_row]) * np.reshape(headers[0].PixelSpacing, (2, 1)).astype(float)
+    origin, corners = positions[0], np.zeros((len(planes), 2), np.int64)
+    if _tilt(step, normal) > _TILT_DEGREES:
+        upright = set_upright(array, np.linalg.lstsq(in_plane.T, step, rcond=None)[0])
+        array, corners = upright.array, upright.corners[planes]
+        origin, step = origin + upright.first @ in_plane, (step @ normal) * normal
     # DICOM's world is left, posterior, superior.
-    axes = np.array([step, along_column * row_mm, along_row * column_mm, positions[0]]).T * [[-1], [-1], [1]]
+    axes = np.array([step, *in_plane, origin]).T * [[-1], [-1], [1]]
     volume = Volume.from_stored(array, np.vstack([axes, [0, 0, 0, 1]]))
-    return SeriesScan(volume, tuple(headers[i] for i in order), planes)
+    return SeriesScan(volume, tuple(headers[i] for i in order), np.column_stack([planes, corners]))
 
 
 def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan) -> None:
@@ -173,7 +186,7 @@ def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of names of patients and the like
-            segmentation = _segmentation(labels[scan.planes], classes, scan.headers)
+            segmentation = _segmentation(scan.on_slices(labels), classes, scan.headers)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: no DICOM SEG: expected slices that it can refer to: {reason}") from None
@@ -246,7 +259,7 @@ def _header(file: _File) -> "Dataset | None":
         raise InputError(f"{file.name}: expected a whole DICOM file: {error}") from None
 
 
-def _decoded(file: _File, source: str) -> NDArray[np.int16]:
+def _decoded(file: _File) -> NDArray[np.int16]:
     """Returns the HU of a slice, (rows, columns)."""
     from pydicom import dcmread
 
@@ -258,9 +271,7 @@ def _decoded(file: _File, source: str) -> NDArray[np.int16]:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{file.name}: expected pixels that can be decoded: {reason}") from None
     if stored.ndim != 2:
-        raise InputError(
-            f"{source}: expected one frame of gray values a file, found {stored.shape} (dcm2niix reads more)"
-        )
+        raise InputError(f"{file.name}: expected gray values (rows, columns), found {stored.shape}")
     hu = stored.astype(np.float32) * float(data.get("RescaleSlope") or 1) + float(data.get("RescaleIntercept") or 0)
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
@@ -290,13 +301,17 @@ def _check_places(
             f"{source}: expected evenly spaced slices, found {gaps[uneven[0]]:.2f} mm after {names[uneven[0]]} where "
             f"{usual:.2f} mm is usual ({uneven.size} such gaps): slices are missing, or --irregular_slices=accept"
         )
-    steps = positions[-1] - positions[0]
-    tilt = np.degrees(np.arccos(np.clip(steps @ normal / np.linalg.norm(steps), -1, 1)))
+    tilt = _tilt(positions[-1] - positions[0], normal)
     if tilt > _TILT_DEGREES:
         raise InputError(
             f"{source}: expected slices above each other, found a gantry tilted by {tilt:.1f} degrees; "
-            "--irregular_slices=accept looks at the slices as they lie"
+            "--irregular_slices=accept sets them upright"
         )
+
+
+def _tilt(step: NDArray, normal: NDArray) -> float:
+    """Returns the angle between the way from slice to slice and their normal, in degrees."""
+    return float(np.degrees(np.arccos(np.clip(step @ normal / np.linalg.norm(step), -1, 1))))
 
 
 def _evenly_spaced(array: NDArray[np.int16], places: NDArray) -> tuple[NDArray[np.int16], NDArray[np.int64]]:

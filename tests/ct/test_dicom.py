@@ -13,6 +13,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, 
 
 from kits_tf import config, predict
 from kits_tf.ct import dicom
+from kits_tf.ct.volume import AIR_HU, Volume
 from kits_tf.errors import InputError
 
 SETTINGS = config.DicomSettings()
@@ -65,11 +66,11 @@ def write_series(folder: Path, places: list[float], axes: tuple = (ROW, COLUMN),
     return folder
 
 
-def check_world(volume, tolerance: float = 0.76) -> None:
-    """Checks that the HU at every voxel are those of its place in the world, which for NIfTI is right, anterior."""
+def check_world(volume, tolerance: float = 0.76, where: np.ndarray | bool = True) -> None:
+    """Checks that the HU at voxels are those of their places in the world, which for NIfTI is right, anterior."""
     voxels = np.moveaxis(np.indices(volume.grid.shape), 0, -1)
     world = nib.affines.apply_affine(volume.grid.affine, voxels) * [-1, -1, 1]
-    np.testing.assert_allclose(volume.array, world @ GRADIENT, atol=tolerance)
+    np.testing.assert_array_less(np.abs(volume.array - world @ GRADIENT), np.where(where, tolerance, np.inf))
 
 
 def read(folder: Path, settings: config.DicomSettings = SETTINGS) -> dicom.SeriesScan:
@@ -82,7 +83,7 @@ def test_every_voxel_is_where_the_standard_says(tmp_path: Path, axes: tuple) -> 
     assert scan.volume.array.dtype == np.int16 and sorted(scan.volume.array.shape) == [4, *SHAPE]
     check_world(scan.volume)
     along = [np.dot(header.ImagePositionPatient, np.cross(*axes)) for header in scan.headers]
-    assert along == sorted(along) and scan.planes.tolist() == [0, 1, 2, 3]
+    assert along == sorted(along) and scan.corners.tolist() == [[i, 0, 0] for i in range(4)]
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
@@ -122,7 +123,7 @@ def test_irregular_slices_are_refused(tmp_path: Path, places: list[float], messa
 
 def test_places_may_be_rounded(tmp_path: Path) -> None:
     scan = read(write_series(tmp_path, [round(0.625 * i, 1) for i in range(9)]))
-    assert scan.planes.tolist() == list(range(9))
+    assert scan.corners[:, 0].tolist() == list(range(9))
 
 
 def test_uneven_slices_are_interpolated_on_request(tmp_path: Path) -> None:
@@ -130,15 +131,34 @@ def test_uneven_slices_are_interpolated_on_request(tmp_path: Path) -> None:
     check_world(scan.volume, tolerance=1.01)  # rounded before and after
     assert len(scan.volume.array) == round(13 / 2) + 1
     even = np.linspace(0, 13, len(scan.volume.array))
-    assert np.abs(even[scan.planes] - [0, 2, 6, 8, 11, 13]).max() <= 1.1
+    assert np.abs(even[scan.corners[:, 0]] - [0, 2, 6, 8, 11, 13]).max() <= 1.1
 
 
-def test_a_tilted_gantry_is_refused_and_kept_on_request(tmp_path: Path) -> None:
-    for number in range(4):
-        write_slice(tmp_path / f"{number}", number * (2.0 * NORMAL + 0.5 * COLUMN))
+@pytest.mark.parametrize("drift", [0.5 * COLUMN, -0.5 * COLUMN, 0.3 * COLUMN - 0.4 * ROW])
+def test_a_tilted_gantry_is_refused_and_set_upright_on_request(tmp_path: Path, drift: np.ndarray) -> None:
+    headers = [write_slice(tmp_path / f"{number}", number * (2.0 * NORMAL + drift)) for number in range(7)]
     with pytest.raises(InputError, match="expected slices above each other, found a gantry tilted by 14.0 degrees"):
         read(tmp_path)
-    check_world(read(tmp_path, ACCEPT).volume)
+    scan = read(tmp_path, ACCEPT)
+    axes = scan.volume.stored.affine[:3, :3]
+    np.testing.assert_allclose(axes.T @ axes, np.diag([2.0, *SPACING]) ** 2, atol=1e-9)
+    stored = scan.volume.as_stored()
+    inside = np.zeros(stored.shape, np.uint8)
+    for k, i, j in scan.corners:  # but for an edge, where the air beyond has a share
+        inside[k, i + 1 : i + SHAPE[0] - 1, j + 1 : j + SHAPE[1] - 1] = 1
+    where = Volume.from_stored(inside, scan.volume.stored.affine).array > 0
+    check_world(scan.volume, tolerance=1.01, where=where)
+    assert stored[0, 0, 0] == AIR_HU or stored[-1, 0, 0] == AIR_HU
+    # At the pixels of its slices, the volume has the HU that they had, but for half a pixel of shift.
+    for found, header in zip(scan.on_slices(stored), headers, strict=True):
+        near = np.abs(found - (header.pixel_array * 0.5 - 1024)) <= 0.5 * np.abs(GRADIENT).sum() * max(SPACING)
+        assert near[1:-1, 1:-1].all()
+
+
+def test_several_slices_in_a_file_are_refused(tmp_path: Path) -> None:
+    write_slice(tmp_path / "a", np.zeros(3), NumberOfFrames=3)
+    with pytest.raises(InputError, match="expected one slice a file, found several"):
+        read(tmp_path)
 
 
 def test_one_series_of_several_is_chosen(tmp_path: Path) -> None:
