@@ -5,7 +5,7 @@ PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -41,6 +41,9 @@ bench-train: $(VENV)/.bench .venv-peers/.installed  ## training step and inferen
 
 bench-predict: $(VENV)/.bench .venv-peers/.installed  ## a scan's file to its mask's beside peers; DATA_DIR=folder of KiTS19 cases, CASES=61,0,151
 	$(RUN) benchmarks/predict.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),61,0,151)
+
+bench-evaluate: $(VENV)/.bench .venv-peers/.installed  ## scores beside MONAI's; DATA_DIR=folder of KiTS19 cases, CASES=0-29
+	$(RUN) benchmarks/evaluate.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-29)
 
 clean:  ## remove the environments and the demo
 	rm -rf $(VENV) .venv-addons .venv-peers demo

@@ -17,10 +17,10 @@ EXTRAS = {
     # TensorFlow Serving's gRPC and REST messages.
     "client": ["grpcio>=1.60", "requests>=2.31"],
 }
-_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6", "scipy>=1.11"]
+_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6"]
 EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["dicom"], *EXTRAS["figures"], *_TOOLS]
 # Peers are measured in an environment of their own: see BUILD.md.
-EXTRAS["bench"] = [*EXTRAS["figures"], "scipy>=1.11"]
+EXTRAS["bench"] = EXTRAS["figures"]
 
 setup(
     name="kits_tf",
@@ -37,6 +37,8 @@ setup(
         "absl-py>=2.1",
         "cattrs>=24.1",
         "connected-components-3d>=3.18",
+        "edt>=3.0",
+        "fill-voids>=2.0",
         "google-crc32c>=1.5",
         "h5py>=3.11",
         "isal>=1.7",
@@ -46,6 +48,8 @@ setup(
         "nibabel>=5.2",
         "numpy>=1.26",
         "pebble>=5.1",
+        "scipy>=1.11",
+        "surface-distance>=0.1",
         # TensorFlow 2.21 no longer brings it, and writes no curves without it.
         "tensorboard>=2.20",
         "tensorflow>=2.21",

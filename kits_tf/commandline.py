@@ -130,7 +130,7 @@ def help_text(kind: type[Settings], inputs: str = "") -> str:
             group = holder
             lines += ["", "Flags" if holder is kind else str(holder.__doc__)]
         default = "required" if item.default is MISSING else f"default {format_value(item.default)}"
-        text = item.metadata["help"] + ("" if item.default is None else f" ({default})")
+        text = item.metadata["help"] + ("" if item.default in (None, "") else f" ({default})")
         is_boolean = without_none(value_type) is bool
         lines.append(f"  --{item.name}" if is_boolean else f"  --{item.name}={_value_text(item, value_type)}")
         lines += textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)

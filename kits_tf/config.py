@@ -407,6 +407,12 @@ class InferenceSettings(Settings):
         "sides are swapped back.",
         choices=FLIP_CHOICES,
     )
+    postprocess: str = setting(
+        "",
+        "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, open:MM, "
+        "close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate --postprocess=auto has chosen for "
+        "the run on its validation cases, and then keeps with it.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -534,32 +540,47 @@ class Train(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Settings):
-    """Scores a run on the original grid, or masks from any program against the data's own."""
+    """Scores a run on the original grid, or masks from any program; or compares two evaluations."""
 
     run_dir: str | None = setting(None, "Folder of a training run to score; or give --predictions_dir.")
     split: str = setting("validation", "Which cases of the run to score.", choices=("validation", "test"))
-    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score; or give --run_dir.")
+    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score, of any program.")
     data_dir: str | None = setting(
         None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
     )
+    truth_dir: str | None = setting(
+        None,
+        "Folder of true masks with the names of those in --predictions_dir, instead of --data_dir. Labels that they do "
+        "not name are the challenge's.",
+    )
+    compare: str = setting(
+        "", "Two evaluations, with a comma between: folders with a cases.csv. Tells how the second one differs."
+    )
     label_scheme: str | None = setting(
         None,
-        "Scheme of the masks. Default: that of the run, laterality for --predictions_dir.",
+        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
         choices=SCHEME_CHOICES,
     )
     cyst_as: str | None = setting(
         None,
-        "What cysts are in the masks. Default: as in the run, kidney for --predictions_dir.",
+        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
         choices=CYST_CHOICES,
     )
+    workers: int = _workers()
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.run_dir is None) == (self.predictions_dir is None):
-            raise InputError("expected either --run_dir or --predictions_dir")
-        if self.predictions_dir is not None and self.data_dir is None:
-            raise InputError("expected --data_dir with --predictions_dir")
+        if sum(map(bool, (self.run_dir, self.predictions_dir, self.compare))) != 1:
+            raise InputError("expected one of --run_dir, --predictions_dir and --compare")
+        if self.predictions_dir and (self.data_dir is None) == (self.truth_dir is None):
+            raise InputError("expected either --data_dir or --truth_dir with --predictions_dir")
+        if self.truth_dir and not self.predictions_dir:
+            raise InputError("expected --truth_dir with --predictions_dir only")
+        if self.inference.postprocess == "auto" and not self.run_dir:
+            raise InputError("expected --run_dir with --postprocess=auto")
+        if self.compare and self.compare.count(",") != 1:
+            raise InputError(f"--compare: expected two folders with a comma between, got {self.compare}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -588,6 +609,20 @@ class Predict(Settings):
     )
     dicom: DicomSettings = field(default_factory=DicomSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Settings):
+    """Measures kidneys and lesions: NIfTI masks, KiTS19 case folders, folders of these, or patterns."""
+
+    image: str | None = setting(
+        None, "Scan that a single mask belongs to, or folder of scans with the masks' names: for HU, and for sides."
+    )
+    output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")
+    label_scheme: str = setting(
+        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
+    )
+    cyst_as: str = setting("kidney", "What cysts are in masks that do not name their labels.", choices=CYST_CHOICES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -680,6 +715,7 @@ COMMANDS: tuple[type[Settings], ...] = (
     Train,
     Evaluate,
     Predict,
+    Measure,
     Submission,
     Export,
     Figures,

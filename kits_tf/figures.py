@@ -25,15 +25,16 @@ def main(settings: config.Figures) -> None:
 
 def draw_predictions(settings: config.Figures, predictions_dir: str) -> None:
     """Draws every mask of the folder beside the truth."""
-    from kits_tf.analysis import evaluation
+    from kits_tf.analysis.evaluation import read_truth
+    from kits_tf.analysis.masks import predicted_cases, read_prediction
     from kits_tf.ct.labels import find_scheme
     from kits_tf.views.case_figure import draw_case
 
     scheme, masks_dir = find_scheme(settings.grid.label_scheme, settings.grid.cyst_as), Path(predictions_dir)
-    cases = evaluation.predicted_cases(masks_dir, settings.data_dir)
+    cases = predicted_cases(masks_dir, settings.data_dir)
     for files in runtime.progress(cases, "figure", len(cases)):
-        image, truth = evaluation.read_truth(files, scheme)
-        predicted = evaluation.read_prediction(masks_dir, files.case_id, image, scheme)
+        image, truth = read_truth(files, scheme)
+        predicted = read_prediction(masks_dir, files.case_id, image, scheme)
         path = Path(settings.output_dir) / f"{files.case_id}.png"
         draw_case(path, files.case_id, image.array, truth, predicted, scheme, image.grid.spacing_mm)
 

@@ -73,9 +73,9 @@ def test_limits_between_fields() -> None:
     for wrong in ("--window_hu=5,5", "--scale_range=2,1", "--gamma_range=1.5,0.7", "--elastic_mm=17"):
         with pytest.raises(UsageError, match=wrong.split("=")[0]):
             commandline.parse(config.Train, ["train", "--records_dir=r", "--run_dir=r", wrong])
-    with pytest.raises(InputError, match="expected either --run_dir or --predictions_dir"):
+    with pytest.raises(InputError, match="expected one of --run_dir, --predictions_dir and --compare"):
         config.Evaluate()
-    with pytest.raises(InputError, match="expected --data_dir with --predictions_dir"):
+    with pytest.raises(InputError, match="expected either --data_dir or --truth_dir with --predictions_dir"):
         config.Evaluate(predictions_dir="p")
 
 
@@ -94,11 +94,11 @@ def test_every_command_takes_the_shipped_flag_files(command: type[config.Setting
         item.name: "x" for _, item, _ in flag_fields(command) if item.name.endswith("_dir") or item.name == "model"
     }
     if command is config.Evaluate:
-        del paths["predictions_dir"]
+        del paths["predictions_dir"], paths["truth_dir"]
     if command is config.Submission:
         paths |= {"output": "x"}
     arguments = [f"--{flag}={value}" for flag, value in paths.items()]
-    inputs = "SCAN" if command is config.Predict else ""
+    inputs = "SCAN" if command in (config.Predict, config.Measure) else ""
     parsed, _ = commandline.parse(
         command, ["", f"--flagfile={ROOT}/configs/{name}.flags", *arguments, *([inputs] if inputs else [])], inputs
     )

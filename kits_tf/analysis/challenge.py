@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from kits_tf.analysis.masks import scheme_in
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.layouts import CaseFiles, case_number
-from kits_tf.ct.volume import Volume, label_names, read_grid, read_labels, strip_suffix, write_stored
+from kits_tf.ct.volume import Volume, read_grid, read_labels, strip_suffix, write_stored
 from kits_tf.errors import InputError
 from tfrecords_tools.files import written_whole
 
 # 0 background, 1 kidney, 2 tumor.
 CHALLENGE = find_scheme("kits19")
-_SCHEMES = [find_scheme(name, cyst_as) for name in ("kits19", "laterality") for cyst_as in ("kidney", "class")]
 
 
 def find_masks(predictions_dir: str) -> list[Path]:
@@ -51,23 +51,15 @@ def pack(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
     ):
         for path in masks:
             mask, name = read_labels(path), _name(strip_suffix(path))
+            scheme = scheme_in(mask, path) or fallback
             try:
-                labels = _scheme_of(label_names(mask), fallback).to_challenge(mask.as_stored())
+                labels = scheme.to_challenge(mask.as_stored())
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
             packed = Path(folder) / name
             write_stored(packed, labels, mask.stored.affine, mask.header, classes=CHALLENGE.classes)
             archive.write(packed, name)
             packed.unlink()
-
-
-def _scheme_of(names: tuple[str, ...], fallback: Scheme) -> Scheme:
-    if not names:
-        return fallback
-    found = next((scheme for scheme in _SCHEMES if scheme.classes == names), None)
-    if found is None:
-        raise InputError(f"expected labels of a scheme of kits_tf, found {', '.join(names)}")
-    return found
 
 
 def due(cases: list[CaseFiles]) -> list[CaseFiles]:

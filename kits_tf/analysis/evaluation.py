@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -11,19 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf import runtime
-from kits_tf.analysis.scores import CaseScores, score_case, summarize
-from kits_tf.config import Evaluate, Train
-from kits_tf.ct.labels import Scheme, check_labels, find_scheme
+from kits_tf.analysis.masks import (
+    mask_pairs,
+    predicted_cases,
+    predicted_scheme,
+    read_on_grid_of,
+    read_prediction,
+    scheme_in,
+)
+from kits_tf.analysis.scores import CaseScores, confusion, dice_scores, region_dice, score_case
+from kits_tf.analysis.summary import Difference, difference, summarize
+from kits_tf.analysis.tables import write_table
+from kits_tf.config import Evaluate, GridSettings, Train
+from kits_tf.ct.geometry import resampled_shape
+from kits_tf.ct.labels import CHALLENGE_KIDNEY, KITS19, Scheme, challenge_lookup, check_labels
 from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.preprocess import resample_labels
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
-from kits_tf.inference.segmenter import Segmenter, segment_volume
+from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from kits_tf.training.run import Run, float32_copy, load_run
 from tfrecords_tools.files import written_whole
 
 MASKS = "masks"
+CASES_NAME = "cases.csv"
+LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
 
 
 @dataclass(frozen=True)
@@ -31,25 +46,14 @@ class Evaluation:
     """What is to be scored.
 
     Attributes:
-        cases: with their true masks, in the challenge's labels.
-        scheme: of the predicted masks.
-        output_dir: for cases.csv and summary.json.
-        predict: takes a case and its scan to predicted labels (z, y, x) uint8 on the scan's grid.
+        num_cases: how many.
+        output_dir: for cases.csv, lesions.csv and summary.json.
+        scores: gives each case's, in order, or raises InputError for files that cannot be used.
     """
 
-    cases: list[CaseFiles]
-    scheme: Scheme
+    num_cases: int
     output_dir: Path
-    predict: Callable[[CaseFiles, Volume], NDArray[np.uint8]]
-
-    def score(self, files: CaseFiles) -> CaseScores:
-        """Returns the scores of one case.
-
-        Raises:
-            InputError: its files or its predicted mask cannot be used.
-        """
-        image, truth = read_truth(files, self.scheme)
-        return score_case(files.case_id, truth, self.predict(files, image), self.scheme)
+    scores: Callable[[], Iterator[CaseScores]]
 
 
 def of_run(settings: Evaluate) -> Evaluation:
@@ -69,20 +73,22 @@ def of_run(settings: Evaluate) -> Evaluation:
             raise InputError(f"--{flag}: expected {ours} as in {run_dir}, got {given}")
     if not run.manifest.splits[settings.split]:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
-    cases = _cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
+    cases = cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
     output_dir = run_dir / "evaluation" / settings.split
-    segmenter = Segmenter([run], settings.inference)
+    model = Segmenter([run], settings.inference).model()
 
-    def predict(files: CaseFiles, image: Volume) -> NDArray[np.uint8]:
-        labels = segment_volume(segmenter.segment, image)
-        write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", labels, like=image)
-        return labels
+    def scores() -> Iterator[CaseScores]:
+        for files in cases:
+            image, truth = read_truth(files, scheme)
+            predicted = model.labels(image)
+            write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
+            yield _score(files.case_id, truth, predicted, scheme, image.grid.spacing_mm, run.manifest.grid)
 
-    return Evaluation(cases, scheme, output_dir, predict)
+    return Evaluation(len(cases), output_dir, scores)
 
 
 def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
-    """Returns what scores a network as `of_run` would, on the validation cases: kidney_dice, tumor_dice, composite.
+    """Returns what finds a network's Dice as `of_run` would, on the validation cases: kidney, tumor, composite.
 
     Args:
         settings: of the run.
@@ -91,67 +97,48 @@ def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Mo
     Raises:
         InputError: a validation case is not where convert found it.
     """
-    cases, scheme = _cases_of(manifest, "validation", manifest.data_dir), manifest.scheme
+    cases, scheme = cases_of(manifest, "validation", manifest.data_dir), manifest.scheme
 
     def score(network: keras.Model) -> dict[str, float]:
         with runtime.layers_in("float32"):
-            segmenter = Segmenter([Run(settings, manifest, float32_copy(network, settings))], settings.inference)
-
-        def predict(_: CaseFiles, image: Volume) -> NDArray[np.uint8]:
-            return segment_volume(segmenter.segment, image)
-
-        evaluation = Evaluation(cases, scheme, Path(), predict)
-        summary = summarize([evaluation.score(files) for files in cases])
-        return {name: summary[name]["mean"] for name in ("kidney_dice", "tumor_dice", "composite")}
+            runs = [Run(settings, manifest, float32_copy(network, settings))]
+            model = Segmenter(runs, settings.inference).model()
+        found = []
+        for files in cases:
+            image, truth = read_truth(files, scheme)
+            predicted = model.labels(image)
+            found.append(dice_scores(confusion(truth, predicted, len(scheme.classes)), scheme))
+        names = ("kidney_dice", "tumor_dice", "composite")
+        return {name: float(np.mean([of_case[name] for of_case in found])) for name in names}
 
     return score
 
 
 def of_predictions(settings: Evaluate) -> Evaluation:
-    """Returns the evaluation of a folder of masks case_00000.nii.gz, ... against the data's own.
+    """Returns the evaluation of a folder of masks case_00000.nii.gz, ..., on several processes.
+
+    The truth is the data's own, or with --truth_dir in a folder of masks of the same names.
 
     Raises:
-        InputError: a folder is missing, there is no mask, or a mask has no case.
+        InputError: a folder is missing, there is no mask, a mask has no case, or names labels that are not of a scheme.
     """
     masks_dir = Path(settings.predictions_dir or "")
-    scheme = find_scheme(settings.label_scheme or "laterality", settings.cyst_as or "kidney")
-    cases = predicted_cases(masks_dir, settings.data_dir or "")
+    scheme = predicted_scheme(masks_dir, settings.label_scheme, settings.cyst_as)
+    if settings.truth_dir:
+        function: Callable[..., CaseScores] = _score_masks
+        tasks: list[tuple] = [(*pair, scheme) for pair in mask_pairs(masks_dir, Path(settings.truth_dir))]
+    else:
+        function = _score_case
+        tasks = [(files, masks_dir, scheme) for files in predicted_cases(masks_dir, settings.data_dir or "")]
 
-    def predict(files: CaseFiles, image: Volume) -> NDArray[np.uint8]:
-        return read_prediction(masks_dir, files.case_id, image, scheme)
+    workers = choose_workers(settings.workers, len(tasks))
 
-    return Evaluation(cases, scheme, masks_dir / "evaluation", predict)
+    def scores() -> Iterator[CaseScores]:
+        if workers == 1:
+            return (function(*task) for task in tasks)
+        return _in_order(run_in_processes(function, tasks, workers))
 
-
-def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
-    """Returns the cases of the data that have a mask in a folder.
-
-    Raises:
-        InputError: a folder is missing, there is no mask, or a mask has no case.
-    """
-    if not masks_dir.is_dir():
-        raise InputError(f"{masks_dir}: expected a folder of masks, found no such folder")
-    cases = {files.case_id: files for files in find_cases(data_dir)}
-    names = sorted(path.name.removesuffix(".nii.gz") for path in masks_dir.glob("*.nii.gz"))
-    if not names:
-        raise InputError(f"{masks_dir}: expected masks case_00000.nii.gz, ..., found none")
-    for name in names:
-        if name not in cases:
-            raise InputError(f"{masks_dir / name}.nii.gz: expected a case of {data_dir}, found none of this name")
-    return [cases[name] for name in names]
-
-
-def _cases_of(manifest: Manifest, split: str, data_dir: str) -> list[CaseFiles]:
-    """Returns the files of a split's cases.
-
-    Raises:
-        InputError: a case is not in the data.
-    """
-    found = {files.case_id: files for files in find_cases(data_dir)}
-    for case_id in manifest.splits[split]:
-        if case_id not in found:
-            raise InputError(f"{data_dir}: expected {case_id} of the run's {split} split, found no such case")
-    return [found[case_id] for case_id in manifest.splits[split]]
+    return Evaluation(len(tasks), masks_dir / "evaluation", scores)
 
 
 def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:
@@ -166,29 +153,117 @@ def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uin
     return scan.image, scan.labels
 
 
-def read_prediction(masks_dir: Path, case_id: str, image: Volume, scheme: Scheme) -> NDArray[np.uint8]:
-    """Returns a predicted mask (z, y, x) on the scan's grid.
+def _in_order(results: Iterator[tuple[int, CaseScores | InputError]]) -> Iterator[CaseScores]:
+    """Yields results by index; what comes early waits for its turn.
 
     Raises:
-        InputError: it cannot be read, lies on another grid, or has a label that is not of the scheme.
+        InputError: one of them is an error.
     """
-    path = masks_dir / f"{case_id}.nii.gz"
-    mask = read_labels(path)
-    if not mask.grid.same_as(image.grid):
-        expected = f"the scan's {image.grid.shape} at {image.grid.affine.tolist()}"
-        raise InputError(f"{path}: expected {expected}, got {mask.grid.shape} at {mask.grid.affine.tolist()}")
-    check_labels(mask.array, len(scheme.classes), str(path))
-    return mask.array
+    waiting: dict[int, CaseScores] = {}
+    done = 0
+    for index, result in results:
+        if isinstance(result, InputError):
+            raise result
+        waiting[index] = result
+        while done in waiting:
+            yield waiting.pop(done)
+            done += 1
 
 
-def write(scores: list[CaseScores], output_dir: Path) -> dict:
-    """Writes cases.csv and summary.json, each under a temporary name first, and returns the summary."""
+def _score_case(files: CaseFiles, masks_dir: Path, scheme: Scheme) -> CaseScores:
+    image, truth = read_truth(files, scheme)
+    predicted = read_prediction(masks_dir, files.case_id, image, scheme)
+    return _score(files.case_id, truth, predicted, scheme, image.grid.spacing_mm, GridSettings())
+
+
+def _score_masks(true_path: Path, predicted_path: Path, scheme: Scheme) -> CaseScores:
+    """Scores in the scheme of the predicted mask; in the challenge's labels if the true mask has another one."""
+    truth = read_labels(true_path)
+    predicted = read_on_grid_of(truth, predicted_path, "true mask", scheme)
+    true_scheme = scheme_in(truth, true_path) or KITS19
+    check_labels(truth.array, len(true_scheme.classes), str(true_path))
+    true = truth.array
+    if true_scheme != scheme:
+        true, predicted, scheme = true_scheme.to_challenge(true), scheme.to_challenge(predicted), KITS19
+    case_id = true_path.name.removesuffix(".nii.gz")
+    return _score(case_id, true, predicted, scheme, truth.grid.spacing_mm, GridSettings())
+
+
+def _score(
+    case_id: str,
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    scheme: Scheme,
+    spacing_mm: tuple[float, float, float],
+    grid: GridSettings,
+) -> CaseScores:
+    """Returns `score_case`'s scores, and MLPerf's: the Dice of the challenge's label 1 alone, on the training grid."""
+    scores = score_case(case_id, truth, predicted, scheme, spacing_mm)
+    shape = resampled_shape(truth.shape, spacing_mm, grid.spacing_zyx_mm)
+    classes = len(scheme.classes)
+    true = resample_labels(truth, shape, grid.label_kernel, classes).numpy()
+    found = resample_labels(predicted, shape, grid.label_kernel, classes).numpy()
+    label_1 = np.flatnonzero(challenge_lookup(scheme.classes) == CHALLENGE_KIDNEY)
+    dice = region_dice(confusion(true, found, classes), label_1)
+    return replace(scores, values=scores.values | {"mlperf_label_1_dice": dice})
+
+
+def cases_of(manifest: Manifest, split: str, data_dir: str) -> list[CaseFiles]:
+    """Returns the files of a split's cases.
+
+    Raises:
+        InputError: a case is not in the data.
+    """
+    found = {files.case_id: files for files in find_cases(data_dir)}
+    for case_id in manifest.splits[split]:
+        if case_id not in found:
+            raise InputError(f"{data_dir}: expected {case_id} of the run's {split} split, found no such case")
+    return [found[case_id] for case_id in manifest.splits[split]]
+
+
+def write(scores: Sequence[CaseScores], output_dir: Path) -> dict:
+    """Writes cases.csv, lesions.csv and summary.json, each under a temporary name first, and returns the summary."""
     output_dir.mkdir(parents=True, exist_ok=True)
     summary = summarize(scores)
-    with written_whole(output_dir / "cases.csv") as partial, open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, ["case_id", *scores[0].row()])
-        writer.writeheader()
-        writer.writerows({"case_id": case.case_id, **case.row()} for case in scores)
+    rows = [{"case_id": case.case_id, **case.values} for case in scores]
+    write_table(output_dir / CASES_NAME, list(rows[0]), rows)
+    lesions = [
+        {
+            "case_id": case.case_id,
+            "mask": "true" if lesion.is_true else "predicted",
+            "volume_ml": lesion.volume_ml,
+            "diameter_mm": lesion.diameter_mm,
+            "iou": lesion.iou,
+            "matched": lesion.matched,
+        }
+        for case in scores
+        for lesion in case.lesions
+    ]
+    write_table(output_dir / "lesions.csv", LESION_COLUMNS, lesions)
     with written_whole(output_dir / "summary.json") as partial:
-        partial.write_text(json.dumps(summary, indent=1) + "\n")
+        partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
     return summary
+
+
+def compare(first_dir: str, second_dir: str) -> list[Difference]:
+    """Returns how the scores of two evaluations differ, on the cases that both have.
+
+    Raises:
+        InputError: a folder holds no evaluation, or they share no case.
+    """
+    first, second = _read_cases(Path(first_dir)), _read_cases(Path(second_dir))
+    shared = [case_id for case_id in first if case_id in second]
+    if not shared:
+        raise InputError(f"{second_dir}: expected cases of {first_dir}, found none of them")
+    names = [name for name in first[shared[0]] if name in second[shared[0]]]
+    return [difference(name, *([of[case][name] for case in shared] for of in (first, second))) for name in names]
+
+
+def _read_cases(output_dir: Path) -> dict[str, dict[str, float]]:
+    path = output_dir / CASES_NAME
+    try:
+        with open(path, newline="") as file:
+            rows = {row.pop("case_id"): row for row in csv.DictReader(file)}
+        return {case_id: {name: float(value) for name, value in row.items()} for case_id, row in rows.items()}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected a table of scores that evaluate wrote: {error}") from None

@@ -64,6 +64,19 @@ def find_scheme(name: str, cyst_as: str = "kidney") -> Scheme:
     return Scheme(name, cyst_as, classes, mirrored, challenge)
 
 
+def scheme_named(classes: tuple[str, ...]) -> Scheme:
+    """Returns the scheme of which these are the classes.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name in _WITHOUT_CYSTS:
+        for cyst_as in ("kidney", "class"):
+            if find_scheme(name, cyst_as).classes == classes:
+                return find_scheme(name, cyst_as)
+    raise InputError(f"expected labels of a scheme of kits_tf, found {', '.join(classes)}")
+
+
 LATERALITY, KITS19 = find_scheme("laterality"), find_scheme("kits19")
 
 # The challenge scores these unions of its labels; "kidney" includes the tumors in it.

@@ -97,10 +97,10 @@ def read_labels(path: str | os.PathLike) -> Volume:
     return _read(path, np.uint8, _to_labels)
 
 
-def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, under a temporary name first."""
+def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume, classes: Sequence[str] = ()) -> None:
+    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, as `write_stored` writes."""
     stored = np.ascontiguousarray(undo_reorient(labels, orientation(like.stored.affine)))
-    write_stored(path, stored, like.stored.affine, like.header)
+    write_stored(path, stored, like.stored.affine, like.header, classes=classes)
 
 
 def write_stored(

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kits_tf.analysis.scores import score_case
+from kits_tf.analysis.scores import confusion, dice_scores
 from kits_tf.ct.labels import CHALLENGE_TUMOR, Scheme
 from kits_tf.views import canvas, style
 
@@ -55,10 +55,9 @@ def draw_case(
             for x, text, side in ((0.02 * width, left, "left"), (0.98 * width, right, "right")):
                 ax.text(x, height / 2, text, color=style.TEXT, ha=side, va="center")
             ax.axis("off")
-    scores = score_case(case_id, truth, predicted, scheme)
-    figure.suptitle(
-        f"{case_id}   Dice: kidney {scores.kidney_dice:.3f}, tumor {scores.tumor_dice:.3f}", color=style.TEXT
-    )
+    scores = dice_scores(confusion(truth, predicted, len(scheme.classes)), scheme)
+    title = f"{case_id}   Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
+    figure.suptitle(title, color=style.TEXT)
     canvas.add_legend(figure, scheme)
     canvas.save(figure, path)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from kits_tf.analysis.scores import CaseScores
 from kits_tf.ct.audit import SEVERITIES, Finding
 from kits_tf.ct.facts import CaseFacts
 from kits_tf.pipeline.manifest import Manifest
@@ -16,20 +15,6 @@ def aligned(rows: Sequence[Sequence[str]], least_width: int = 0) -> list[str]:
     widths = [max(least_width * (i > 0), *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return [line.rstrip() for line in lines]
-
-
-def scores_table(scores: list[CaseScores], summary: dict) -> str:
-    """Returns the Dice of each case, then their mean and its 95 % interval, in aligned columns."""
-    columns = list(scores[0].row())
-    headings = [name.removesuffix("_dice").removeprefix("dice_") for name in columns]
-    flat = {name: summary[name] if name in summary else summary["dice"][name.removeprefix("dice_")] for name in columns}
-    rows = [[case.case_id, *(f"{case.row()[name]:.3f}" for name in columns)] for case in scores]
-    mean = ["mean", *(f"{flat[name]['mean']:.3f}" for name in columns)]
-    interval = ["95 % of means", *("{:.3f}..{:.3f}".format(*flat[name]["interval_95"]) for name in columns)]
-    head, *body = aligned([["", *headings], *rows, mean, interval], least_width=13)
-    rule = "-" * len(head)
-    title = "Dice on the original grid (kidney = kidney with tumor)"
-    return "\n".join([title, head, rule, *body[:-2], rule, *body[-2:]])
 
 
 def splits_table(manifest: Manifest) -> str:

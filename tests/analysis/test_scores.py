@@ -1,11 +1,20 @@
+import warnings
+
 import numpy as np
 import pytest
-from hypothesis import given
+import surface_distance
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kits_tf.analysis import scores
-from kits_tf.ct.labels import KITS19, LATERALITY
+from kits_tf.ct.labels import KITS19, LATERALITY, Scheme, find_scheme
+
+SPACING = (3.0, 0.8, 0.7)
+
+
+def dice(truth: np.ndarray, predicted: np.ndarray, scheme: Scheme) -> dict[str, float]:
+    return scores.dice_scores(scores.confusion(truth, predicted, len(scheme.classes)), scheme)
 
 
 def official(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
@@ -20,30 +29,71 @@ def official(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
 @given(hnp.arrays(np.uint8, (2, 3, 4, 5), elements=st.integers(0, 3)))
 def test_equals_the_challenges_formula(pair: np.ndarray) -> None:
     truth, predicted = pair
-    found = scores.score_case("a", truth, predicted, LATERALITY)
+    found = dice(truth, predicted, LATERALITY)
     kidney, tumor = official(LATERALITY.to_challenge(truth), LATERALITY.to_challenge(predicted))
-    assert found.kidney_dice == pytest.approx(kidney, abs=1e-12)
-    assert found.tumor_dice == pytest.approx(tumor, abs=1e-12)
-    assert found.composite == pytest.approx((kidney + tumor) / 2)
-    swapped = scores.score_case("a", predicted, truth, LATERALITY)
-    assert swapped == found
+    assert found["kidney_dice"] == pytest.approx(kidney, abs=1e-12)
+    assert found["tumor_dice"] == pytest.approx(tumor, abs=1e-12)
+    assert found["composite"] == pytest.approx((kidney + tumor) / 2)
+    assert dice(predicted, truth, LATERALITY) == found
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.uint8, (2, 3, 4, 5), elements=st.integers(0, 4)))
+def test_equals_kits23s_formula(pair: np.ndarray) -> None:
+    """Its own: both empty = 1, one empty = 0; surfaces by the surface-distance library."""
+    scheme = find_scheme("laterality", "class")
+    found = scores.score_case("a", *pair, scheme, SPACING).values
+    truth, predicted = np.array([0, 1, 1, 2, 3])[pair]
+    regions = {"kidney_and_mass": ((1, 2, 3), 1.0330772532390826), "mass": ((2, 3), 1.1328796488598762)}
+    for name, (labels, tolerance_mm) in (regions | {"tumor": ((2,), 1.1498198361434828)}).items():
+        mine, theirs = np.isin(truth, labels), np.isin(predicted, labels)
+        if mine.any() and theirs.any():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it calls SciPy by old names
+                distances = surface_distance.compute_surface_distances(mine, theirs, SPACING)
+            surface = surface_distance.compute_surface_dice_at_tolerance(distances, tolerance_mm)
+            assert found[f"kits23_{name}_dice"] == pytest.approx(
+                2 * (mine & theirs).sum() / (mine.sum() + theirs.sum())
+            )
+            assert found[f"kits23_{name}_surface_dice"] == pytest.approx(surface, abs=1e-6)
+        else:
+            expected = float(not mine.any() and not theirs.any())
+            assert found[f"kits23_{name}_dice"] == found[f"kits23_{name}_surface_dice"] == expected
+
+
+def test_what_else_a_case_is_scored_by() -> None:
+    """Two voxels of 0.5 mL that are the wrong kidney, one too many, one tumor lost."""
+    truth = np.array([[[1, 1, 1, 0, 2, 2, 2, 3, 0, 0]]], np.uint8)
+    predicted = np.array([[[1, 1, 2, 0, 2, 1, 2, 2, 2, 0]]], np.uint8)
+    found = scores.score_case("a", truth, predicted, LATERALITY, (5.0, 10.0, 10.0)).values
+    assert found["side_confusion"] == pytest.approx(2 / 6)
+    assert found["kidney_volume_error_ml"] == pytest.approx(0.5)
+    assert found["tumor_volume_error_ml"] == pytest.approx(-0.5)
+    assert found["tumor_hd95_mm"] == found["tumor_average_distance_mm"] == np.inf
+    assert (found["lesions"], found["lesions_detected"], found["lesions_falsely_raised"]) == (1, 0, 0)
+    # Only the end has moved, by a voxel: less than a twentieth of both surfaces.
+    assert found["kidney_hd95_mm"] == 0 < found["kidney_average_distance_mm"] < 0.5
+    assert "side_confusion" not in scores.score_case("a", truth % 3, predicted % 3, KITS19, SPACING).values
 
 
 def test_by_hand_and_sides_count() -> None:
     truth = np.array([[[1, 1, 2, 2, 3, 0]]], np.uint8)
     predicted = np.array([[[1, 2, 2, 2, 0, 0]]], np.uint8)
-    found = scores.score_case("a", truth, predicted, LATERALITY)
-    assert found.dice == pytest.approx({"right_kidney": 2 / 3, "left_kidney": 4 / 5, "tumor": 0})
-    assert found.kidney_dice == pytest.approx(8 / 9)  # sides do not matter here
+    found = dice(truth, predicted, LATERALITY)
+    by_class = {"dice_right_kidney": 2 / 3, "dice_left_kidney": 4 / 5, "dice_tumor": 0}
+    assert {name: found[name] for name in by_class} == pytest.approx(by_class)
+    assert found["kidney_dice"] == pytest.approx(8 / 9)  # sides do not matter here
 
 
 def test_empty_cases_are_decided() -> None:
     empty, full = np.zeros((2, 2, 2), np.uint8), np.full((2, 2, 2), 2, np.uint8)
-    assert scores.score_case("a", empty, empty, KITS19).row() == {
+    assert dice(empty, empty, KITS19) == {
         "kidney_dice": 1, "tumor_dice": 1, "composite": 1, "dice_kidney": 1, "dice_tumor": 1
     }  # fmt: skip
-    assert scores.score_case("a", full, empty, KITS19).composite == 0
-    assert scores.score_case("a", empty, full, KITS19).composite == 0
+    assert dice(full, empty, KITS19)["composite"] == dice(empty, full, KITS19)["composite"] == 0
+    nothing = scores.score_case("a", empty, empty, KITS19, SPACING).values
+    assert nothing["kits23_kidney_and_mass_surface_dice"] == 1 and np.isnan(nothing["kidney_hd95_mm"])
+    assert nothing["kidney_volume_error_ml"] == nothing["lesions"] == 0
 
 
 def test_confusion_counts_pairs() -> None:
@@ -51,19 +101,3 @@ def test_confusion_counts_pairs() -> None:
     assert counts.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     with pytest.raises(ValueError, match="expected masks of one shape"):
         scores.confusion(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 2), np.uint8), 3)
-
-
-def test_summary_has_means_and_intervals() -> None:
-    cases = [scores.CaseScores(f"c{i}", {"kidney": v, "tumor": v / 2}, v, v / 2) for i, v in enumerate((0.2, 0.4, 0.9))]
-    summary = scores.summarize(cases)
-    assert summary["num_cases"] == 3
-    assert summary["kidney_dice"]["mean"] == pytest.approx(0.5)
-    assert summary["composite"]["mean"] == pytest.approx(0.375)
-    assert summary["dice"]["tumor"]["mean"] == pytest.approx(0.25)
-    low, high = summary["kidney_dice"]["interval_95"]
-    assert 0.2 <= low < 0.5 < high <= 0.9
-    assert scores.summarize(cases) == summary
-    one = scores.summarize(cases[:1])["kidney_dice"]
-    assert one["interval_95"] == pytest.approx([0.2, 0.2])
-    with pytest.raises(ValueError, match="expected at least one scored case"):
-        scores.summarize([])

@@ -1,0 +1,132 @@
+"""Masks from any program: which there are, what their labels mean, and that each lies on the grid it belongs to."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, find_scheme, from_challenge, scheme_named
+from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
+from kits_tf.errors import InputError
+
+
+def find_masks(folder: Path) -> list[Path]:
+    """Returns the masks of a folder.
+
+    Raises:
+        InputError: there is no such folder, or none in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of masks, found no such folder")
+    found = sorted(folder.glob("*.nii.gz"))
+    if not found:
+        raise InputError(f"{folder}: expected masks case_00000.nii.gz, ..., found none")
+    return found
+
+
+def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
+    """Returns the cases of the data that have a mask in a folder.
+
+    Raises:
+        InputError: a folder is missing, there is no mask, or a mask has no case.
+    """
+    names = [path.name.removesuffix(".nii.gz") for path in find_masks(masks_dir)]
+    cases = {files.case_id: files for files in find_cases(data_dir)}
+    for name in names:
+        if name not in cases:
+            raise InputError(f"{masks_dir / name}.nii.gz: expected a case of {data_dir}, found none of this name")
+    return [cases[name] for name in names]
+
+
+def mask_pairs(masks_dir: Path, truth_dir: Path) -> list[tuple[Path, Path]]:
+    """Returns (true mask, predicted mask) of one name.
+
+    Raises:
+        InputError: a predicted mask has no true one.
+    """
+    true = {path.name: path for path in find_masks(truth_dir)}
+    for path in find_masks(masks_dir):
+        if path.name not in true:
+            raise InputError(f"{path}: expected a true mask of this name in {truth_dir}, found none")
+    return [(true[path.name], path) for path in find_masks(masks_dir)]
+
+
+def predicted_scheme(masks_dir: Path, label_scheme: str | None, cyst_as: str | None) -> Scheme:
+    """Returns the scheme of a folder's masks: what flags say, else what the first one names, else sides without cysts.
+
+    Raises:
+        InputError: the first mask names labels that are of no scheme, or not of the one that is asked for.
+    """
+    first = next(iter(find_masks(masks_dir)))
+    named = scheme_in(read_labels(first), first)
+    wanted = find_scheme(label_scheme or "laterality", cyst_as or "kidney")
+    if named is None or (label_scheme is None and cyst_as is None):
+        return named or wanted
+    if named.classes != wanted.classes:
+        raise InputError(f"{first}: expected labels {', '.join(wanted.classes)}, found {', '.join(named.classes)}")
+    return wanted
+
+
+def scheme_in(mask: Volume, path: Path) -> Scheme | None:
+    """Returns the scheme of the labels that a mask names in its header; None if it names none.
+
+    Raises:
+        InputError: they are of no scheme.
+    """
+    names = label_names(mask)
+    try:
+        return scheme_named(names) if names else None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def read_to_measure(path: Path, fallback: Scheme, image: Volume | None) -> tuple[Volume, Scheme]:
+    """Returns a mask with labels of a scheme with sides, and that scheme.
+
+    Sides that the mask does not tell come from its geometry, as for records; without a scan the middle of the picture
+    stands for that of the body.
+
+    Args:
+        path: of the mask.
+        fallback: scheme of a mask that does not name its labels.
+        image: its scan.
+
+    Raises:
+        InputError: it cannot be read, has a label that is not of the scheme, or lies on another grid than its scan.
+    """
+    mask = read_labels(path)
+    if image is not None and not mask.grid.same_as(image.grid):
+        raise InputError(f"{path}: expected the scan's grid {image.grid.shape}, got {mask.grid.shape}, or elsewhere")
+    scheme = scheme_in(mask, path) or fallback
+    check_labels(mask.array, len(scheme.classes), str(path))
+    if "right_kidney" in scheme.classes:
+        return mask, scheme
+    with_sides = find_scheme("laterality", scheme.cyst_as)
+    hu = np.broadcast_to(np.int16(AIR_HU), mask.array.shape) if image is None else image.array
+    labels, _ = from_challenge(challenge_lookup(scheme.classes)[mask.array], with_sides, hu, mask.grid.spacing_mm)
+    return replace(mask, array=labels), with_sides
+
+
+def read_prediction(masks_dir: Path, case_id: str, image: Volume, scheme: Scheme) -> NDArray[np.uint8]:
+    """Returns a predicted mask (z, y, x) on the scan's grid.
+
+    Raises:
+        InputError: it cannot be read, lies on another grid, or has a label that is not of the scheme.
+    """
+    return read_on_grid_of(image, masks_dir / f"{case_id}.nii.gz", "scan", scheme)
+
+
+def read_on_grid_of(other: Volume, path: Path, name: str, scheme: Scheme) -> NDArray[np.uint8]:
+    """Returns a mask (z, y, x) that has the grid of another volume, which errors call by a name.
+
+    Raises:
+        InputError: it cannot be read, lies on another grid, or has a label that is not of the scheme.
+    """
+    mask = read_labels(path)
+    if not mask.grid.same_as(other.grid):
+        expected = f"the {name}'s {other.grid.shape} at {other.grid.affine.tolist()}"
+        raise InputError(f"{path}: expected {expected}, got {mask.grid.shape} at {mask.grid.affine.tolist()}")
+    check_labels(mask.array, len(scheme.classes), str(path))
+    return mask.array
