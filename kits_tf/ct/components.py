@@ -1,4 +1,4 @@
-"""Connected components of masks."""
+"""Connected components of masks, and their borders."""
 
 import cc3d
 import numpy as np
@@ -10,3 +10,13 @@ def components_26(mask: NDArray[np.bool_]) -> NDArray[np.unsignedinteger]:
     # As bytes, not bool: for a bool mask cc3d 4.1.1 makes room for voxels / 2 + 1 labels, background among them, and
     # raises where a box one voxel thin and odd in its other sizes, (1, 3, 1) with two components, needs one more.
     return cc3d.connected_components(mask.view(np.uint8), connectivity=26)
+
+
+def border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns the voxels of a (z, y, x) bool mask that lack one of their six neighbors; beyond the array all do."""
+    padded = np.pad(mask, 1)
+    inner = mask.copy()
+    for axis in range(3):
+        for shift in (-1, 1):
+            inner &= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
+    return mask & ~inner

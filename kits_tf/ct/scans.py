@@ -1,13 +1,13 @@
-"""What a person hands over -> scans to read: NIfTI files, case folders, DICOM folders and zips, patterns."""
+"""What a person hands over -> scans or masks to read: NIfTI files, case folders, DICOM folders and zips, patterns."""
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import SeriesScan, find_series, read_series
-from kits_tf.ct.layouts import IMAGE_NAME
+from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
 from kits_tf.ct.volume import SUFFIXES, Volume, read_image, strip_suffix
 from kits_tf.errors import InputError
 
@@ -46,43 +46,76 @@ def find_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:
     Raises:
         InputError: an input is missing or nothing known, a pattern fits nothing, or two scans have the same name.
     """
-    scans: dict[str, Scan] = {}
-    for path in (path for text in inputs for path in _expanded(text)):
-        for scan in _scans_at(path, dicom):
-            other = scans.setdefault(scan.name, scan)
-            if other is not scan:
-                raise InputError(
-                    f"{scan.source}: expected different names, {other.source} would be written to the same file"
-                )
-    return list(scans.values())
+    return _with_names(scan for path in _expanded(inputs) for scan in _scans_at(path, dicom))
 
 
-def _expanded(text: str) -> list[Path]:
-    if Path(text).exists() or not glob.has_magic(text):
-        return [Path(text)]
-    found = sorted(glob.glob(text, recursive=True))
-    if not found:
-        raise InputError(f"{text}: expected a pattern of scans, found nothing that fits it")
-    return [Path(path) for path in found]
+def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:
+    """Returns (name, file) of the masks of the inputs, in their order.
+
+    Args:
+        inputs: NIfTI files, KiTS19 case folders, folders of NIfTI files or of case folders, or patterns of these.
+
+    Raises:
+        InputError: an input is missing, holds no mask, or a pattern fits nothing.
+    """
+    found = []
+    for path in _expanded(inputs):
+        files = _nifti_files(path, LABELS_NAME, "mask")
+        if not files:
+            raise InputError(f"{path}: expected a mask, or a folder of masks, found none")
+        found += [(_name(file), file) for file in files]
+    return found
+
+
+def _with_names(scans: Iterable[Scan]) -> list[Scan]:
+    found: dict[str, Scan] = {}
+    for scan in scans:
+        other = found.setdefault(scan.name, scan)
+        if other is not scan:
+            raise InputError(
+                f"{scan.source}: expected different names, {other.source} would be written to the same file"
+            )
+    return list(found.values())
+
+
+def _expanded(inputs: list[str]) -> Iterator[Path]:
+    for text in inputs:
+        if Path(text).exists() or not glob.has_magic(text):
+            yield Path(text)
+            continue
+        found = sorted(glob.glob(text, recursive=True))
+        if not found:
+            raise InputError(f"{text}: expected a pattern of scans, found nothing that fits it")
+        yield from map(Path, found)
 
 
 def _scans_at(path: Path, dicom: DicomSettings) -> list[Scan]:
+    if not path.is_dir() and path.suffix == ".zip":
+        return [_series(path, path.stem, dicom)]
+    files = _nifti_files(path, IMAGE_NAME, "scan")
+    return [_nifti(file) for file in files] or [_series(path, path.resolve().name, dicom)]
+
+
+def _nifti_files(path: Path, of_case: str, kind: str) -> list[Path]:
+    """Returns a file itself, or what a folder holds: that of a case, those of several, or any NIfTI files."""
     if not path.is_dir():
-        return [_series(path, path.stem, dicom) if path.suffix == ".zip" else _nifti(path)]
-    if (path / IMAGE_NAME).is_file():
-        return [_nifti(path / IMAGE_NAME)]
-    cases = sorted(path.glob(f"case_*/{IMAGE_NAME}"))
-    files = [p for p in sorted(path.glob("[!.]*")) if p.name.endswith(SUFFIXES)]
-    return [_nifti(file) for file in cases or files] or [_series(path, path.resolve().name, dicom)]
+        strip_suffix(path)
+        if not path.is_file():
+            raise InputError(f"{path}: expected a {kind}, found no such file")
+        return [path]
+    if (path / of_case).is_file():
+        return [path / of_case]
+    cases = sorted(path.glob(f"case_*/{of_case}"))
+    return cases or [p for p in sorted(path.glob("[!.]*")) if p.name.endswith(SUFFIXES)]
+
+
+def _name(path: Path) -> str:
+    """Returns a file's own name, or that of a case's folder."""
+    return path.resolve().parent.name if path.name in (IMAGE_NAME, LABELS_NAME) else strip_suffix(path)
 
 
 def _nifti(path: Path) -> Scan:
-    """A file's own name, or that of a case's folder."""
-    name = strip_suffix(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a scan, found no such file")
-    name = path.resolve().parent.name if path.name == IMAGE_NAME else name
-    return Scan(name, str(path), lambda: Loaded(read_image(path)))
+    return Scan(_name(path), str(path), lambda: Loaded(read_image(path)))
 
 
 def _series(path: Path, name: str, settings: DicomSettings) -> Scan:

@@ -15,7 +15,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.ct.components import components_26
+from kits_tf.ct.components import border, components_26
 
 # A component smaller than this share of the largest one is a speck. On KiTS19's 180 training masks every second
 # kidney is above 0.10 of the first with its tumor, every other component below 0.01.
@@ -133,18 +133,8 @@ def _assign_specks(
     """Gives each speck in `is_right` the side of the large component's voxel that is nearest to its center."""
     if not specks:
         return
-    anchors = np.argwhere(_surface((components > 0) & ~np.isin(components, specks)))
+    anchors = np.argwhere(border((components > 0) & ~np.isin(components, specks)))
     anchors_mm = (anchors * spacing_mm).astype(np.float32)
     for speck in specks:
         distances_mm2 = ((anchors_mm - centers[speck] * spacing_mm) ** 2).sum(axis=1)
         is_right[components == speck] = is_right[tuple(anchors[distances_mm2.argmin()])]
-
-
-def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the voxels of a mask that lack one of their six neighbors."""
-    padded = np.pad(mask, 1)
-    inner = mask.copy()
-    for axis in range(3):
-        for shift in (-1, 1):
-            inner &= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
-    return mask & ~inner

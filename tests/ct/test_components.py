@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from kits_tf.ct.components import components_26
+from kits_tf.ct.components import border, components_26
 
 
 def assert_same_components(mask: np.ndarray) -> None:
@@ -38,3 +38,8 @@ def test_a_box_within_an_array() -> None:
 
 def test_an_empty_array_has_none() -> None:
     assert components_26(np.zeros((0, 0, 0), bool)).shape == (0, 0, 0)
+
+
+@given(hnp.arrays(np.bool_, (4, 5, 6)))
+def test_border_is_what_erosion_takes(mask: np.ndarray) -> None:
+    np.testing.assert_array_equal(border(mask), mask & ~ndimage.binary_erosion(mask))
