@@ -4,7 +4,7 @@ from kits_tf import commandline, config, runtime
 
 
 def main(settings: config.Export) -> None:
-    """Exports the best network of a run, or those of several averaged, in float32, with its preprocessing, as the next version."""
+    """Exports the network of a run, or of several averaged, in float32, with its preprocessing, as the next version."""
     runtime.start_tensorflow()
     from kits_tf.inference.segmenter import Segmenter
     from kits_tf.serving import saved_model

@@ -15,7 +15,7 @@ from kits_tf.ct.volume import SHARE_QUANTA, write_stored
 from kits_tf.errors import InputError
 
 if TYPE_CHECKING:
-    from kits_tf.serving.saved_model import Model
+    from kits_tf.inference.segmenter import Model
 
 
 def main(settings: config.Predict, inputs: list[str]) -> None:
@@ -33,8 +33,6 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
     if not todo:
         return
     runtime.start_tensorflow()
-    from kits_tf.inference.segmenter import segment_stored
-
     model = _load(settings)
     failures = []
     with ThreadPoolExecutor(1) as writing:
@@ -42,7 +40,7 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
         for scan, read in runtime.progress(_read_ahead(todo), "scan", len(todo)):
             try:
                 loaded = read.result()
-                found = segment_stored(model.segment, loaded.volume)
+                found = model.results(loaded.volume)
                 if before:
                     before.result()  # one mask is written at a time
                 before = writing.submit(_write, settings, scan, loaded, found, model.scheme)

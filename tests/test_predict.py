@@ -10,9 +10,13 @@ import pytest
 from kits_tf import config, predict
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.scans import find_scans
+from kits_tf.ct.volume import read_image
 from kits_tf.errors import InputError
+from kits_tf.inference.postprocess import parse_chain
+from kits_tf.inference.segmenter import Segmenter
+from kits_tf.training.run import POSTPROCESS, load_run
 
-DICOM = config.DicomSettings()
+DICOM, WITHOUT = config.DicomSettings(), config.InferenceSettings(postprocess="off")
 
 
 def settings(run_dir: Path, output_dir: Path) -> config.Predict:
@@ -135,3 +139,19 @@ def test_folders_and_patterns_give_all_their_scans(data_dir: Path, tmp_path: Pat
     for name in ("b.nii.gz", "a.nii", "._b.nii.gz", "notes.txt"):
         shutil.copy(data_dir / "case_00000" / "imaging.nii.gz", tmp_path / name)
     assert [scan.name for scan in find_scans([str(tmp_path)], DICOM)] == ["a", "b"]
+
+
+def test_masks_go_through_the_chain(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
+    """What the run has chosen is done unless the flag says otherwise; volumes are those of the mask that is written."""
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    (copy / POSTPROCESS).write_text('{"chain": "open:9"}')
+    predict.main(settings(copy, tmp_path / "out"), [str(data_dir / "case_00003")])
+    written = np.asarray(nib.load(tmp_path / "out" / "case_00003.nii.gz").dataobj)
+    model, image = Segmenter([load_run(copy)], WITHOUT).model(), read_image(data_dir / "case_00003" / "imaging.nii.gz")
+    assert model.chain == () and (model.labels(image) != written).any()
+    found = replace(model, chain=parse_chain("open:9")).results(image)
+    np.testing.assert_array_equal(found["labels"], written)
+    counts = np.bincount(written.ravel(), minlength=4)
+    np.testing.assert_allclose(found["volumes_ml"], counts * 8 * 6 * 6 / 1000, rtol=1e-5)
+    with pytest.raises(InputError, match="--postprocess: expected steps of"):
+        Segmenter([load_run(copy)], replace(WITHOUT, postprocess="hearts"))

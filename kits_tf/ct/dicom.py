@@ -132,7 +132,7 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     """
     headers = series.headers
     if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
-        raise InputError(f"{source}: expected one slice a file, found several (enhanced CT); dcm2niix makes NIfTI of it")
+        raise InputError(f"{source}: expected one slice a file, found several (enhanced CT); dcm2niix makes a NIfTI")
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
         if any(name not in header for header in headers):
             raise InputError(f"{source}: expected {name} in every slice, found slices without")

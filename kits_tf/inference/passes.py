@@ -9,6 +9,7 @@ import tensorflow as tf
 from kits_tf.config import IntensitySettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
+from kits_tf.inference.crf import Crf
 
 _AXES = "zyx"
 
@@ -23,6 +24,7 @@ class Passes(tf.Module):
         scheme: of the labels.
         flip_axes: letters of the axes along which mirror images are looked at too, in all combinations.
         disagreement: whether it is asked for.
+        crf: refines the mean of the logits; None: it stays as it is.
     """
 
     def __init__(
@@ -31,11 +33,12 @@ class Passes(tf.Module):
         scheme: Scheme,
         flip_axes: str = "",
         disagreement: bool = False,
+        crf: Crf | None = None,
     ) -> None:
         super().__init__(name="passes")
         self.networks = [network for network, _ in networks]
         self._intensities = [intensity for _, intensity in networks]
-        self._mirrored, self._disagreement = list(scheme.mirrored), disagreement
+        self._mirrored, self._disagreement, self._crf = list(scheme.mirrored), disagreement, crf
         axes = [_AXES.index(letter) + 1 for letter in flip_axes]  # 0 is the batch
         self._flips = [flip for count in range(len(axes) + 1) for flip in itertools.combinations(axes, count)]
         self.num_outputs = len(scheme.classes) + disagreement
@@ -65,9 +68,12 @@ class Passes(tf.Module):
                     probabilities = tf.nn.softmax(logits)
                     mean += probabilities / self.count
                     unsure += _entropy(probabilities) / self.count
+        logits = total / self.count
+        if self._crf:
+            logits = self._crf.refine(logits, hu)
         if not self._disagreement:
-            return total / self.count
-        return tf.concat([total / self.count, _entropy(mean) - unsure], axis=-1)
+            return logits
+        return tf.concat([logits, _entropy(mean) - unsure], axis=-1)
 
     def _logits(self, network: keras.Model, image: tf.Tensor, flip: tuple[int, ...]) -> tf.Tensor:
         logits = network(tf.reverse(image, flip)[..., None], training=False)

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from kits_tf import runtime
 from kits_tf.config import InferenceSettings
 from kits_tf.ct import orient, preprocess
+from kits_tf.ct.geometry import orientation, undo_reorient
+from kits_tf.ct.labels import Scheme
 from kits_tf.ct.volume import AIR_HU, SHARE_QUANTA, Volume
 from kits_tf.errors import InputError
 from kits_tf.inference.boxes import FindBox, body_box, box_of_labels, on_grid
+from kits_tf.inference.crf import Crf
 from kits_tf.inference.passes import Passes
+from kits_tf.inference.postprocess import CRF, Chain, Scan, Step, parse_chain, postprocess
 from kits_tf.inference.restoration import Output, Restoration, labels_output
 from kits_tf.inference.sliding import Tell, Windows, stream_windows
 from kits_tf.network.architecture import architecture
@@ -74,7 +78,9 @@ class Segmenter(tf.Module):
         networks = [
             (fold_batch_norm(run.network, architecture(run.settings.network)), run.settings.intensity) for run in runs
         ]
-        self.passes = Passes(networks, first.manifest.scheme, inference.flip_axes, extras.uncertainty)
+        self.chain = parse_chain(inference.postprocess or (first.postprocess if len(runs) == 1 else ""))
+        crf = Crf(first.manifest.grid.spacing_zyx_mm) if Step(CRF) in self.chain else None
+        self.passes = Passes(networks, first.manifest.scheme, inference.flip_axes, extras.uncertainty, crf)
         if extras.uncertainty and self.passes.count == 1:
             raise InputError("uncertainty: expected --flip_axes or several models, got a single pass, which has none")
         window = first.settings.patches.patch_size_zyx
@@ -117,10 +123,23 @@ class Segmenter(tf.Module):
 
     @tf.function(input_signature=[], autograph=False)
     def metadata(self) -> dict[str, tf.Tensor]:
-        """Returns what a client needs to know: json, a scalar string with `classes`, `label_scheme`, `cyst_as`."""
+        """Returns what a client needs to know: json, a scalar string with `classes`, `label_scheme`, `cyst_as`,
+        and `postprocess`, the chain of which the graph itself does crf only.
+        """
         scheme = self._scheme
-        facts = {"classes": scheme.classes, "label_scheme": scheme.name, "cyst_as": scheme.cyst_as}
+        chain = ",".join(map(str, self.chain))
+        facts = {
+            "classes": scheme.classes,
+            "label_scheme": scheme.name,
+            "cyst_as": scheme.cyst_as,
+            "postprocess": chain,
+        }
         return {"json": tf.constant(json.dumps(facts))}
+
+    def model(self) -> "Model":
+        """Returns it with what is done to its masks afterwards."""
+        # A bound tf.function would not keep the segmenter.
+        return Model(lambda hu, affine: self.segment(hu, affine), self._scheme, self.chain)
 
     def segment_oriented(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns labels and extras of a scan (z, y, x) int16 in (I, P, L), with voxel sizes (3,) float64."""
@@ -142,6 +161,40 @@ class Segmenter(tf.Module):
         return restoration.finish(*state)
 
 
+@dataclass(frozen=True)
+class Model:
+    """What segments scans, however it is kept.
+
+    Attributes:
+        segment: the graph, as `Segmenter.segment`.
+        scheme: of its labels.
+        chain: what is done to its masks afterwards.
+    """
+
+    segment: Segment
+    scheme: Scheme
+    chain: Chain
+
+    def results(self, image: Volume) -> dict[str, NDArray]:
+        """Returns what is found in a scan as it lies in its file: labels (i, j, k) uint8, volumes_ml, extras."""
+        stored = preprocess.as_tensor(image.as_stored())
+        found = {
+            name: result.numpy()
+            for name, result in self.segment(stored, tf.constant(image.stored.affine, tf.float32)).items()
+        }
+        if not any(step.name != CRF for step in self.chain):
+            return found
+        labels = Volume.from_stored(found["labels"], image.stored.affine).array
+        labels = postprocess(labels, Scan(self.scheme, image.grid.spacing_mm, image.array), self.chain)
+        voxels = _count(tf.constant(labels), len(self.scheme.classes)).numpy()
+        as_stored = np.ascontiguousarray(undo_reorient(labels, orientation(image.stored.affine)))
+        return found | {"labels": as_stored, "volumes_ml": voxels * np.float32(np.prod(image.grid.spacing_mm) / 1000)}
+
+    def labels(self, image: Volume) -> NDArray[np.uint8]:
+        """Returns the labels (z, y, x) uint8 of a scan on its own grid."""
+        return Volume.from_stored(self.results(image)["labels"], image.stored.affine).array
+
+
 def coarse_box(segmenter: Segmenter, margin_mm: float) -> FindBox:
     """Returns what finds the box around all that a coarse segmenter labels, for a finer one to look at."""
 
@@ -160,17 +213,6 @@ def windows_at_once(passes: Passes, window: tuple[int, int, int]) -> int:
         return 1
     needed = trace_cost(passes, tf.TensorSpec([1, *window], tf.int16)).peak_bytes
     return max(1, min(_MOST_AT_ONCE, int(_GPU_SHARE * (runtime.device_memory() or 0) / needed)))
-
-
-def segment_stored(segment: Segment, image: Volume) -> dict[str, NDArray]:
-    """Returns what is found in a scan as it lies in its file: labels (i, j, k) uint8, and what else `segment` gives."""
-    found = segment(preprocess.as_tensor(image.as_stored()), tf.constant(image.stored.affine, tf.float32))
-    return {name: result.numpy() for name, result in found.items()}
-
-
-def segment_volume(segment: Segment, image: Volume) -> NDArray[np.uint8]:
-    """Returns the labels (z, y, x) uint8 of a scan on its own grid."""
-    return Volume.from_stored(segment_stored(segment, image)["labels"], image.stored.affine).array
 
 
 def _outputs(num_classes: int, num_passes: int, extras: Extras) -> tuple[Output, ...]:

@@ -3,16 +3,17 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
 
 from kits_tf.config import InferenceSettings
-from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.labels import find_scheme
 from kits_tf.errors import InputError
 from kits_tf.inference.boxes import FindBox, body_box
-from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Segment, Segmenter
+from kits_tf.inference.postprocess import CRF, Step, parse_chain
+from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Model, Segmenter
 from kits_tf.inference.sliding import Tell
 from kits_tf.training.run import load_runs
 
@@ -53,19 +54,6 @@ def find(path: str | os.PathLike) -> Path | None:
     return numbered[-1] if numbered else None
 
 
-@dataclass(frozen=True)
-class Model:
-    """What segments scans, however it is kept.
-
-    Attributes:
-        segment: as `Segmenter.segment`.
-        scheme: of its labels.
-    """
-
-    segment: Segment
-    scheme: Scheme
-
-
 def load_model(
     model: str,
     inference: InferenceSettings,
@@ -87,16 +75,20 @@ def load_model(
     """
     directory = find(model)
     if directory is None:
-        runs = load_runs(model)
-        segmenter = Segmenter(runs, inference, extras, find_box, tell)
-        # A bound tf.function would not keep the segmenter.
-        return Model(lambda hu, affine: segmenter.segment(hu, affine), runs[0].manifest.scheme)
-    if inference != InferenceSettings() or extras != NO_EXTRAS or find_box is not body_box:
+        return Segmenter(load_runs(model), inference, extras, find_box, tell).model()
+    if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS or find_box is not body_box:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
             "--flip_axes, --coarse_model, --probabilities and --uncertainty"
         )
-    return load(directory)
+    exported = load(directory)
+    if not inference.postprocess:
+        return exported
+    chain = parse_chain(inference.postprocess)
+    has_crf = Step(CRF) in exported.chain
+    if (Step(CRF) in chain) != has_crf:
+        raise InputError(f"{directory}: expected --postprocess {'with' if has_crf else 'without'} crf, as exported")
+    return replace(exported, chain=chain)
 
 
 def load(directory: Path) -> Model:
@@ -120,4 +112,5 @@ def load(directory: Path) -> Model:
         return signature(hu=hu, affine=affine)
 
     facts = json.loads(metadata()["json"].numpy())
-    return Model(segment, find_scheme(facts["label_scheme"], facts["cyst_as"]))
+    scheme = find_scheme(facts["label_scheme"], facts["cyst_as"])
+    return Model(segment, scheme, parse_chain(facts["postprocess"]))

@@ -9,6 +9,7 @@ tensorboard/      the same for TensorBoard, with validation patches
 best.weights.h5   of the epoch with the best validation composite
 last.weights.h5   of the last epoch, once the run is finished
 checkpoints/      the states to go on from
+postprocess.json  what evaluate --postprocess=auto chose
 """
 
 import csv
@@ -33,6 +34,7 @@ from tfrecords_tools.files import written_whole
 FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
+POSTPROCESS = "postprocess.json"
 _SCORE = "composite"
 # What a run may go on with otherwise: where things lie, and how much of the machine it takes.
 _MOVABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
@@ -40,11 +42,19 @@ _MOVABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
 
 @dataclass(frozen=True)
 class Run:
-    """A trained run: its settings, its records' manifest, and the best network, in float32."""
+    """A trained run.
+
+    Attributes:
+        settings: it was trained with.
+        manifest: of its records.
+        network: the best one, in float32.
+        postprocess: the chain that was chosen for its masks.
+    """
 
     settings: Train
     manifest: Manifest
     network: keras.Model
+    postprocess: str = ""
 
 
 def open_run_dir(settings: Train, manifest: Manifest) -> Path:
@@ -132,7 +142,17 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     except (ValueError, OSError, KeyError, UserWarning):
         found = _first_difference(network, weights) or "a damaged file"
         raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {found}") from None
-    return Run(settings, manifest, network)
+    return Run(settings, manifest, network, _chosen_postprocess(root))
+
+
+def _chosen_postprocess(run_dir: Path) -> str:
+    path = run_dir / POSTPROCESS
+    if not path.exists():
+        return ""
+    try:
+        return str(json.loads(path.read_text())["chain"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected a chain that evaluate chose: {error}") from None
 
 
 def load_runs(model: str) -> list[Run]:

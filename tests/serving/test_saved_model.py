@@ -15,7 +15,7 @@ from kits_tf import config, export, predict
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.errors import InputError
-from kits_tf.inference.segmenter import Segmenter, segment_stored, segment_volume
+from kits_tf.inference.segmenter import Segmenter
 from kits_tf.serving import saved_model
 from kits_tf.training.run import load_run
 
@@ -177,9 +177,27 @@ def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_di
     run = load_run(run_dir)
     image = read_image(data_dir / "case_00003" / "imaging.nii.gz")
     segmenter = Segmenter([run], InferenceSettings())
-    found = segment_stored(segmenter.segment, image)
-    labels, volumes_ml = segment_volume(segmenter.segment, image), found["volumes_ml"]
+    found = segmenter.model().results(image)
+    labels, volumes_ml = segmenter.model().labels(image), found["volumes_ml"]
     assert labels.shape == image.array.shape and labels.max() < len(LATERALITY.classes)
     assert json.loads((run_dir / "manifest.json").read_text())["grid"]["label_scheme"] == LATERALITY.name
     voxel_ml = np.prod(image.grid.spacing_mm) / 1000
     np.testing.assert_allclose(volumes_ml, np.bincount(labels.ravel(), minlength=4) * voxel_ml, rtol=1e-5)
+
+
+def test_a_chain_goes_with_the_model(run_dir: Path, model_dir: Path, scan: nib.Nifti1Image, tmp_path: Path) -> None:
+    """Its graph does the random field, which changes the mask; the rest is told to whoever asks."""
+    chain = InferenceSettings(postprocess="crf,kidneys,specks:0.5")
+    segmenter = Segmenter([load_run(run_dir)], chain)
+    saved_model.export(segmenter, tmp_path / "kits")
+    model = saved_model.load_model(str(tmp_path / "kits"), InferenceSettings())
+    assert ",".join(map(str, model.chain)) == "crf,kidneys,specks:0.5"
+    hu, affine = tf.constant(np.asarray(scan.dataobj)), tf.constant(scan.affine, tf.float32)
+    with_crf = model.segment(hu, affine)["labels"].numpy()
+    np.testing.assert_array_equal(with_crf, segmenter.segment(hu, affine)["labels"])
+    plain = saved_model.load_model(str(model_dir), InferenceSettings())
+    assert (with_crf != plain.segment(hu, affine)["labels"].numpy()).any()
+    other = saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="crf,fill"))
+    assert ",".join(map(str, other.chain)) == "crf,fill"
+    with pytest.raises(InputError, match="expected --postprocess with crf, as exported"):
+        saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="off"))

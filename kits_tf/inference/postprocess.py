@@ -1,0 +1,233 @@
+"""What is done to a mask after the network: a chain of named steps, each a rule about kidneys and tumors.
+
+A chain is written as in `kidneys,specks:0.5,fill`: steps in their order, some with an amount behind a colon.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cc3d
+import fill_voids
+import numpy as np
+from edt import edt
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from kits_tf.ct.components import components_26
+from kits_tf.ct.geometry import bounding_box
+from kits_tf.ct.labels import CHALLENGE_KIDNEY, CHALLENGE_TUMOR, Scheme, challenge_lookup, from_challenge
+from kits_tf.ct.sides import SPECK_SHARE
+from kits_tf.errors import InputError
+
+Labels = NDArray[np.uint8]
+# The step that is done in the graph, on logits, before the others.
+CRF = "crf"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a step may ask of the scan under a mask.
+
+    Attributes:
+        scheme: of the labels.
+        spacing_mm: voxel sizes (z, y, x).
+        hu: (z, y, x) int16, on the mask's grid.
+    """
+
+    scheme: Scheme
+    spacing_mm: tuple[float, float, float]
+    hu: NDArray[np.int16]
+
+    def meaning(self, label: int) -> NDArray[np.bool_]:
+        """Returns which labels of the scheme are the challenge's `label`, (classes,) bool."""
+        return challenge_lookup(self.scheme.classes) == label
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a chain.
+
+    Attributes:
+        name: a key of STEPS, or CRF.
+        amount: for those that have one.
+    """
+
+    name: str
+    amount: float | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.amount is None else f"{self.name}:{self.amount:g}"
+
+
+Chain = tuple[Step, ...]
+
+
+def parse_chain(text: str) -> Chain:
+    """Returns the steps of a chain; "" and "off" have none.
+
+    Raises:
+        InputError: there is no such step, an amount is missing, superfluous or not above 0, or crf is not the first.
+    """
+    chain = tuple(_parse_step(part.strip()) for part in text.split(",") if part.strip() not in ("", "off"))
+    if any(step.name == CRF for step in chain[1:]):
+        raise InputError(f"--postprocess: expected {CRF} as the first step, it works on logits, got {text}")
+    return chain
+
+
+def _parse_step(text: str) -> Step:
+    name, colon, amount = text.partition(":")
+    if name != CRF and name not in STEPS:
+        raise InputError(f"--postprocess: expected steps of {', '.join([CRF, *STEPS])}, got {text}")
+    if bool(colon) != (name in _UNITS):
+        wanted = f"{name}:{_UNITS[name]}" if name in _UNITS else name
+        raise InputError(f"--postprocess: expected {wanted}, got {text}")
+    try:
+        value = float(amount) if colon else None
+    except ValueError:
+        value = 0.0
+    if value is not None and not 0 < value < np.inf:
+        raise InputError(f"--postprocess: expected {name}:{_UNITS[name]} with a number above 0, got {text}")
+    return Step(name, value)
+
+
+def postprocess(labels: Labels, scan: Scan, chain: Chain) -> Labels:
+    """Returns a mask (z, y, x) uint8 after the steps of a chain; CRF is left out, logits have gone through it."""
+    for step in chain:
+        if step.name != CRF and labels.any():
+            function = STEPS[step.name]
+            labels = function(labels, scan) if step.amount is None else function(labels, scan, step.amount)
+    return labels
+
+
+def keep_kidneys(labels: Labels, scan: Scan) -> Labels:
+    """Returns the 26-connected components that are no specks beside the largest: one, two or more of them.
+
+    On KiTS19's 180 training masks every kidney is above 0.10 of the largest one with its tumor, all else below 0.01.
+    """
+    components = components_26(labels > 0)
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return labels * (sizes >= SPECK_SHARE * sizes.max())[components]
+
+
+def drop_specks(labels: Labels, scan: Scan, smallest_ml: float) -> Labels:
+    """Returns labels in which each smaller component of one label has the label that surrounds it most."""
+    result = labels.copy()
+    smallest = smallest_ml * 1000 / float(np.prod(scan.spacing_mm))
+    for label in range(1, len(scan.scheme.classes)):
+        _refill(result, labels == label, lambda count: count < smallest)
+    return result
+
+
+def fill_holes(labels: Labels, scan: Scan) -> Labels:
+    """Returns labels in which background that foreground encloses has the label that surrounds it most."""
+    box = bounding_box(labels)
+    result = labels.copy()
+    inside = result[box]
+    holes = fill_voids.fill(inside > 0) & (inside == 0)
+    _refill(inside, holes, lambda count: True)
+    return result
+
+
+def tumor_touches(labels: Labels, scan: Scan) -> Labels:
+    """Returns labels without the components of tumor that no voxel of kidney or cyst is a neighbor of."""
+    result = labels.copy()
+    is_tumor = scan.meaning(CHALLENGE_TUMOR)
+    for mask, ring in _components(is_tumor[labels]):
+        others = labels[mask.box][ring]
+        if not (others > 0).any():
+            result[mask.box][mask.inside] = 0
+    return result
+
+
+def open_foreground(labels: Labels, scan: Scan, radius_mm: float) -> Labels:
+    """Returns labels where a ball of a radius, in mm, fits into the foreground: what is thinner is lost."""
+    box, inside = _with_margin(labels, scan, radius_mm)
+    core = edt(inside > 0, anisotropy=scan.spacing_mm) > radius_mm
+    result = np.zeros_like(labels)
+    result[box] = inside * (edt(~core, anisotropy=scan.spacing_mm) <= radius_mm) if core.any() else 0
+    return result
+
+
+def close_foreground(labels: Labels, scan: Scan, radius_mm: float) -> Labels:
+    """Returns labels in which gaps that no ball of a radius, in mm, fits into have the nearest label."""
+    box, inside = _with_margin(labels, scan, radius_mm)
+    far = edt(inside == 0, anisotropy=scan.spacing_mm) > radius_mm
+    gaps = (inside == 0) & ~far
+    if far.any():
+        gaps &= edt(~far, anisotropy=scan.spacing_mm) > radius_mm
+    if not gaps.any():
+        return labels
+    nearest = distance_transform_edt(inside == 0, scan.spacing_mm, return_distances=False, return_indices=True)
+    result = labels.copy()
+    result[box] = np.where(gaps, inside[tuple(nearest)], inside)
+    return result
+
+
+def assign_sides(labels: Labels, scan: Scan) -> Labels:
+    """Returns labels with the sides of kidneys as geometry tells them, as for records, if the scheme has sides."""
+    if not scan.meaning(CHALLENGE_KIDNEY)[labels].any():
+        return labels
+    official = challenge_lookup(scan.scheme.classes)[labels]
+    return from_challenge(official, scan.scheme, scan.hu, scan.spacing_mm)[0]
+
+
+STEPS: dict[str, Callable[..., Labels]] = {
+    "kidneys": keep_kidneys,
+    "specks": drop_specks,
+    "fill": fill_holes,
+    "touch": tumor_touches,
+    "open": open_foreground,
+    "close": close_foreground,
+    "sides": assign_sides,
+}
+_UNITS = {"specks": "ML", "open": "MM", "close": "MM"}
+
+
+@dataclass(frozen=True)
+class _Component:
+    box: tuple[slice, ...]
+    inside: NDArray[np.bool_]
+
+
+def _components(mask: NDArray[np.bool_]) -> list[tuple[_Component, NDArray[np.bool_]]]:
+    """Returns the 26-connected components of a mask, each in a box with room around it, and the ring around each."""
+    components = components_26(mask)
+    found = []
+    for i, box in enumerate(cc3d.statistics(components)["bounding_boxes"]):
+        if i:
+            wide = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
+            inside = components[wide] == i
+            found.append((_Component(wide, inside), _grown(inside) & ~inside))
+    return found
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns a mask and the 26 neighbors of its voxels."""
+    for axis in range(3):
+        moved = np.moveaxis(mask, axis, 0)
+        wider = moved.copy()
+        wider[1:] |= moved[:-1]
+        wider[:-1] |= moved[1:]
+        mask = np.moveaxis(wider, 0, axis)
+    return mask
+
+
+def _refill(labels: Labels, mask: NDArray[np.bool_], is_chosen: Callable[[int], bool]) -> None:
+    """Gives each component of a mask with a chosen count of voxels the label that is most frequent around it."""
+    if not mask.any():
+        return
+    for component, ring in _components(mask):
+        if is_chosen(int(component.inside.sum())):
+            around = labels[component.box][ring]
+            labels[component.box][component.inside] = np.bincount(around).argmax() if around.size else 0
+
+
+def _with_margin(labels: Labels, scan: Scan, radius_mm: float) -> tuple[tuple[slice, ...], Labels]:
+    """Returns the box of the foreground with room for a ball around it, as far as the scan reaches."""
+    room = np.ceil(radius_mm / np.array(scan.spacing_mm)).astype(int) + 1
+    box = tuple(
+        slice(max(0, part.start - more), part.stop + more)
+        for part, more in zip(bounding_box(labels), room.tolist(), strict=True)
+    )
+    return box, labels[box]

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from kits_tf.ct.labels import KITS19, LATERALITY
+from kits_tf.errors import InputError
+from kits_tf.inference.postprocess import STEPS, Scan, Step, parse_chain, postprocess
+
+SPACING = (2.0, 1.0, 1.0)
+RIGHT, LEFT, TUMOR = 1, 2, 3
+
+
+def scan_of(labels: np.ndarray, scheme=LATERALITY) -> Scan:
+    return Scan(scheme, SPACING, np.full(labels.shape, 40, np.int16))
+
+
+def after(labels: np.ndarray, chain: str) -> np.ndarray:
+    before = labels.copy()
+    found = postprocess(labels, scan_of(labels), parse_chain(chain))
+    np.testing.assert_array_equal(labels, before)
+    assert found.dtype == np.uint8
+    return found
+
+
+def two_kidneys() -> np.ndarray:
+    labels = np.zeros((20, 40, 100), np.uint8)
+    labels[5:15, 10:30, 5:25] = RIGHT
+    labels[5:15, 10:30, 75:95] = LEFT
+    labels[8:12, 15:25, 95:99] = TUMOR
+    return labels
+
+
+def test_kidneys_of_one_two_or_three_components_stay() -> None:
+    labels = two_kidneys()
+    np.testing.assert_array_equal(after(labels, "kidneys"), labels)
+    one = labels * (labels != RIGHT)
+    np.testing.assert_array_equal(after(one, "kidneys"), one)
+    third = labels.copy()
+    third[5:15, 32:38, 40:60] = RIGHT  # a transplant
+    np.testing.assert_array_equal(after(third, "kidneys"), third)
+    speck = labels.copy()
+    speck[0:3, 0:5, 45:50] = TUMOR
+    np.testing.assert_array_equal(after(speck, "kidneys"), labels)
+
+
+def test_specks_have_the_label_around_them() -> None:
+    labels = two_kidneys()
+    dirty = labels.copy()
+    dirty[10, 20, 15] = TUMOR  # in the right kidney
+    dirty[10, 20, 85:87] = RIGHT  # in the left one
+    dirty[1, 1, 1] = LEFT  # outside
+    np.testing.assert_array_equal(after(dirty, "specks:0.01"), labels)
+    assert (after(dirty, "specks:0.003")[10, 20, 85:87] == RIGHT).all()  # 2 voxels of 0.002 mL are no speck then
+    assert after(dirty, "specks:1")[9, 20, 97] == 0  # the tumor, 0.8 mL, at the rim
+
+
+def test_holes_are_filled_with_what_is_around_them() -> None:
+    labels = two_kidneys()
+    dirty = labels.copy()
+    dirty[9:11, 18:22, 10:14] = dirty[9, 18, 96] = 0
+    dirty[5:15, 10:30, 75] = 0  # open to the outside: no hole
+    expected = labels.copy()
+    expected[5:15, 10:30, 75] = 0
+    np.testing.assert_array_equal(after(dirty, "fill"), expected)
+
+
+def test_tumor_has_to_touch_a_kidney() -> None:
+    labels = two_kidneys()
+    far = labels.copy()
+    far[8:12, 15:25, 40:50] = TUMOR
+    np.testing.assert_array_equal(after(far, "touch"), labels)
+
+
+@settings(deadline=None, max_examples=25)
+@given(hnp.arrays(np.bool_, (9, 10, 11)), st.sampled_from([1.0, 2.0, 2.5]))
+def test_opening_and_closing_are_scipys(mask: np.ndarray, radius_mm: float) -> None:
+    """With the ball of a radius, on a grid that is not of cubes; beyond the edges of the scan nothing is known."""
+    reach = [int(radius_mm // s) for s in SPACING]
+    offsets = np.indices([2 * r + 1 for r in reach]).T - reach
+    ball = radius_mm**2 >= ((offsets * SPACING) ** 2).sum(axis=-1).T
+    labels = mask.astype(np.uint8) * RIGHT
+    if not mask.any():
+        return
+    core = ndimage.binary_erosion(mask, ball, border_value=1)
+    np.testing.assert_array_equal(after(labels, f"open:{radius_mm}") > 0, ndimage.binary_dilation(core, ball))
+    grown = ndimage.binary_dilation(mask, ball)
+    closed = ndimage.binary_erosion(grown, ball, border_value=1)
+    np.testing.assert_array_equal(after(labels, f"close:{radius_mm}") > 0, closed)
+
+
+def test_a_gap_has_the_nearest_label() -> None:
+    labels = np.zeros((5, 20, 30), np.uint8)
+    labels[:, :, 5:14], labels[:, :, 16:25] = RIGHT, TUMOR
+    closed = after(labels, "close:1.5")
+    assert (closed[:, :, 14] == RIGHT).all() and (closed[:, :, 15] == TUMOR).all()
+    assert not closed[:, :, :5].any() and not closed[:, :, 25:].any()
+
+
+def test_sides_come_from_geometry() -> None:
+    labels = two_kidneys()
+    swapped = np.array([0, LEFT, RIGHT, TUMOR], np.uint8)[labels]
+    np.testing.assert_array_equal(after(swapped, "sides"), labels)
+    plain = np.array([0, 1, 1, 2], np.uint8)[labels]
+    found = postprocess(plain, scan_of(plain, KITS19), parse_chain("sides"))
+    np.testing.assert_array_equal(found, plain)
+
+
+def test_steps_go_in_their_order_and_empty_masks_stay_empty() -> None:
+    labels = two_kidneys()
+    labels[0:2, 0:4, 45:49] = RIGHT
+    labels[0:2, 0:4, 49:51] = TUMOR  # a speck that touches a speck
+    assert (after(labels, "touch,specks:10") != after(labels, "specks:10,touch")).sum() == 0
+    assert after(labels, "touch")[0, 0, 50] == TUMOR and after(labels, "kidneys,touch")[0, 0, 50] == 0
+    empty = np.zeros((3, 4, 5), np.uint8)
+    chain = "kidneys,specks:1,fill,touch,open:1,close:1,sides"
+    assert not after(empty, chain).any()
+    np.testing.assert_array_equal(after(labels, "off"), labels)
+    assert {step.name for step in parse_chain(chain)} == set(STEPS)
+
+
+def test_chains_are_read_and_told() -> None:
+    assert parse_chain("crf, kidneys,specks:0.5") == (Step("crf"), Step("kidneys"), Step("specks", 0.5))
+    assert ",".join(map(str, parse_chain("crf,specks:0.50"))) == "crf,specks:0.5"
+    assert parse_chain("") == parse_chain("off") == ()
+    for wrong, message in (
+        ("hearts", "expected steps of crf, kidneys, .* got hearts"),
+        ("specks", "expected specks:ML, got specks"),
+        ("kidneys:2", "expected kidneys, got kidneys:2"),
+        ("open:-1", "expected open:MM with a number above 0, got open:-1"),
+        ("open:nan", "with a number above 0"),
+        ("open:wide", "with a number above 0"),
+        ("kidneys,crf", "expected crf as the first step"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse_chain(wrong)
