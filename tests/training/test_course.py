@@ -129,7 +129,7 @@ def test_whole_cases_choose_the_best_epoch(fixed: Train, tmp_path: Path, capsys:
     # What evaluate finds in the weights that were kept.
     settings = Evaluate(run_dir=str(run_dir))
     plan = evaluation.of_run(settings)
-    summary = evaluation.write([plan.score(files) for files in plan.cases], plan.output_dir)
+    summary = evaluation.write(list(plan.scores()), plan.output_dir)
     for name in ("kidney_dice", "tumor_dice", "composite"):
         assert summary[name]["mean"] == second[f"case_{name}"]
 
