@@ -46,7 +46,7 @@ def main(settings: config.Demo) -> None:
     for path, what in (
         (data, "phantoms in KiTS19's layout"),
         (records, "TFRecord shards and manifest.json"),
-        (run, "flags, versions, weights, history, evaluation/test/{cases.csv,summary.json,masks}"),
+        (run, "flags, versions, weights, history, evaluation/test/{cases.csv,lesions.csv,summary.json,masks}"),
         (model, "the SavedModel for TensorFlow Serving, in its version's folder"),
         (masks, "masks that the SavedModel made of the held-out scans"),
         (pictures, "pictures of truth and prediction"),
