@@ -14,12 +14,12 @@ def main(settings: config.Evaluate) -> None:
         InputError: run, predictions or data cannot be used, or there is nothing to score.
     """
     runtime.start_tensorflow()
-    from kits_tf.analysis import evaluation
+    from kits_tf.analysis import evaluation, results
     from kits_tf.analysis.chain_choice import choose_chain
     from kits_tf.views.scores_table import chains_table, differences_table, scores_table
 
     if settings.compare:
-        print(differences_table(evaluation.compare(*settings.compare.split(","))))
+        print(differences_table(results.compare(*settings.compare.split(","))))
         return
     if settings.inference.postprocess == "auto":
         chosen, tried = choose_chain(settings)
@@ -27,7 +27,7 @@ def main(settings: config.Evaluate) -> None:
         settings = replace(settings, inference=replace(settings.inference, postprocess=""))
     plan = evaluation.of_run(settings) if settings.run_dir else evaluation.of_predictions(settings)
     scores = list(runtime.progress(plan.scores(), "case", plan.num_cases))
-    summary = evaluation.write(scores, plan.output_dir)
+    summary = results.write(scores, plan.output_dir)
     print(scores_table(scores, summary))
     print(f"wrote {plan.output_dir}")
 

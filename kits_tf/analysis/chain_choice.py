@@ -12,7 +12,7 @@ from kits_tf.analysis.scores import confusion, dice_scores
 from kits_tf.analysis.summary import Difference, difference
 from kits_tf.config import Evaluate
 from kits_tf.errors import InputError
-from kits_tf.inference.postprocess import CRF, Scan, parse_chain, postprocess
+from kits_tf.inference.postprocess import CRF, Context, parse_chain, postprocess
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.training.run import POSTPROCESS, load_run
 from tfrecords_tools.files import written_whole
@@ -73,10 +73,10 @@ def choose_chain(settings: Evaluate) -> tuple[str, list[Tried]]:
     }
     for column, files in enumerate(runtime.progress(cases, "post-processing of case", len(cases))):
         image, truth = read_truth(files, scheme)
-        scan = Scan(scheme, image.grid.spacing_mm, image.array)
+        context = Context(scheme, image.grid.spacing_mm, image.array)
         masks = {first: replace(model, chain=()).labels(image) for first, model in models.items()}
         for row, text in enumerate(CHAINS):
-            labels = postprocess(masks[CRF if text.startswith(CRF) else ""], scan, parse_chain(text))
+            labels = postprocess(masks[CRF if text.startswith(CRF) else ""], context, parse_chain(text))
             found = dice_scores(confusion(truth, labels, len(scheme.classes)), scheme)
             by_class = [value for name, value in found.items() if name.startswith("dice_")]
             scores[row, column] = (found["composite"] + np.mean(by_class)) / 2

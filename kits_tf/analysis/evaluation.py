@@ -1,8 +1,6 @@
 """Evaluating a run or a folder of masks, case by case, on the original grid."""
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +18,6 @@ from kits_tf.analysis.masks import (
     scheme_in,
 )
 from kits_tf.analysis.scores import CaseScores, confusion, dice_scores, region_dice, score_case
-from kits_tf.analysis.summary import Difference, difference, summarize
-from kits_tf.analysis.tables import write_table
 from kits_tf.config import Evaluate, GridSettings, Train
 from kits_tf.ct.geometry import resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, KITS19, Scheme, challenge_lookup, check_labels
@@ -34,11 +30,8 @@ from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from kits_tf.training.run import Run, float32_copy, load_run
-from tfrecords_tools.files import written_whole
 
 MASKS = "masks"
-CASES_NAME = "cases.csv"
-LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
 
 
 @dataclass(frozen=True)
@@ -219,51 +212,3 @@ def cases_of(manifest: Manifest, split: str, data_dir: str) -> list[CaseFiles]:
         if case_id not in found:
             raise InputError(f"{data_dir}: expected {case_id} of the run's {split} split, found no such case")
     return [found[case_id] for case_id in manifest.splits[split]]
-
-
-def write(scores: Sequence[CaseScores], output_dir: Path) -> dict:
-    """Writes cases.csv, lesions.csv and summary.json, each under a temporary name first, and returns the summary."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    summary = summarize(scores)
-    rows = [{"case_id": case.case_id, **case.values} for case in scores]
-    write_table(output_dir / CASES_NAME, list(rows[0]), rows)
-    lesions = [
-        {
-            "case_id": case.case_id,
-            "mask": "true" if lesion.is_true else "predicted",
-            "volume_ml": lesion.volume_ml,
-            "diameter_mm": lesion.diameter_mm,
-            "iou": lesion.iou,
-            "matched": lesion.matched,
-        }
-        for case in scores
-        for lesion in case.lesions
-    ]
-    write_table(output_dir / "lesions.csv", LESION_COLUMNS, lesions)
-    with written_whole(output_dir / "summary.json") as partial:
-        partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    return summary
-
-
-def compare(first_dir: str, second_dir: str) -> list[Difference]:
-    """Returns how the scores of two evaluations differ, on the cases that both have.
-
-    Raises:
-        InputError: a folder holds no evaluation, or they share no case.
-    """
-    first, second = _read_cases(Path(first_dir)), _read_cases(Path(second_dir))
-    shared = [case_id for case_id in first if case_id in second]
-    if not shared:
-        raise InputError(f"{second_dir}: expected cases of {first_dir}, found none of them")
-    names = [name for name in first[shared[0]] if name in second[shared[0]]]
-    return [difference(name, *([of[case][name] for case in shared] for of in (first, second))) for name in names]
-
-
-def _read_cases(output_dir: Path) -> dict[str, dict[str, float]]:
-    path = output_dir / CASES_NAME
-    try:
-        with open(path, newline="") as file:
-            rows = {row.pop("case_id"): row for row in csv.DictReader(file)}
-        return {case_id: {name: float(value) for name, value in row.items()} for case_id, row in rows.items()}
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: expected a table of scores that evaluate wrote: {error}") from None

@@ -30,10 +30,11 @@ def measure(
         spacing_mm: voxel sizes (z, y, x).
         hu: the scan on the same grid.
     """
-    box = bounding_box(labels)
-    scan = _Scan(labels[box], scheme, spacing_mm, None if hu is None else hu[box], _open_ends(box, labels.shape))
-    lesions = [lesion for kind in LESIONS if kind in scheme.classes for lesion in scan.lesions(kind)]
-    kidneys = tuple(scan.kidney(side, lesions) for side in SIDES)
+    place = bounding_box(labels)
+    open_ends = _open_ends(place, labels.shape)
+    box = _LabeledBox(labels[place], scheme, spacing_mm, None if hu is None else hu[place], open_ends)
+    lesions = [lesion for kind in LESIONS if kind in scheme.classes for lesion in box.lesions(kind)]
+    kidneys = tuple(box.kidney(side, lesions) for side in SIDES)
     volumes = [kidney.volume_ml for kidney in kidneys]
     known = [volume for volume in volumes if volume is not None]
     asymmetry = 2 * (known[0] - known[1]) / (known[0] + known[1]) if len(known) == len(SIDES) else None
@@ -51,7 +52,7 @@ def _open_ends(box: tuple[slice, ...], shape: tuple[int, ...]) -> list[tuple[boo
     return [(part.start == 0, part.stop == size) for part, size in zip(box, shape, strict=True)]
 
 
-class _Scan:
+class _LabeledBox:
     """The box around what is labeled."""
 
     def __init__(

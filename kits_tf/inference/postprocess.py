@@ -25,7 +25,7 @@ CRF = "crf"
 
 
 @dataclass(frozen=True)
-class Scan:
+class Context:
     """What a step may ask of the scan under a mask.
 
     Attributes:
@@ -90,16 +90,16 @@ def _parse_step(text: str) -> Step:
     return Step(name, value)
 
 
-def postprocess(labels: Labels, scan: Scan, chain: Chain) -> Labels:
+def postprocess(labels: Labels, context: Context, chain: Chain) -> Labels:
     """Returns a mask (z, y, x) uint8 after the steps of a chain; CRF is left out, logits have gone through it."""
     for step in chain:
         if step.name != CRF and labels.any():
             function = STEPS[step.name]
-            labels = function(labels, scan) if step.amount is None else function(labels, scan, step.amount)
+            labels = function(labels, context) if step.amount is None else function(labels, context, step.amount)
     return labels
 
 
-def keep_kidneys(labels: Labels, scan: Scan) -> Labels:
+def keep_kidneys(labels: Labels, context: Context) -> Labels:
     """Returns the 26-connected components that are no specks beside the largest: one, two or more of them.
 
     On KiTS19's 180 training masks every kidney is above 0.10 of the largest one with its tumor, all else below 0.01.
@@ -110,16 +110,16 @@ def keep_kidneys(labels: Labels, scan: Scan) -> Labels:
     return labels * (sizes >= SPECK_SHARE * sizes.max())[components]
 
 
-def drop_specks(labels: Labels, scan: Scan, smallest_ml: float) -> Labels:
+def drop_specks(labels: Labels, context: Context, smallest_ml: float) -> Labels:
     """Returns labels in which each smaller component of one label has the label that surrounds it most."""
     result = labels.copy()
-    smallest = smallest_ml * 1000 / float(np.prod(scan.spacing_mm))
-    for label in range(1, len(scan.scheme.classes)):
+    smallest = smallest_ml * 1000 / float(np.prod(context.spacing_mm))
+    for label in range(1, len(context.scheme.classes)):
         _refill(result, labels == label, lambda count: count < smallest)
     return result
 
 
-def fill_holes(labels: Labels, scan: Scan) -> Labels:
+def fill_holes(labels: Labels, context: Context) -> Labels:
     """Returns labels in which background that foreground encloses has the label that surrounds it most."""
     box = bounding_box(labels)
     result = labels.copy()
@@ -129,10 +129,10 @@ def fill_holes(labels: Labels, scan: Scan) -> Labels:
     return result
 
 
-def tumor_touches(labels: Labels, scan: Scan) -> Labels:
+def tumor_touches(labels: Labels, context: Context) -> Labels:
     """Returns labels without the components of tumor that no voxel of kidney or cyst is a neighbor of."""
     result = labels.copy()
-    is_tumor = scan.meaning(CHALLENGE_TUMOR)
+    is_tumor = context.meaning(CHALLENGE_TUMOR)
     for mask, ring in _components(is_tumor[labels]):
         others = labels[mask.box][ring]
         if not (others > 0).any():
@@ -140,36 +140,36 @@ def tumor_touches(labels: Labels, scan: Scan) -> Labels:
     return result
 
 
-def open_foreground(labels: Labels, scan: Scan, radius_mm: float) -> Labels:
+def open_foreground(labels: Labels, context: Context, radius_mm: float) -> Labels:
     """Returns labels where a ball of a radius, in mm, fits into the foreground: what is thinner is lost."""
-    box, inside = _with_margin(labels, scan, radius_mm)
-    core = edt(inside > 0, anisotropy=scan.spacing_mm) > radius_mm
+    box, inside = _with_margin(labels, context, radius_mm)
+    core = edt(inside > 0, anisotropy=context.spacing_mm) > radius_mm
     result = np.zeros_like(labels)
-    result[box] = inside * (edt(~core, anisotropy=scan.spacing_mm) <= radius_mm) if core.any() else 0
+    result[box] = inside * (edt(~core, anisotropy=context.spacing_mm) <= radius_mm) if core.any() else 0
     return result
 
 
-def close_foreground(labels: Labels, scan: Scan, radius_mm: float) -> Labels:
+def close_foreground(labels: Labels, context: Context, radius_mm: float) -> Labels:
     """Returns labels in which gaps that no ball of a radius, in mm, fits into have the nearest label."""
-    box, inside = _with_margin(labels, scan, radius_mm)
-    far = edt(inside == 0, anisotropy=scan.spacing_mm) > radius_mm
+    box, inside = _with_margin(labels, context, radius_mm)
+    far = edt(inside == 0, anisotropy=context.spacing_mm) > radius_mm
     gaps = (inside == 0) & ~far
     if far.any():
-        gaps &= edt(~far, anisotropy=scan.spacing_mm) > radius_mm
+        gaps &= edt(~far, anisotropy=context.spacing_mm) > radius_mm
     if not gaps.any():
         return labels
-    nearest = distance_transform_edt(inside == 0, scan.spacing_mm, return_distances=False, return_indices=True)
+    nearest = distance_transform_edt(inside == 0, context.spacing_mm, return_distances=False, return_indices=True)
     result = labels.copy()
     result[box] = np.where(gaps, inside[tuple(nearest)], inside)
     return result
 
 
-def assign_sides(labels: Labels, scan: Scan) -> Labels:
+def assign_sides(labels: Labels, context: Context) -> Labels:
     """Returns labels with the sides of kidneys as geometry tells them, as for records, if the scheme has sides."""
-    if not scan.meaning(CHALLENGE_KIDNEY)[labels].any():
+    if not context.meaning(CHALLENGE_KIDNEY)[labels].any():
         return labels
-    official = challenge_lookup(scan.scheme.classes)[labels]
-    return from_challenge(official, scan.scheme, scan.hu, scan.spacing_mm)[0]
+    official = challenge_lookup(context.scheme.classes)[labels]
+    return from_challenge(official, context.scheme, context.hu, context.spacing_mm)[0]
 
 
 STEPS: dict[str, Callable[..., Labels]] = {
@@ -223,9 +223,9 @@ def _refill(labels: Labels, mask: NDArray[np.bool_], is_chosen: Callable[[int], 
             labels[component.box][component.inside] = np.bincount(around).argmax() if around.size else 0
 
 
-def _with_margin(labels: Labels, scan: Scan, radius_mm: float) -> tuple[tuple[slice, ...], Labels]:
+def _with_margin(labels: Labels, context: Context, radius_mm: float) -> tuple[tuple[slice, ...], Labels]:
     """Returns the box of the foreground with room for a ball around it, as far as the scan reaches."""
-    room = np.ceil(radius_mm / np.array(scan.spacing_mm)).astype(int) + 1
+    room = np.ceil(radius_mm / np.array(context.spacing_mm)).astype(int) + 1
     box = tuple(
         slice(max(0, part.start - more), part.stop + more)
         for part, more in zip(bounding_box(labels), room.tolist(), strict=True)

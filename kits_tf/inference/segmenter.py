@@ -18,7 +18,7 @@ from kits_tf.errors import InputError
 from kits_tf.inference.boxes import FindBox, body_box, box_of_labels, on_grid
 from kits_tf.inference.crf import Crf
 from kits_tf.inference.passes import Passes
-from kits_tf.inference.postprocess import CRF, Chain, Scan, Step, parse_chain, postprocess
+from kits_tf.inference.postprocess import CRF, Chain, Context, Step, parse_chain, postprocess
 from kits_tf.inference.restoration import Output, Restoration, labels_output
 from kits_tf.inference.sliding import Tell, Windows, stream_windows
 from kits_tf.network.architecture import architecture
@@ -185,7 +185,7 @@ class Model:
         if not any(step.name != CRF for step in self.chain):
             return found
         labels = Volume.from_stored(found["labels"], image.stored.affine).array
-        labels = postprocess(labels, Scan(self.scheme, image.grid.spacing_mm, image.array), self.chain)
+        labels = postprocess(labels, Context(self.scheme, image.grid.spacing_mm, image.array), self.chain)
         voxels = _count(tf.constant(labels), len(self.scheme.classes)).numpy()
         as_stored = np.ascontiguousarray(undo_reorient(labels, orientation(image.stored.affine)))
         return found | {"labels": as_stored, "volumes_ml": voxels * np.float32(np.prod(image.grid.spacing_mm) / 1000)}

@@ -7,19 +7,19 @@ from scipy import ndimage
 
 from kits_tf.ct.labels import KITS19, LATERALITY
 from kits_tf.errors import InputError
-from kits_tf.inference.postprocess import STEPS, Scan, Step, parse_chain, postprocess
+from kits_tf.inference.postprocess import STEPS, Context, Step, parse_chain, postprocess
 
 SPACING = (2.0, 1.0, 1.0)
 RIGHT, LEFT, TUMOR = 1, 2, 3
 
 
-def scan_of(labels: np.ndarray, scheme=LATERALITY) -> Scan:
-    return Scan(scheme, SPACING, np.full(labels.shape, 40, np.int16))
+def context_of(labels: np.ndarray, scheme=LATERALITY) -> Context:
+    return Context(scheme, SPACING, np.full(labels.shape, 40, np.int16))
 
 
 def after(labels: np.ndarray, chain: str) -> np.ndarray:
     before = labels.copy()
-    found = postprocess(labels, scan_of(labels), parse_chain(chain))
+    found = postprocess(labels, context_of(labels), parse_chain(chain))
     np.testing.assert_array_equal(labels, before)
     assert found.dtype == np.uint8
     return found
@@ -104,7 +104,7 @@ def test_sides_come_from_geometry() -> None:
     swapped = np.array([0, LEFT, RIGHT, TUMOR], np.uint8)[labels]
     np.testing.assert_array_equal(after(swapped, "sides"), labels)
     plain = np.array([0, 1, 1, 2], np.uint8)[labels]
-    found = postprocess(plain, scan_of(plain, KITS19), parse_chain("sides"))
+    found = postprocess(plain, context_of(plain, KITS19), parse_chain("sides"))
     np.testing.assert_array_equal(found, plain)
 
 

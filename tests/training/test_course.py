@@ -16,7 +16,7 @@ import tensorflow as tf
 from conftest import train_settings
 
 from kits_tf import commandline, train
-from kits_tf.analysis import evaluation
+from kits_tf.analysis import evaluation, results
 from kits_tf.config import Evaluate, Train, ValidationSettings
 from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import Manifest
@@ -129,7 +129,7 @@ def test_whole_cases_choose_the_best_epoch(fixed: Train, tmp_path: Path, capsys:
     # What evaluate finds in the weights that were kept.
     settings = Evaluate(run_dir=str(run_dir))
     plan = evaluation.of_run(settings)
-    summary = evaluation.write(list(plan.scores()), plan.output_dir)
+    summary = results.write(list(plan.scores()), plan.output_dir)
     for name in ("kidney_dice", "tumor_dice", "composite"):
         assert summary[name]["mean"] == second[f"case_{name}"]
 
