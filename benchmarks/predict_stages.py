@@ -28,7 +28,7 @@ WINDOWS_TIMED = 5
 def main(_: list[str]) -> None:
     runtime.start_tensorflow()
     from kits_tf.ct.volume import read_image, write_stored
-    from kits_tf.inference.segmenter import Segmenter
+    from kits_tf.inference.assembly import segmenter_of
     from kits_tf.training.run import load_runs
 
     laps = [("start and imports", runtime.seconds_since_start())]
@@ -45,7 +45,7 @@ def main(_: list[str]) -> None:
         nonlocal num_windows
         num_windows = total
 
-    segmenter = Segmenter(load_runs(MODEL.value), InferenceSettings(), tell=count)
+    segmenter = segmenter_of(load_runs(MODEL.value), InferenceSettings(), tell=count)
     lap("loading the network")
     segmenter.segment.get_concrete_function()
     lap("tracing the graph")
