@@ -17,8 +17,13 @@ EXTRAS = {
     # TensorFlow Serving's gRPC and REST messages.
     "client": ["grpcio>=1.60", "requests>=2.31"],
 }
+# The development server.
+EXTRAS["serve"] = ["grpcio>=1.60", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"]
 _TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6"]
-EXTRAS["dev"] = [*EXTRAS["beam"], *EXTRAS["dicom"], *EXTRAS["figures"], *_TOOLS]
+# What others say of TensorFlow Serving's API, for tests: its own messages, and a client.
+_PEERS = ["ovmsclient>=2023.1", "tensorflow-serving-api>=2.21", "types-requests"]
+EXTRAS["dev"] = [*(package for name in ("beam", "client", "dicom", "figures", "serve") for package in EXTRAS[name])]
+EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = EXTRAS["figures"]
 

@@ -17,6 +17,14 @@ def _data_dir() -> Any:
     )
 
 
+def _mask_labels() -> Any:
+    return setting(
+        "model",
+        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor.",
+        choices=("model", "challenge"),
+    )
+
+
 def _records_dir() -> Any:
     return required("Folder of TFRecord shards and their manifest.json, as convert writes it.")
 
@@ -428,6 +436,43 @@ class DicomSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerSettings(Settings):
+    """Server"""
+
+    server: str = required(
+        "HOST:PORT of TensorFlow Serving or of kits_tf.serve; gRPC is usually on 8500, REST on 8501."
+    )
+    protocol: str = setting("grpc", "What the server speaks on that port.", choices=("grpc", "rest"))
+    mode: str = setting(
+        "volume",
+        "volume: one request a scan, all else happens on the server. patches: the scan is cut and merged here, only "
+        "windows are sent, and a server puts them together with those of other clients.",
+        choices=("volume", "patches"),
+    )
+    concurrency: int = setting(4, "Windows on their way at the same time; with --mode=patches.", minimum=1)
+    model_name: str = setting("kits", "What the server calls the model.")
+    model_version: int | None = setting(None, "Version to use. Default: the server's choice.", minimum=0)
+    model_label: str = setting("", "Label of the version to use, as in canary.")
+    deadline_s: float = setting(600.0, "Longest time that a request may take, with its way there and back.", above=0)
+    attempts: int = setting(
+        6, "How often a server that does not answer is tried, with longer and longer waits.", minimum=1
+    )
+    tls: bool = setting(False, "Encrypts the connection.")
+    ca_file: str = setting("", "PEM file of who may sign for the server. Default: whom the system trusts.")
+    token_file: str = setting("", "File with a token to send along. Default: the environment's KITS_TF_TOKEN, if any.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        host, _, port = self.server.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise InputError(f"--server: expected HOST:PORT, got {self.server}")
+        if self.ca_file and not self.tls:
+            raise InputError("--ca_file: expected --tls with it")
+        if self.model_version is not None and self.model_label:
+            raise InputError("expected --model_version or --model_label, got both")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Phantom(Settings):
     """Writes a small data set of simulated CT in KiTS19's layout."""
 
@@ -592,11 +637,7 @@ class Predict(Settings):
         "model (models/kits or models/kits/1)."
     )
     output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
-    labels: str = setting(
-        "model",
-        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor.",
-        choices=("model", "challenge"),
-    )
+    labels: str = _mask_labels()
     coarse_model: str = setting(
         "", "A run whose network finds the box that the model then looks at. Default: the box around the body."
     )
@@ -653,7 +694,56 @@ class Export(Settings):
 
     run_dir: str = required("Folder of a training run, of folds, or several with commas between, which are averaged.")
     export_dir: str = required("Folder of the model's versions; the next free number is written.")
+    serving_precision: str = setting(
+        "float32",
+        "What the network computes in. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    calibrate: bool = setting(
+        True,
+        "Fits the temperature of the probabilities on the validation cases of the run's records, once over each. "
+        "--nocalibrate: the one that the run has, or none. Averages of runs have none.",
+    )
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client(Settings):
+    """Segments scans on a server: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns of these."""
+
+    output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
+    labels: str = _mask_labels()
+    connection: ServerSettings
+    dicom: DicomSettings = field(default_factory=DicomSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve(Settings):
+    """Serves exported models over gRPC and REST as TensorFlow Serving does, for development and small sites."""
+
+    export_dir: str = required(
+        "Folder of the model's versions; new ones are loaded as they come, the newest is served."
+    )
+    model_name: str = setting("", "What clients call the model. Default: the folder's name.")
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all, which --token_file should then guard.")
+    grpc_port: int = setting(8500, "Port of gRPC; 0 for any that is free.", minimum=0, maximum=65535)
+    rest_port: int = setting(
+        8501, "Port of REST, health and metrics; 0 for any that is free.", minimum=0, maximum=65535
+    )
+    queue: int = setting(8, "Requests that may wait while one is computed; more are refused.", minimum=0)
+    max_message_mb: int = setting(600, "Largest request over gRPC: 2 bytes a voxel.", minimum=1, maximum=2047)
+    max_rest_mb: int = setting(64, "Largest request over REST, where a voxel has several letters.", minimum=1)
+    receive_s: float = setting(120.0, "Longest time that a client may take to send its request.", above=0)
+    poll_s: float = setting(5.0, "How often the folder is looked at for new versions.", above=0)
+    grace_s: float = setting(30.0, "How long requests may still run after the server was told to stop.", minimum=0)
+    token_file: str = setting("", "File with a token that clients must send.")
+    tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.")
+    tls_key: str = setting("", "PEM file of its key.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise InputError("expected --tls_cert and --tls_key, got one of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -718,6 +808,8 @@ COMMANDS: tuple[type[Settings], ...] = (
     Measure,
     Submission,
     Export,
+    Serve,
+    Client,
     Figures,
     Demo,
 )

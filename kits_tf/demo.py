@@ -20,7 +20,7 @@ def main(settings: config.Demo) -> None:
     """
     start, root = monotonic(), Path(settings.output_dir)
     test_cases = _test_cases(settings)
-    runtime.require_matplotlib()
+    runtime.require("figures", "matplotlib")
     _empty(root)
     data, records, run, model = (str(root / name) for name in ("data", "records", "run", "model"))
     masks, pictures = str(root / "masks"), str(root / "figures")

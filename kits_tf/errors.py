@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class GridMismatchError(InputError):
     """A mask that does not lie on its scan's grid."""
+
+
+class UnavailableError(InputError):
+    """A server that does not answer: what follows would fail too."""

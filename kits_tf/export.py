@@ -1,20 +1,40 @@
 """python -m kits_tf.export: a run -> a SavedModel for TensorFlow Serving."""
 
+from dataclasses import replace
+
 from kits_tf import commandline, config, runtime
 
 
 def main(settings: config.Export) -> None:
-    """Exports the network of a run, or of several averaged, in float32, with its preprocessing, as the next version."""
+    """Exports the network of a run, or of several averaged, with its preprocessing, as the next version.
+
+    Raises:
+        InputError: a run cannot be loaded, runs do not fit together, or the records for calibration are gone.
+    """
     runtime.start_tensorflow()
-    from kits_tf.inference.segmenter import Segmenter
-    from kits_tf.serving import saved_model
+    from kits_tf.analysis.calibration import calibrate
+    from kits_tf.inference.assembly import segmenter_of
+    from kits_tf.serving.extra import describe, write_extra
+    from kits_tf.serving.saved_model import Served, export
     from kits_tf.training.run import load_runs
 
-    runs = load_runs(settings.run_dir)
-    written = saved_model.export(Segmenter(runs, settings.inference), settings.export_dir)
+    runs, calibration = load_runs(settings.run_dir), None
+    if settings.calibrate and len(runs) == 1:
+        calibration = calibrate(runs[0], settings.inference)
+        runs = [replace(runs[0], temperature=calibration.temperature)]
+        before, after = calibration.before, calibration.after
+        print(
+            f"temperature {calibration.temperature:.3f}: expected calibration error {before.ece:.3f} -> {after.ece:.3f}"
+        )
+    segmenter = segmenter_of(runs, settings.inference, precision=settings.serving_precision)
+    metadata = describe(runs, segmenter, settings.inference, settings.serving_precision)
+    served = Served(segmenter, metadata)
+    written = export(served, settings.export_dir, lambda folder: write_extra(folder, runs, metadata, calibration))
     size_mb = sum(f.stat().st_size for f in written.rglob("*") if f.is_file()) / 1e6
-    print("serving_default: hu int16 (i, j, k), affine float32 (4, 4) -> labels uint8 (i, j, k), volumes_ml float32")
-    print("labels: " + ", ".join(f"{i} {name}" for i, name in enumerate(runs[0].manifest.scheme.classes)))
+    print("serving_default: hu int16 (i, j, k), affine float32 (4, 4)")
+    print("  -> labels uint8 (i, j, k), volumes_ml float32 (classes), confidence float32 (classes)")
+    print("probabilities: hu int16 (n, z, y, x) -> probabilities float16 (n, z, y, x, classes); metadata: -> json")
+    print("labels: " + ", ".join(f"{i} {name}" for i, name in enumerate(metadata.classes)))
     print(f"wrote {written} ({size_mb:.1f} MB)")
 
 

@@ -14,7 +14,7 @@ def main(settings: config.Figures) -> None:
     Raises:
         InputError: matplotlib is not installed, or data or masks cannot be used.
     """
-    runtime.require_matplotlib()
+    runtime.require("figures", "matplotlib")
     runtime.start_tensorflow()
     if settings.augmentations:
         draw_augmentations(settings)

@@ -61,10 +61,11 @@ def has_matplotlib() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def require_matplotlib() -> None:
-    """Raises InputError if matplotlib is not installed."""
-    if not has_matplotlib():
-        raise InputError("figures need matplotlib: pip install 'kits_tf[figures]'")
+def require(extra: str, *modules: str) -> None:
+    """Raises InputError if one of the modules that an extra brings is not installed."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"expected {', '.join(missing)} to be installed: pip install 'kits_tf[{extra}]'")
 
 
 def keep_freed_memory() -> None:

@@ -15,7 +15,7 @@ def main(settings: config.Summary) -> None:
         InputError: the network cannot take the patch, or the picture cannot be drawn there or without matplotlib.
     """
     if settings.graph_png:
-        runtime.require_matplotlib()
+        runtime.require("figures", "matplotlib")
         if Path(settings.graph_png).is_dir():
             raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
     runtime.start_tensorflow()

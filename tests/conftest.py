@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -45,6 +46,13 @@ def affine_of(codes: str, sizes_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
         affine[world, axis] = size if code in "RAS" else -size
     affine[:3, 3] = [11, -7, 130]
     return affine
+
+
+def as_codes(image: nib.Nifti1Image, codes: str) -> nib.Nifti1Image:
+    """Returns an image with its axes in another order."""
+    ornt = nib.orientations
+    change = ornt.ornt_transform(ornt.io_orientation(image.affine), ornt.axcodes2ornt(tuple(codes)))
+    return image.as_reoriented(change)
 
 
 def rotation(degrees_xyz: tuple[float, float, float]) -> np.ndarray:

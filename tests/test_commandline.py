@@ -97,8 +97,10 @@ def test_every_command_takes_the_shipped_flag_files(command: type[config.Setting
         del paths["predictions_dir"], paths["truth_dir"]
     if command is config.Submission:
         paths |= {"output": "x"}
+    if command is config.Client:
+        paths |= {"server": "localhost:8500"}
     arguments = [f"--{flag}={value}" for flag, value in paths.items()]
-    inputs = "SCAN" if command in (config.Predict, config.Measure) else ""
+    inputs = "SCAN" if command in (config.Predict, config.Client, config.Measure) else ""
     parsed, _ = commandline.parse(
         command, ["", f"--flagfile={ROOT}/configs/{name}.flags", *arguments, *([inputs] if inputs else [])], inputs
     )

@@ -12,8 +12,8 @@ from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.scans import find_scans
 from kits_tf.ct.volume import read_image
 from kits_tf.errors import InputError
+from kits_tf.inference.assembly import segmenter_of
 from kits_tf.inference.postprocess import parse_chain
-from kits_tf.inference.segmenter import Segmenter
 from kits_tf.training.run import POSTPROCESS, load_run
 
 DICOM, WITHOUT = config.DicomSettings(), config.InferenceSettings(postprocess="off")
@@ -147,11 +147,14 @@ def test_masks_go_through_the_chain(run_dir: Path, data_dir: Path, tmp_path: Pat
     (copy / POSTPROCESS).write_text('{"chain": "open:9"}')
     predict.main(settings(copy, tmp_path / "out"), [str(data_dir / "case_00003")])
     written = np.asarray(nib.load(tmp_path / "out" / "case_00003.nii.gz").dataobj)
-    model, image = Segmenter([load_run(copy)], WITHOUT).model(), read_image(data_dir / "case_00003" / "imaging.nii.gz")
+    model, image = (
+        segmenter_of([load_run(copy)], WITHOUT).model(),
+        read_image(data_dir / "case_00003" / "imaging.nii.gz"),
+    )
     assert model.chain == () and (model.labels(image) != written).any()
     found = replace(model, chain=parse_chain("open:9")).results(image)
     np.testing.assert_array_equal(found["labels"], written)
     counts = np.bincount(written.ravel(), minlength=4)
     np.testing.assert_allclose(found["volumes_ml"], counts * 8 * 6 * 6 / 1000, rtol=1e-5)
     with pytest.raises(InputError, match="--postprocess: expected steps of"):
-        Segmenter([load_run(copy)], replace(WITHOUT, postprocess="hearts"))
+        segmenter_of([load_run(copy)], replace(WITHOUT, postprocess="hearts"))

@@ -12,8 +12,8 @@ from kits_tf.analysis.scores import confusion, dice_scores
 from kits_tf.analysis.summary import Difference, difference
 from kits_tf.config import Evaluate
 from kits_tf.errors import InputError
+from kits_tf.inference.assembly import segmenter_of
 from kits_tf.inference.postprocess import CRF, Context, parse_chain, postprocess
-from kits_tf.inference.segmenter import Segmenter
 from kits_tf.training.run import POSTPROCESS, load_run
 from tfrecords_tools.files import written_whole
 
@@ -69,7 +69,8 @@ def choose_chain(settings: Evaluate) -> tuple[str, list[Tried]]:
         )
     scheme, scores = run.manifest.scheme, np.empty((len(CHAINS), len(cases)))
     models = {
-        first: Segmenter([run], replace(settings.inference, postprocess=first or "off")).model() for first in ("", CRF)
+        first: segmenter_of([run], replace(settings.inference, postprocess=first or "off")).model()
+        for first in ("", CRF)
     }
     for column, files in enumerate(runtime.progress(cases, "post-processing of case", len(cases))):
         image, truth = read_truth(files, scheme)

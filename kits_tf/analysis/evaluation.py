@@ -25,7 +25,7 @@ from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.preprocess import resample_labels
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
-from kits_tf.inference.segmenter import Segmenter
+from kits_tf.inference.assembly import segmenter_of
 from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.workers import choose_workers, run_in_processes
@@ -68,7 +68,7 @@ def of_run(settings: Evaluate) -> Evaluation:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
     cases = cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
     output_dir = run_dir / "evaluation" / settings.split
-    model = Segmenter([run], settings.inference).model()
+    model = segmenter_of([run], settings.inference).model()
 
     def scores() -> Iterator[CaseScores]:
         for files in cases:
@@ -95,7 +95,7 @@ def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Mo
     def score(network: keras.Model) -> dict[str, float]:
         with runtime.layers_in("float32"):
             runs = [Run(settings, manifest, float32_copy(network, settings))]
-            model = Segmenter(runs, settings.inference).model()
+            model = segmenter_of(runs, settings.inference).model()
         found = []
         for files in cases:
             image, truth = read_truth(files, scheme)

@@ -90,6 +90,14 @@ def check_labels(labels: NDArray[np.uint8], num_classes: int, name: str) -> None
         raise InputError(f"{name}: expected labels 0..{num_classes - 1}, found {found}")
 
 
+def count_labels(labels: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
+    """Returns the voxels of each class, (num_classes,), of labels (z, y, x) below num_classes."""
+    inside = labels[bounding_box(labels)]
+    counts = np.bincount(inside.ravel(), minlength=num_classes)
+    counts[0] += labels.size - inside.size
+    return counts
+
+
 def from_challenge(
     labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.uint8], SideDecision | None]:

@@ -41,7 +41,11 @@ class Passes(tf.Module):
         self._mirrored, self._disagreement, self._crf = list(scheme.mirrored), disagreement, crf
         axes = [_AXES.index(letter) + 1 for letter in flip_axes]  # 0 is the batch
         self._flips = [flip for count in range(len(axes) + 1) for flip in itertools.combinations(axes, count)]
-        self.num_outputs = len(scheme.classes) + disagreement
+
+    @property
+    def weights(self) -> list[tf.Variable]:
+        """The variables of all networks, as TensorFlow has them."""
+        return [variable.value for network in self.networks for variable in network.variables]
 
     @property
     def count(self) -> int:
@@ -49,7 +53,7 @@ class Passes(tf.Module):
         return len(self.networks) * len(self._flips)
 
     def __call__(self, hu: tf.Tensor) -> tf.Tensor:
-        """Returns (n, z, y, x, num_outputs) float32 of windows (n, z, y, x) int16: logits, then the disagreement.
+        """Returns (n, z, y, x, classes) float32 of windows (n, z, y, x) int16: logits, then the disagreement.
 
         The disagreement of passes is the mutual information of label and pass, H(mean p) - mean H(p), in nats: 0 where
         all say the same, however unsure each is (Houlsby et al. 2011, "Bayesian active learning for classification and

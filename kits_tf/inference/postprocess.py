@@ -62,6 +62,11 @@ class Step:
 Chain = tuple[Step, ...]
 
 
+def chain_text(chain: Chain) -> str:
+    """Returns the text that `parse_chain` reads back to the same chain."""
+    return ",".join(map(str, chain)) or "off"
+
+
 def parse_chain(text: str) -> Chain:
     """Returns the steps of a chain; "" and "off" have none.
 
@@ -88,6 +93,20 @@ def _parse_step(text: str) -> Step:
     if value is not None and not 0 < value < np.inf:
         raise InputError(f"--postprocess: expected {name}:{_UNITS[name]} with a number above 0, got {text}")
     return Step(name, value)
+
+
+def changed_chain(exported: Chain, wanted: str, source: str) -> Chain:
+    """Returns the chain that is wanted of a model whose graph is finished; "" wants what it was exported with.
+
+    Raises:
+        InputError: as `parse_chain`; or the graph has crf and should not, or the other way around.
+    """
+    if not wanted:
+        return exported
+    chain, has_crf = parse_chain(wanted), Step(CRF) in exported
+    if (Step(CRF) in chain) != has_crf:
+        raise InputError(f"{source}: expected --postprocess {'with' if has_crf else 'without'} crf, as exported")
+    return chain
 
 
 def postprocess(labels: Labels, context: Context, chain: Chain) -> Labels:

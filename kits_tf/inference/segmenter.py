@@ -1,37 +1,26 @@
-"""Scan in, mask out: the one path that predict, evaluate, validation and the exported model share."""
+"""Scan in, mask out: the one path that predict, evaluate, validation, the exported model and the client share."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf import runtime
-from kits_tf.config import InferenceSettings
+from kits_tf.config import GridSettings
 from kits_tf.ct import orient, preprocess
-from kits_tf.ct.geometry import orientation, undo_reorient
 from kits_tf.ct.labels import Scheme
-from kits_tf.ct.volume import AIR_HU, SHARE_QUANTA, Volume
+from kits_tf.ct.volume import AIR_HU, SHARE_QUANTA
 from kits_tf.errors import InputError
 from kits_tf.inference.boxes import FindBox, body_box, box_of_labels, on_grid
-from kits_tf.inference.crf import Crf
-from kits_tf.inference.passes import Passes
-from kits_tf.inference.postprocess import CRF, Chain, Context, Step, parse_chain, postprocess
+from kits_tf.inference.confidence import Confidence
+from kits_tf.inference.model import Model, refusal
+from kits_tf.inference.postprocess import Chain
 from kits_tf.inference.restoration import Output, Restoration, labels_output
-from kits_tf.inference.sliding import Tell, Windows, stream_windows
-from kits_tf.network.architecture import architecture
-from kits_tf.network.cost import trace_cost
-from kits_tf.network.folding import fold_batch_norm
-from kits_tf.training.run import Run
+from kits_tf.inference.sliding import Network, Tell, Windows, stream_windows
 
-# (hu (i, j, k) int16, affine (4, 4) float32) -> labels and volumes_ml, as Segmenter.segment
-Segment = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
-
-# Share of a GPU's memory that windows may take.
-_GPU_SHARE = 0.5
-_MOST_AT_ONCE = 8
+# What a scan may measure: anything larger is a wrong affine, and would need memory without bounds.
+MOST_MM, MOST_MM3 = 3000.0, 2e9
 
 
 @dataclass(frozen=True)
@@ -50,46 +39,53 @@ class Extras:
 NO_EXTRAS = Extras()
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a network was trained for, and how it is used.
+
+    Attributes:
+        grid: of its records.
+        scheme: of its labels.
+        windows: how windows lie over a scan and are merged.
+        temperature: by which logits are divided for probabilities.
+        chain: what is done to its masks; the graph itself does crf only.
+    """
+
+    grid: GridSettings
+    scheme: Scheme
+    windows: Windows
+    temperature: float = 1.0
+    chain: Chain = ()
+
+
 class Segmenter(tf.Module):
     """Segments a scan as it is stored, in any axis order, on its own grid.
 
     Args:
-        runs: trained networks of the same records and window, whose logits are averaged, with settings and manifest.
-        inference: how windows lie and are merged, and the mirror images that are averaged.
+        network: takes windows (n, z, y, x) int16 HU to logits (n, z, y, x, classes) float32, and with `uncertainty` to
+            one more channel, the disagreement of its passes.
+        frame: what the network was trained for.
         extras: what to give besides labels.
+        num_passes: of the network, for the uncertainty.
         find_box: what part of a scan to look at.
         tell: is told of the windows that are done; not for an export.
-
-    Raises:
-        InputError: the runs do not fit together, or uncertainty is asked of a single pass.
     """
 
     def __init__(
         self,
-        runs: Sequence[Run],
-        inference: InferenceSettings,
+        network: Network,
+        frame: Frame,
         extras: Extras = NO_EXTRAS,
+        num_passes: int = 1,
         find_box: FindBox = body_box,
         tell: Tell | None = None,
     ) -> None:
         super().__init__(name="segmenter")
-        _check_fit(runs)
-        first = runs[0]
-        networks = [
-            (fold_batch_norm(run.network, architecture(run.settings.network)), run.settings.intensity) for run in runs
-        ]
-        self.chain = parse_chain(inference.postprocess or (first.postprocess if len(runs) == 1 else ""))
-        crf = Crf(first.manifest.grid.spacing_zyx_mm) if Step(CRF) in self.chain else None
-        self.passes = Passes(networks, first.manifest.scheme, inference.flip_axes, extras.uncertainty, crf)
-        if extras.uncertainty and self.passes.count == 1:
-            raise InputError("uncertainty: expected --flip_axes or several models, got a single pass, which has none")
-        window = first.settings.patches.patch_size_zyx
-        self.windows = Windows(
-            window, inference.overlap, inference.window_weights, windows_at_once(self.passes, window)
-        )
-        self._grid, self._find_box, self._tell = first.manifest.grid, find_box, tell
-        self._scheme, self._num_classes = first.manifest.scheme, len(first.manifest.scheme.classes)
-        self._outputs = _outputs(self._num_classes, self.passes.count, extras)
+        self.network, self.frame = network, frame
+        self._find_box, self._tell = find_box, tell
+        self._num_classes = len(frame.scheme.classes)
+        self._channels = self._num_classes + extras.uncertainty
+        self._outputs = _outputs(self._num_classes, num_passes, frame.temperature, extras)
 
     @tf.function(
         input_signature=[
@@ -108,91 +104,78 @@ class Segmenter(tf.Module):
         Returns:
             labels: (i, j, k) uint8 in the scheme of the records.
             volumes_ml: (classes,) float32, volume of each class.
+            confidence: (classes,) float32, the mean probability of a class where it is the largest, on the training
+                grid; 0 where it nowhere is.
             What Extras names, where it was asked for.
 
         Raises:
-            tf.errors.InvalidArgumentError: the scan is empty, or the affine is not finite or not invertible.
+            tf.errors.InvalidArgumentError: the scan is empty, or the affine is not finite, not invertible, or that of
+                a scan of more than MOST_MM or MOST_MM3.
         """
         with tf.control_dependencies(_input_checks(hu, affine)):
             # float64, as geometry has it: a size near a half must round the same way in records and here.
             permutation, flips, spacing_mm = orient.orientation(tf.cast(affine, tf.float64))
         found = self.segment_oriented(orient.reorient(hu, permutation, flips), spacing_mm)
-        voxel_ml = tf.abs(tf.linalg.det(affine[:3, :3])) / 1000
+        confidence, voxel_ml = found.pop("confidence"), tf.abs(tf.linalg.det(affine[:3, :3])) / 1000
         stored = {name: orient.undo_reorient(result, permutation, flips) for name, result in found.items()}
-        return stored | {"volumes_ml": _count(found["labels"], self._num_classes) * voxel_ml}
+        return stored | {"volumes_ml": _count(found["labels"], self._num_classes) * voxel_ml, "confidence": confidence}
 
-    @tf.function(input_signature=[], autograph=False)
-    def metadata(self) -> dict[str, tf.Tensor]:
-        """Returns what a client needs to know: json, a scalar string with `classes`, `label_scheme`, `cyst_as`,
-        and `postprocess`, the chain of which the graph itself does crf only.
+    @tf.function(input_signature=[tf.TensorSpec([None] * 4, tf.int16, name="hu")], autograph=False)
+    def probabilities(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the probabilities of windows.
+
+        Args:
+            hu: (n, z, y, x) int16 HU on the training grid, each of the windows' size.
+
+        Returns:
+            probabilities: (n, z, y, x, classes) float16.
+
+        Raises:
+            tf.errors.InvalidArgumentError: there is no window, or they have another size.
         """
-        scheme = self._scheme
-        chain = ",".join(map(str, self.chain))
-        facts = {
-            "classes": scheme.classes,
-            "label_scheme": scheme.name,
-            "cyst_as": scheme.cyst_as,
-            "postprocess": chain,
-        }
-        return {"json": tf.constant(json.dumps(facts))}
+        size, expected = self.frame.windows.size, " x ".join(map(str, self.frame.windows.size))
+        is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (tf.shape(hu)[0] > 0)
+        check = tf.debugging.Assert(is_right, [f"hu: expected windows n x {expected}, got shape", tf.shape(hu)])
+        with tf.control_dependencies([check]):
+            logits = self.network(tf.ensure_shape(tf.identity(hu), [None, *size]))[..., : self._num_classes]
+        return {"probabilities": tf.cast(tf.nn.softmax(logits / self.frame.temperature), tf.float16)}
 
-    def model(self) -> "Model":
+    def model(self) -> Model:
         """Returns it with what is done to its masks afterwards."""
         # A bound tf.function would not keep the segmenter.
-        return Model(lambda hu, affine: self.segment(hu, affine), self._scheme, self.chain)
+        return Model(lambda hu, affine: call(self.segment, hu, affine), self.frame.scheme, self.frame.chain)
 
     def segment_oriented(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns labels and extras of a scan (z, y, x) int16 in (I, P, L), with voxel sizes (3,) float64."""
-        shape, grid = tf.shape(hu), self._grid
+        """Returns labels, confidence, extras of a scan (z, y, x) int16 in (I, P, L), with voxel sizes (3,) float64."""
+        shape, grid, windows = tf.shape(hu), self.frame.grid, self.frame.windows
         grid_shape = orient.resampled_shape(shape, spacing_mm, grid.spacing_zyx_mm)
-        start, size = on_grid(self._find_box(hu, spacing_mm), grid_shape, self.windows.size)
+        start, size = on_grid(self._find_box(hu, spacing_mm), grid_shape, windows.size)
         inside = preprocess.resample_box(hu, grid_shape, start, size, grid.image_kernel)
-        restoration, channels = Restoration(grid_shape, shape, start, size, self._outputs), self.passes.num_outputs
-        state = stream_windows(
-            inside,
-            self.passes,
-            self.windows,
-            channels,
-            AIR_HU,
-            restoration.receive,
-            restoration.begin(channels),
-            self._tell,
+        restoration = Restoration(grid_shape, shape, start, size, self._outputs)
+        confidence = Confidence(self._num_classes, self.frame.temperature)
+        receive, begin = (
+            confidence.watch(restoration.receive),
+            (*confidence.begin(), *restoration.begin(self._channels)),
         )
-        return restoration.finish(*state)
+        sums, counts, *state = stream_windows(
+            inside, self.network, windows, self._channels, AIR_HU, receive, begin, self._tell
+        )
+        return restoration.finish(*state) | {"confidence": confidence.finish(sums, counts)}
 
 
-@dataclass(frozen=True)
-class Model:
-    """What segments scans, however it is kept.
+def call(
+    segment: Callable[..., dict[str, tf.Tensor]], hu: NDArray[np.int16], affine: NDArray[np.float32]
+) -> dict[str, NDArray]:
+    """Returns the results of a graph as arrays.
 
-    Attributes:
-        segment: the graph, as `Segmenter.segment`.
-        scheme: of its labels.
-        chain: what is done to its masks afterwards.
+    Raises:
+        InputError: the graph refuses the scan, or memory does not suffice.
     """
-
-    segment: Segment
-    scheme: Scheme
-    chain: Chain
-
-    def results(self, image: Volume) -> dict[str, NDArray]:
-        """Returns what is found in a scan as it lies in its file: labels (i, j, k) uint8, volumes_ml, extras."""
-        stored = preprocess.as_tensor(image.as_stored())
-        found = {
-            name: result.numpy()
-            for name, result in self.segment(stored, tf.constant(image.stored.affine, tf.float32)).items()
-        }
-        if not any(step.name != CRF for step in self.chain):
-            return found
-        labels = Volume.from_stored(found["labels"], image.stored.affine).array
-        labels = postprocess(labels, Context(self.scheme, image.grid.spacing_mm, image.array), self.chain)
-        voxels = _count(tf.constant(labels), len(self.scheme.classes)).numpy()
-        as_stored = np.ascontiguousarray(undo_reorient(labels, orientation(image.stored.affine)))
-        return found | {"labels": as_stored, "volumes_ml": voxels * np.float32(np.prod(image.grid.spacing_mm) / 1000)}
-
-    def labels(self, image: Volume) -> NDArray[np.uint8]:
-        """Returns the labels (z, y, x) uint8 of a scan on its own grid."""
-        return Volume.from_stored(self.results(image)["labels"], image.stored.affine).array
+    try:
+        found = segment(hu=preprocess.as_tensor(hu), affine=tf.constant(affine, tf.float32))
+    except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
+        raise InputError(refusal(error.message)) from None
+    return {name: result.numpy() for name, result in found.items()}
 
 
 def coarse_box(segmenter: Segmenter, margin_mm: float) -> FindBox:
@@ -204,20 +187,9 @@ def coarse_box(segmenter: Segmenter, margin_mm: float) -> FindBox:
     return find
 
 
-def windows_at_once(passes: Passes, window: tuple[int, int, int]) -> int:
-    """Returns how many windows a GPU's memory holds at once, of which a few are as fast as many; 1 without a GPU.
-
-    On a CPU one window occupies all cores.
-    """
-    if not tf.config.list_physical_devices("GPU"):
-        return 1
-    needed = trace_cost(passes, tf.TensorSpec([1, *window], tf.int16)).peak_bytes
-    return max(1, min(_MOST_AT_ONCE, int(_GPU_SHARE * (runtime.device_memory() or 0) / needed)))
-
-
-def _outputs(num_classes: int, num_passes: int, extras: Extras) -> tuple[Output, ...]:
+def _outputs(num_classes: int, num_passes: int, temperature: float, extras: Extras) -> tuple[Output, ...]:
     def probabilities(planes: tf.Tensor) -> tf.Tensor:
-        return _quantized(tf.transpose(tf.nn.softmax(planes, axis=0)[1:], [1, 2, 3, 0]))
+        return _quantized(tf.transpose(tf.nn.softmax(planes / temperature, axis=0)[1:], [1, 2, 3, 0]))
 
     def uncertainty(planes: tf.Tensor) -> tf.Tensor:
         return _quantized(planes[0] / np.log(min(num_classes, num_passes)))
@@ -245,26 +217,12 @@ def _quantized(shares: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(SHARE_QUANTA * tf.clip_by_value(shares, 0, 1)), tf.uint16)
 
 
-def _check_fit(runs: Sequence[Run]) -> None:
-    """Checks that networks can be averaged.
-
-    Raises:
-        InputError: they have different grids, label schemes or windows.
-    """
-    kinds = [(r.manifest.grid, r.manifest.scheme, r.settings.patches.patch_size_zyx) for r in runs]
-    names = ("grid", "label scheme", "patch size")
-    for run, kind in zip(runs[1:], kinds[1:], strict=True):
-        for name, first, other in zip(names, kinds[0], kind, strict=True):
-            if first != other:
-                raise InputError(
-                    f"{run.settings.run_dir}: expected the {name} of {runs[0].settings.run_dir} to average with, "
-                    f"{first}, got {other}"
-                )
-
-
 def _input_checks(hu: tf.Tensor, affine: tf.Tensor) -> list[tf.Operation]:
     axes = affine[:3, :3]
-    volume = tf.abs(tf.linalg.det(tf.math.divide_no_nan(axes, tf.norm(axes, axis=0))))
+    spacing_mm = tf.norm(axes, axis=0)
+    volume = tf.abs(tf.linalg.det(tf.math.divide_no_nan(axes, spacing_mm)))
+    extent_mm = spacing_mm * tf.cast(tf.shape(hu), tf.float32)
+    is_of_a_body = (tf.reduce_max(extent_mm) <= MOST_MM) & (tf.reduce_prod(extent_mm) <= MOST_MM3)
     return [
         tf.debugging.Assert(tf.size(hu) > 0, ["hu: expected at least one voxel, got shape", tf.shape(hu)]),
         tf.debugging.Assert(
@@ -274,5 +232,9 @@ def _input_checks(hu: tf.Tensor, affine: tf.Tensor) -> list[tf.Operation]:
             volume > np.float32(1e-3),
             ["affine: expected three independent axes of a length above 0 mm, got", affine],
             summarize=16,
+        ),
+        tf.debugging.Assert(
+            is_of_a_body,
+            [f"affine: expected a scan of {MOST_MM:.0f} mm at most along each axis and 2 m^3, got, in mm,", extent_mm],
         ),
     ]

@@ -11,7 +11,7 @@ from kits_tf.config import GridSettings
 from kits_tf.ct import preprocess
 from kits_tf.ct.crop import Crop, body_crop, no_crop
 from kits_tf.ct.geometry import Grid, bounding_box
-from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, check_labels, find_scheme, from_challenge
+from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, check_labels, count_labels, find_scheme, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import SideDecision
 from kits_tf.ct.volume import AIR_HU, Volume, read_image, read_labels
@@ -68,10 +68,7 @@ class Case:
         """Returns the voxels of each class in `labels`, background first; empty without a mask."""
         if self.labels is None:
             return ()
-        inside = self.labels[bounding_box(self.labels)]
-        counts = np.bincount(inside.ravel(), minlength=len(self.classes))
-        counts[0] += self.labels.size - inside.size
-        return tuple(counts.tolist())
+        return tuple(count_labels(self.labels, len(self.classes)).tolist())
 
     def hu_on_native(self) -> NDArray[np.int16]:
         """Returns the scan on its own grid (z, y, x): the crop undone, then resampled by IMAGE_RESTORE_KERNEL."""

@@ -168,12 +168,16 @@ class Manifest:
         self.shards.pop(shard, None)
         (as_path(records_dir) / shard).unlink(missing_ok=True)
 
-    def write(self, directory: str | os.PathLike) -> None:
-        """Writes manifest.json, cases in order, under a temporary name first."""
+    def to_json(self) -> str:
+        """Returns the text of manifest.json, cases in order."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
         for name in ("shards", "cases"):
             content[name] = dict(sorted(content[name].items()))
-        write_text(as_path(directory) / MANIFEST_NAME, json.dumps(content, indent=1) + "\n")
+        return json.dumps(content, indent=1) + "\n"
+
+    def write(self, directory: str | os.PathLike) -> None:
+        """Writes manifest.json under a temporary name first."""
+        write_text(as_path(directory) / MANIFEST_NAME, self.to_json())
 
     @classmethod
     def read(cls, directory: str | os.PathLike) -> "Manifest":

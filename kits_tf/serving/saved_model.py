@@ -1,57 +1,91 @@
 """The SavedModel: how it is written, and how it is found and called again."""
 
-import json
 import os
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from kits_tf.config import InferenceSettings
-from kits_tf.ct.labels import find_scheme
 from kits_tf.errors import InputError
+from kits_tf.inference.assembly import segmenter_of
 from kits_tf.inference.boxes import FindBox, body_box
-from kits_tf.inference.postprocess import CRF, Step, parse_chain
-from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Model, Segmenter
+from kits_tf.inference.model import Model
+from kits_tf.inference.passes import Passes
+from kits_tf.inference.postprocess import changed_chain
+from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Segmenter, call
 from kits_tf.inference.sliding import Tell
+from kits_tf.serving.metadata import METADATA, PATCHES, VOLUME, Metadata
+from kits_tf.serving.versions import find, versions
 from kits_tf.training.run import load_runs
 
+EXTRA = "assets.extra"
 
-def export(segmenter: Segmenter, export_dir: str | os.PathLike) -> Path:
-    """Writes the segmenter as the next version below `export_dir` and returns that folder.
+
+class Served(tf.Module):
+    """What an export consists of: a segmenter of trained runs, and what is to be known of it.
+
+    Keras' own variables are saved as copies of those that the graph reads (Keras 3.15), and TensorFlow Serving's loader
+    restores the copies only. So the segmenter is not part of what is saved, but the variables within Keras' are.
+    """
+
+    def __init__(self, segmenter: Segmenter, metadata: Metadata) -> None:
+        super().__init__(name="served")
+        self._segmenter: Callable[[], Segmenter] = lambda: segmenter  # a function is not tracked
+        self.weights = cast(Passes, segmenter.network).weights
+        self._json = metadata.to_json()
+
+    @tf.function(input_signature=[], autograph=False)
+    def metadata(self) -> dict[str, tf.Tensor]:
+        """Returns json, a scalar string: `Metadata`."""
+        return {"json": tf.constant(self._json)}
+
+    def signatures(self) -> dict[str, Callable]:
+        """Returns the functions by the names that a server knows them by."""
+        return {
+            VOLUME: self._segmenter().segment,
+            PATCHES: self._segmenter().probabilities,
+            METADATA: self.metadata,
+        }
+
+
+def export(served: Served, export_dir: str | os.PathLike, write_extra: Callable[[Path], None]) -> Path:
+    """Writes a model as the next version below `export_dir` and returns that folder.
 
     The layout is TensorFlow Serving's: <export_dir>/<integer>/saved_model.pb, the highest served. It is written
     under a temporary name and renamed, never over a version that is there.
+
+    Args:
+        served: the model.
+        export_dir: folder of its versions.
+        write_extra: fills the folder assets.extra.
     """
     root = Path(export_dir)
     root.mkdir(parents=True, exist_ok=True)
-    final = root / str(max(versions(root), default=0) + 1)
     # Not an integer, so that a server that watches the folder passes it over.
     partial = root / f".partial-{os.getpid()}"
     try:
-        signatures = {"serving_default": segmenter.segment, "metadata": segmenter.metadata}
-        tf.saved_model.save(segmenter, os.fspath(partial), signatures=signatures)
-        partial.rename(final)
+        tf.saved_model.save(served, os.fspath(partial), signatures=served.signatures())
+        (partial / EXTRA).mkdir()
+        write_extra(partial / EXTRA)
+        return _renamed(partial, root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return final
 
 
-def versions(root: Path) -> list[int]:
-    """Returns the versions below a model's folder, in order; a folder that is missing has none."""
-    if not root.is_dir():
-        return []
-    return sorted(int(p.name) for p in root.iterdir() if p.name.isdecimal() and p.is_dir())
-
-
-def find(path: str | os.PathLike) -> Path | None:
-    """Returns the SavedModel at a path, or the highest version below it; None if there is neither."""
-    root = Path(path)
-    if (root / "saved_model.pb").is_file():
-        return root
-    numbered = [root / str(v) for v in versions(root) if (root / str(v) / "saved_model.pb").is_file()]
-    return numbered[-1] if numbered else None
+def _renamed(partial: Path, root: Path) -> Path:
+    while True:
+        final = root / str(max(versions(root), default=0) + 1)
+        try:
+            return partial.rename(final)
+        except OSError:
+            if not final.exists():  # or another export has just taken the number
+                raise
 
 
 def load_model(
@@ -65,7 +99,7 @@ def load_model(
 
     Args:
         model: path; of runs several, with commas between, or a folder of folds.
-        inference: as `Segmenter` takes it, and what follows too.
+        inference: as `segmenter_of` takes it, and what follows too.
         extras: likewise.
         find_box: likewise.
         tell: likewise; an exported model tells nothing.
@@ -75,23 +109,41 @@ def load_model(
     """
     directory = find(model)
     if directory is None:
-        return Segmenter(load_runs(model), inference, extras, find_box, tell).model()
+        return segmenter_of(load_runs(model), inference, extras, find_box, tell).model()
     if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS or find_box is not body_box:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
             "--flip_axes, --coarse_model, --probabilities and --uncertainty"
         )
     exported = load(directory)
-    if not inference.postprocess:
-        return exported
-    chain = parse_chain(inference.postprocess)
-    has_crf = Step(CRF) in exported.chain
-    if (Step(CRF) in chain) != has_crf:
-        raise InputError(f"{directory}: expected --postprocess {'with' if has_crf else 'without'} crf, as exported")
-    return replace(exported, chain=chain)
+    chain = changed_chain(exported.metadata.chain, inference.postprocess, str(directory))
+    return Model(exported.segment, exported.metadata.scheme, chain)
 
 
-def load(directory: Path) -> Model:
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A SavedModel that `export` wrote, in memory.
+
+    Attributes:
+        owner: what the signatures' variables live in, which they themselves do not keep.
+        signatures: by name.
+        metadata: of the export.
+    """
+
+    owner: object
+    signatures: dict[str, Any]
+    metadata: Metadata
+
+    def segment(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+        """Returns what is found in a scan, as `Segmenter.segment`.
+
+        Raises:
+            InputError: the graph refuses the scan.
+        """
+        return call(self.signatures[VOLUME], hu, affine)
+
+
+def load(directory: Path) -> Exported:
     """Returns a SavedModel that `export` wrote.
 
     Raises:
@@ -99,18 +151,9 @@ def load(directory: Path) -> Model:
     """
     try:
         model = tf.saved_model.load(os.fspath(directory))
-        signature, metadata = (model.signatures[name] for name in ("serving_default", "metadata"))
+        signatures = {name: model.signatures[name] for name in (VOLUME, PATCHES, METADATA)}
+        json = signatures[METADATA]()["json"].numpy()
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{directory}: expected a SavedModel with serving_default and metadata: {reason}") from None
-    inputs = set(signature.structured_input_signature[1])
-    if inputs != {"hu", "affine"} or not {"labels", "volumes_ml"} <= set(signature.structured_outputs):
-        raise InputError(f"{directory}: expected inputs hu and affine, output labels, found inputs {sorted(inputs)}")
-
-    def segment(hu: tf.Tensor, affine: tf.Tensor) -> dict[str, tf.Tensor]:
-        _ = model  # keeps the variables that the signature refers to
-        return signature(hu=hu, affine=affine)
-
-    facts = json.loads(metadata()["json"].numpy())
-    scheme = find_scheme(facts["label_scheme"], facts["cyst_as"])
-    return Model(segment, scheme, parse_chain(facts["postprocess"]))
+        raise InputError(f"{directory}: expected a SavedModel that kits_tf exported: {reason}") from None
+    return Exported(model, signatures, Metadata.parse(json, str(directory)))

@@ -10,6 +10,7 @@ best.weights.h5   of the epoch with the best validation composite
 last.weights.h5   of the last epoch, once the run is finished
 checkpoints/      the states to go on from
 postprocess.json  what evaluate --postprocess=auto chose
+calibration.json  the temperature that export found on the validation cases
 """
 
 import csv
@@ -34,7 +35,7 @@ from tfrecords_tools.files import written_whole
 FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
-POSTPROCESS = "postprocess.json"
+POSTPROCESS, CALIBRATION = "postprocess.json", "calibration.json"
 _SCORE = "composite"
 # What a run may go on with otherwise: where things lie, and how much of the machine it takes.
 _MOVABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
@@ -49,12 +50,14 @@ class Run:
         manifest: of its records.
         network: the best one, in float32.
         postprocess: the chain that was chosen for its masks.
+        temperature: by which its logits are divided for probabilities.
     """
 
     settings: Train
     manifest: Manifest
     network: keras.Model
     postprocess: str = ""
+    temperature: float = 1.0
 
 
 def open_run_dir(settings: Train, manifest: Manifest) -> Path:
@@ -142,17 +145,21 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     except (ValueError, OSError, KeyError, UserWarning):
         found = _first_difference(network, weights) or "a damaged file"
         raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {found}") from None
-    return Run(settings, manifest, network, _chosen_postprocess(root))
+    chain = str(_chosen(root / POSTPROCESS, "chain", ""))
+    temperature = float(_chosen(root / CALIBRATION, "temperature", 1.0))
+    if not 0 < temperature < math.inf:
+        raise InputError(f"{root / CALIBRATION}: expected a temperature above 0, found {temperature}")
+    return Run(settings, manifest, network, chain, temperature)
 
 
-def _chosen_postprocess(run_dir: Path) -> str:
-    path = run_dir / POSTPROCESS
+def _chosen(path: Path, name: str, default: str | float) -> str | float:
+    """Returns what a file of a run says of a thing that was chosen for it; the default if there is no file."""
     if not path.exists():
-        return ""
+        return default
     try:
-        return str(json.loads(path.read_text())["chain"])
+        return type(default)(json.loads(path.read_text())[name])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a chain that evaluate chose: {error}") from None
+        raise InputError(f"{path}: expected the {name} that was chosen for the run: {error}") from None
 
 
 def load_runs(model: str) -> list[Run]:

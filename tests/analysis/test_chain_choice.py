@@ -11,7 +11,7 @@ from kits_tf.analysis import chain_choice, evaluation
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.volume import Volume
 from kits_tf.errors import InputError
-from kits_tf.inference.segmenter import Model
+from kits_tf.inference.model import Model
 from kits_tf.training.run import POSTPROCESS, load_run
 
 CASES = [f"case_{i:05d}" for i in range(chain_choice.FEWEST_CASES)]
@@ -42,7 +42,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SimpleNamespace(model=lambda: Model(None, LATERALITY, ()))
 
     monkeypatch.setattr(chain_choice, "cases_of", lambda *_: [SimpleNamespace(case_id=name) for name in CASES])
-    monkeypatch.setattr(chain_choice, "Segmenter", segmenter)
+    monkeypatch.setattr(chain_choice, "segmenter_of", segmenter)
     monkeypatch.setattr(Model, "labels", lambda self, image: predicted_of(int(image.array[0, 0, 0])))
 
     def read_truth(files: SimpleNamespace, _: object) -> tuple[Volume, np.ndarray]:
@@ -73,7 +73,7 @@ def test_what_helps_is_kept(pretended: list[str], run_dir: Path, tmp_path: Path,
     assert "chosen: kidneys" in capsys.readouterr().out
     assert load_run(copy).postprocess == "kidneys"
     (copy / POSTPROCESS).write_text("{}")
-    with pytest.raises(InputError, match="postprocess.json: expected a chain that evaluate chose"):
+    with pytest.raises(InputError, match="postprocess.json: expected the chain that was chosen"):
         load_run(copy)
 
 

@@ -1,0 +1,89 @@
+"""A model on a server, as a library. Without TensorFlow where whole volumes are sent."""
+
+from collections.abc import Callable
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.config import ServerSettings
+from kits_tf.ct.volume import Volume
+from kits_tf.inference.model import Model
+from kits_tf.serving.connection import Connection
+from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
+
+
+class Client:
+    """Segments scans on a server.
+
+        with Client("localhost:8500") as client:
+            found = client.segment(read_image("scan.nii.gz"))
+
+    The server's metadata is read first. Post-processing that no graph does is done here.
+
+    Args:
+        server: HOST:PORT.
+        tell: is told of the windows that are done, where patches are sent.
+        **settings: as `ServerSettings` has them.
+
+    Raises:
+        InputError: a setting is impossible, or a file that it names cannot be read.
+        UnavailableError: the server cannot be reached, or has no such model.
+    """
+
+    def __init__(self, server: str, tell: Callable[[int, int], None] | None = None, **settings: object) -> None:
+        self.settings = ServerSettings(server=server, **settings)  # type: ignore[arg-type]
+        self._connection = connect(self.settings)
+        try:
+            found = self._connection.predict(METADATA, {})
+            self.metadata = Metadata.parse(found["json"].item(), server)
+            if self.settings.mode == "patches":
+                from kits_tf.serving.patches import segment_by_patches
+
+                segment = segment_by_patches(self._connection, self.metadata, self.settings.concurrency, tell)
+            else:
+                segment = self._segment_volume
+        except BaseException:
+            self.close()
+            raise
+        self.model = Model(segment, self.metadata.scheme, self.metadata.chain)
+
+    def segment(self, volume: Volume) -> dict[str, NDArray]:
+        """Returns what is found in a scan.
+
+        Returns:
+            labels: (i, j, k) uint8, in the order of the scan's file.
+            volumes_ml: (classes,) float32.
+            confidence: (classes,) float32, see `Segmenter.segment`.
+
+        Raises:
+            InputError: the server refuses the scan, or does not finish in time.
+            UnavailableError: the server cannot be reached any more.
+        """
+        return self.model.results(volume)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _segment_volume(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+        return self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
+
+
+def connect(settings: ServerSettings) -> Connection:
+    """Returns a connection by the protocol of the settings."""
+    if settings.protocol == "rest":
+        from kits_tf.serving.rest_connection import RestConnection
+
+        return RestConnection(settings)
+    from kits_tf.serving.grpc_connection import GrpcConnection
+
+    return GrpcConnection(settings)

@@ -1,0 +1,124 @@
+"""The model card: what a model was trained on, how well it did and where, what it is for and what not.
+
+After Mitchell et al. 2019, "Model cards for model reporting", arXiv:1810.03993.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kits_tf.analysis.calibration import Calibration, Reliability
+from kits_tf.serving.metadata import Metadata
+from kits_tf.settings import format_value
+from kits_tf.training.run import Run
+
+CARD_NAME = "model_card.md"
+_SCORES = ("kidney_dice", "tumor_dice", "composite")
+
+_USE = """\
+## Use
+
+For research on the segmentation of kidneys and kidney tumors in contrast-enhanced abdominal CT of adults. It takes a
+scan as it lies in its file, HU and affine, in any axis order, and returns a mask on the same voxels.
+
+**Not a medical device.** No decision about a patient may rest on it.
+
+Limits: it knows what its training cases showed. Other contrast phases, children, transplanted or absent kidneys,
+horseshoe kidneys, scans that end within a kidney, and scanners unlike those of the training may give wrong masks
+without any sign; `confidence` is what the network believes, no measure of that. Sides are told from the picture.
+"""
+
+
+def model_card(runs: Sequence[Run], metadata: Metadata, calibration: Calibration | None) -> str:
+    """Returns the card of some runs' export in Markdown; `calibration` is None where there was none."""
+    return "\n".join(
+        [
+            "# Kidneys and kidney tumors in CT",
+            "",
+            *_facts(runs, metadata),
+            "",
+            _USE,
+            "## Data",
+            "",
+            *[line for i, run in enumerate(runs) for line in _data(run, i if len(runs) > 1 else None)],
+            "",
+            "## Scores",
+            "",
+            *[line for run in runs for line in _scores(run)],
+            "",
+            "## Probabilities",
+            "",
+            *_calibration(calibration),
+            "",
+        ]
+    )
+
+
+def _facts(runs: Sequence[Run], metadata: Metadata) -> list[str]:
+    network, grid = runs[0].settings.network, metadata.grid
+    inference = metadata.inference
+    rows = {
+        "labels": ", ".join(f"{i} {name}" for i, name in enumerate(metadata.classes)),
+        "networks": f"{len(runs)} of preset {network.preset}, {runs[0].network.count_params():,} parameters each, "
+        f"{metadata.precision}",
+        "training grid": f"{format_value(grid.spacing_zyx_mm)} mm (z, y, x)",
+        "windows": f"{format_value(metadata.patch_size_zyx)} voxels (z, y, x), overlap {inference.overlap:g}, "
+        f"{inference.window_weights} weights, mirrored along {inference.flip_axes or 'no axis'}",
+        "loss": runs[0].settings.objective.loss,
+        "post-processing": inference.postprocess,
+        "written by": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
+    }
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+
+
+def _data(run: Run, number: int | None) -> list[str]:
+    counts = ", ".join(f"{len(ids)} {split}" for split, ids in run.manifest.splits.items() if ids)
+    which = "" if number is None else f"Run {number}: "
+    manifest = "manifest.json" if number is None else f"run{number}/manifest.json"
+    return [
+        f"{which}{counts} cases. {manifest} beside this card names them, with what is known of each scan. What data it "
+        "is, real, simulated or phantoms, and under which license, only who trained the model can tell."
+    ]
+
+
+def _scores(run: Run) -> list[str]:
+    """Returns what evaluate found on whole scans at their own grid, before this export."""
+    lines = []
+    for split in ("validation", "test"):
+        path = Path(run.settings.run_dir) / "evaluation" / split / "summary.json"
+        if path.is_file():
+            summary = json.loads(path.read_text())
+            lines += [f"{split}, {summary['num_cases']} cases, on the scans' own grids, mean and 95 % interval:", ""]
+            lines += ["| Dice | mean | interval |", "|---|---|---|"]
+            rows = {name: summary[name] for name in _SCORES} | summary["dice"]
+            lines += [
+                f"| {name} | {found['mean']:.3f} | {found['interval_95'][0]:.3f}..{found['interval_95'][1]:.3f} |"
+                for name, found in rows.items()
+                if found["mean"] is not None
+            ]
+            lines.append("")
+    return lines or ["Not evaluated when it was exported (`python -m kits_tf.evaluate --run_dir=RUN`)."]
+
+
+def _calibration(calibration: Calibration | None) -> list[str]:
+    if calibration is None:
+        return ["Not calibrated: the probabilities are the network's own."]
+    return [
+        f"Logits are divided by a temperature of {calibration.temperature:.3f}. It was fitted on the training grid of "
+        f"{calibration.num_cases} validation cases, on {calibration.num_voxels:,} voxels that are labeled or predicted "
+        "as anything but background, and these figures are of the very same:",
+        "",
+        "| | before | after |",
+        "|---|---|---|",
+        f"| negative log-likelihood, nats | {calibration.before.nll:.4f} | {calibration.after.nll:.4f} |",
+        f"| expected calibration error | {calibration.before.ece:.4f} | {calibration.after.ece:.4f} |",
+        "",
+        *_bins("before", calibration.before),
+        "",
+        *_bins("after", calibration.after),
+    ]
+
+
+def _bins(when: str, reliability: Reliability) -> list[str]:
+    rows = [f"| {b.share:.1%} | {b.confidence:.3f} | {b.accuracy:.3f} |" for b in reliability.bins]
+    return [f"Reliability {when}:", "", "| voxels | probability | right |", "|---|---|---|", *rows]

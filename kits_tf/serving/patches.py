@@ -1,0 +1,49 @@
+"""A scan segmented here by a network on a server: windows are sent, many at a time, and merged as everywhere."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kits_tf.inference.model import Segment
+from kits_tf.inference.segmenter import Frame, Segmenter, call
+from kits_tf.inference.sliding import Windows
+from kits_tf.serving.connection import Connection
+from kits_tf.serving.metadata import PATCHES, Metadata
+
+# The least number above 0 that float16 has: the logarithm must be finite.
+_LEAST = 2.0**-24
+
+
+def segment_by_patches(
+    connection: Connection, metadata: Metadata, concurrency: int, tell: Callable[[int, int], None] | None = None
+) -> Segment:
+    """Returns what segments a scan, with windows of one row at a time on their way.
+
+    The logarithm of a probability differs from the logit by the same amount in all classes, so that merging it gives
+    the same labels, but for the 11 bits that float16 has.
+
+    Args:
+        connection: to the server.
+        metadata: of its model.
+        concurrency: windows on their way at the same time, each in a request of its own, so that the server may put
+            those of several clients into one batch.
+        tell: is told of the windows that are done.
+    """
+    inference, window, classes = metadata.inference, metadata.patch_size_zyx, len(metadata.classes)
+    windows = Windows(window, inference.overlap, inference.window_weights, concurrency)
+    frame = Frame(metadata.grid, metadata.scheme, windows, metadata.temperature, metadata.chain)
+    threads = ThreadPoolExecutor(concurrency)
+
+    def fetch(hu: NDArray[np.int16]) -> NDArray[np.float32]:
+        parts = threads.map(lambda part: connection.predict(PATCHES, {"hu": part[None]})["probabilities"], hu)
+        probabilities = np.concatenate(list(parts)).astype(np.float32)
+        return np.log(np.maximum(probabilities, _LEAST)) * np.float32(metadata.temperature)
+
+    def network(hu: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.numpy_function(fetch, [hu], tf.float32), [None, *window, classes])
+
+    segmenter = Segmenter(network, frame, tell=tell)
+    return lambda hu, affine: call(segmenter.segment, hu, affine)

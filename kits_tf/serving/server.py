@@ -1,0 +1,114 @@
+"""The development server: one service behind gRPC and REST."""
+
+import socket
+import threading
+from pathlib import Path
+
+import grpc
+import uvicorn
+
+from kits_tf.config import Serve
+from kits_tf.errors import InputError
+from kits_tf.serving.grpc_service import GrpcServer
+from kits_tf.serving.metrics import Metrics
+from kits_tf.serving.model_folder import ModelFolder
+from kits_tf.serving.rest_service import RestService
+from kits_tf.serving.service import Service
+
+_MB = 1_000_000
+_BYTES_PER_VOXEL = 2
+# Connections at once; more are answered 503.
+_MOST_CONNECTIONS = 256
+
+
+class Server:
+    """Serves the newest version of a model until it is stopped.
+
+    Args:
+        settings: what to serve and how.
+
+    Raises:
+        InputError: there is no version to serve, a port is taken, or a file cannot be read.
+    """
+
+    def __init__(self, settings: Serve) -> None:
+        self._settings = settings
+        root = Path(settings.export_dir)
+        self.name = settings.model_name or root.resolve().name
+        self._folder = ModelFolder(root, settings.poll_s, lambda text: print(text, flush=True))
+        max_bytes, token = settings.max_message_mb * _MB, _read(settings.token_file).decode().strip()
+        self.service = Service(self.name, self._folder, settings.queue, max_bytes // _BYTES_PER_VOXEL, Metrics())
+        self._folder.start()
+        self._grpc = GrpcServer(
+            self.service,
+            f"{settings.host}:{settings.grpc_port}",
+            queue=settings.queue,
+            max_message_bytes=max_bytes,
+            receive_s=settings.receive_s,
+            token=token,
+            credentials=_credentials(settings),
+        )
+        rest = RestService(
+            self.service, max_bytes=settings.max_rest_mb * _MB, receive_s=settings.receive_s, token=token
+        )
+        self._socket = _listen(settings.host, settings.rest_port)
+        self._rest = uvicorn.Server(
+            uvicorn.Config(
+                rest.app,
+                log_level="warning",
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_graceful_shutdown=int(settings.grace_s),
+                ssl_certfile=settings.tls_cert or None,
+                ssl_keyfile=settings.tls_key or None,
+            )
+        )
+        self._rest_thread = threading.Thread(target=self._rest.run, args=([self._socket],), name="REST", daemon=True)
+
+    @property
+    def grpc_address(self) -> str:
+        """HOST:PORT of gRPC."""
+        return f"{self._settings.host}:{self._grpc.port}"
+
+    @property
+    def rest_address(self) -> str:
+        """HOST:PORT of REST."""
+        return f"{self._settings.host}:{self._socket.getsockname()[1]}"
+
+    def start(self) -> None:
+        """Begins to answer."""
+        self._grpc.start()
+        self._rest_thread.start()
+
+    def stop(self) -> None:
+        """Takes no further requests, finishes those that run, or gives them up after the time of grace."""
+        self.service.is_stopping = True
+        self._folder.stop()
+        self._rest.should_exit = True
+        self._grpc.stop(self._settings.grace_s)
+        self._rest_thread.join(self._settings.grace_s)
+        self._socket.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise InputError(f"{host}:{port}: expected an address and a port that is free for REST: {error}") from None
+    return listening
+
+
+def _credentials(settings: Serve) -> grpc.ServerCredentials | None:
+    if not settings.tls_cert:
+        return None
+    return grpc.ssl_server_credentials([(_read(settings.tls_key), _read(settings.tls_cert))])
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes() if path else b""
+    except OSError as error:
+        raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None

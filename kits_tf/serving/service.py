@@ -1,0 +1,163 @@
+"""What a server does with a request, however it came: checks, a bounded queue, one at a time."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kits_tf.ct.preprocess import as_tensor
+from kits_tf.errors import InputError
+from kits_tf.inference.model import refusal
+from kits_tf.serving.metadata import METADATA, VOLUME
+from kits_tf.serving.metrics import Metrics
+from kits_tf.serving.model_folder import LoadedModel, ModelFolder
+
+
+class ServiceError(Exception):
+    """A request that is not answered.
+
+    Attributes:
+        code: the name of a gRPC status.
+        message: why, in a sentence.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model, version and signature are asked for."""
+
+    name: str
+    version: int | None = None
+    label: str = ""
+    signature: str = ""
+
+
+class Service:
+    """Answers requests by the models of a folder.
+
+    Args:
+        name: of the model.
+        folder: of its versions.
+        queue: requests that may wait while one is computed.
+        max_values: numbers that an input may have.
+        metrics: to count in.
+    """
+
+    def __init__(self, name: str, folder: ModelFolder, queue: int, max_values: int, metrics: Metrics) -> None:
+        self.name, self.folder, self.metrics = name, folder, metrics
+        self._max_values, self._size = max_values, 1 + queue
+        self._places = threading.BoundedSemaphore(self._size)
+        # All devices belong to the one graph that runs.
+        self._device = threading.Lock()
+        self.is_stopping = False
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place in the queue: to be taken before a request is read, so that memory is bounded.
+
+        Raises:
+            ServiceError: RESOURCE_EXHAUSTED, there is none; UNAVAILABLE, the server is stopping.
+        """
+        if self.is_stopping:
+            raise ServiceError("UNAVAILABLE", "the server is stopping")
+        if not self._places.acquire(blocking=False):
+            raise ServiceError("RESOURCE_EXHAUSTED", f"all {self._size} places in the queue are taken, try again later")
+        self.metrics.waiting.inc()
+        try:
+            yield
+        finally:
+            self.metrics.waiting.dec()
+            self._places.release()
+
+    def find(self, spec: ModelSpec) -> LoadedModel:
+        """Returns the model that is asked for.
+
+        Raises:
+            ServiceError: NOT_FOUND, it is not served.
+        """
+        model = self.folder.find(spec.version) if spec.name == self.name and not spec.label else None
+        if model is None:
+            wanted = spec.name + (f" version {spec.version}" if spec.version is not None else "") + spec.label
+            raise ServiceError("NOT_FOUND", f"Servable not found for request: {wanted[:100]!r}, {self.name} is served")
+        return model
+
+    def predict(
+        self,
+        spec: ModelSpec,
+        inputs: Mapping[str, NDArray],
+        outputs: Sequence[str] = (),
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> tuple[dict[str, NDArray], LoadedModel]:
+        """Returns outputs by name, and the model they are of. A place must be held.
+
+        Args:
+            spec: what is asked for.
+            inputs: by name.
+            outputs: names of those to return; none stands for all.
+            is_wanted: whether somebody still waits for the answer; asked when it is the request's turn.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT, NOT_FOUND, CANCELLED, RESOURCE_EXHAUSTED (memory) or INTERNAL.
+        """
+        model, name = self.find(spec), spec.signature or VOLUME
+        signature = model.exported.signatures.get(name)
+        if signature is None:
+            names = ", ".join(model.exported.signatures)
+            raise ServiceError("INVALID_ARGUMENT", f"expected a signature of {names}, got {name[:100]!r}")
+        self._check_inputs(signature, inputs)
+        unknown = set(outputs) - set(signature.structured_outputs)
+        if unknown:
+            known = ", ".join(signature.structured_outputs)
+            raise ServiceError("INVALID_ARGUMENT", f"expected outputs of {known}, got {min(unknown)[:100]!r}")
+        tensors = {key: as_tensor(array) for key, array in inputs.items()}
+        if name == METADATA:  # is not computed, and waits for nobody
+            found = signature()
+        else:
+            with self._device:
+                if not is_wanted():
+                    raise ServiceError("CANCELLED", "nobody waits for the answer any more")
+                start = time.monotonic()
+                found = _run(signature, tensors)
+                self.metrics.seconds.labels(name).observe(time.monotonic() - start)
+        return {key: value.numpy() for key, value in found.items() if not outputs or key in outputs}, model
+
+    def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
+        specs = signature.structured_input_signature[1]
+        if set(specs) != set(inputs):
+            expected = ", ".join(sorted(specs)) or "none"
+            got = ", ".join(sorted(inputs))[:200] or "none"
+            raise ServiceError("INVALID_ARGUMENT", f"expected inputs {expected}, got {got}")
+        for name, spec in specs.items():
+            array, dtype = inputs[name], spec.dtype.as_numpy_dtype
+            if array.dtype != dtype:
+                expected = f"{name}: expected {np.dtype(dtype).name}, got {array.dtype.name}"
+                raise ServiceError("INVALID_ARGUMENT", expected)
+            if math.prod(array.shape) > self._max_values:
+                shape = list(array.shape)
+                expected = f"{name}: expected {self._max_values} values at most, got shape {shape}"
+                raise ServiceError("INVALID_ARGUMENT", expected)
+            if not spec.shape.is_compatible_with(array.shape):
+                expected = f"{name}: expected shape {spec.shape}, got {list(array.shape)}"
+                raise ServiceError("INVALID_ARGUMENT", expected)
+
+
+def _run(signature: Callable, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    try:
+        return signature(**tensors)
+    except (tf.errors.InvalidArgumentError, InputError) as error:
+        raise ServiceError("INVALID_ARGUMENT", refusal(str(getattr(error, "message", error)))) from None
+    except tf.errors.ResourceExhaustedError as error:
+        raise ServiceError("RESOURCE_EXHAUSTED", refusal(error.message)) from None
+    except tf.errors.OpError as error:
+        raise ServiceError("INTERNAL", refusal(error.message)) from None

@@ -1,0 +1,34 @@
+"""Signatures in memory -> what a server tells of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from kits_tf.serving.messages import SignatureDefMap
+
+_PREDICT_METHOD = "tensorflow/serving/predict"
+
+
+def signature_def_map(signatures: Mapping[str, Any]) -> Any:
+    """Returns the SignatureDefMap of a SavedModel's signatures."""
+    found = SignatureDefMap()
+    for name, signature in signatures.items():
+        entry = found.signature_def[name]
+        entry.method_name = _PREDICT_METHOD
+        for key, spec in signature.structured_input_signature[1].items():
+            entry.inputs[key].MergeFrom(_info(entry.inputs[key], f"{name}_{key}:0", spec))
+        for key, spec in signature.structured_outputs.items():
+            entry.outputs[key].MergeFrom(_info(entry.outputs[key], f"{name}:{key}", spec))
+    return found
+
+
+def _info(entry: Any, name: str, spec: tf.TensorSpec) -> Any:
+    info = type(entry)(name=name, dtype=spec.dtype.as_datatype_enum)
+    if spec.shape.rank is None:
+        info.tensor_shape.unknown_rank = True
+    else:
+        info.tensor_shape.SetInParent()
+        for size in spec.shape:
+            info.tensor_shape.dim.add(size=-1 if size is None else size)
+    return info

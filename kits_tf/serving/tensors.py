@@ -1,0 +1,94 @@
+"""NumPy arrays <-> TensorProto, without TensorFlow."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.errors import InputError
+from kits_tf.serving.messages import TensorProto
+
+# Number in DataType, type, field that holds values one by one: tensorflow/core/framework/types.proto, tensor.proto.
+_TYPES: tuple[tuple[int, Any, str], ...] = (
+    (1, np.float32, "float_val"),
+    (2, np.float64, "double_val"),
+    (3, np.int32, "int_val"),
+    (4, np.uint8, "int_val"),
+    (5, np.int16, "int_val"),
+    (6, np.int8, "int_val"),
+    (7, np.object_, "string_val"),
+    (9, np.int64, "int64_val"),
+    (10, np.bool_, "bool_val"),
+    (19, np.float16, "half_val"),
+)
+_OF_NUMBER = {number: (np.dtype(kind), field) for number, kind, field in _TYPES}
+_OF_DTYPE = {np.dtype(kind): number for number, kind, _ in _TYPES}
+STRING = 7
+DTYPE_NAMES = {number: f"DT_{np.dtype(kind).name.upper()}" for number, kind, _ in _TYPES} | {
+    1: "DT_FLOAT",
+    2: "DT_DOUBLE",
+    STRING: "DT_STRING",
+    10: "DT_BOOL",
+    19: "DT_HALF",
+}
+
+
+def dtype_number(dtype: Any) -> int:
+    """Returns the DataType of a NumPy type, one of those above."""
+    return _OF_DTYPE[np.dtype(dtype)]
+
+
+def to_proto(array: NDArray | bytes) -> Any:
+    """Returns the TensorProto of an array of numbers of a type above, or of bytes, a scalar string."""
+    if isinstance(array, bytes):
+        return TensorProto(dtype=STRING, tensor_shape={}, string_val=[array])
+    shape = {"dim": [{"size": size} for size in array.shape]}
+    content = np.ascontiguousarray(array).tobytes()
+    return TensorProto(dtype=dtype_number(array.dtype), tensor_shape=shape, tensor_content=content)
+
+
+def from_proto(tensor: Any, name: str) -> NDArray:
+    """Returns the array of a TensorProto; strings as bytes in an array of objects. Nothing is allocated beyond it.
+
+    A field of values may be shorter than the shape says: its last value stands for the rest, as TensorFlow has it. Here
+    only where it holds one value, and then the array is a view of it.
+
+    Args:
+        tensor: the message.
+        name: for errors.
+
+    Raises:
+        InputError: the type is none of the above, or the content does not fit the shape.
+    """
+    if tensor.dtype not in _OF_NUMBER:
+        raise InputError(f"{name}: expected a tensor of numbers or strings, got DataType {tensor.dtype}")
+    (dtype, field), shape = _OF_NUMBER[tensor.dtype], tuple(dim.size for dim in tensor.tensor_shape.dim)
+    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise InputError(f"{name}: expected a known shape, got {list(shape)}")
+    count, content = math.prod(shape), tensor.tensor_content
+    needed = count * dtype.itemsize
+    if content:
+        if tensor.dtype == STRING or len(content) != needed:
+            raise InputError(f"{name}: expected {needed} bytes for shape {list(shape)} of {dtype}, got {len(content)}")
+        return np.frombuffer(content, dtype).reshape(shape)
+    values = getattr(tensor, field)
+    if len(values) not in (count, 1):
+        raise InputError(f"{name}: expected {count} values for shape {list(shape)}, got {len(values)}")
+    return _array(values, dtype, name).reshape(shape) if len(values) == count else _filled(values, dtype, shape, name)
+
+
+def _array(values: Any, dtype: np.dtype, name: str) -> NDArray:
+    if dtype == np.float16:
+        return np.array(values, np.uint16).view(np.float16)
+    try:
+        return np.array(values, dtype)
+    except OverflowError:
+        raise InputError(f"{name}: expected values within {dtype}") from None
+
+
+def _filled(values: Any, dtype: np.dtype, shape: tuple[int, ...], name: str) -> NDArray:
+    try:
+        return np.broadcast_to(_array(values, dtype, name), shape)
+    except ValueError:
+        raise InputError(f"{name}: expected a shape that an array may have, got {list(shape)}") from None

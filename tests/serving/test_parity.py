@@ -1,0 +1,139 @@
+"""Exported = predict to the voxel, without kits_tf, and through the loader that TensorFlow Serving has."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from kits_tf import config, predict
+from kits_tf.serving import warmup
+
+# In a process without kits_tf: the model must bring all it needs.
+FOREIGN = """
+import sys, numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+for request, response in zip(sys.argv[2::2], sys.argv[3::2]):
+    scan = np.load(request)
+    found = model(hu=tf.constant(scan["hu"]), affine=tf.constant(scan["affine"]))
+    np.savez(response, **{name: value.numpy() for name, value in found.items()})
+foreign = ("kits_tf", "tfrecords_tools", "nibabel")
+assert not [name for name in sys.modules if name.startswith(foreign)]
+"""
+OUTPUTS = {"labels": "uint8", "volumes_ml": "float32", "confidence": "float32"}
+
+
+def run(*command: object) -> None:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def predicted(run_dir: Path, model_dir: Path, scans: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Masks of the scans by the run itself, in a folder."""
+    root = tmp_path_factory.mktemp("masks")
+    predict.main(config.Predict(model=str(run_dir), output_dir=str(root)), [str(scan) for scan in scans])
+    return root
+
+
+def inputs_of(path: Path) -> dict[str, np.ndarray]:
+    scan = nib.load(path)
+    return {"hu": np.asarray(scan.dataobj).astype(np.int16), "affine": scan.affine.astype(np.float32)}
+
+
+def check(found: dict[str, np.ndarray], predicted: Path, scan: Path) -> None:
+    mask = nib.load(predicted / scan.name)
+    labels = np.asarray(mask.dataobj)
+    np.testing.assert_array_equal(found["labels"], labels)
+    assert labels.any()  # or the comparison would say nothing
+    voxel_ml = abs(np.linalg.det(mask.affine[:3, :3])) / 1000
+    counts = np.bincount(labels.ravel(), minlength=4)
+    np.testing.assert_allclose(found["volumes_ml"], counts * voxel_ml, rtol=1e-4)
+    assert ((found["confidence"] > 0.25) & (found["confidence"] <= 1) | (counts == 0)).all()
+
+
+def test_predict_gives_the_same_by_run_and_export(
+    model_dir: Path, predicted: Path, scans: list[Path], tmp_path: Path
+) -> None:
+    predict.main(config.Predict(model=str(model_dir), output_dir=str(tmp_path)), [str(scan) for scan in scans])
+    for scan in scans:
+        ours, theirs = (nib.load(folder / scan.name) for folder in (tmp_path, predicted))
+        np.testing.assert_array_equal(np.asarray(ours.dataobj), np.asarray(theirs.dataobj))
+        assert (ours.affine == nib.load(scan).affine).all()
+
+
+def test_a_process_with_tensorflow_only_gets_the_same(
+    model_dir: Path, predicted: Path, scans: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "foreign.py").write_text(FOREIGN)
+    places = []
+    for i, scan in enumerate(scans):
+        np.savez(tmp_path / f"in{i}.npz", **inputs_of(scan))
+        places += [tmp_path / f"in{i}.npz", tmp_path / f"out{i}.npz"]
+    run(sys.executable, "-I", tmp_path / "foreign.py", model_dir / "1", *places)
+    for i, scan in enumerate(scans):
+        with np.load(tmp_path / f"out{i}.npz") as found:
+            check(dict(found), predicted, scan)
+
+
+def signatures(directory: Path):
+    parsed = SavedModel()
+    parsed.ParseFromString((directory / "saved_model.pb").read_bytes())
+    return parsed.meta_graphs[0].signature_def
+
+
+def by_c_api(directory: Path, signature: str, inputs: dict, outputs: dict[str, str], tmp_path: Path) -> dict:
+    names = signatures(directory)[signature]
+    fetched = {names.outputs[name].name: name for name in outputs}
+    feeds = {names.inputs[name].name: array for name, array in inputs.items()}
+    np.savez(tmp_path / "in.npz", **feeds, outputs=list(fetched), dtypes=list(outputs.values()))
+    library = Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"
+    script = Path(__file__).parent / "c_api.py"
+    run(sys.executable, "-I", script, library, directory, tmp_path / "in.npz", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as found:
+        return {name: found[tensor] for tensor, name in fetched.items()}
+
+
+def test_the_loader_of_tensorflow_serving_gets_the_same(
+    model_dir: Path, predicted: Path, scans: list[Path], tmp_path: Path
+) -> None:
+    for scan in scans:
+        check(by_c_api(model_dir / "1", "serving_default", inputs_of(scan), OUTPUTS, tmp_path), predicted, scan)
+
+
+def test_the_loader_refuses_as_the_graph_says(model_dir: Path, tmp_path: Path) -> None:
+    inputs = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.full((4, 4), np.nan, np.float32)}
+    # 3: INVALID_ARGUMENT
+    with pytest.raises(AssertionError, match=r"status 3: .*assertion failed: \[affine: expected finite numbers, got\]"):
+        by_c_api(model_dir / "1", "serving_default", inputs, OUTPUTS, tmp_path)
+
+
+def test_patches_are_the_same_by_every_loader(model_dir: Path, tmp_path: Path) -> None:
+    hu = np.random.default_rng(1).integers(-200, 300, (2, 8, 16, 16)).astype(np.int16)
+    model = tf.saved_model.load(str(model_dir / "1"))
+    expected = model.signatures["probabilities"](hu=tf.constant(hu))["probabilities"].numpy()
+    found = by_c_api(model_dir / "1", "probabilities", {"hu": hu}, {"probabilities": "float16"}, tmp_path)
+    np.testing.assert_array_equal(found["probabilities"], expected)
+    np.testing.assert_allclose(expected.sum(axis=-1, dtype=np.float32), 1, atol=2e-3)
+    with pytest.raises(AssertionError, match="status 3: .*hu: expected windows n x 8 x 16 x 16, got shape"):
+        by_c_api(model_dir / "1", "probabilities", {"hu": hu[:, :4]}, {"probabilities": "float16"}, tmp_path)
+
+
+def test_warm_up_requests_are_those_that_the_server_can_read(model_dir: Path) -> None:
+    """With TensorFlow Serving's own messages and TensorFlow's own reader."""
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    path = model_dir / "1" / "assets.extra" / warmup.WARMUP_NAME
+    model, names = tf.saved_model.load(str(model_dir / "1")), []
+    for record in tf.data.TFRecordDataset(str(path)):
+        request = PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
+        names.append(request.model_spec.signature_name)
+        found = model.signatures[names[-1]](**inputs)
+        if names[-1] == "serving_default":
+            assert found["labels"].shape == (8, 16, 16)  # one window, on the training grid
+    assert names == ["serving_default", "probabilities", "metadata"]
