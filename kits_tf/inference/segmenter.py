@@ -135,7 +135,7 @@ class Segmenter(tf.Module):
         """
         size, expected = self.frame.windows.size, " x ".join(map(str, self.frame.windows.size))
         is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (tf.shape(hu)[0] > 0)
-        check = tf.debugging.Assert(is_right, [f"hu: expected windows n x {expected}, got shape", tf.shape(hu)])
+        check = tf.debugging.Assert(is_right, [f"hu: expected windows n x {expected}, got shape", tf.shape(hu)], 4)
         with tf.control_dependencies([check]):
             logits = self.network(tf.ensure_shape(tf.identity(hu), [None, *size]))[..., : self._num_classes]
         return {"probabilities": tf.cast(tf.nn.softmax(logits / self.frame.temperature), tf.float16)}

@@ -182,5 +182,5 @@ def status_response(service: Service, name: str, version: int | None) -> Any:
 
 
 def _spec(spec: Any) -> ModelSpec:
-    version = spec.version.value if spec.HasField("version") else None
-    return ModelSpec(spec.name, version, spec.version_label, spec.signature_name)
+    # Some clients, as ovmsclient, send 0 for the server's choice; versions begin at 1.
+    return ModelSpec(spec.name, spec.version.value or None, spec.version_label, spec.signature_name)

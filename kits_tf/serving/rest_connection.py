@@ -1,5 +1,7 @@
 """A connection to TensorFlow Serving, or what speaks like it, over REST: slower than gRPC, and through every proxy."""
 
+import json
+
 import numpy as np
 import requests
 from numpy.typing import NDArray
@@ -36,7 +38,8 @@ class RestConnection:
         self._url = f"http{'s' if settings.tls else ''}://{settings.server}{model}:predict"
 
     def predict(self, signature: str, inputs: Tensors) -> dict[str, NDArray]:
-        body = {"signature_name": signature, "inputs": {name: array.tolist() for name, array in inputs.items()}}
+        tensors = {name: array.tolist() for name, array in inputs.items()}
+        body = json.dumps({"signature_name": signature, "inputs": tensors}).encode()
         found = with_back_off(lambda: self._call(body), self._settings.attempts, self._unavailable)
         if not isinstance(found, dict):  # a signature with one output has it without its name
             found = {"json" if isinstance(found, str) else "probabilities": found}
@@ -45,11 +48,11 @@ class RestConnection:
     def close(self) -> None:
         pass
 
-    def _call(self, body: dict) -> object:
+    def _call(self, body: bytes) -> object:
         settings = self._settings
         try:
             response = requests.post(
-                self._url, json=body, headers=self._headers, timeout=settings.deadline_s, verify=self._verify
+                self._url, body, headers=self._headers, timeout=settings.deadline_s, verify=self._verify
             )
         except requests.ReadTimeout:
             raise InputError(f"{settings.server}: no answer within --deadline_s={settings.deadline_s:g}") from None

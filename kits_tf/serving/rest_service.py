@@ -249,7 +249,4 @@ def _array(value: Any, dtype: Any, name: str) -> NDArray:
 
 
 def _jsonable(array: NDArray) -> Any:
-    if array.dtype == np.object_:
-        value = array.item() if array.ndim == 0 else array.tolist()
-        return value.decode() if isinstance(value, bytes) else value
-    return array.tolist()
+    return array.item().decode() if array.dtype == np.object_ else array.tolist()  # the only text is a scalar

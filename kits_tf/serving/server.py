@@ -28,7 +28,7 @@ class Server:
         settings: what to serve and how.
 
     Raises:
-        InputError: there is no version to serve, a port is taken, or a file cannot be read.
+        InputError: a port is taken, or a file cannot be read.
     """
 
     def __init__(self, settings: Serve) -> None:
@@ -38,20 +38,23 @@ class Server:
         self._folder = ModelFolder(root, settings.poll_s, lambda text: print(text, flush=True))
         max_bytes, token = settings.max_message_mb * _MB, _read(settings.token_file).decode().strip()
         self.service = Service(self.name, self._folder, settings.queue, max_bytes // _BYTES_PER_VOXEL, Metrics())
-        self._folder.start()
-        self._grpc = GrpcServer(
-            self.service,
-            f"{settings.host}:{settings.grpc_port}",
-            queue=settings.queue,
-            max_message_bytes=max_bytes,
-            receive_s=settings.receive_s,
-            token=token,
-            credentials=_credentials(settings),
-        )
+        self._socket = _listen(settings.host, settings.rest_port)
+        try:
+            self._grpc = GrpcServer(
+                self.service,
+                f"{settings.host}:{settings.grpc_port}",
+                queue=settings.queue,
+                max_message_bytes=max_bytes,
+                receive_s=settings.receive_s,
+                token=token,
+                credentials=_credentials(settings),
+            )
+        except InputError:
+            self._socket.close()
+            raise
         rest = RestService(
             self.service, max_bytes=settings.max_rest_mb * _MB, receive_s=settings.receive_s, token=token
         )
-        self._socket = _listen(settings.host, settings.rest_port)
         self._rest = uvicorn.Server(
             uvicorn.Config(
                 rest.app,
@@ -75,7 +78,16 @@ class Server:
         return f"{self._settings.host}:{self._socket.getsockname()[1]}"
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Loads the newest version, and begins to answer.
+
+        Raises:
+            InputError: there is no version that can be served.
+        """
+        try:
+            self._folder.start()
+        except InputError:
+            self._socket.close()
+            raise
         self._grpc.start()
         self._rest_thread.start()
 
@@ -98,6 +110,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise InputError(f"{host}:{port}: expected an address and a port that is free for REST: {error}") from None
+    listening.listen()
     return listening
 
 

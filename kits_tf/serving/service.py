@@ -130,7 +130,8 @@ class Service:
                 start = time.monotonic()
                 found = _run(signature, tensors)
                 self.metrics.seconds.labels(name).observe(time.monotonic() - start)
-        return {key: value.numpy() for key, value in found.items() if not outputs or key in outputs}, model
+        wanted = {key: value for key, value in found.items() if not outputs or key in outputs}
+        return {key: np.asarray(value.numpy(), value.dtype.as_numpy_dtype) for key, value in wanted.items()}, model
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]

@@ -39,11 +39,11 @@ def dtype_number(dtype: Any) -> int:
     return _OF_DTYPE[np.dtype(dtype)]
 
 
-def to_proto(array: NDArray | bytes) -> Any:
-    """Returns the TensorProto of an array of numbers of a type above, or of bytes, a scalar string."""
-    if isinstance(array, bytes):
-        return TensorProto(dtype=STRING, tensor_shape={}, string_val=[array])
+def to_proto(array: NDArray) -> Any:
+    """Returns the TensorProto of an array of a type above; strings are bytes in an array of objects."""
     shape = {"dim": [{"size": size} for size in array.shape]}
+    if array.dtype == np.object_:
+        return TensorProto(dtype=STRING, tensor_shape=shape, string_val=array.ravel().tolist())
     content = np.ascontiguousarray(array).tobytes()
     return TensorProto(dtype=dtype_number(array.dtype), tensor_shape=shape, tensor_content=content)
 

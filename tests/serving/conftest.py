@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -51,3 +52,23 @@ def server(model_dir: Path) -> Iterator[Server]:
     found.start()
     yield found
     found.stop()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server and the model that it serves."""
+
+    grpc_address: str
+    rest_address: str
+    model_dir: Path
+
+
+@pytest.fixture(scope="session")
+def served(request: pytest.FixtureRequest) -> Served:
+    """The development server; or the one that KITS_TF_SERVING_ADDRESS names, as in localhost:8500,8501,models/kits."""
+    named = os.environ.get("KITS_TF_SERVING_ADDRESS")
+    if named:
+        grpc_address, rest_port, model_dir = named.split(",")
+        return Served(grpc_address, f"{grpc_address.rpartition(':')[0]}:{rest_port}", Path(model_dir))
+    own = request.getfixturevalue("server")
+    return Served(own.grpc_address, own.rest_address, request.getfixturevalue("model_dir"))

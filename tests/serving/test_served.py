@@ -1,0 +1,174 @@
+"""What any server of this API must do; with KITS_TF_SERVING_ADDRESS the same is asked of a real TensorFlow Serving."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import nibabel as nib
+import numpy as np
+import pytest
+import requests
+from conftest import as_codes
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from kits_tf import client, config
+from kits_tf.config import InferenceSettings
+from kits_tf.ct.volume import read_image
+from kits_tf.errors import InputError, UnavailableError
+from kits_tf.serving import saved_model
+from kits_tf.serving.client import Client
+
+# A third party's client, in a process of its own: its messages and TensorFlow's cannot be in one.
+OVMSCLIENT = """
+import sys, numpy as np
+from ovmsclient import make_grpc_client
+client = make_grpc_client(sys.argv[1])
+scan = np.load(sys.argv[2])
+status, metadata = client.get_model_status("kits", 1), client.get_model_metadata("kits", 1)
+assert [version["state"] for version in status.values()].count("AVAILABLE") == 1, status
+assert metadata["inputs"]["hu"]["dtype"] == "DT_INT16" and metadata["inputs"]["hu"]["shape"] == [-1, -1, -1], metadata
+found = client.predict({"hu": scan["hu"], "affine": scan["affine"]}, "kits", 1)
+np.savez(sys.argv[3], **found)
+assert "tensorflow" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def model(served):
+    return saved_model.load_model(str(served.model_dir), InferenceSettings())
+
+
+def settings_for(served, way: str) -> dict:
+    return {
+        "grpc": {"server": served.grpc_address},
+        "patches": {"server": served.grpc_address, "mode": "patches"},
+        "rest": {"server": served.rest_address, "protocol": "rest"},
+    }[way]
+
+
+@pytest.mark.parametrize("way", ["grpc", "rest"])
+def test_volumes_of_all_orientations_are_as_in_process(way: str, served, model, scans: list[Path]) -> None:
+    with Client(**settings_for(served, way)) as found:
+        assert found.metadata.classes == model.scheme.classes and found.metadata.patch_size_zyx == (8, 16, 16)
+        for scan in scans[:5]:
+            image = read_image(scan)
+            expected, got = model.results(image), found.segment(image)
+            assert set(got) == set(expected) == {"labels", "volumes_ml", "confidence"}
+            for name, array in got.items():
+                assert array.dtype == expected[name].dtype
+                np.testing.assert_array_equal(array, expected[name])
+
+
+def test_patches_give_the_same_but_for_float16(served, model, scans: list[Path]) -> None:
+    told = []
+    with Client(**settings_for(served, "patches"), tell=lambda done, total: told.append((done, total))) as found:
+        for scan in scans[:2]:
+            image = read_image(scan)
+            expected, got = model.results(image), found.segment(image)
+            # The network is nearly untrained: its classes are as good as equal in many voxels.
+            assert (got["labels"] == expected["labels"]).mean() > 0.9
+            assert got["labels"].dtype == np.uint8 and got["labels"].any()
+            np.testing.assert_allclose(got["confidence"], expected["confidence"], atol=2e-3)
+    assert told[-1][0] == told[-1][1] > 4
+
+
+def test_a_foreign_client_gets_the_mask(served, model, scans: list[Path], tmp_path: Path) -> None:
+    scan = nib.load(scans[3])
+    hu = np.ascontiguousarray(np.asarray(scan.dataobj).astype(np.int16))
+    np.savez(tmp_path / "in.npz", hu=hu, affine=scan.affine.astype(np.float32))
+    arguments = [served.grpc_address, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    done = subprocess.run([sys.executable, "-c", OVMSCLIENT, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "out.npz") as found:
+        for name, expected in model.results(read_image(scans[3])).items():
+            np.testing.assert_array_equal(found[name], expected)
+
+
+def test_tensorflow_servings_own_stubs(served) -> None:
+    with grpc.insecure_channel(served.grpc_address) as channel:
+        models = model_service_pb2_grpc.ModelServiceStub(channel)
+        predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "kits"
+        (status,) = models.GetModelStatus(request).model_version_status
+        assert (status.version, status.state) == (1, get_model_status_pb2.ModelVersionStatus.AVAILABLE)
+        asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        asked.model_spec.name = "kits"
+        found = get_model_metadata_pb2.SignatureDefMap()
+        predictions.GetModelMetadata(asked).metadata["signature_def"].Unpack(found)
+        assert {"serving_default", "probabilities", "metadata"} <= set(found.signature_def)
+        outputs = found.signature_def["serving_default"].outputs
+        assert {name: info.dtype for name, info in outputs.items()} == {"labels": 4, "volumes_ml": 1, "confidence": 1}
+        wanted = predict_pb2.PredictRequest(output_filter=["json"])
+        wanted.model_spec.name, wanted.model_spec.signature_name = "kits", "metadata"
+        assert predictions.Predict(wanted, timeout=20).outputs["json"].string_val[0].startswith(b"{")
+
+
+def test_rest_tells_versions_and_signatures(served) -> None:
+    root = f"http://{served.rest_address}/v1/models/kits"
+    (status,) = requests.get(root, timeout=20).json()["model_version_status"]
+    assert status == {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    assert requests.get(f"{root}/versions/1", timeout=20).json()["model_version_status"] == [status]
+    found = requests.get(f"{root}/metadata", timeout=20).json()["metadata"]["signature_def"]["signature_def"]
+    hu = found["serving_default"]["inputs"]["hu"]
+    assert hu["dtype"] == "DT_INT16" and [dim["size"] for dim in hu["tensor_shape"]["dim"]] == ["-1"] * 3
+    for path in ("/v1/models/hearts", "/v1/models/kits/versions/7", "/v1/models/kits/versions/7/metadata"):
+        assert requests.get(f"http://{served.rest_address}{path}", timeout=20).status_code == 404
+    # One output comes without its name.
+    body = {"signature_name": "metadata", "inputs": {}}
+    assert requests.post(f"{root}:predict", json=body, timeout=20).json()["outputs"].startswith('{"classes": ')
+
+
+IMPOSSIBLE = [
+    ({"hu": np.zeros((0, 3, 3), np.int16)}, "hu: expected at least one voxel"),
+    ({"affine": np.full((4, 4), np.nan, np.float32)}, "affine: expected finite numbers"),
+    ({"affine": np.zeros((4, 4), np.float32)}, "affine: expected three independent axes of a length above 0 mm"),
+    ({"affine": 1e4 * np.eye(4, dtype=np.float32)}, "affine: expected a scan of 3000 mm at most along each axis"),
+]
+
+
+@pytest.mark.parametrize("way", ["grpc", "rest"])
+@pytest.mark.parametrize(("change", "message"), IMPOSSIBLE)
+def test_impossible_scans_are_refused_in_a_sentence(way: str, change: dict, message: str, served) -> None:
+    if way == "rest" and "hu" in change:
+        message = "hu: expected shape"  # JSON has no shape of nothing
+    with Client(**settings_for(served, way)) as found:
+        inputs = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)} | change
+        with pytest.raises(InputError, match=f"refused by .*: {message}") as refused:
+            found._connection.predict("serving_default", inputs)
+        assert "\n" not in str(refused.value) and "node" not in str(refused.value)
+
+
+@pytest.mark.parametrize("way", ["grpc", "rest"])
+def test_what_is_not_served_is_unavailable(way: str, served) -> None:
+    for other in ({"model_name": "hearts"}, {"model_version": 99}):
+        with pytest.raises(UnavailableError, match="hearts|99"):
+            Client(**settings_for(served, way), **other)
+    with pytest.raises(UnavailableError, match="localhost:1: expected a server, tried 2 times: "):
+        Client(**settings_for(served, way) | {"server": "localhost:1"}, attempts=2)
+
+
+def test_the_command_writes_what_predict_writes(served, model, scans: list[Path], tmp_path: Path, capsys) -> None:
+    (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
+    turned = as_codes(nib.load(scans[0]), "SAR")
+    nib.save(turned, tmp_path / "turned.nii.gz")
+    settings = config.Client(
+        output_dir=str(tmp_path / "masks"), connection=config.ServerSettings(server=served.grpc_address)
+    )
+    inputs = [str(scans[0]), str(tmp_path / "turned.nii.gz"), str(tmp_path / "bad.nii.gz")]
+    with pytest.raises(InputError, match="1 of 3 scans failed, the first: .*bad.nii.gz: expected a whole NIfTI file"):
+        client.main(settings, inputs)
+    for scan in inputs[:2]:
+        mask = nib.load(tmp_path / "masks" / Path(scan).name)
+        np.testing.assert_array_equal(np.asarray(mask.dataobj), model.results(read_image(scan))["labels"])
+        assert (mask.affine == nib.load(scan).affine).all() and mask.get_data_dtype() == np.uint8
+    capsys.readouterr()
+    client.main(settings, inputs[:2])
+    assert "2 of 2 scans have a mask in" in capsys.readouterr().out
