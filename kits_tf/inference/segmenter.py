@@ -120,25 +120,10 @@ class Segmenter(tf.Module):
         stored = {name: orient.undo_reorient(result, permutation, flips) for name, result in found.items()}
         return stored | {"volumes_ml": _count(found["labels"], self._num_classes) * voxel_ml, "confidence": confidence}
 
-    @tf.function(input_signature=[tf.TensorSpec([None] * 4, tf.int16, name="hu")], autograph=False)
-    def probabilities(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the probabilities of windows.
-
-        Args:
-            hu: (n, z, y, x) int16 HU on the training grid, each of the windows' size.
-
-        Returns:
-            probabilities: (n, z, y, x, classes) float16.
-
-        Raises:
-            tf.errors.InvalidArgumentError: there is no window, or they have another size.
-        """
-        size, expected = self.frame.windows.size, " x ".join(map(str, self.frame.windows.size))
-        is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (tf.shape(hu)[0] > 0)
-        check = tf.debugging.Assert(is_right, [f"hu: expected windows n x {expected}, got shape", tf.shape(hu)], 4)
-        with tf.control_dependencies([check]):
-            logits = self.network(tf.ensure_shape(tf.identity(hu), [None, *size]))[..., : self._num_classes]
-        return {"probabilities": tf.cast(tf.nn.softmax(logits / self.frame.temperature), tf.float16)}
+    def probabilities(self, hu: tf.Tensor) -> tf.Tensor:
+        """Returns probabilities (n, z, y, x, classes) float16 of windows (n, z, y, x) int16 on the training grid."""
+        logits = self.network(tf.ensure_shape(hu, [None, *self.frame.windows.size]))[..., : self._num_classes]
+        return tf.cast(tf.nn.softmax(logits / self.frame.temperature), tf.float16)
 
     def model(self) -> Model:
         """Returns it with what is done to its masks afterwards."""

@@ -25,6 +25,8 @@ from kits_tf.serving.versions import find, versions
 from kits_tf.training.run import load_runs
 
 EXTRA = "assets.extra"
+# Windows in a batch on a GPU and in a request, how long the first waits for others, and how many batches may wait.
+_MOST_AT_ONCE, _MOST_IN_REQUEST, _WAIT_MICROS, _MOST_WAITING = 8, 64, 2000, 256
 
 
 class Served(tf.Module):
@@ -39,17 +41,52 @@ class Served(tf.Module):
         self._segmenter: Callable[[], Segmenter] = lambda: segmenter  # a function is not tracked
         self.weights = cast(Passes, segmenter.network).weights
         self._json = metadata.to_json()
+        # A CPU gains nothing from several windows at once, and float32 is for CPUs.
+        most = 1 if metadata.precision == "float32" else _MOST_AT_ONCE
+        self._batched = tf.nondifferentiable_batch_function(
+            num_batch_threads=1,
+            max_batch_size=_MOST_IN_REQUEST,  # what is larger than the largest allowed size is split
+            batch_timeout_micros=_WAIT_MICROS,
+            allowed_batch_sizes=list(range(1, most + 1)),
+            max_enqueued_batches=_MOST_WAITING,
+            autograph=False,
+        )(segmenter.probabilities)
 
     @tf.function(input_signature=[], autograph=False)
     def metadata(self) -> dict[str, tf.Tensor]:
         """Returns json, a scalar string: `Metadata`."""
         return {"json": tf.constant(self._json)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None] * 4, tf.int16, name="hu")], autograph=False)
+    def patches(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the probabilities of windows; those of requests that come together go through the network together.
+
+        TensorFlow Serving could put them together too, but then would take the axes of volumes for batches as well.
+
+        Args:
+            hu: (n, z, y, x) int16 HU on the training grid, each of the windows' size.
+
+        Returns:
+            probabilities: (n, z, y, x, classes) float16.
+
+        Raises:
+            tf.errors.InvalidArgumentError: there is no window, there are too many, or they have another size.
+            tf.errors.UnavailableError: too many wait.
+        """
+        size = self._segmenter().frame.windows.size
+        count = tf.shape(hu)[0]
+        is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (count > 0) & (count <= _MOST_IN_REQUEST)
+        expected = f"hu: expected 1 to {_MOST_IN_REQUEST} windows of {' x '.join(map(str, size))}, got shape"
+        with tf.control_dependencies([tf.debugging.Assert(is_right, [expected, tf.shape(hu)], 4)]):
+            windows = tf.ensure_shape(tf.identity(hu), [None, *size])
+        found = self._batched(windows)
+        return {"probabilities": tf.ensure_shape(found, [None, *size, len(self._segmenter().frame.scheme.classes)])}
+
     def signatures(self) -> dict[str, Callable]:
         """Returns the functions by the names that a server knows them by."""
         return {
             VOLUME: self._segmenter().segment,
-            PATCHES: self._segmenter().probabilities,
+            PATCHES: self.patches,
             METADATA: self.metadata,
         }
 

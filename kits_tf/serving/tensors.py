@@ -75,20 +75,15 @@ def from_proto(tensor: Any, name: str) -> NDArray:
     values = getattr(tensor, field)
     if len(values) not in (count, 1):
         raise InputError(f"{name}: expected {count} values for shape {list(shape)}, got {len(values)}")
-    return _array(values, dtype, name).reshape(shape) if len(values) == count else _filled(values, dtype, shape, name)
+    array = _array(values, dtype, name)
+    try:
+        return array.reshape(shape) if len(values) == count else np.broadcast_to(array, shape)
+    except ValueError:
+        raise InputError(f"{name}: expected a shape that an array may have, got {list(shape)}") from None
 
 
 def _array(values: Any, dtype: np.dtype, name: str) -> NDArray:
-    if dtype == np.float16:
-        return np.array(values, np.uint16).view(np.float16)
     try:
-        return np.array(values, dtype)
+        return np.array(values, np.uint16).view(dtype) if dtype == np.float16 else np.array(values, dtype)
     except OverflowError:
         raise InputError(f"{name}: expected values within {dtype}") from None
-
-
-def _filled(values: Any, dtype: np.dtype, shape: tuple[int, ...], name: str) -> NDArray:
-    try:
-        return np.broadcast_to(_array(values, dtype, name), shape)
-    except ValueError:
-        raise InputError(f"{name}: expected a shape that an array may have, got {list(shape)}") from None

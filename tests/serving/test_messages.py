@@ -155,6 +155,14 @@ def test_text_comes_back() -> None:
             {"dtype": 5, "tensor_shape": {"dim": [{"size": 2**62}] * 3}, "int_val": [1]},
             "x: expected a shape that an array may have",
         ),
+        (
+            {"dtype": 5, "tensor_shape": {"dim": [{"size": 2**62}, {"size": 2**62}, {"size": 0}]}},
+            "x: expected a shape that an array may have",
+        ),
+        (
+            {"dtype": 19, "tensor_shape": {"dim": [{"size": 1}]}, "half_val": [70000]},
+            "x: expected values within float16",
+        ),
         ({"dtype": 7, "tensor_content": b"abc"}, "x: expected 8 bytes"),
     ],
 )

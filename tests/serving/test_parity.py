@@ -119,7 +119,7 @@ def test_patches_are_the_same_by_every_loader(model_dir: Path, tmp_path: Path) -
     found = by_c_api(model_dir / "1", "probabilities", {"hu": hu}, {"probabilities": "float16"}, tmp_path)
     np.testing.assert_array_equal(found["probabilities"], expected)
     np.testing.assert_allclose(expected.sum(axis=-1, dtype=np.float32), 1, atol=2e-3)
-    with pytest.raises(AssertionError, match="status 3: .*hu: expected windows n x 8 x 16 x 16, got shape"):
+    with pytest.raises(AssertionError, match="status 3: .*hu: expected 1 to 64 windows of 8 x 16 x 16, got shape"):
         by_c_api(model_dir / "1", "probabilities", {"hu": hu[:, :4]}, {"probabilities": "float16"}, tmp_path)
 
 

@@ -1,6 +1,9 @@
 """The exported model and the run it came from give the same mask for any scan, in any axis order."""
 
+import hashlib
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,12 +12,15 @@ import pytest
 import tensorflow as tf
 from conftest import ALL_AXIS_CODES, as_codes
 
+from kits_tf import config, export
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
 from kits_tf.serving import saved_model, versions
-from kits_tf.serving.extra import describe
+from kits_tf.serving.extra import describe, write_extra
+from kits_tf.serving.metadata import Metadata
+from kits_tf.serving.model_card import model_card
 from kits_tf.training.run import Run, load_run
 
 
@@ -161,3 +167,91 @@ def test_a_chain_goes_with_the_model(run_dir: Path, model_dir: Path, scan: nib.N
     assert ",".join(map(str, other.chain)) == "crf,fill"
     with pytest.raises(InputError, match="expected --postprocess with crf, as exported"):
         saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="off"))
+
+
+def test_nothing_private_and_no_training_is_inside(model_dir: Path, run_dir: Path, data_dir: Path) -> None:
+    private = [str(path).encode() for path in (run_dir, data_dir, Path.home(), Path(__file__).parents[2])]
+    for path in model_dir.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not [text for text in private if text in content], path
+    manifest = json.loads((model_dir / "1" / "assets.extra" / "manifest.json").read_text())
+    assert manifest["data_dir"] == "" and manifest["splits"]["test"] == ["case_00003"]
+
+
+def test_metadata_tells_what_a_client_needs(model_dir: Path) -> None:
+    metadata = saved_model.load(model_dir / "1").metadata
+    assert metadata.scheme == LATERALITY and metadata.classes == LATERALITY.classes
+    assert metadata.patch_size_zyx == (8, 16, 16) and metadata.grid.spacing_zyx_mm == (12.0, 10.0, 10.0)
+    assert metadata.inference == InferenceSettings(postprocess="off") and metadata.temperature == 1.0
+    assert metadata.intensity[0].window_hu == config.IntensitySettings().window_hu
+    assert {"kits_tf", "tensorflow", "keras", "git"} <= set(metadata.versions) and metadata.precision == "float32"
+    written = (model_dir / "1" / "assets.extra" / "manifest.json").read_bytes()
+    assert metadata.manifest_sha256 == (hashlib.sha256(written).hexdigest(),)
+    assert Metadata.parse(metadata.to_json(), "x") == metadata
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "x: expected a model of kits_tf, its metadata is no JSON"),
+        ("[]", "x: expected a model of kits_tf, its metadata is no JSON"),
+        ('{"format_version": 9}', "x: expected a model of format version 1, found 9"),
+        ('{"format_version": 1}', "x: expected a model of kits_tf: required field missing"),
+    ],
+)
+def test_metadata_of_something_else_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Metadata.parse(text, "x")
+
+
+def test_the_card_tells_data_scores_and_use(model_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+    card = (model_dir / "1" / "assets.extra" / "model_card.md").read_text()
+    for text in (
+        "0 background, 1 right_kidney, 2 left_kidney, 3 tumor",
+        "2 train, 1 validation, 1 test cases",
+        "Not a medical device",
+        "Not evaluated when it was exported",
+        "Not calibrated",
+        "12.0,10.0,10.0 mm",
+    ):
+        assert text in card
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    score = {"mean": 0.5, "interval_95": [0.25, 0.75]}
+    summary = {name: score for name in ("kidney_dice", "tumor_dice", "composite")}
+    (copy / "evaluation" / "test").mkdir(parents=True)
+    content = {"num_cases": 30, "dice": {"right_kidney": score}} | summary
+    (copy / "evaluation" / "test" / "summary.json").write_text(json.dumps(content))
+    run = load_run(copy)
+    run = replace(run, settings=replace(run.settings, run_dir=str(copy)))
+    text = model_card([run], saved_model.load(model_dir / "1").metadata, None)
+    assert "test, 30 cases, on the scans' own grids" in text and "| right_kidney | 0.500 | 0.250..0.750 |" in text
+
+
+def test_several_runs_have_a_manifest_each(run_dir: Path, model_dir: Path, tmp_path: Path) -> None:
+    runs = [load_run(run_dir)] * 2
+    metadata = replace(saved_model.load(model_dir / "1").metadata, manifest_sha256=("a", "b"))
+    write_extra(tmp_path, runs, metadata, None)
+    for name in ("run0", "run1"):
+        assert (tmp_path / name / "manifest.json").is_file()
+    assert "run1/manifest.json beside this card" in (tmp_path / "model_card.md").read_text()
+
+
+def test_mixed_precision_is_in_the_graph_and_gives_nearly_the_same(
+    run_dir: Path, model_dir: Path, scan: nib.Nifti1Image, tmp_path: Path
+) -> None:
+    settings = config.Export(
+        run_dir=str(run_dir), export_dir=str(tmp_path), calibrate=False, serving_precision="mixed_bfloat16"
+    )
+    export.main(settings)
+    mixed, plain = saved_model.load(tmp_path / "1"), saved_model.load(model_dir / "1")
+    assert mixed.metadata.precision == "mixed_bfloat16"
+    hu, affine = np.asarray(scan.dataobj).astype(np.int16), scan.affine.astype(np.float32)
+    found, expected = mixed.segment(hu, affine), plain.segment(hu, affine)
+    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=0.01)
+    windows = np.random.default_rng(2).integers(-200, 300, (1, 8, 16, 16)).astype(np.int16)
+    shares = [
+        each.signatures["probabilities"](hu=tf.constant(windows))["probabilities"].numpy() for each in (mixed, plain)
+    ]
+    assert 0 < np.abs(shares[0].astype(float) - shares[1]).max() < 0.01
+    assert mixed.signatures["probabilities"].structured_outputs["probabilities"].dtype == tf.float16

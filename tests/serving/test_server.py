@@ -81,7 +81,7 @@ def refused(server: Server, content: bytes) -> tuple[str, str]:
         (request_of("x", **SCAN), "expected a signature of serving_default, probabilities, metadata, got 'x'"),
         (
             request_of("probabilities", hu=np.zeros((1, 4, 4, 4), np.int16)),
-            "hu: expected windows n x 8 x 16 x 16, got shape [1 4 4 4]",
+            "hu: expected 1 to 64 windows of 8 x 16 x 16, got shape [1 4 4 4]",
         ),
     ],
 )  # fmt: skip
