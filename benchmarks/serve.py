@@ -1,0 +1,110 @@
+"""What serving costs over calling the SavedModel: overhead, latency and throughput by clients and mode, cold start.
+
+    python benchmarks/serve.py --export_dir=models/kits --scan=SCAN.nii.gz
+
+The model is called in this process and through kits_tf.serve in turns, with nothing else running; the client is
+kits_tf.serving.client.Client. "first mask" is from the start of the server's process, imports and loading included.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from absl import app, flags
+
+from kits_tf import runtime
+
+EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder of an exported model's versions.", required=True)
+SCAN = flags.DEFINE_string("scan", None, "A NIfTI file.", required=True)
+REPEATS = flags.DEFINE_integer("repeats", 5, "Calls of each kind, in turns.")
+CLIENTS = flags.DEFINE_list("clients", ["1", "2", "4"], "How many clients at once, each with a scan.")
+GRPC, PORTS = "127.0.0.1:18500", ("--grpc_port=18500", "--rest_port=18501")
+
+
+def main(_: list[str]) -> None:
+    runtime.start_tensorflow()
+    from kits_tf.ct.volume import read_image
+    from kits_tf.serving.client import Client
+    from kits_tf.serving.saved_model import load
+    from kits_tf.serving.versions import find
+
+    image = read_image(Path(SCAN.value))
+    start = time.perf_counter()
+    server = subprocess.Popen(
+        [*(sys.executable, "-m", "kits_tf.serve"), f"--export_dir={EXPORT_DIR.value}", *PORTS, "--model_name=kits"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while "gRPC on" not in server.stdout.readline():
+            pass
+        print(f"voxels: {' x '.join(map(str, image.array.shape))}")
+        print(f"cold start: ready after {time.perf_counter() - start:.1f} s", end=", ")
+        client = Client(GRPC)
+        client.segment(image)
+        print(f"first mask after {time.perf_counter() - start:.1f} s")
+        model = load(find(EXPORT_DIR.value))
+        stored, affine = image.as_stored(), image.stored.affine.astype("float32")
+        model.segment(stored, affine)
+        calls = {
+            "in process": lambda: model.segment(stored, affine),
+            "volume over gRPC": lambda: client.model.segment(stored, affine),
+        }
+        seconds = in_turns(calls, REPEATS.value)
+        plain = statistics.median(seconds["in process"])
+        print("| call | median s | over in process |\n|---|---|---|")
+        for name, found in seconds.items():
+            print(f"| {name} | {statistics.median(found):.2f} | {statistics.median(found) / plain - 1:+.1%} |")
+        by_clients(image)
+        print(f"server: largest resident memory {peak_mb(server.pid):.0f} MB")
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def in_turns(calls: dict, repeats: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            seconds[name].append(seconds_of(call))
+    return seconds
+
+
+def seconds_of(call: Callable) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def by_clients(image: object) -> None:
+    """Prints latency and throughput for several clients at once."""
+    from kits_tf.serving.client import Client
+
+    print("| mode | clients | median latency, s | scans an hour |\n|---|---|---|---|")
+    for mode in ("volume", "patches"):
+        for count in map(int, CLIENTS.value):
+            # Together they must find places in the queue of 9.
+            clients = [Client(GRPC, mode=mode, concurrency=max(1, 8 // count)) for _ in range(count)]
+            clients[0].segment(image)  # traces what patches are merged by
+            start = time.perf_counter()
+            with ThreadPoolExecutor(count) as pool:
+                latencies = list(pool.map(lambda client: seconds_of(lambda: client.segment(image)), clients))
+            rate = count * 3600 / (time.perf_counter() - start)
+            print(f"| {mode} | {count} | {statistics.median(latencies):.1f} | {rate:.0f} |", flush=True)
+            for client in clients:
+                client.close()
+
+
+def peak_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1000
+    return float("nan")
+
+
+if __name__ == "__main__":
+    app.run(main)
