@@ -42,7 +42,10 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         image = as_codes(nib.load(root / str(i) / "case_00000" / "imaging.nii.gz"), codes)
         found.append(root / f"{codes}.nii.gz")
         nib.save(nib.Nifti1Image(np.asarray(image.dataobj), rotation(askew) @ image.affine), found[-1])
-    return found + [Path(path) for path in sorted(glob.glob(os.environ.get("KITS_TF_SCANS", "")))]
+    for i, path in enumerate(sorted(glob.glob(os.environ.get("KITS_TF_SCANS", "")))):
+        found.append(root / f"named{i}.nii.gz")  # masks are named after the file, and that of a case after its folder
+        found[-1].symlink_to(Path(path).absolute())
+    return found
 
 
 @pytest.fixture(scope="session")
