@@ -12,10 +12,13 @@ import gzip
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -33,6 +36,7 @@ COUNTS = {
     name: flags.DEFINE_integer(name, count, f"Inputs to the {name}.")
     for name, count in (("reader", 4000), ("graph", 2000), ("grpc", 4000), ("rest", 2000))
 }
+CROWD = flags.DEFINE_integer("crowd", 100, "Clients of the server at once.")
 SEED = flags.DEFINE_integer("seed", 0, "Of what Hypothesis draws.")
 AFFINE_NUMBERS = st.floats(width=32) | st.sampled_from([0.0, 1.0, -1.0, 0.7, 3.0, 1e-30, 1e30])
 # What a refusal may be; INTERNAL and UNKNOWN are failures.
@@ -198,9 +202,11 @@ def server(model_dir: Path) -> list[Tally]:
             for _ in range(20):
                 call(good, timeout=30)
             before = resident_mb(process.pid)
-            tallies = [over_grpc(call, good), over_rest()]
+            tallies = [over_grpc(call, good), over_rest(), crowd()]
             call(good, timeout=30)  # or it would raise
-        print(f"server: resident memory {before:.0f} MB before, {resident_mb(process.pid):.0f} MB after")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak, after = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1000, resident_mb(process.pid)
+        print(f"server: resident memory {before:.0f} MB before, {peak:.0f} MB at most, {after:.0f} MB after")
         return tallies
     finally:
         process.terminate()
@@ -212,11 +218,11 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def good_request() -> bytes:
+def good_request(shape: tuple[int, int, int] = (5, 6, 7)) -> bytes:
     from kits_tf.serving import messages, tensors
 
     request = messages.PredictRequest(model_spec={"name": "kits"})
-    request.inputs["hu"].CopyFrom(tensors.to_proto(np.zeros((5, 6, 7), np.int16)))
+    request.inputs["hu"].CopyFrom(tensors.to_proto(np.zeros(shape, np.int16)))
     request.inputs["affine"].CopyFrom(tensors.to_proto(np.eye(4, dtype=np.float32)))
     return request.SerializeToString()
 
@@ -254,6 +260,26 @@ def over_grpc(call: Callable, good: bytes) -> Tally:
         return request.SerializeToString()
 
     repeat("grpc", damaged(good, len(good)) | made_up() | st.binary(max_size=200), judge)
+    return tally
+
+
+def crowd() -> Tally:
+    """Clients all at once with 40 MB each, of which the queue takes nine at a time."""
+    tally, content = Tally("crowd"), good_request((80, 500, 500))
+    start = threading.Barrier(CROWD.value)
+
+    def ask(_: int) -> None:
+        with grpc.insecure_channel("127.0.0.1:18500", [("grpc.max_receive_message_length", -1)]) as channel:
+            call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            start.wait()
+            try:
+                call(content, timeout=300)
+                tally.note("OK", True)
+            except grpc.RpcError as error:
+                tally.note(error.code().name, error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, error)
+
+    with ThreadPoolExecutor(CROWD.value) as clients:
+        list(clients.map(ask, range(CROWD.value)))
     return tally
 
 

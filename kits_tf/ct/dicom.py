@@ -2,8 +2,10 @@
 
 import functools
 import importlib.util
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _PREAMBLE = 128
+# A file holds a slice, of 0.5 MB as a rule; a zip file that claims more than a whole body is made to do harm.
+_LARGEST_FILE, _LARGEST_ZIP = 256_000_000, 16_000_000_000
+# What damage raises in files, zip files (encrypted ones, too) and the parser of DICOM.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, struct.error, NotImplementedError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 # Positions are often rounded to a tenth of a millimeter.
 _ROUNDING_MM = 0.11
 # Share of the usual distance by which two slices may be nearer or farther.
@@ -238,10 +247,22 @@ def _files(path: Path) -> list[_File]:
         return [_File(str(p), functools.partial(p.open, "rb")) for p in sorted(path.rglob("*")) if p.is_file()]
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+        members = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
+    except _UNREADABLE as error:
         raise InputError(f"{path}: expected a zip file of DICOM slices: {error}") from None
-    names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    return [_File(f"{path}/{name}", functools.partial(archive.open, name)) for name in names]
+    # zipfile reads no more of a member than it claims to have.
+    for size, limit, what in (
+        (max((info.file_size for info in members), default=0), _LARGEST_FILE, "a file"),
+        (sum(info.file_size for info in members), _LARGEST_ZIP, "all files together"),
+    ):
+        if size > limit:
+            raise InputError(f"{path}: expected {limit / 1e9:g} GB at most of {what} in a zip, got {size / 1e9:.3g}")
+    return [_File(f"{path}/{_printable(info.filename)}", functools.partial(archive.open, info)) for info in members]
+
+
+def _printable(name: str) -> str:
+    """Returns a name from within a file for a line of text."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _header(file: _File) -> "Dataset | None":
@@ -249,13 +270,13 @@ def _header(file: _File) -> "Dataset | None":
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    with file.open() as stream:
-        if stream.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
-            return None
     try:
         with file.open() as stream:
+            if stream.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
+                return None
+        with file.open() as stream:
             return dcmread(stream, stop_before_pixels=True)
-    except (InvalidDicomError, OSError, ValueError, EOFError) as error:
+    except (InvalidDicomError, *_UNREADABLE) as error:
         raise InputError(f"{file.name}: expected a whole DICOM file: {error}") from None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf import runtime
 from kits_tf.ct.preprocess import as_tensor
 from kits_tf.errors import InputError
 from kits_tf.inference.model import refusal
@@ -79,6 +80,7 @@ class Service:
         finally:
             self.metrics.waiting.dec()
             self._places.release()
+            runtime.return_freed_memory()
 
     def find(self, spec: ModelSpec) -> LoadedModel:
         """Returns the model that is asked for.

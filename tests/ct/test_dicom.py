@@ -1,6 +1,8 @@
 """Series written by pydicom: HU are a plane over the patient's space, by the standard's own formula (C.7.6.2.1.1)."""
 
 import shutil
+import tempfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless, generate_uid
 
 from kits_tf import config, predict
@@ -218,3 +222,39 @@ def test_slices_without_identity_get_no_dicom_seg(tmp_path: Path) -> None:
     scan = read(write_series(tmp_path, [0.0, 2.0], StudyInstanceUID=""))
     with pytest.raises(InputError, match="no DICOM SEG: expected StudyInstanceUID in every slice"):
         dicom.write_segmentation(tmp_path / "a.dcm", np.zeros((2, *SHAPE), np.uint8), ("background", "kidney"), scan)
+
+
+def test_a_zip_file_that_claims_more_than_a_body_is_refused_unread(tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("slice", "w", force_zip64=True) as member,
+    ):
+        member.write(bytes(128) + b"DICM")
+        for _ in range(300):
+            member.write(bytes(1_000_000))
+    assert (tmp_path / "bomb.zip").stat().st_size < 1_000_000
+    with pytest.raises(InputError, match="bomb.zip: expected 0.256 GB at most of a file in a zip, got 0.3"):
+        read(tmp_path / "bomb.zip")
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_damaged_zip_files_and_slices_are_read_or_refused(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_series(folder / "slices", [0, 2, 4])
+        method = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
+        with zipfile.ZipFile(folder / "scan.zip", "w", method) as archive:
+            for path in (folder / "slices").iterdir():
+                archive.write(path, path.name)
+        content = bytearray((folder / "scan.zip").read_bytes())
+        for _ in range(data.draw(st.integers(1, 4))):
+            change = data.draw(st.binary(min_size=1, max_size=3))
+            place = int(data.draw(st.floats(0, 1)) * (len(content) - 1))  # UIDs differ in length
+            content[place : place + len(change)] = change
+        (folder / "scan.zip").write_bytes(content)
+        try:
+            volume = read(folder / "scan.zip").volume
+            assert volume.array.dtype == np.int16 and volume.array.ndim == 3
+        except InputError as error:
+            assert str(folder / "scan.zip") in str(error) and "\n" not in str(error)
