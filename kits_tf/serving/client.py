@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.config import ServerSettings
+from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
+from kits_tf.errors import InputError
 from kits_tf.inference.model import Model
 from kits_tf.serving.connection import Connection
 from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
@@ -75,7 +77,13 @@ class Client:
         self.close()
 
     def _segment_volume(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
-        return self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
+        found = self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
+        labels, classes = found.get("labels"), len(self.metadata.classes)
+        if labels is None or "volumes_ml" not in found or labels.dtype != np.uint8 or labels.shape != hu.shape:
+            got = {name: (array.dtype.name, array.shape) for name, array in found.items()}
+            raise InputError(f"{self.settings.server}: expected labels uint8 {hu.shape} and volumes_ml, got {got}")
+        check_labels(labels, classes, self.settings.server)
+        return found
 
 
 def connect(settings: ServerSettings) -> Connection:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.config import ServerSettings
-from kits_tf.errors import InputError
+from kits_tf.errors import InputError, UnavailableError
 
 T = TypeVar("T")
 Tensors = Mapping[str, NDArray]
@@ -82,20 +82,20 @@ def _read(path: str) -> bytes:
         raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
 
 
-def with_back_off(call: Callable[[], T], attempts: int, unavailable: Callable[[NotReadyError], Exception]) -> T:
+def with_back_off(call: Callable[[], T], settings: ServerSettings) -> T:
     """Returns what a call returns; while it raises NotReadyError it is made again, after longer and longer waits.
 
-    Args:
-        call: to make.
-        attempts: how many times at most.
-        unavailable: the error to raise after the last one.
+    Raises:
+        UnavailableError: the server did not answer at the last attempt either.
     """
-    for attempt in range(attempts):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return call()
         except NotReadyError as error:
-            if attempt == attempts - 1:
-                raise unavailable(error) from None
+            if attempt == settings.attempts:
+                tried = f"tried {attempt} times: {error}"
+                raise UnavailableError(f"{settings.server}: expected a server, {tried}") from None
         # Not all clients at the same moment.
-        time.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.0))
-    raise ValueError(f"attempts: expected 1 or more, received: {attempts}")
+        time.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))

@@ -1,6 +1,5 @@
 """A connection to TensorFlow Serving, or what speaks like it, over gRPC."""
 
-import threading
 from typing import Any
 
 import grpc
@@ -44,13 +43,12 @@ class GrpcConnection:
             request_serializer=messages.PredictRequest.SerializeToString,
             response_deserializer=messages.PredictResponse.FromString,
         )
-        self._closed = threading.Event()
 
     def predict(self, signature: str, inputs: Tensors) -> dict[str, NDArray]:
         request = messages.PredictRequest(model_spec=self._model_spec(signature))
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(to_proto(array))
-        response = with_back_off(lambda: self._call(request), self._settings.attempts, self._unavailable)
+        response = with_back_off(lambda: self._call(request), self._settings)
         return {name: from_proto(tensor, name) for name, tensor in response.outputs.items()}
 
     def close(self) -> None:
@@ -78,10 +76,6 @@ class GrpcConnection:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if code in _USELESS else InputError
         raise kind(f"{settings.server}: {code.name}: {details}")
-
-    def _unavailable(self, error: NotReadyError) -> UnavailableError:
-        settings = self._settings
-        return UnavailableError(f"{settings.server}: expected a server, tried {settings.attempts} times: {error}")
 
 
 def _channel(settings: ServerSettings, secrets: Secrets) -> grpc.Channel:

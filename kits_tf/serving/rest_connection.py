@@ -40,7 +40,7 @@ class RestConnection:
     def predict(self, signature: str, inputs: Tensors) -> dict[str, NDArray]:
         tensors = {name: array.tolist() for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": tensors}).encode()
-        found = with_back_off(lambda: self._call(body), self._settings.attempts, self._unavailable)
+        found = with_back_off(lambda: self._call(body), self._settings)
         if not isinstance(found, dict):  # a signature with one output has it without its name
             found = {"json" if isinstance(found, str) else "probabilities": found}
         return {name: np.array(value, OUTPUT_DTYPES.get(name)) for name, value in found.items()}
@@ -73,7 +73,3 @@ class RestConnection:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if response.status_code in _USELESS else InputError
         raise kind(f"{settings.server}: status {response.status_code}: {details}")
-
-    def _unavailable(self, error: NotReadyError) -> UnavailableError:
-        settings = self._settings
-        return UnavailableError(f"{settings.server}: expected a server, tried {settings.attempts} times: {error}")

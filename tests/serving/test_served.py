@@ -155,6 +155,21 @@ def test_what_is_not_served_is_unavailable(way: str, served) -> None:
         Client(**settings_for(served, way) | {"server": "localhost:1"}, attempts=2)
 
 
+def test_answers_that_are_no_mask_of_the_scan_are_refused(served, scans: list[Path], monkeypatch) -> None:
+    image = read_image(scans[0])
+    shape = image.stored.shape
+    with Client(served.grpc_address) as found:
+        for answer, message in (
+            ({"volumes_ml": np.zeros(4)}, r"expected labels uint8 \(27, 60, 60\) and volumes_ml, got {'volumes_ml'"),
+            ({"labels": np.zeros((2, 2, 2), np.uint8), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
+            ({"labels": np.zeros(shape, np.int32), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
+            ({"labels": np.full(shape, 9, np.uint8), "volumes_ml": np.zeros(4)}, r"expected labels 0..3, found \[9\]"),
+        ):
+            monkeypatch.setattr(found._connection, "predict", lambda *_, answer=answer: answer)
+            with pytest.raises(InputError, match=message):
+                found.segment(image)
+
+
 def test_the_command_writes_what_predict_writes(served, model, scans: list[Path], tmp_path: Path, capsys) -> None:
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     turned = as_codes(nib.load(scans[0]), "SAR")
