@@ -60,6 +60,12 @@ def test_graph_holds_no_python_function_and_no_random_op(model_dir: Path) -> Non
     operations = {node.op for node in graph.node} | {n.op for f in graph.library.function for n in f.node_def}
     assert not [name for name in operations if "PyFunc" in name or "Random" in name or "Dropout" in name]
     assert "Conv3D" in operations
+    attributes = [node.attr for node in graph.node] + [n.attr for f in graph.library.function for n in f.node_def]
+    attributes += [function.attr for function in graph.library.function]
+    assert not [name for attr in attributes for name in attr if "Xla" in name and attr[name].b]
+    # TensorFlow Serving's loader restores what the graph reads, and nothing else is there: no copies, no optimizer.
+    restored = {node.attr["shared_name"].s for node in graph.node if node.op == "VarHandleOp"}
+    assert restored and not [name for name in restored if name.startswith(b"Variable") or b"adam" in name.lower()]
 
 
 def test_run_and_model_agree_in_every_axis_order(model_dir: Path, run_dir: Path, scan: nib.Nifti1Image) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +46,17 @@ def make_server(model_dir: Path) -> Iterator:
     yield make
     for found in started:
         found.stop()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_so()
+
+
+def waiting(server: Server) -> float:
+    return server.service.metrics.waiting.collect()[0].samples[0].value
 
 
 def predict_call(server: Server) -> tuple[grpc.Channel, grpc.UnaryUnaryMultiCallable]:
@@ -166,9 +177,7 @@ def test_what_finds_no_place_in_the_queue_is_refused_and_the_others_served(make_
 
     with server.service._device, ThreadPoolExecutor(30) as clients:  # nothing is computed for now
         asked = clients.map(ask, range(30))
-        deadline = time.monotonic() + 30
-        while len(codes) < 27 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(codes) == 27)
         assert codes == ["RESOURCE_EXHAUSTED"] * 27
         assert requests.get(f"http://{server.rest_address}/healthz", timeout=5).ok
         status, text = post(server, {"inputs": {"hu": [[[1]]], "affine": AFFINE}})
@@ -194,11 +203,13 @@ def test_who_hangs_while_sending_is_dropped_and_frees_his_place(make_server) -> 
         hanging.result(timeout=10)
     stop.set()
     channel.close()
+    wait_until(lambda: not waiting(server))
     host, _, port = server.rest_address.rpartition(":")
     with socket.create_connection((host, int(port))) as slow:
         slow.sendall(b"POST /v1/models/kits:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
         slow.settimeout(10)
         assert slow.recv(100).startswith(b"HTTP/1.1 408")
+    wait_until(lambda: not waiting(server))
     with Client(server.grpc_address) as client:
         assert client._connection.predict("serving_default", SCAN)["labels"].shape == (3, 3, 3)
 
@@ -207,26 +218,22 @@ def test_who_vanishes_is_not_computed_for(make_server) -> None:
     server = make_server()
     with server.service._device:
         channel, call = predict_call(server)
-        waiting = call.future(request_of(**SCAN))
-        while not server.service.metrics.waiting.collect()[0].samples[0].value:
-            time.sleep(0.01)
-        time.sleep(0.3)
-        waiting.cancel()
+        asked = call.future(request_of(**SCAN))
+        wait_until(lambda: waiting(server) == 1)
+        asked.cancel()
         channel.close()
         host, _, port = server.rest_address.rpartition(":")
         body = json.dumps({"inputs": {"hu": [[[1]]], "affine": AFFINE}}).encode()
         with socket.create_connection((host, int(port))) as gone:
             head = f"POST /v1/models/kits:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             gone.sendall(head.encode() + body)
-            time.sleep(0.3)
-        time.sleep(0.3)
-    deadline = time.monotonic() + 10
-    while server.service.metrics.waiting.collect()[0].samples[0].value and time.monotonic() < deadline:
-        time.sleep(0.01)
-    text = server.service.metrics.text().decode()
-    assert 'kits_tf_requests_total{method="Predict",status="CANCELLED"} 1.0' in text
-    assert 'kits_tf_requests_total{method="rest",status="CANCELLED"} 1.0' in text
-    assert "kits_tf_seconds_count" not in text  # since it was started, nothing was computed
+            wait_until(lambda: waiting(server) >= 1)
+        time.sleep(1)  # for the news that both are gone
+    for method in ("Predict", "rest"):
+        line = f'kits_tf_requests_total{{method="{method}",status="CANCELLED"}} 1.0'
+        wait_until(lambda line=line: line in server.service.metrics.text().decode())
+    # Since it was started, nothing was computed.
+    assert "kits_tf_seconds_count" not in server.service.metrics.text().decode()
 
 
 def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, model_dir: Path, tmp_path: Path) -> None:
@@ -240,10 +247,7 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, model
         return {int(version["version"]): version["state"] for version in found}
 
     def wait_for(wanted: dict[int, str]) -> None:
-        deadline = time.monotonic() + 30
-        while states() != wanted and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert states() == wanted
+        wait_until(lambda: states() == wanted)
 
     (root / "2").mkdir()
     (root / "2" / "saved_model.pb").write_bytes(b"half of it")
@@ -351,9 +355,7 @@ def test_the_command_stops_gracefully(model_dir: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kits_tf.serve", f"--export_dir={model_dir}", "--grpc_port=0", "--rest_port=0"]
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONPATH": "."})
-        deadline = time.monotonic() + 60
-        while "gRPC on" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: "gRPC on" in (tmp_path / "log").read_text())
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
     lines = (tmp_path / "log").read_text().splitlines()
