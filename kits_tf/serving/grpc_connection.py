@@ -10,10 +10,9 @@ from kits_tf.errors import InputError, UnavailableError
 from kits_tf.inference.model import refusal
 from kits_tf.serving import messages
 from kits_tf.serving.connection import NotReadyError, Secrets, Tensors, read_secrets, with_back_off
-from kits_tf.serving.tensors import from_proto, to_proto
+from kits_tf.serving.tensors import from_proto, write_proto
 
-# A scan's message has hundreds of megabytes; gRPC would stop at 4.
-_OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_OPTIONS = [*messages.LARGE_MESSAGES, ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _REFUSED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OUT_OF_RANGE)
 _USELESS = (
     grpc.StatusCode.NOT_FOUND,
@@ -47,7 +46,7 @@ class GrpcConnection:
     def predict(self, signature: str, inputs: Tensors) -> dict[str, NDArray]:
         request = messages.PredictRequest(model_spec=self._model_spec(signature))
         for name, array in inputs.items():
-            request.inputs[name].CopyFrom(to_proto(array))
+            write_proto(array, request.inputs[name])
         response = with_back_off(lambda: self._call(request), self._settings)
         return {name: from_proto(tensor, name) for name, tensor in response.outputs.items()}
 

@@ -13,12 +13,12 @@ from kits_tf.errors import InputError
 from kits_tf.serving import messages
 from kits_tf.serving.service import ModelSpec, Service, ServiceError
 from kits_tf.serving.signatures import signature_def_map
-from kits_tf.serving.tensors import from_proto, to_proto
+from kits_tf.serving.tensors import from_proto, write_proto
 
 # Threads for what is refused or answered at once while others wait in the queue.
 _SPARE_THREADS = 16
 # A response has a byte a voxel; requests are limited, these are not.
-_OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+_OPTIONS = [*messages.LARGE_MESSAGES, ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
 
 
 class GrpcServer:
@@ -138,7 +138,7 @@ class GrpcServer:
             }
         )
         for name, array in found.items():
-            response.outputs[name].CopyFrom(to_proto(array))
+            write_proto(array, response.outputs[name])
         return response
 
     def _get_metadata(self, read: Callable[[], Any], _: grpc.ServicerContext) -> Any:
