@@ -95,6 +95,7 @@ def refused(server: Server, content: bytes) -> tuple[str, str]:
             "hu: expected 1 to 64 windows of 8 x 16 x 16, got shape [1 4 4 4]",
         ),
     ],
+    ids=lambda value: value if isinstance(value, str) else "request",  # the bytes of a map have any order
 )  # fmt: skip
 def test_requests_that_do_not_fit_are_refused(content: bytes, message: str, server: Server) -> None:
     assert refused(server, content) == ("INVALID_ARGUMENT", message)
