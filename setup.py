@@ -20,8 +20,15 @@ EXTRAS = {
 # The development server.
 EXTRAS["serve"] = ["grpcio>=1.60", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"]
 _TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6"]
-# For tests of serving: TensorFlow Serving's own messages, a client of others, and a reader of YAML.
-_PEERS = ["ovmsclient>=2023.1", "tensorflow-serving-api>=2.21", "pyyaml>=6.0", "types-pyyaml", "types-requests"]
+# For tests of serving: TensorFlow Serving's own messages, a client of others, certificates, and a reader of YAML.
+_PEERS = [
+    "cryptography>=42",
+    "ovmsclient>=2023.1",
+    "tensorflow-serving-api>=2.21",
+    "pyyaml>=6.0",
+    "types-pyyaml",
+    "types-requests",
+]
 EXTRAS["dev"] = [*(package for name in ("beam", "client", "dicom", "figures", "serve") for package in EXTRAS[name])]
 EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.

@@ -63,11 +63,11 @@ def seconds_a_window(segmenter: "Segmenter") -> float:
     """Returns the median over some windows, after one that is not counted."""
     import tensorflow as tf
 
-    passes, window = tf.function(segmenter.passes), tf.zeros([1, *segmenter.windows.size], tf.int16)
+    network, window = tf.function(segmenter.network), tf.zeros([1, *segmenter.frame.windows.size], tf.int16)
     seconds = []
     for _ in range(1 + WINDOWS_TIMED):
         start = perf_counter()
-        passes(window).numpy()
+        network(window).numpy()
         seconds.append(perf_counter() - start)
     return statistics.median(seconds[1:])
 

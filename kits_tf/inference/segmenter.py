@@ -138,10 +138,8 @@ class Segmenter(tf.Module):
         inside = preprocess.resample_box(hu, grid_shape, start, size, grid.image_kernel)
         restoration = Restoration(grid_shape, shape, start, size, self._outputs)
         confidence = Confidence(self._num_classes, self.frame.temperature)
-        receive, begin = (
-            confidence.watch(restoration.receive),
-            (*confidence.begin(), *restoration.begin(self._channels)),
-        )
+        receive = confidence.watch(restoration.receive)
+        begin = (*confidence.begin(), *restoration.begin(self._channels))
         sums, counts, *state = stream_windows(
             inside, self.network, windows, self._channels, AIR_HU, receive, begin, self._tell
         )

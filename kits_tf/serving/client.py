@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,8 @@ class Client:
         UnavailableError: the server cannot be reached, or has no such model.
     """
 
-    def __init__(self, server: str, tell: Callable[[int, int], None] | None = None, **settings: object) -> None:
-        self.settings = ServerSettings(server=server, **settings)  # type: ignore[arg-type]
+    def __init__(self, server: str, tell: Callable[[int, int], None] | None = None, **settings: Any) -> None:
+        self.settings = ServerSettings(server=server, **settings)
         self._connection = connect(self.settings)
         try:
             found = self._connection.predict(METADATA, {})

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.errors import InputError
 from kits_tf.inference.model import Segment
 from kits_tf.inference.segmenter import Frame, Segmenter, call
 from kits_tf.inference.sliding import Windows
@@ -36,14 +37,35 @@ def segment_by_patches(
     windows = Windows(window, inference.overlap, inference.window_weights, concurrency)
     frame = Frame(metadata.grid, metadata.scheme, windows, metadata.temperature, metadata.chain)
     threads = ThreadPoolExecutor(concurrency)
+    failures: list[InputError] = []
+
+    def predict(hu: NDArray[np.int16]) -> NDArray[np.float16]:
+        found = connection.predict(PATCHES, {"hu": hu[None]}).get("probabilities")
+        if found is None or found.shape != (1, *window, classes):
+            got = "none" if found is None else str(found.shape)
+            raise InputError(f"expected probabilities {(1, *window, classes)} of the server, got {got}")
+        return found
 
     def fetch(hu: NDArray[np.int16]) -> NDArray[np.float32]:
-        parts = threads.map(lambda part: connection.predict(PATCHES, {"hu": part[None]})["probabilities"], hu)
-        probabilities = np.concatenate(list(parts)).astype(np.float32)
+        try:
+            probabilities = np.concatenate(list(threads.map(predict, hu))).astype(np.float32)
+        except InputError as error:  # TensorFlow would make an error of its own of it
+            failures.append(error)
+            raise
         return np.log(np.maximum(probabilities, _LEAST)) * np.float32(metadata.temperature)
 
     def network(hu: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(fetch, [hu], tf.float32), [None, *window, classes])
 
     segmenter = Segmenter(network, frame, tell=tell)
-    return lambda hu, affine: call(segmenter.segment, hu, affine)
+
+    def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+        failures.clear()
+        try:
+            return call(segmenter.segment, hu, affine)
+        except (InputError, tf.errors.OpError):
+            if failures:
+                raise failures[0] from None
+            raise
+
+    return segment

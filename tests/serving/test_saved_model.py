@@ -29,7 +29,10 @@ def scan(data_dir: Path) -> nib.Nifti1Image:
     return nib.load(data_dir / "case_00003" / "imaging.nii.gz")
 
 
-def served_by(runs: list[Run], inference: InferenceSettings = InferenceSettings()) -> saved_model.Served:  # noqa: B008
+DEFAULTS = InferenceSettings()
+
+
+def served_by(runs: list[Run], inference: InferenceSettings = DEFAULTS) -> saved_model.Served:
     segmenter = segmenter_of(runs, inference)
     return saved_model.Served(segmenter, describe(runs, segmenter, inference, "float32"))
 

@@ -79,6 +79,21 @@ def test_patches_give_the_same_but_for_float16(served, model, scans: list[Path])
     assert told[-1][0] == told[-1][1] > 4
 
 
+def test_patches_that_fail_say_why_in_a_line(served, scans: list[Path], monkeypatch) -> None:
+    image = read_image(scans[0])
+    with Client(**settings_for(served, "patches")) as found:
+
+        def gone(*_: object) -> dict:
+            raise UnavailableError("the server is gone")
+
+        monkeypatch.setattr(found._connection, "predict", gone)
+        with pytest.raises(UnavailableError, match="^the server is gone$"):
+            found.segment(image)
+        monkeypatch.setattr(found._connection, "predict", lambda *_: {"probabilities": np.zeros((1, 2, 2, 2, 4))})
+        with pytest.raises(InputError, match=r"^expected probabilities \(1, 8, 16, 16, 4\) of the server, got \(1, 2"):
+            found.segment(image)
+
+
 def test_a_foreign_client_gets_the_mask(served, model, scans: list[Path], tmp_path: Path) -> None:
     scan = nib.load(scans[3])
     hu = np.ascontiguousarray(np.asarray(scan.dataobj).astype(np.int16))
