@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from kits_tf.config import ServerSettings
 from kits_tf.errors import InputError, UnavailableError
+from kits_tf.serving.credentials import read_file
 
 T = TypeVar("T")
 Tensors = Mapping[str, NDArray]
@@ -68,18 +68,11 @@ def read_secrets(settings: ServerSettings) -> Secrets:
     Raises:
         InputError: a file cannot be read, or a token would go over the network in the clear.
     """
-    token = _read(settings.token_file).decode().strip() if settings.token_file else os.environ.get(TOKEN_VARIABLE, "")
+    token = read_file(settings.token_file).decode().strip() or os.environ.get(TOKEN_VARIABLE, "")
     host = settings.server.rpartition(":")[0].strip("[]")
     if token and not settings.tls and host not in ("localhost", "127.0.0.1", "::1"):
         raise InputError(f"--server={settings.server}: expected --tls with a token, or anyone on the way could read it")
-    return Secrets(token, _read(settings.ca_file) if settings.ca_file else None)
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
+    return Secrets(token, read_file(settings.ca_file) or None)
 
 
 def with_back_off(call: Callable[[], T], settings: ServerSettings) -> T:

@@ -10,6 +10,7 @@ from kits_tf.errors import InputError, UnavailableError
 from kits_tf.inference.model import refusal
 from kits_tf.serving import messages
 from kits_tf.serving.connection import NotReadyError, Secrets, Tensors, read_secrets, with_back_off
+from kits_tf.serving.credentials import authorization
 from kits_tf.serving.tensors import from_proto, write_proto
 
 _OPTIONS = [*messages.LARGE_MESSAGES, ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -36,7 +37,7 @@ class GrpcConnection:
         self._settings = settings
         secrets = read_secrets(settings)
         self._channel = _channel(settings, secrets)
-        self._metadata = [("authorization", f"Bearer {secrets.token}")] if secrets.token else []
+        self._metadata = list(authorization(secrets.token).items())
         self._predict = self._channel.unary_unary(
             messages.PREDICT,
             request_serializer=messages.PredictRequest.SerializeToString,

@@ -1,6 +1,5 @@
 """The server's side of gRPC: PredictionService and ModelService as TensorFlow Serving has them."""
 
-import hmac
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from kits_tf.errors import InputError
 from kits_tf.serving import messages
+from kits_tf.serving.credentials import is_authorized
 from kits_tf.serving.service import ModelSpec, Service, ServiceError
 from kits_tf.serving.signatures import signature_def_map
 from kits_tf.serving.tensors import from_proto, write_proto
@@ -96,10 +96,9 @@ class GrpcServer:
         return handle
 
     def _check_token(self, context: grpc.ServicerContext) -> None:
-        if self._token:
-            sent = dict(context.invocation_metadata()).get("authorization", "")
-            if not hmac.compare_digest(str(sent).encode(), f"Bearer {self._token}".encode()):
-                raise ServiceError("UNAUTHENTICATED", "expected the token of this server")
+        sent = str(dict(context.invocation_metadata()).get("authorization", ""))
+        if not is_authorized(sent, self._token):
+            raise ServiceError("UNAUTHENTICATED", "expected the token of this server")
 
     def _read(self, requests: Iterator[bytes], kind: Any, context: grpc.ServicerContext) -> Any:
         """Returns the request; a client that does not send it in time is dropped."""

@@ -10,6 +10,7 @@ from kits_tf.config import ServerSettings
 from kits_tf.errors import InputError, UnavailableError
 from kits_tf.inference.model import refusal
 from kits_tf.serving.connection import OUTPUT_DTYPES, NotReadyError, Tensors, read_secrets, with_back_off
+from kits_tf.serving.credentials import authorization
 
 _REFUSED, _USELESS = (400, 413, 429), (401, 403, 404, 405)
 _UNAVAILABLE = 503
@@ -27,8 +28,7 @@ class RestConnection:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        secrets = read_secrets(settings)
-        self._headers = {"Authorization": f"Bearer {secrets.token}"} if secrets.token else {}
+        self._headers = authorization(read_secrets(settings).token)
         self._verify: str | bool = settings.ca_file or True
         model = f"/v1/models/{settings.model_name}"
         if settings.model_version is not None:

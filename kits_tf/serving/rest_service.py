@@ -8,7 +8,6 @@ GET  /healthz, /readyz                        200, or 503
 """
 
 import asyncio
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from kits_tf.serving.credentials import is_authorized
 from kits_tf.serving.grpc_service import status_response
 from kits_tf.serving.messages import STATES
 from kits_tf.serving.metadata import VOLUME
@@ -184,8 +184,7 @@ class RestService:
             raise ServiceError("CANCELLED", "the sender is gone") from None
 
     def _check_token(self, request: Request) -> None:
-        sent = request.headers.get("authorization", "").encode()
-        if self._token and not hmac.compare_digest(sent, f"Bearer {self._token}".encode()):
+        if not is_authorized(request.headers.get("authorization", ""), self._token):
             raise ServiceError("UNAUTHENTICATED", "expected the token of this server")
 
     async def _refuse(self, _: Request, error: Exception) -> Response:

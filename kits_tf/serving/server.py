@@ -9,6 +9,7 @@ import uvicorn
 
 from kits_tf.config import Serve
 from kits_tf.errors import InputError
+from kits_tf.serving.credentials import read_file
 from kits_tf.serving.grpc_service import GrpcServer
 from kits_tf.serving.metrics import Metrics
 from kits_tf.serving.model_folder import ModelFolder
@@ -36,7 +37,7 @@ class Server:
         root = Path(settings.export_dir)
         self.name = settings.model_name or root.resolve().name
         self._folder = ModelFolder(root, settings.poll_s, lambda text: print(text, flush=True))
-        max_bytes, token = settings.max_message_mb * _MB, _read(settings.token_file).decode().strip()
+        max_bytes, token = settings.max_message_mb * _MB, read_file(settings.token_file).decode().strip()
         self.service = Service(self.name, self._folder, settings.queue, max_bytes // _BYTES_PER_VOXEL, Metrics())
         self._socket = _listen(settings.host, settings.rest_port)
         try:
@@ -117,11 +118,4 @@ def _listen(host: str, port: int) -> socket.socket:
 def _credentials(settings: Serve) -> grpc.ServerCredentials | None:
     if not settings.tls_cert:
         return None
-    return grpc.ssl_server_credentials([(_read(settings.tls_key), _read(settings.tls_cert))])
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes() if path else b""
-    except OSError as error:
-        raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
+    return grpc.ssl_server_credentials([(read_file(settings.tls_key), read_file(settings.tls_cert))])

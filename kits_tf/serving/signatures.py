@@ -17,18 +17,17 @@ def signature_def_map(signatures: Mapping[str, Any]) -> Any:
         entry = found.signature_def[name]
         entry.method_name = _PREDICT_METHOD
         for key, spec in signature.structured_input_signature[1].items():
-            entry.inputs[key].MergeFrom(_info(entry.inputs[key], f"{name}_{key}:0", spec))
+            _write_info(entry.inputs[key], f"{name}_{key}:0", spec)
         for key, spec in signature.structured_outputs.items():
-            entry.outputs[key].MergeFrom(_info(entry.outputs[key], f"{name}:{key}", spec))
+            _write_info(entry.outputs[key], f"{name}:{key}", spec)
     return found
 
 
-def _info(entry: Any, name: str, spec: tf.TensorSpec) -> Any:
-    info = type(entry)(name=name, dtype=spec.dtype.as_datatype_enum)
+def _write_info(info: Any, name: str, spec: tf.TensorSpec) -> None:
+    info.name, info.dtype = name, spec.dtype.as_datatype_enum
     if spec.shape.rank is None:
         info.tensor_shape.unknown_rank = True
     else:
         info.tensor_shape.SetInParent()
         for size in spec.shape:
             info.tensor_shape.dim.add(size=-1 if size is None else size)
-    return info
