@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kits_tf.config import ServerSettings
 from kits_tf.errors import InputError, UnavailableError
-from kits_tf.serving.credentials import read_file
+from kits_tf.serving.credentials import read_file, read_token
 
 T = TypeVar("T")
 Tensors = Mapping[str, NDArray]
@@ -68,7 +68,7 @@ def read_secrets(settings: ServerSettings) -> Secrets:
     Raises:
         InputError: a file cannot be read, or a token would go over the network in the clear.
     """
-    token = read_file(settings.token_file).decode().strip() or os.environ.get(TOKEN_VARIABLE, "")
+    token = read_token(settings.token_file) or os.environ.get(TOKEN_VARIABLE, "")
     host = settings.server.rpartition(":")[0].strip("[]")
     if token and not settings.tls and host not in ("localhost", "127.0.0.1", "::1"):
         raise InputError(f"--server={settings.server}: expected --tls with a token, or anyone on the way could read it")

@@ -18,6 +18,18 @@ def read_file(path: str) -> bytes:
         raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
 
 
+def read_token(path: str) -> str:
+    """Returns the token in a file that a flag names; "" of "".
+
+    Raises:
+        InputError: the file cannot be read, or is empty: who names one wants a token.
+    """
+    token = read_file(path).decode(errors="replace").strip()
+    if path and not token:
+        raise InputError(f"{path}: expected a token, found an empty file")
+    return token
+
+
 def authorization(token: str) -> dict[str, str]:
     """Returns the header, or metadata, that carries a token; none for ""."""
     return {"authorization": f"Bearer {token}"} if token else {}

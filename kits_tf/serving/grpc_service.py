@@ -1,5 +1,6 @@
 """The server's side of gRPC: PredictionService and ModelService as TensorFlow Serving has them."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,9 @@ class GrpcServer:
                 raise  # abort has raised
             except Exception:
                 status = "INTERNAL"
-                raise
+                logging.exception("a request failed")
+                context.abort(grpc.StatusCode.INTERNAL, "the server failed at this request; its log tells why")
+                raise  # abort has raised
             finally:
                 self._service.metrics.requests.labels(method, status).inc()
 

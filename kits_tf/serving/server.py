@@ -9,7 +9,7 @@ import uvicorn
 
 from kits_tf.config import Serve
 from kits_tf.errors import InputError
-from kits_tf.serving.credentials import read_file
+from kits_tf.serving.credentials import read_file, read_token
 from kits_tf.serving.grpc_service import GrpcServer
 from kits_tf.serving.metrics import Metrics
 from kits_tf.serving.model_folder import ModelFolder
@@ -37,7 +37,7 @@ class Server:
         root = Path(settings.export_dir)
         self.name = settings.model_name or root.resolve().name
         self._folder = ModelFolder(root, settings.poll_s, lambda text: print(text, flush=True))
-        max_bytes, token = settings.max_message_mb * _MB, read_file(settings.token_file).decode().strip()
+        max_bytes, token = settings.max_message_mb * _MB, read_token(settings.token_file)
         self.service = Service(self.name, self._folder, settings.queue, max_bytes // _BYTES_PER_VOXEL, Metrics())
         self._socket = _listen(settings.host, settings.rest_port)
         try:

@@ -330,6 +330,26 @@ def test_a_token_does_not_leave_the_machine_in_the_clear(tmp_path: Path) -> None
         GrpcConnection(ServerSettings(server="localhost:8500", token_file=str(tmp_path / "gone")))
 
 
+def test_an_empty_token_file_guards_nothing_and_is_refused(model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(InputError, match="token: expected a token, found an empty file"):
+        Server(Serve(export_dir=str(model_dir), grpc_port=0, rest_port=0, token_file=str(tmp_path / "token")))
+    with pytest.raises(InputError, match="token: expected a token, found an empty file"):
+        GrpcConnection(ServerSettings(server="localhost:8500", token_file=str(tmp_path / "token")))
+
+
+def test_what_fails_within_the_server_stays_there(make_server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make_server()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("/root/secret")
+
+    monkeypatch.setattr(server.service, "predict", fail)
+    message = "the server failed at this request; its log tells why"
+    assert refused(server, request_of(**SCAN)) == ("INTERNAL", message)
+    assert post(server, {"inputs": {"hu": [[[1]]], "affine": AFFINE}}) == (500, message)
+
+
 def test_a_deadline_is_kept(server: Server) -> None:
     with Client(server.grpc_address) as client, server.service._device:
         connection = GrpcConnection(ServerSettings(server=server.grpc_address, deadline_s=0.2))
