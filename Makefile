@@ -10,7 +10,7 @@ RUN = $(VENV)/bin/python
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
 
-demo: $(VENV)/.figures  ## the whole line on phantoms, into demo/ (minutes)
+demo: $(VENV)/.report  ## the whole line on phantoms, into demo/ (minutes)
 	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo
 
 test: lint  ## ruff, mypy, and the tests that are not slow, in two processes

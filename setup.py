@@ -13,13 +13,15 @@ EXTRAS = {
     "beam": ["apache-beam>=2.77"],
     # DICOM in and DICOM SEG out; GDCM decodes JPEG, JPEG-LS and JPEG 2000.
     "dicom": ["highdicom>=0.25", "pydicom>=3.0", "python-gdcm>=3.0.24"],
-    "figures": ["matplotlib>=3.8"],
+    "figures": ["matplotlib>=3.8", "pillow>=10"],
     # TensorFlow Serving's gRPC and REST messages.
     "client": ["grpcio>=1.60", "requests>=2.31"],
 }
+# Figures, and NiiVue out of ipyniivue's package.
+EXTRAS["report"] = [*EXTRAS["figures"], "ipyniivue>=2.4,<3"]
 # The development server.
 EXTRAS["serve"] = ["grpcio>=1.60", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"]
-_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6"]
+_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "playwright>=1.45", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6"]
 # For tests of serving: TensorFlow Serving's own messages, a client of others, certificates, and a reader of YAML.
 _PEERS = [
     "cryptography>=42",
@@ -29,7 +31,7 @@ _PEERS = [
     "types-pyyaml",
     "types-requests",
 ]
-EXTRAS["dev"] = [*(package for name in ("beam", "client", "dicom", "figures", "serve") for package in EXTRAS[name])]
+EXTRAS["dev"] = [*(package for name in ("beam", "client", "dicom", "report", "serve") for package in EXTRAS[name])]
 EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = EXTRAS["figures"]
@@ -44,7 +46,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["kits_tf*", "tfrecords_tools*"]),
-    package_data={"kits_tf": ["py.typed"], "tfrecords_tools": ["py.typed"]},
+    package_data={"kits_tf": ["py.typed", "views/pages/*"], "tfrecords_tools": ["py.typed"]},
     install_requires=[
         "absl-py>=2.1",
         "cattrs>=24.1",
@@ -54,6 +56,7 @@ setup(
         "google-crc32c>=1.5",
         "h5py>=3.11",
         "isal>=1.7",
+        "jinja2>=3.1",
         # Keras 3.13 and later need Python 3.11.
         "keras>=3.12,<3.13; python_version < '3.11'",
         "keras>=3.15; python_version >= '3.11'",

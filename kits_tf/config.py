@@ -748,11 +748,16 @@ class Serve(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Settings):
-    """Draws predicted against true masks over the scan, one PNG a case; or one patch as training would see it."""
+    """Draws predicted against true masks over the scan, one PNG a case; or one patch as training would see it.
+
+    Cases without a true mask are drawn with the prediction alone.
+    """
 
     data_dir: str = _data_dir()
     output_dir: str = required("Folder to write case_00000.png, ... or case_00000_augmentations.png to.")
     predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ...; or give --augmentations.")
+    montage: bool = setting(False, "Draws case_00000_montage.png too: 20 axial planes.")
+    gif: bool = setting(False, "Draws case_00000.gif too: up to 60 axial planes, one after the other.")
     augmentations: bool = setting(
         False, "Draws one patch around a labeled voxel under 16 augmentations; or give --predictions_dir."
     )
@@ -765,6 +770,7 @@ class Figures(Settings):
     intensity: IntensitySettings = field(default_factory=IntensitySettings)
     warp: WarpSettings = field(default_factory=WarpSettings)
     appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
+    workers: int = _workers()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -772,6 +778,49 @@ class Figures(Settings):
             raise InputError("expected either --predictions_dir or --augmentations")
         if self.case is not None and not self.augmentations:
             raise InputError("--case: expected --augmentations with it")
+        if self.augmentations and (self.montage or self.gif):
+            raise InputError("expected --predictions_dir with --montage and --gif")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Settings):
+    """Writes an evaluation as one page, report.html, that opens from disk: scores, figures, charts, a 3-D viewer.
+
+    The cases must have been scored before, by evaluate.
+    """
+
+    run_dir: str | None = setting(None, "Folder of a training run; or give --predictions_dir.")
+    split: str = setting("validation", "Which cases of the run.", choices=("validation", "test"))
+    predictions_dir: str | None = setting(None, "Folder of masks of any program, with --data_dir.")
+    data_dir: str | None = setting(
+        None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
+    )
+    compare: str | None = setting(
+        None, "A second run, or with --predictions_dir a second folder of masks, to show beside the first."
+    )
+    output: str | None = setting(None, "File to write. Default: report.html beside the scores.")
+    data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
+    viewer: bool = setting(
+        True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer makes it a tenth as large."
+    )
+    label_scheme: str | None = setting(
+        None,
+        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
+        choices=SCHEME_CHOICES,
+    )
+    cyst_as: str | None = setting(
+        None,
+        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
+        choices=CYST_CHOICES,
+    )
+    workers: int = _workers()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.run_dir is None) == (self.predictions_dir is None):
+            raise InputError("expected either --run_dir or --predictions_dir")
+        if self.predictions_dir and not self.data_dir:
+            raise InputError("expected --data_dir with --predictions_dir")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -811,5 +860,6 @@ COMMANDS: tuple[type[Settings], ...] = (
     Serve,
     Client,
     Figures,
+    Report,
     Demo,
 )

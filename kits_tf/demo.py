@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 from time import monotonic
 
-from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, runtime, train
+from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, report, train
 from kits_tf.commandline import select
 from kits_tf.ct.layouts import parse_case_numbers
 from kits_tf.errors import InputError
 
 MARKER = ".kits_tf_demo"
+NOTE = "Phantoms: they show that the line runs, nothing about real CT."
 
 
 def main(settings: config.Demo) -> None:
@@ -20,7 +21,7 @@ def main(settings: config.Demo) -> None:
     """
     start, root = monotonic(), Path(settings.output_dir)
     test_cases = _test_cases(settings)
-    runtime.require("figures", "matplotlib")
+    report.require_packages()
     _empty(root)
     data, records, run, model = (str(root / name) for name in ("data", "records", "run", "model"))
     masks, pictures = str(root / "masks"), str(root / "figures")
@@ -40,6 +41,8 @@ def main(settings: config.Demo) -> None:
     figures.main(select(config.Figures, settings, predictions_dir=masks, data_dir=data, output_dir=pictures))
     _announce(f"evaluate --run_dir={run} --split=test")
     evaluate.main(config.Evaluate(run_dir=run, split="test", inference=settings.inference))
+    _announce(f"report --run_dir={run} --split=test --data_note='{NOTE}'")
+    report.main(config.Report(run_dir=run, split="test", data_note=NOTE))
 
     print(f"\nDone in {monotonic() - start:.0f} s. The scores above are of held-out phantoms: they show that the line")
     print("runs from end to end, nothing about real CT. What was written:")
@@ -47,6 +50,7 @@ def main(settings: config.Demo) -> None:
         (data, "phantoms in KiTS19's layout"),
         (records, "TFRecord shards and manifest.json"),
         (run, "flags, versions, weights, history, evaluation/test/{cases.csv,lesions.csv,summary.json,masks}"),
+        (f"{run}/evaluation/test/{report.NAME}", "all of that to look at: open it in a browser"),
         (model, "the SavedModel for TensorFlow Serving, in its version's folder"),
         (masks, "masks that the SavedModel made of the held-out scans"),
         (pictures, "pictures of truth and prediction"),

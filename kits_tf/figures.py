@@ -1,9 +1,13 @@
-"""python -m kits_tf.figures: predicted against true masks, one PNG a case; or augmented patches."""
+"""python -m kits_tf.figures: pictures of predicted against true masks, case by case; or augmented patches."""
 
 from pathlib import Path
 
 from kits_tf import commandline, config, runtime
+from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.layouts import CaseFiles
 from kits_tf.errors import InputError
+from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from tfrecords_tools.files import written_whole
 
 AUGMENTATIONS = 16
 
@@ -24,28 +28,48 @@ def main(settings: config.Figures) -> None:
 
 
 def draw_predictions(settings: config.Figures, predictions_dir: str) -> None:
-    """Draws every mask of the folder beside the truth."""
-    from kits_tf.analysis.evaluation import read_truth
-    from kits_tf.analysis.masks import predicted_cases, read_prediction
-    from kits_tf.ct.labels import find_scheme
-    from kits_tf.views.case_figure import draw_case
+    """Draws every mask of the folder beside the truth, on several processes."""
+    from kits_tf.analysis.masks import named_scheme, predicted_cases
 
-    scheme, masks_dir = find_scheme(settings.grid.label_scheme, settings.grid.cyst_as), Path(predictions_dir)
+    masks_dir, output_dir = Path(predictions_dir), Path(settings.output_dir)
+    scheme = named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as)
     cases = predicted_cases(masks_dir, settings.data_dir)
-    for files in runtime.progress(cases, "figure", len(cases)):
-        image, truth = read_truth(files, scheme)
-        predicted = read_prediction(masks_dir, files.case_id, image, scheme)
-        path = Path(settings.output_dir) / f"{files.case_id}.png"
-        draw_case(path, files.case_id, image.array, truth, predicted, scheme, image.grid.spacing_mm)
+    tasks = [(files, masks_dir, scheme, output_dir, settings.montage, settings.gif) for files in cases]
+    results = run_in_processes(draw_prediction, tasks, choose_workers(settings.workers, len(tasks)))
+    for _, result in runtime.progress(results, "figure", len(tasks)):
+        if isinstance(result, InputError):
+            raise result
+
+
+def draw_prediction(
+    files: CaseFiles, masks_dir: Path, scheme: Scheme, output_dir: Path, with_montage: bool, with_gif: bool
+) -> None:
+    """Draws the mask of one case.
+
+    Raises:
+        InputError: scan or mask cannot be used.
+    """
+    from kits_tf.analysis.case_masks import read_case
+    from kits_tf.views import canvas
+    from kits_tf.views.case_figure import case_figure
+    from kits_tf.views.montage import animation, montage
+
+    case = read_case(files, masks_dir, scheme)
+    canvas.save(case_figure(case), output_dir / f"{case.case_id}.png")
+    if with_montage:
+        canvas.save(montage(case), output_dir / f"{case.case_id}_montage.png")
+    if with_gif:
+        with written_whole(output_dir / f"{case.case_id}.gif") as partial:
+            partial.write_bytes(animation(case))
 
 
 def draw_augmentations(settings: config.Figures) -> None:
     """Draws one patch of a case under many augmentations."""
-    from kits_tf.ct.labels import find_scheme
     from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.example import read_labeled, to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
-    from kits_tf.views.augmentation_sheet import draw_sheet
+    from kits_tf.views import canvas
+    from kits_tf.views.augmentation_sheet import augmentation_sheet
 
     labeled = [files for files in find_cases(settings.data_dir) if files.labels is not None]
     chosen = [files for files in labeled if settings.case in (None, case_number(files.case_id))]
@@ -62,7 +86,7 @@ def draw_augmentations(settings: config.Figures) -> None:
     path = Path(settings.output_dir) / f"{case.case_id}_augmentations.png"
     title = f"{case.case_id}: one patch under {len(previews)} augmentations, middle axial plane"
     low, high = ((hu - intensity.mean_hu) / intensity.std_hu for hu in intensity.window_hu)
-    draw_sheet(path, title, previews, scheme, case.grid.spacing_mm, (low, high))
+    canvas.save(augmentation_sheet(title, previews, scheme, case.grid.spacing_mm, (low, high)), path)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ def main(settings: config.Summary) -> None:
     found = describe(settings)
     print(network_table(found, settings.batch_size))
     if settings.graph_png:
-        from kits_tf.views.network_figure import draw_network
+        from kits_tf.views import canvas
+        from kits_tf.views.network_figure import network_figure
 
         given = {name: value for name, value in asdict(settings.network).items() if value is not None}
         title = " ".join(f"--{name}={format_value(value)}" for name, value in given.items())
-        draw_network(settings.graph_png, title, found)
+        canvas.save(network_figure(title, found), settings.graph_png)
         print(f"wrote {settings.graph_png}")
 
 

@@ -82,9 +82,11 @@ def _conclude(settings: config.Train, run_dir: Path, history: list[dict[str, flo
 
     best, kind = course.best_epoch(settings, history), course.best_score_name(settings).removesuffix("composite")
     if runtime.has_matplotlib():
-        from kits_tf.views.learning_curves import draw_learning_curves
+        from kits_tf.views import canvas
+        from kits_tf.views.learning_curves import learning_curves
 
-        draw_learning_curves(run_dir / run.CURVES, str(run_dir), history, int(best["epoch"]) if best else None)
+        figure = learning_curves(str(run_dir), history, int(best["epoch"]) if best else None)
+        canvas.save(figure, run_dir / run.CURVES)
     else:
         print(f"{run.CURVES} needs matplotlib: pip install 'kits_tf[figures]'")
     if best:

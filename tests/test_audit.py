@@ -51,8 +51,8 @@ def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys) 
     assert sorted(found["cases"]) == ["case_00000", "case_00001", "case_00003", "case_00004"]
     assert found["cases"]["case_00001"]["dtype"] == "uint16" and found["cases"]["case_00000"]["labels"]["parts"] == 2
     page = (tmp_path / "out/audit.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 4 and page.count("<tr class=") == 6
-    assert "http" not in page and "is the rescale intercept missing?" in page
+    assert page.count("data:image/jpeg;base64,") == 4 and page.count('<tr class="') == 6
+    assert "http:" not in page and "https:" not in page and "is the rescale intercept missing?" in page
     said = capsys.readouterr().out
     assert "warning cut_off: case_00003: labels reach the superior end" in said
     assert "error unreadable: case_00005:" in said and "case 6/6" in said

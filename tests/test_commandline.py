@@ -93,8 +93,9 @@ def test_every_command_takes_the_shipped_flag_files(command: type[config.Setting
     paths = {
         item.name: "x" for _, item, _ in flag_fields(command) if item.name.endswith("_dir") or item.name == "model"
     }
-    if command is config.Evaluate:
-        del paths["predictions_dir"], paths["truth_dir"]
+    if command in (config.Evaluate, config.Report):
+        del paths["predictions_dir"]
+        paths.pop("truth_dir", None)
     if command is config.Submission:
         paths |= {"output": "x"}
     if command is config.Client:
@@ -104,7 +105,7 @@ def test_every_command_takes_the_shipped_flag_files(command: type[config.Setting
     parsed, _ = commandline.parse(
         command, ["", f"--flagfile={ROOT}/configs/{name}.flags", *arguments, *([inputs] if inputs else [])], inputs
     )
-    if command is config.Evaluate:  # these default to whatever run and records have
+    if command in (config.Evaluate, config.Report):  # these default to whatever run and records have
         parsed = replace(parsed, label_scheme=None, cyst_as=None)
     if command is config.Train:
         parsed = replace(parsed, records=config.RecordsSettings())

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf import runtime
+from kits_tf.analysis import results
 from kits_tf.analysis.masks import (
+    check_scheme,
     mask_pairs,
     predicted_cases,
     predicted_scheme,
@@ -30,8 +32,6 @@ from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from kits_tf.training.run import Run, float32_copy, load_run
-
-MASKS = "masks"
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,19 @@ def of_run(settings: Evaluate) -> Evaluation:
     run_dir = Path(settings.run_dir or "")
     run = load_run(run_dir)
     scheme = run.manifest.scheme
-    for flag, ours, given in (
-        ("label_scheme", scheme.name, settings.label_scheme),
-        ("cyst_as", scheme.cyst_as, settings.cyst_as),
-    ):
-        if given not in (None, ours):
-            raise InputError(f"--{flag}: expected {ours} as in {run_dir}, got {given}")
+    check_scheme(scheme, settings.label_scheme, settings.cyst_as, run_dir)
     if not run.manifest.splits[settings.split]:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
     cases = cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
-    output_dir = run_dir / "evaluation" / settings.split
+    output_dir = results.of_run(run_dir, settings.split)
+    masks_dir = output_dir / results.MASKS
     model = segmenter_of([run], settings.inference).model()
 
     def scores() -> Iterator[CaseScores]:
         for files in cases:
             image, truth = read_truth(files, scheme)
             predicted = model.labels(image)
-            write_labels(output_dir / MASKS / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
+            write_labels(masks_dir / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
             yield _score(files.case_id, truth, predicted, scheme, image.grid.spacing_mm, run.manifest.grid)
 
     return Evaluation(len(cases), output_dir, scores)
@@ -131,7 +127,7 @@ def of_predictions(settings: Evaluate) -> Evaluation:
             return (function(*task) for task in tasks)
         return _in_order(run_in_processes(function, tasks, workers))
 
-    return Evaluation(len(tasks), masks_dir / "evaluation", scores)
+    return Evaluation(len(tasks), results.of_masks(masks_dir), scores)
 
 
 def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:

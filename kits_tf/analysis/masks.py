@@ -59,14 +59,30 @@ def predicted_scheme(masks_dir: Path, label_scheme: str | None, cyst_as: str | N
     Raises:
         InputError: the first mask names labels that are of no scheme, or not of the one that is asked for.
     """
-    first = next(iter(find_masks(masks_dir)))
-    named = scheme_in(read_labels(first), first)
+    first, named = find_masks(masks_dir)[0], named_scheme(masks_dir)
     wanted = find_scheme(label_scheme or "laterality", cyst_as or "kidney")
     if named is None or (label_scheme is None and cyst_as is None):
         return named or wanted
     if named.classes != wanted.classes:
         raise InputError(f"{first}: expected labels {', '.join(wanted.classes)}, found {', '.join(named.classes)}")
     return wanted
+
+
+def check_scheme(scheme: Scheme, label_scheme: str | None, cyst_as: str | None, run_dir: Path) -> None:
+    """Raises InputError if flags name another scheme than a run has; None stands for a flag that is not given."""
+    for flag, ours, given in (("label_scheme", scheme.name, label_scheme), ("cyst_as", scheme.cyst_as, cyst_as)):
+        if given not in (None, ours):
+            raise InputError(f"--{flag}: expected {ours} as in {run_dir}, got {given}")
+
+
+def named_scheme(masks_dir: Path) -> Scheme | None:
+    """Returns the scheme of the labels that the first mask of a folder names; None if it names none.
+
+    Raises:
+        InputError: there is no mask, or its labels are of no scheme.
+    """
+    first = find_masks(masks_dir)[0]
+    return scheme_in(read_labels(first), first)
 
 
 def scheme_in(mask: Volume, path: Path) -> Scheme | None:

@@ -63,6 +63,21 @@ def body_crop(hu: NDArray[np.int16], labels: NDArray[np.uint8] | None) -> Crop:
     kept = cc3d.largest_k(body, k=1, connectivity=6) > 0
     if labels is not None:
         kept |= labels > 0
-    box = bounding_box(kept)
+    return _crop(bounding_box(kept), hu.shape)
+
+
+def crop_around(labels: NDArray[np.uint8], margin_mm: float, spacing_mm: tuple[float, float, float]) -> Crop:
+    """Returns the box of every label but 0 with a margin on each side, within the array; all of it without labels."""
+    if not labels.any():
+        return no_crop(labels.shape)
+    margins = [round(margin_mm / spacing) for spacing in spacing_mm]
+    z, y, x = (
+        slice(max(0, span.start - margin), min(size, span.stop + margin))
+        for span, margin, size in zip(bounding_box(labels), margins, labels.shape, strict=True)
+    )
+    return _crop((z, y, x), labels.shape)
+
+
+def _crop(box: tuple[slice, slice, slice], full_shape: tuple[int, int, int]) -> Crop:
     z, y, x = box
-    return Crop((z.start, y.start, x.start), (z.stop - z.start, y.stop - y.start, x.stop - x.start), hu.shape)
+    return Crop((z.start, y.start, x.start), (z.stop - z.start, y.stop - y.start, x.stop - x.start), full_shape)

@@ -111,17 +111,30 @@ def write_stored(
     slope: float = 1.0,
     classes: Sequence[str] = (),
 ) -> None:
-    """Writes an array (i, j, k, ...) as NIfTI, under a temporary name first.
+    """Writes an array as NIfTI, compressed if the path ends in .gz, under a temporary name first: see `encode`."""
+    path = Path(path)
+    content = encode(array, affine, header, slope, classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        partial.write_bytes(compress(content) if path.name.endswith(".gz") else content)
+
+
+def encode(
+    array: NDArray,
+    affine: NDArray,
+    header: nib.Nifti1Header | None = None,
+    slope: float = 1.0,
+    classes: Sequence[str] = (),
+) -> bytes:
+    """Returns an array (i, j, k, ...) as the bytes of a NIfTI file.
 
     Args:
-        path: ends in .nii.gz or .nii.
         array: what to write, in its dtype.
         affine: (4, 4), voxel centers to world mm.
         header: that the geometry is taken from, to the last bit.
         slope: that readers multiply the values by.
         classes: names of labels 0, 1, ...: kept as a comment in the file, in JSON.
     """
-    path = Path(path)
     if header is None:
         image = nib.Nifti1Image(array, affine)
     else:
@@ -138,12 +151,12 @@ def write_stored(
         image.header.set_intent("label")
         names = json.dumps({"labels": dict(enumerate(classes))}).encode()
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", names))
-    content = image.to_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.name.endswith(".gz"):
-        content = igzip.compress(content, mtime=0)  # the same mask is the same file, whenever it is written
-    with written_whole(path) as partial:
-        partial.write_bytes(content)
+    return image.to_bytes()
+
+
+def compress(content: bytes) -> bytes:
+    """Returns the bytes of a .gz file; the same content is the same file, whenever it is made."""
+    return igzip.compress(content, mtime=0)
 
 
 def strip_suffix(path: str | os.PathLike) -> str:

@@ -1,6 +1,5 @@
 """A contact sheet: one patch under many augmentations, its truth outlined."""
 
-import os
 import textwrap
 from collections.abc import Sequence
 
@@ -14,20 +13,18 @@ _COLUMNS = 4
 _INCHES = 3.4
 
 
-def draw_sheet(
-    path: str | os.PathLike,
+def augmentation_sheet(
     title: str,
     previews: Sequence[Preview],
     scheme: Scheme,
     spacing_mm: tuple[float, float, float],
     shown: tuple[float, float],
-) -> None:
-    """Writes a PNG with the middle axial plane of each patch and what happened to it.
+) -> Figure:
+    """Returns a figure with the middle axial plane of each patch and what happened to it.
 
     Radiological orientation: the patient's right is on the left, but in patches that are mirrored.
 
     Args:
-        path: of the PNG.
         title: above all.
         previews: patches of the same size, (z, y, x) in (I, P, L).
         scheme: of the labels.
@@ -48,4 +45,4 @@ def draw_sheet(
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)
     figure.suptitle(title, color=style.TEXT)
     canvas.add_legend(figure, scheme)
-    canvas.save(figure, path)
+    return figure

@@ -1,74 +1,122 @@
-"""One picture of a case: true and predicted masks over three planes of the scan."""
-
-import os
+"""One picture of a case: truth and prediction on planes through each structure, and their surfaces."""
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.gridspec import SubplotSpec
 
+from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.scores import confusion, dice_scores
-from kits_tf.ct.labels import CHALLENGE_TUMOR, Scheme
+from kits_tf.ct.crop import crop_around
 from kits_tf.views import canvas, style
+from kits_tf.views.planes import PLANES, Landmark, Plane, landmarks
+from kits_tf.views.raster import find_errors
+from kits_tf.views.surfaces import PIXEL_MM, VIEWS, draw_surfaces
 
-# Plane name, axis it is cut along, and what lies at the left and right edge of the picture.
-_PLANES = (("axial", 0, "R", "L"), ("coronal", 1, "R", "L"), ("sagittal", 2, "A", "P"))
+_FIELD_MM = 150.0  # of a picture, and more around what is larger
+_FIELD_PER_EXTENT = 1.3
+_BAR_MM = 50.0
+_SURFACE_MARGIN_MM = 12.0
+# Of the letters at the edges: where in the axes, and how they are aligned.
+_EDGE_PLACES = (
+    (0.02, 0.5, "left", "center"),
+    (0.98, 0.5, "right", "center"),
+    (0.5, 0.98, "center", "top"),
+    (0.5, 0.02, "center", "bottom"),
+)
 
 
-def draw_case(
-    path: str | os.PathLike,
-    case_id: str,
-    hu: NDArray[np.int16],
-    truth: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
-    scheme: Scheme,
-    spacing_mm: tuple[float, float, float],
-) -> None:
-    """Writes a PNG: truth above, prediction below; axial, coronal and sagittal plane through the tumor.
+def case_figure(case: CaseMasks) -> Figure:
+    """Returns the figure of a case.
 
-    Radiological orientation: the patient's right is on the left. Without a tumor the planes go through the largest
-    foreground, without any through the middle.
-
-    Args:
-        path: of the PNG.
-        case_id: for the title.
-        hu: (z, y, x) int16 in (I, P, L).
-        truth: labels of the scheme on the same grid.
-        predicted: the same.
-        scheme: of both masks.
-        spacing_mm: voxel sizes (z, y, x).
+    A row for each landmark (the largest tumor, each kidney): axial, coronal and sagittal plane through its center, in
+    radiological orientation, all at one scale. Outlines: the truth is solid, the prediction dashed. Fill: voxels that
+    are missed, false, or of another structure. Below, surfaces from the front and from the left. In the title, Dice.
     """
-    planes = _plane_indices(truth if truth.any() else predicted, scheme)
-    figure = Figure(figsize=(12, 7), facecolor=style.FACE, layout="constrained")
-    axes = figure.subplots(2, 3)
-    for row, (name, labels) in enumerate((("truth", truth), ("prediction", predicted))):
-        for column, (plane, axis, left, right) in enumerate(_PLANES):
-            ax = axes[row][column]
-            height_mm, width_mm = [s for a, s in enumerate(spacing_mm) if a != axis]
-            low, high = style.SOFT_TISSUE_HU
-            picture = np.take(hu, planes[axis], axis)
-            ax.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=height_mm / width_mm)
-            plane_labels = np.take(labels, planes[axis], axis)
-            canvas.fill(ax, plane_labels, scheme)
-            canvas.outline(ax, plane_labels, scheme)
-            ax.set_title(f"{name}, {plane} {planes[axis]}", color=style.TEXT, fontsize=10)
-            height, width = picture.shape
-            for x, text, side in ((0.02 * width, left, "left"), (0.98 * width, right, "right")):
-                ax.text(x, height / 2, text, color=style.TEXT, ha=side, va="center")
+    shown = landmarks(case.known, case.predicted, case.scheme, case.hu, case.spacing_mm)
+    field_mm = max(_FIELD_MM, *(_FIELD_PER_EXTENT * mark.extent_mm for mark in shown))
+    figure = canvas.dark_page(10, 3.4 * len(shown) + 3.6)
+    rows = figure.add_gridspec(len(shown) + 1, 1, height_ratios=[3.4] * len(shown) + [2.6])
+    for row, mark in enumerate(shown):
+        axes: list[Axes] = list(np.ravel(np.array(rows[row].subgridspec(1, len(PLANES)).subplots())))
+        for ax, plane in zip(axes, PLANES, strict=True):
+            _draw_plane(ax, case, plane, mark, field_mm)
+        _draw_bar(axes[0])
+    _draw_all_surfaces(figure, rows[-1], case)
+    figure.suptitle(_title(case), color=style.TEXT, fontsize=13)
+    canvas.add_legend(figure, case.scheme, {} if case.truth is None else style.ERROR_COLORS)
+    return figure
+
+
+def _title(case: CaseMasks) -> str:
+    if case.truth is None:
+        return f"{case.case_id}   prediction (there is no truth)"
+    scores = dice_scores(confusion(case.truth, case.predicted, len(case.scheme.classes)), case.scheme)
+    told = f"Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
+    return f"{case.case_id}   {told}\nsolid: truth, dashed: prediction"
+
+
+def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_mm: float) -> None:
+    """Draws a square field around a landmark; beyond the scan it is black."""
+    pixel_mm = plane.of_plane(case.spacing_mm)
+    center_mm = [(i + 0.5) * s for i, s in zip(plane.of_plane(mark.center), pixel_mm, strict=True)]
+    hu = plane.cut(case.hu, mark.center)
+    low, high = style.SOFT_TISSUE_HU
+    extent = _extent(hu.shape, pixel_mm)
+    ax.imshow(hu, cmap="gray", vmin=low, vmax=high, extent=extent, interpolation="bilinear")
+    predicted = plane.cut(case.predicted, mark.center)
+    if case.truth is None:
+        canvas.outline(ax, predicted, case.scheme, pixel_mm)
+    else:
+        truth = plane.cut(case.truth, mark.center)
+        colors = ListedColormap([(0, 0, 0, 0), *((*style.rgb(name), 0.55) for name in style.ERROR_COLORS)])
+        ax.imshow(find_errors(truth, predicted), cmap=colors, vmin=0, vmax=3, extent=extent, interpolation="nearest")
+        canvas.outline(ax, truth, case.scheme, pixel_mm)
+        canvas.outline(ax, predicted, case.scheme, pixel_mm, line="dashed")
+    y, x = center_mm
+    ax.set(xlim=(x - field_mm / 2, x + field_mm / 2), ylim=(y + field_mm / 2, y - field_mm / 2))
+    ax.set_title(f"{mark.name}, {plane.name} {mark.center[plane.axis]}", color=style.TEXT, fontsize=10)
+    ax.set_facecolor(style.FACE)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    _mark_edges(ax, plane.edges)
+
+
+def _extent(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> tuple[float, float, float, float]:
+    """Returns where the edges of a picture are, as matplotlib has it: left, right, lower, upper."""
+    height, width = shape
+    return -0.5, width * pixel_mm[1] - 0.5, height * pixel_mm[0] - 0.5, -0.5
+
+
+def _mark_edges(ax: Axes, edges: tuple[str, str, str, str]) -> None:
+    for text, (x, y, horizontal, vertical) in zip(edges, _EDGE_PLACES, strict=True):
+        ax.text(x, y, text, color=style.TEXT, ha=horizontal, va=vertical, transform=ax.transAxes, fontsize=10)
+
+
+def _draw_bar(ax: Axes) -> None:
+    """Draws a bar of _BAR_MM into the lower left corner of axes in mm."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    x, y = left + 0.04 * (right - left), bottom + 0.05 * (top - bottom)
+    ax.plot([x, x + _BAR_MM], [y, y], color=style.TEXT, linewidth=2)
+    ax.text(x, y - 0.02 * (bottom - top), f"{_BAR_MM / 10:.0f} cm", color=style.TEXT, fontsize=8, va="bottom")
+
+
+def _draw_all_surfaces(figure: Figure, place: SubplotSpec, case: CaseMasks) -> None:
+    """Draws the surfaces of truth and prediction, each from every view."""
+    masks = {} if case.truth is None else {"truth": case.truth}
+    masks |= {"prediction": case.predicted}
+    crop = crop_around(case.known | case.predicted, _SURFACE_MARGIN_MM, case.spacing_mm)
+    pictures = {name: draw_surfaces(crop.of(labels), case.scheme, case.spacing_mm) for name, labels in masks.items()}
+    widths = [pictures[name][view.name].shape[1] for name in masks for view in VIEWS]  # so that all have one scale
+    axes: list[Axes] = list(np.ravel(np.array(place.subgridspec(1, len(widths), width_ratios=widths).subplots())))
+    for i, name in enumerate(masks):
+        for j, view in enumerate(VIEWS):
+            ax, picture = axes[i * len(VIEWS) + j], pictures[name][view.name]
+            ax.imshow(picture, extent=_extent(picture.shape[:2], (PIXEL_MM, PIXEL_MM)), interpolation="bilinear")
+            ax.set_title(f"{name}\n{view.name}", color=style.TEXT, fontsize=9)
             ax.axis("off")
-    scores = dice_scores(confusion(truth, predicted, len(scheme.classes)), scheme)
-    title = f"{case_id}   Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
-    figure.suptitle(title, color=style.TEXT)
-    canvas.add_legend(figure, scheme)
-    canvas.save(figure, path)
-
-
-def _plane_indices(labels: NDArray[np.uint8], scheme: Scheme) -> tuple[int, int, int]:
-    """Returns the slice along each axis that shows the most tumor, or else the most foreground."""
-    tumor = np.isin(labels, [i for i, c in enumerate(scheme.challenge) if c == CHALLENGE_TUMOR])
-    shown = tumor if tumor.any() else labels > 0
-    if not shown.any():
-        z, y, x = (n // 2 for n in labels.shape)
-        return z, y, x
-    sums = [shown.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
-    z, y, x = (int(np.argmax(s)) for s in sums)
-    return z, y, x
+            left, right, *_ = next(plane.edges for plane in PLANES if plane.axis == view.axis)
+            _mark_edges(ax, (left, right, "", ""))
+    _draw_bar(axes[0])

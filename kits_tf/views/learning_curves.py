@@ -1,6 +1,5 @@
 """A run's history as a picture: loss, Dice and learning rate over epochs."""
 
-import os
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -13,13 +12,10 @@ from kits_tf.views import canvas, style
 _LINES = {"": ("training", ":"), "val_": ("validation patches", "-"), "case_": ("whole validation cases", "o")}
 
 
-def draw_learning_curves(
-    path: str | os.PathLike, title: str, history: Sequence[dict[str, float]], best: int | None = None
-) -> None:
-    """Writes a PNG with three charts over the epochs.
+def learning_curves(title: str, history: Sequence[dict[str, float]], best: int | None = None) -> Figure:
+    """Returns a figure with three charts over the epochs.
 
     Args:
-        path: of the PNG.
         title: above all.
         history: of the run, at least one epoch.
         best: index from 0 of the epoch whose weights were kept; it is marked.
@@ -31,17 +27,14 @@ def draw_learning_curves(
     _draw(rate, history, {"learning_rate": style.TEXT})
     dice.set_ylim(0, 1)
     for ax, heading in ((loss, "loss"), (dice, "Dice"), (rate, "learning rate")):
-        ax.set_title(heading, color=style.TEXT)
+        canvas.decorate(ax, heading)
         ax.set_xlabel("epoch", color=style.TEXT)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_facecolor(style.FACE)
-        ax.tick_params(colors=style.TEXT)
-        ax.grid(color=style.TEXT, alpha=0.15)
         if best is not None:
             ax.axvline(best + 1, color=style.TEXT, alpha=0.4, linewidth=1)
     dice.legend(labelcolor=style.TEXT, frameon=False, fontsize=8)
     figure.suptitle(title, color=style.TEXT)
-    canvas.save(figure, path)
+    return figure
 
 
 def _draw(ax: Axes, history: Sequence[dict[str, float]], colors: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 """A network as a U: what each level is made of and what it costs."""
 
 import itertools
-import os
 import textwrap
 
 from matplotlib.axes import Axes
@@ -10,16 +9,15 @@ from matplotlib.patches import FancyBboxPatch
 
 from kits_tf.settings import format_value
 from kits_tf.training.description import LayerDescription, NetworkDescription
-from kits_tf.views import canvas, style
+from kits_tf.views import style
 
 _WIDTH, _HEIGHT, _ROW = 3.2, 0.9, 1.4  # of a box, and from row to row
 
 
-def draw_network(path: str | os.PathLike, title: str, network: NetworkDescription) -> None:
-    """Writes a PNG of the levels, encoder to the left and decoder to the right, brighter where more is computed.
+def network_figure(title: str, network: NetworkDescription) -> Figure:
+    """Returns a figure of the levels, encoder to the left and decoder to the right, brighter where more is computed.
 
     Args:
-        path: of the PNG.
         title: above all.
         network: as described.
     """
@@ -41,7 +39,7 @@ def draw_network(path: str | os.PathLike, title: str, network: NetworkDescriptio
     facts = f"{network.parameters:,} parameters, {network.inference_flops / 1e9:.1f} GFLOP a patch in inference, "
     facts += f"receptive field {format_value(network.receptive_field)} voxels"
     figure.suptitle("\n".join([*textwrap.wrap(title, 110), facts]), color=style.TEXT, fontsize=11)
-    canvas.save(figure, path)
+    return figure
 
 
 def _part(layer: LayerDescription) -> str:

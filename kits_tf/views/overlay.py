@@ -13,11 +13,10 @@ from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
 from kits_tf.pipeline.dataset import fixed_patches
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.views import style
+from kits_tf.views import raster
 from kits_tf.views.thumbnail import fullest_planes
 
 COUNT = 4
-_OPACITY = 0.4
 
 
 def validation_overlays(settings: Train, manifest: Manifest) -> Callable[[keras.Model], NDArray[np.uint8]]:
@@ -50,8 +49,10 @@ def validation_overlays(settings: Train, manifest: Manifest) -> Callable[[keras.
     return draw
 
 
-def overlay(hu: NDArray[np.int16], truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme) -> NDArray:
-    """Returns the axial plane with most of the tumor, or else of any label: the prediction tints, the truth outlines.
+def overlay(
+    hu: NDArray[np.int16], truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme
+) -> NDArray[np.uint8]:
+    """Returns the axial plane of a patch with most of the tumor, or else of any label, as `raster.paint` does.
 
     Args:
         hu: (z, y, x) of a patch, in (I, P, L).
@@ -63,19 +64,4 @@ def overlay(hu: NDArray[np.int16], truth: NDArray[np.uint8], predicted: NDArray[
         (y, x, 3) uint8.
     """
     plane, _ = fullest_planes(np.array(scheme.challenge, np.uint8)[truth])
-    low, high = style.SOFT_TISSUE_HU
-    gray = np.clip((hu[plane].astype(np.float32) - low) / (high - low), 0, 1)
-    picture = np.repeat(gray[..., None], 3, axis=2)
-    for label, name in list(enumerate(scheme.classes))[1:]:
-        tinted, outlined = predicted[plane] == label, _outline(truth[plane] == label)
-        color = np.array(style.rgb(name))
-        picture[tinted] = (1 - _OPACITY) * picture[tinted] + _OPACITY * color
-        picture[outlined] = color
-    return np.round(255 * picture).astype(np.uint8)
-
-
-def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the pixels of a plane's mask that have a neighbor outside of it."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+    return raster.paint(hu[plane], truth[plane], predicted[plane], scheme)

@@ -4,13 +4,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.ct.labels import CHALLENGE_CLASSES, CHALLENGE_TUMOR
 from kits_tf.ct.sides import BODY_HU
 from kits_tf.ct.volume import Volume
-from kits_tf.views import style
+from kits_tf.views import raster, style
+from kits_tf.views.raster import find_errors
 
 HEIGHT, WIDTH = 112, 150
-_OPACITY = 0.45
 _JPEG_QUALITY = 80
 
 
@@ -25,10 +26,30 @@ def thumbnail(image: Volume, mask: Volume | None) -> bytes:
         mask: challenge labels on the same grid; None for a case without.
     """
     labels = np.zeros(image.array.shape, np.uint8) if mask is None else mask.array
-    z, y = fullest_planes(labels)
-    z_mm, y_mm, x_mm = image.grid.spacing_mm
-    axial = _plane(image.array[z], labels[z], (y_mm, x_mm))
-    coronal = _plane(image.array[:, y], labels[:, y], (z_mm, x_mm))
+    return _thumbnail(image.array, labels, CHALLENGE_CLASSES, fullest_planes(labels), image.grid.spacing_mm)
+
+
+def error_thumbnail(case: CaseMasks) -> bytes:
+    """Returns the thumbnail of a case's prediction, on planes that the truth chooses; what is wrong has its color."""
+    classes = case.scheme.classes
+    labels, planes = case.predicted, fullest_planes(case.scheme.to_challenge(case.known))
+    if case.truth is not None:
+        errors = find_errors(case.truth, case.predicted)
+        labels = np.where(errors, errors + np.uint8(len(classes) - 1), case.predicted)
+        classes += tuple(style.ERROR_COLORS)
+    return _thumbnail(case.hu, labels, classes, planes, case.spacing_mm)
+
+
+def _thumbnail(
+    hu: NDArray[np.int16],
+    labels: NDArray[np.uint8],
+    classes: tuple[str, ...],
+    planes: tuple[int, int],
+    spacing_mm: tuple[float, float, float],
+) -> bytes:
+    (z, y), (z_mm, y_mm, x_mm) = planes, spacing_mm
+    axial = _plane(hu[z], labels[z], classes, (y_mm, x_mm))
+    coronal = _plane(hu[:, y], labels[:, y], classes, (z_mm, x_mm))
     picture = np.zeros((HEIGHT, 2 * WIDTH + 2, 3), np.uint8)
     picture[: len(axial), : axial.shape[1]] = axial
     picture[: len(coronal), WIDTH + 2 :][:, : coronal.shape[1]] = coronal
@@ -45,21 +66,19 @@ def fullest_planes(labels: NDArray[np.uint8]) -> tuple[int, int]:
     return int(shown.sum(axis=(1, 2)).argmax()), int(shown.sum(axis=(0, 2)).argmax())
 
 
-def _plane(hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
+def _plane(
+    hu: NDArray[np.int16], labels: NDArray[np.uint8], classes: tuple[str, ...], spacing_mm: tuple[float, float]
+) -> NDArray[np.uint8]:
     """Returns the part of a plane that shows the body as (height, width, 3) uint8."""
     box = _body_box(hu)
     hu, labels = hu[box], labels[box]
     height_mm, width_mm = (n * s for n, s in zip(hu.shape, spacing_mm, strict=True))
     pixel_mm = max(height_mm / HEIGHT, width_mm / WIDTH)
     size = (max(1, round(height_mm / pixel_mm)), max(1, round(width_mm / pixel_mm)))
-    low, high = style.SOFT_TISSUE_HU
-    gray = (np.clip(hu.astype(np.float32), low, high) - low) / (high - low)
-    picture = np.repeat(tf.image.resize(gray[..., None], size, antialias=True).numpy(), 3, axis=2)
+    picture = tf.image.resize(raster.gray(hu), size, antialias=True).numpy()
     small = tf.image.resize(labels[..., None], size, method="nearest").numpy()[..., 0]
-    for label, name in enumerate(CHALLENGE_CLASSES[1:], start=1):
-        color = np.array(style.rgb(name), np.float32)
-        picture[small == label] = (1 - _OPACITY) * picture[small == label] + _OPACITY * color
-    return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    raster.tint(picture, small, classes)
+    return raster.to_bytes(picture)
 
 
 def _body_box(hu: NDArray[np.int16]) -> tuple[slice, slice]:

@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from kits_tf.views import canvas
-from kits_tf.views.learning_curves import draw_learning_curves
+from kits_tf.views.learning_curves import learning_curves
 
 HISTORY = [
     {
@@ -16,11 +15,8 @@ HISTORY = [
 HISTORY[2] |= {"case_kidney_dice": 0.7, "case_tumor_dice": 0.3}
 
 
-def test_each_column_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[Figure] = []
-    monkeypatch.setattr(canvas, "save", lambda figure, path: drawn.append(figure))
-    draw_learning_curves(tmp_path / "curves.png", "runs/base", HISTORY, best=1)
-    loss, dice, rate = drawn[0].axes
+def test_each_column_is_drawn() -> None:
+    loss, dice, rate = learning_curves("runs/base", HISTORY, best=1).axes
     lines = {line.get_label(): line.get_xydata().tolist() for ax in (loss, dice, rate) for line in ax.lines}
     assert lines["loss, training"] == [[1, 3], [2, 2], [3, 1]]
     assert lines["loss, validation patches"] == [[1, 3.5], [2, 2.5], [3, 1.5]]
@@ -31,5 +27,5 @@ def test_each_column_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_one_epoch_is_enough(tmp_path: Path) -> None:
-    draw_learning_curves(tmp_path / "curves.png", "runs/base", HISTORY[:1])
+    canvas.save(learning_curves("runs/base", HISTORY[:1]), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

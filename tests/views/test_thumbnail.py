@@ -44,7 +44,7 @@ def test_the_body_fills_the_picture_and_labels_have_their_colors() -> None:
     assert picture[5, WIDTH // 2] == pytest.approx([gray] * 3, abs=8)
     assert picture[WIDTH * 40 // 60 + 4, WIDTH // 2].max() < 8
     for x_mm, name in ((32 - 20, "kidney"), (67 - 20, "tumor")):
-        expected = 0.55 * gray + 0.45 * 255 * np.array(style.rgb(name))
+        expected = 0.6 * gray + 0.4 * 255 * np.array(style.rgb(name))
         at = picture[WIDTH * 20 // 60, round(WIDTH * x_mm / 60)]
         assert at == pytest.approx(expected, abs=12), name
 

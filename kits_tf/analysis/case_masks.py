@@ -1,0 +1,57 @@
+"""A case with its true and its predicted mask: what is drawn."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.analysis.masks import read_prediction
+from kits_tf.ct.labels import Scheme
+from kits_tf.ct.layouts import CaseFiles
+from kits_tf.pipeline.example import LabeledScan, read_labeled
+
+
+@dataclass(frozen=True)
+class CaseMasks:
+    """A case with what is known of it and what is said of it, all on one grid.
+
+    Attributes:
+        case_id: the case.
+        hu: (z, y, x) int16 in (I, P, L).
+        truth: (z, y, x) uint8 labels of the scheme; None if nobody knows.
+        predicted: likewise.
+        scheme: of both.
+        spacing_mm: voxel sizes (z, y, x).
+    """
+
+    case_id: str
+    hu: NDArray[np.int16]
+    truth: NDArray[np.uint8] | None
+    predicted: NDArray[np.uint8]
+    scheme: Scheme
+    spacing_mm: tuple[float, float, float]
+
+    @property
+    def known(self) -> NDArray[np.uint8]:
+        """The truth, or the prediction in its place."""
+        return self.predicted if self.truth is None else self.truth
+
+
+def read_case(files: CaseFiles, masks_dir: Path, scheme: Scheme) -> CaseMasks:
+    """Returns a case with its scan, its truth, if the data has one, and its predicted mask.
+
+    Raises:
+        InputError: as `read_labeled` and `read_prediction`.
+    """
+    return with_prediction(files.case_id, read_labeled(files, scheme), masks_dir, scheme)
+
+
+def with_prediction(case_id: str, scan: LabeledScan, masks_dir: Path, scheme: Scheme) -> CaseMasks:
+    """Returns a labeled scan with its predicted mask.
+
+    Raises:
+        InputError: as `read_prediction`.
+    """
+    predicted = read_prediction(masks_dir, case_id, scan.image, scheme)
+    return CaseMasks(case_id, scan.image.array, scan.labels, predicted, scheme, scan.image.grid.spacing_mm)

@@ -1,0 +1,93 @@
+"""An evaluation as it lies on a disk: which cases, which masks, and how they were scored."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kits_tf.analysis import results
+from kits_tf.analysis.masks import check_scheme, predicted_scheme
+from kits_tf.config import Report
+from kits_tf.ct.labels import Scheme
+from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.errors import InputError
+from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.run import FLAGS
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate` left.
+
+    Attributes:
+        name: for people, the folder that was given.
+        scores_dir: of cases.csv, lesions.csv and summary.json.
+        masks_dir: of the predicted masks.
+        cases: their files, in the order of the scores.
+        scheme: of the predicted masks.
+        scores: by case id and name.
+        summary: of summary.json.
+        run_dir: of the run that was evaluated; None for masks of any program.
+    """
+
+    name: str
+    scores_dir: Path
+    masks_dir: Path
+    cases: list[CaseFiles]
+    scheme: Scheme
+    scores: dict[str, dict[str, float]]
+    summary: dict
+    run_dir: Path | None
+
+
+def find_evaluated(settings: Report, folder: str) -> Evaluated:
+    """Returns the evaluation of a run, if the settings are of a run, or else of a folder of masks.
+
+    Raises:
+        InputError: there is none, or it cannot be used.
+    """
+    if settings.run_dir:
+        return _of_run(settings, Path(folder))
+    return _of_masks(settings, Path(folder))
+
+
+def _of_run(settings: Report, run_dir: Path) -> Evaluated:
+    """Returns the evaluation of a run's split; the scans are where convert found them, or in --data_dir.
+
+    Raises:
+        InputError: it is no run, its split has not been evaluated, or a case is not in the data.
+    """
+    if not (run_dir / FLAGS).exists():
+        raise InputError(f"{run_dir}: expected the folder of a run, found no {FLAGS} in it")
+    manifest, scores_dir = Manifest.read(run_dir), results.of_run(run_dir, settings.split)
+    check_scheme(manifest.scheme, settings.label_scheme, settings.cyst_as, run_dir)
+    _check_scores(scores_dir, f"--run_dir={run_dir} --split={settings.split}")
+    masks_dir, data_dir = scores_dir / results.MASKS, settings.data_dir or manifest.data_dir
+    return _evaluated(run_dir, scores_dir, masks_dir, data_dir, manifest.scheme, run_dir)
+
+
+def _of_masks(settings: Report, masks_dir: Path) -> Evaluated:
+    """Returns the evaluation of a folder of masks; the scheme is found as `evaluate` finds it.
+
+    Raises:
+        InputError: there are no masks, they have not been evaluated, or a case is not in the data.
+    """
+    scheme = predicted_scheme(masks_dir, settings.label_scheme, settings.cyst_as)
+    data_dir, scores_dir = settings.data_dir or "", results.of_masks(masks_dir)
+    _check_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
+    return _evaluated(masks_dir, scores_dir, masks_dir, data_dir, scheme, None)
+
+
+def _check_scores(scores_dir: Path, flags: str) -> None:
+    if not (scores_dir / results.CASES_NAME).exists():
+        command = f"python -m kits_tf.evaluate {flags}"
+        raise InputError(f"{scores_dir}: expected an evaluation, found none: {command} makes it")
+
+
+def _evaluated(
+    name: Path, scores_dir: Path, masks_dir: Path, data_dir: str, scheme: Scheme, run_dir: Path | None
+) -> Evaluated:
+    scores, found = results.read_cases(scores_dir), {files.case_id: files for files in find_cases(data_dir)}
+    for case_id in scores:
+        if case_id not in found:
+            raise InputError(f"{data_dir}: expected {case_id} of {scores_dir}, found no such case")
+    cases, summary = [found[case_id] for case_id in scores], results.read_summary(scores_dir)
+    return Evaluated(str(name), scores_dir, masks_dir, cases, scheme, scores, summary, run_dir)

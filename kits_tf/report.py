@@ -1,0 +1,88 @@
+"""python -m kits_tf.report: an evaluation as one page that opens from disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kits_tf import commandline, config, runtime
+from kits_tf.errors import InputError
+from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from tfrecords_tools.write import write_text
+
+if TYPE_CHECKING:
+    from kits_tf.analysis.evaluated import Evaluated
+    from kits_tf.views.report.case import CasePictures, Wanted
+
+NAME = "report.html"
+
+
+def main(settings: config.Report) -> None:
+    """Draws every case and writes the page.
+
+    Raises:
+        InputError: a package is missing, or evaluation, masks or data cannot be used.
+    """
+    require_packages(with_viewer=settings.viewer)
+    runtime.start_tensorflow()
+    from kits_tf.ct.audit import audit
+    from kits_tf.views.report.niivue import niivue_module
+    from kits_tf.views.report.page import report_page
+    from kits_tf.views.report.sizes import plan
+
+    module = niivue_module() if settings.viewer else None
+    evaluations = find_evaluations(settings)
+    shared = [c for c in evaluations[0].cases if all(c.case_id in each.scores for each in evaluations)]
+    wanted = plan(
+        {c.case_id: evaluations[0].scores[c.case_id]["composite"] for c in shared}, len(evaluations), settings.viewer
+    )
+    pictures = draw(evaluations, wanted, settings.workers)
+    findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
+    page = report_page(evaluations, pictures, findings, settings.data_note, module)
+    path = Path(settings.output or evaluations[0].scores_dir / NAME)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page)
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def require_packages(*, with_viewer: bool = True) -> None:
+    """Raises InputError if a package is missing that a report needs."""
+    runtime.require("report", "matplotlib", *["ipyniivue"] * with_viewer)
+
+
+def find_evaluations(settings: config.Report) -> "list[Evaluated]":
+    """Returns the evaluation of the run or the masks, and the one to compare it with.
+
+    Raises:
+        InputError: one cannot be used, or they share no case.
+    """
+    from kits_tf.analysis.evaluated import find_evaluated
+
+    folders = [folder for folder in (settings.run_dir or settings.predictions_dir, settings.compare) if folder]
+    found = [find_evaluated(settings, folder) for folder in folders]
+    if len(found) > 1 and not set(found[0].scores) & set(found[1].scores):
+        raise InputError(f"{found[1].name}: expected cases of {found[0].name}, found none of them")
+    return found
+
+
+def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", workers: int) -> "dict[str, CasePictures]":
+    """Returns the pictures of each case, made in several processes.
+
+    Raises:
+        InputError: a file of a case cannot be used.
+    """
+    from kits_tf.views.report.case import picture_case
+
+    cases = [files for files in evaluations[0].cases if files.case_id in wanted]
+    predictions = [(each.masks_dir, each.scheme) for each in evaluations]
+    tasks = [(files, predictions, wanted[files.case_id]) for files in cases]
+    found = {}
+    results = run_in_processes(picture_case, tasks, choose_workers(workers, len(tasks)))
+    for index, result in runtime.progress(results, "case", len(tasks)):
+        if isinstance(result, InputError):
+            raise InputError(f"{cases[index].case_id}: {result}") from None
+        found[cases[index].case_id] = result
+    return {files.case_id: found[files.case_id] for files in cases}
+
+
+if __name__ == "__main__":
+    commandline.run(config.Report, main)

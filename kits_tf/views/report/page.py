@@ -1,0 +1,210 @@
+"""A report, put together for its template."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from isal import igzip
+
+from kits_tf import __version__
+from kits_tf.analysis import results
+from kits_tf.analysis.evaluated import Evaluated
+from kits_tf.analysis.scores import KITS23_REGIONS
+from kits_tf.analysis.summary import Difference
+from kits_tf.ct.audit import SEVERITIES, Finding
+from kits_tf.ct.labels import Scheme
+from kits_tf.training.run import ENVIRONMENT, FLAGS, read_history
+from kits_tf.views import canvas, style
+from kits_tf.views.audit_page import count_findings, severities
+from kits_tf.views.learning_curves import learning_curves
+from kits_tf.views.page import data_url, render
+from kits_tf.views.report import tables
+from kits_tf.views.report.case import CasePictures
+from kits_tf.views.report.charts import bland_altman, score_boxes
+
+_PREDICTION_OPACITY = 0.5
+# Charts of boxes: heading, score of each structure, what is told below.
+_SURFACE = {"kidney": "kidney_and_mass", "tumor": "tumor"}
+_WITHIN = ", ".join(f"{name} {KITS23_REGIONS[region][1]:.1f} mm" for name, region in _SURFACE.items())
+_BOXES = (
+    ("Dice", {name: f"{name}_dice" for name in _SURFACE}, "Dice of kidney with tumor, and of tumor"),
+    (
+        "surface Dice",
+        {name: f"kits23_{region}_surface_dice" for name, region in _SURFACE.items()},
+        f"Share of both surfaces that is as near to the other one as KiTS23 has it: {_WITHIN}",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A case in the table of cases."""
+
+    case_id: str
+    severities: str
+    picture: str
+    cells: list[tables.Cell]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class _VolumeChart:
+    """A chart of volumes: bias and limits of agreement of each evaluation are told below it."""
+
+    name: str
+    svg: str
+    limits: list[tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """How a run came about."""
+
+    name: str
+    curves: str
+    flags: str
+    environment: str
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A volume in the viewer: its name in the form, what it is, how it looks at first."""
+
+    name: str
+    label: str
+    opacity: float
+    colors: dict | None
+
+
+def report_page(
+    evaluations: Sequence[Evaluated],
+    pictures: Mapping[str, CasePictures],
+    findings: Sequence[Finding],
+    data_note: str,
+    viewer_module: str | None,
+) -> str:
+    """Returns the page.
+
+    Args:
+        evaluations: one, or two to show side by side.
+        pictures: of each case that all of them have, one at least.
+        findings: of an audit of these cases.
+        data_note: what the scans are; "" where nothing is to be said.
+        viewer_module: JavaScript of `niivue_module`; None for a page without the viewer.
+    """
+    changes = _differences(evaluations)
+    scores = {each.name: {case_id: each.scores[case_id] for case_id in pictures} for each in evaluations}
+    layers, training = _layers(evaluations), [_training(each) for each in evaluations if each.run_dir]
+    viewed = {case_id: of_case.volumes for case_id, of_case in pictures.items() if of_case.volumes and viewer_module}
+    sections = {"summary": "Scores", "examples": "Examples", "charts": "Charts", "cases": "Cases"}
+    sections |= {"viewer": "Viewer"} if viewed else {}
+    sections |= {"training": "Training"} if training else {}
+    return render(
+        "report.html",
+        title=f"Evaluation of {' and '.join(each.name for each in evaluations)}",
+        told=_told(evaluations, len(pictures)),
+        data_note=data_note,
+        sections=sections | {"data": "Data"},
+        evaluations=evaluations,
+        differences=changes,
+        summary=tables.mean_rows(evaluations, changes),
+        published=tables.published_rows(evaluations),
+        lesions=tables.lesion_rows(evaluations),
+        examples=_examples(scores[evaluations[0].name]),
+        boxes=[(canvas.svg(score_boxes(name, names, scores)), told) for name, names, told in _BOXES],
+        volume_charts=[_volume_chart(structure, evaluations, pictures) for structure in ("kidney", "tumor")],
+        columns=tables.columns(evaluations),
+        all_severities=SEVERITIES,
+        rows=[_row(case_id, evaluations, of_case, findings) for case_id, of_case in pictures.items()],
+        figures={
+            "names": [each.name for each in evaluations],
+            "cases": {
+                case_id: [_base64(figure) for figure in of_case.figures] for case_id, of_case in pictures.items()
+            },
+        },
+        viewed={
+            "layers": [{"name": layer.name, "colors": layer.colors} for layer in layers],
+            "cases": {
+                case_id: {
+                    "voxel_mm": volumes.voxel_mm,
+                    "focus_mm": volumes.focus_mm,
+                    "files": [_base64(volumes.scan), *map(_base64, volumes.masks)],
+                }
+                for case_id, volumes in viewed.items()
+            },
+        },
+        viewer_module=_base64(igzip.compress(viewer_module.encode(), mtime=0)) if viewer_module else "",
+        layers=layers,
+        classes=evaluations[0].scheme.classes[1:],
+        training=training,
+        counts=count_findings(findings),
+        made=f"Made by kits_tf {__version__}, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+    )
+
+
+def _told(evaluations: Sequence[Evaluated], num_shown: int) -> str:
+    told = "; ".join(f"{each.summary['num_cases']} cases, scores in {each.scores_dir}" for each in evaluations)
+    return told if len(evaluations) == 1 else f"{told}; {num_shown} cases that both have are shown"
+
+
+def _differences(evaluations: Sequence[Evaluated]) -> dict[str, Difference]:
+    if len(evaluations) == 1:
+        return {}
+    first, second = evaluations
+    return {each.name: each for each in results.differences(first.scores, second.scores, second.name)}
+
+
+def _examples(scores: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Returns the worst, the median and the best case by their composite, as far as they are different ones."""
+    ranked = sorted(scores, key=lambda case_id: scores[case_id]["composite"])
+    named = {ranked[-1]: "best", ranked[len(ranked) // 2]: "median", ranked[0]: "worst"}
+    return {name: case_id for case_id, name in reversed(named.items())}
+
+
+def _volume_chart(
+    structure: str, evaluations: Sequence[Evaluated], pictures: Mapping[str, CasePictures]
+) -> _VolumeChart:
+    true_ml = {case_id: tables.true_ml(of_case.facts, structure) for case_id, of_case in pictures.items()}
+    score = f"{structure}_volume_error_ml"
+    errors_ml = [{case_id: each.scores[case_id][score] for case_id in pictures} for each in evaluations]
+    figure, limits = bland_altman(structure, true_ml, errors_ml)
+    return _VolumeChart(structure, canvas.svg(figure), limits)
+
+
+def _row(case_id: str, evaluations: Sequence[Evaluated], pictures: CasePictures, findings: Sequence[Finding]) -> _Row:
+    found, picture = [f for f in findings if f.case_id == case_id], data_url(pictures.thumbnail, "image/jpeg")
+    return _Row(case_id, severities(found), picture, tables.cells(case_id, evaluations, pictures.facts), found)
+
+
+def _layers(evaluations: Sequence[Evaluated]) -> list[_Layer]:
+    """Returns the volumes of the viewer in the order in which they lie over each other."""
+    names = ["prediction"] if len(evaluations) == 1 else [f"{each.name}'s prediction" for each in evaluations]
+    predictions = [
+        _Layer(f"prediction{i}", name, _PREDICTION_OPACITY if i == 0 else 0.0, _label_colors(each.scheme))
+        for i, (name, each) in enumerate(zip(names, evaluations, strict=True))
+    ]
+    truth = _Layer("truth", "truth", 0.0, _label_colors(evaluations[0].scheme))
+    return [_Layer("scan", "scan", 1.0, None), truth, *predictions]
+
+
+def _label_colors(scheme: Scheme) -> dict:
+    """Returns a scheme's colors as NiiVue's color map of labels."""
+    colors = [(0, 0, 0), *(tuple(round(255 * part) for part in style.rgb(name)) for name in scheme.classes[1:])]
+    channels = {channel: [color[i] for color in colors] for i, channel in enumerate("RGB")}
+    opaque = [0, *[255] * (len(colors) - 1)]
+    names = ["", *map(style.words, scheme.classes[1:])]
+    return channels | {"A": opaque, "I": list(range(len(colors))), "labels": names}
+
+
+def _training(evaluated: Evaluated) -> _Training:
+    run_dir = evaluated.run_dir
+    assert run_dir is not None
+    history = read_history(run_dir)
+    curves = canvas.svg(learning_curves("", history)) if history else ""
+    flags, environment = (run_dir / FLAGS).read_text(), run_dir / ENVIRONMENT
+    return _Training(evaluated.name, curves, flags, environment.read_text() if environment.exists() else "")
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
