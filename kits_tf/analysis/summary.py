@@ -79,7 +79,8 @@ class Difference:
 
 def difference(name: str, first: ArrayLike, second: ArrayLike) -> Difference:
     """Returns how a score of the same cases, in the same order, differs."""
-    changes = np.array(second, np.float64) - np.array(first, np.float64)
+    with np.errstate(invalid="ignore"):  # of two infinite distances there is no difference
+        changes = np.array(second, np.float64) - np.array(first, np.float64)
     changes = changes[np.isfinite(changes)]
     return Difference(name, len(changes), *mean_with_interval(changes), _signed_rank_p(changes))
 

@@ -1,0 +1,326 @@
+"""report, in a browser: what a person sees and does."""
+
+import csv
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from kits_tf import config, evaluate, report, runtime
+from kits_tf.ct.labels import LATERALITY
+from kits_tf.ct.layouts import find_cases
+from kits_tf.ct.volume import read_image, write_labels
+from kits_tf.errors import InputError
+from kits_tf.pipeline.example import read_labeled
+from kits_tf.views.report.sizes import MOST_BYTES
+
+NOTE = "Phantoms & <nothing> else"
+# WebGL 2 without a GPU; without the rest Chromium looks for Google's servers.
+FLAGS = [
+    "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+def find_browser() -> str:
+    """Returns an installed Chromium or Chrome; without one the tests are left out, but for CI, which installs one."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI"):
+        pytest.fail("expected Chromium or Chrome, found none")
+    pytest.skip("no Chromium or Chrome is installed")
+
+
+@pytest.fixture(scope="module")
+def masks_dirs(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two folders of masks, evaluated: the truth moved a little; and the truth, without the tumor of the first case."""
+    found = {name: tmp_path_factory.mktemp("masks") / name for name in ("moved", "better")}
+    for number, files in enumerate(find_cases(str(data_dir))):
+        image = read_image(files.image)
+        truth = read_labeled(files, LATERALITY).labels
+        moved = np.roll(truth, number % 3, axis=2)
+        better = np.where((truth == 3) & (number == 0), 1, truth).astype(np.uint8)
+        for name, labels in (("moved", moved), ("better", better)):
+            write_labels(found[name] / f"{files.case_id}.nii.gz", labels, like=image, classes=LATERALITY.classes)
+    for folder in found.values():
+        evaluate.main(config.Evaluate(predictions_dir=str(folder), data_dir=str(data_dir), workers=1))
+    return found
+
+
+@pytest.fixture(scope="module")
+def page_path(data_dir: Path, masks_dirs: dict[str, Path]) -> Path:
+    masks = str(masks_dirs["moved"])
+    report.main(config.Report(predictions_dir=masks, data_dir=str(data_dir), data_note=NOTE, workers=1))
+    return masks_dirs["moved"] / "evaluation" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = find_browser()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a file; at the end nothing may have been said on the console, or been asked of a network."""
+    said: list[str] = []
+    pages: list[Page] = []
+
+    def open_file(path: Path, **context: object) -> Page:
+        page = browser.new_page(**context)
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+        page.on("request", lambda request: said.append(request.url) if request.url.startswith(("http", "ws")) else None)
+        page.goto(path.as_uri())
+        pages.append(page)
+        return page
+
+    yield open_file
+    for page in pages:
+        page.close()
+    assert [text for text in said if "niivue-" not in text and not text.startswith("info")] == []
+
+
+def read_scores(folder: Path) -> dict[str, dict[str, str]]:
+    with open(folder / "evaluation" / "cases.csv", newline="") as file:
+        return {row["case_id"]: row for row in csv.DictReader(file)}
+
+
+def column(page: Page, name: str) -> list[float]:
+    cells = page.locator(f"#case-table tbody tr:visible [data-name={name}]")
+    return [float(value) for value in cells.evaluate_all("cells => cells.map(cell => cell.dataset.value)")]
+
+
+def shown_cases(page: Page) -> list[str]:
+    return page.locator("#case-table tbody tr:visible").evaluate_all("rows => rows.map(row => row.dataset.case)")
+
+
+def test_the_table_has_the_scores_of_the_evaluation(
+    page_path: Path, masks_dirs: dict[str, Path], open_page: Callable[..., Page]
+) -> None:
+    page, scores = open_page(page_path), read_scores(masks_dirs["moved"])
+    assert shown_cases(page) == list(scores)
+    for name in ("kidney_dice", "tumor_dice", "kidney_volume_error_ml", "lesions_detected"):
+        assert column(page, name) == [float(row[name]) for row in scores.values()]
+    assert page.title() == f"Evaluation of {masks_dirs['moved']}"
+    expect(page.locator(".banner")).to_have_text(NOTE)
+    summary = (masks_dirs["moved"] / "evaluation/summary.json").read_text()
+    mean = float(re.search(r'"kidney_dice": \{\s*"mean": ([\d.]+)', summary)[1])
+    expect(page.locator("#summary table").first.locator("tr", has_text="kidney Dice")).to_contain_text(f"{mean:.3f} (")
+    assert page_path.stat().st_size < MOST_BYTES
+
+
+def test_sorting_and_filtering(page_path: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(page_path)
+    everything = shown_cases(page)
+    head = page.locator("#case-table th", has=page.get_by_role("button", name="tumor Dice", exact=True))
+    head.get_by_role("button").click()
+    ascending = column(page, "tumor_dice")
+    assert ascending == sorted(ascending) and len(set(ascending)) > 1
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    head.get_by_role("button").press("Enter")
+    assert column(page, "tumor_dice") == ascending[::-1]
+    expect(head).to_have_attribute("aria-sort", "descending")
+
+    page.get_by_label("Search").fill("CASE_00002")
+    assert shown_cases(page) == ["case_00002"]
+    expect(page.locator("form.filter output")).to_have_text("1 of 4 cases")
+    page.get_by_label("Search").fill("")
+    limit = sorted(set(ascending))[0]
+    page.get_by_label("tumor Dice at most").fill(f"{limit + 1e-6:.6f}")
+    assert column(page, "tumor_dice") == [value for value in ascending if value <= limit + 1e-6]
+    page.get_by_label("tumor Dice at most").fill("")
+    page.get_by_label("error").check()
+    assert shown_cases(page) == []
+    page.get_by_label("error").uncheck()
+    assert sorted(shown_cases(page)) == everything
+
+
+def test_a_case_opens_from_its_thumbnail_a_chart_or_the_address(
+    page_path: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(page_path)
+    dialog = page.get_by_role("dialog")
+    page.locator("#case-table tr[data-case=case_00001] a").click()
+    expect(dialog.get_by_role("heading")).to_have_text("case_00001")
+    picture = dialog.locator("img").first
+    picture.evaluate("image => image.decode()")
+    assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight > 800]") == [1000, True]
+    expect(dialog.locator("dl div", has_text="tumor Dice").locator("dd")).to_have_text(re.compile(r"[01]\.\d{3}"))
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_role("heading")).to_have_text("case_00002")
+    page.keyboard.press("ArrowLeft")
+    expect(dialog.get_by_role("heading")).to_have_text("case_00001")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert page.evaluate("location.hash") == ""
+
+    page.locator('#charts a[*|href="#case_00003"]').first.dispatch_event("click")
+    expect(dialog.get_by_role("heading")).to_have_text("case_00003")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+    page.goto(f"{page_path.as_uri()}#case_00002")
+    page.reload()
+    expect(dialog.get_by_role("heading")).to_have_text("case_00002")
+
+
+def canvas_pixels(page: Page) -> np.ndarray:
+    """Returns what the viewer shows, (height, width, 3)."""
+    return np.asarray(Image.open(io.BytesIO(page.locator("#niivue").screenshot())).convert("RGB")).astype(int)
+
+
+def colored(pixels: np.ndarray) -> int:
+    return int((pixels.max(axis=-1) - pixels.min(axis=-1) > 40).sum())
+
+
+def test_the_viewer_shows_scan_and_masks(page_path: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(page_path, viewport={"width": 1200, "height": 900})
+    page.get_by_role("button", name="Open the viewer").click()
+    told = page.locator("#viewer output")
+    expect(told).to_contain_text("case_00000, voxels of about 1.5 mm", timeout=30_000)
+    with_prediction = canvas_pixels(page)
+    assert with_prediction.std() > 10 and colored(with_prediction) > 500
+    page.get_by_label("opacity of prediction").fill("0")
+    expect(told).to_contain_text("voxels")
+    page.wait_for_timeout(300)
+    assert colored(canvas_pixels(page)) < colored(with_prediction) / 4
+    page.get_by_label("opacity of truth").fill("1")
+    page.wait_for_timeout(300)
+    assert colored(canvas_pixels(page)) > 500
+    page.locator("#viewer [name=view]").select_option("axial")
+    page.locator("#viewer [name=case]").select_option("case_00002")
+    expect(told).to_contain_text("case_00002", timeout=30_000)
+    page.wait_for_timeout(300)
+    assert abs(canvas_pixels(page) - with_prediction).mean() > 5
+
+    page.locator("#case-table tr[data-case=case_00003] a").click()
+    page.get_by_role("button", name="Show in the viewer").click()
+    expect(told).to_contain_text("case_00003", timeout=30_000)
+
+
+def test_without_webgl_the_viewer_says_so_and_the_figures_are_there(page_path: Path, browser: Browser) -> None:
+    without = browser.browser_type.launch(executable_path=find_browser(), args=[*FLAGS, "--disable-3d-apis"])
+    page = without.new_page()
+    page.goto(page_path.as_uri())
+    page.get_by_role("button", name="Open the viewer").click()
+    expect(page.locator("#viewer output")).to_contain_text("this browser has no WebGL 2: the figures of the cases")
+    expect(page.locator("#viewer .canvas")).to_be_hidden()
+    assert page.locator("#examples img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    without.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_every_window_in_light_and_dark(
+    page_path: Path, open_page: Callable[..., Page], width: int, scheme: str
+) -> None:
+    page = open_page(page_path, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    text, ground = (
+        page.locator("body").evaluate(f"body => getComputedStyle(body).{name}") for name in ("color", "backgroundColor")
+    )
+    luminance = [sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in (text, ground)]
+    assert (luminance[0] > 0.8 and luminance[1] < 0.2) == (scheme == "dark")
+    chart = page.locator("#charts svg text").first.evaluate("text => getComputedStyle(text).fill")
+    assert chart == text
+
+
+def test_on_paper_there_is_nothing_to_click(page_path: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(page_path, color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    for gone in ("nav", "form.filter", "#viewer"):
+        expect(page.locator(gone)).to_be_hidden()
+    expect(page.locator("#examples img").first).to_be_visible()
+    assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_two_evaluations_side_by_side(
+    data_dir: Path, masks_dirs: dict[str, Path], tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    first, second = (str(masks_dirs[name]) for name in ("moved", "better"))
+    output = tmp_path / "new" / "both.html"
+    report.main(
+        config.Report(predictions_dir=first, compare=second, data_dir=str(data_dir), output=str(output), workers=1)
+    )
+    page, scores = open_page(output), [read_scores(masks_dirs[name]) for name in ("moved", "better")]
+    expected = [float(b["tumor_dice"]) - float(a["tumor_dice"]) for a, b in zip(*map(dict.values, scores), strict=True)]
+    assert column(page, "change_tumor_dice") == pytest.approx(expected)
+    row = page.locator("#summary table").first.locator("tr", has_text="tumor Dice").locator("td")
+    expect(row.nth(2)).to_contain_text(f"{np.mean(expected):+.3f} (")
+    page.locator("#case-table tr[data-case=case_00000] a").click()
+    expect(page.get_by_role("dialog").locator("figcaption")).to_have_text([first, second])
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Open the viewer").click()
+    expect(page.locator("#viewer output")).to_contain_text("voxels", timeout=30_000)
+    expect(page.get_by_label(f"opacity of {second}'s prediction")).to_have_value("0")
+
+
+def test_a_run_has_its_training_in_the_page(
+    run_dir: Path, tmp_path: Path, open_page: Callable[..., Page], capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    with pytest.raises(InputError, match=rf"{run}/evaluation/test: expected an evaluation, .*--split=test makes it"):
+        report.main(config.Report(run_dir=str(run), split="test"))
+    evaluate.main(config.Evaluate(run_dir=str(run), split="test"))
+    report.main(config.Report(run_dir=str(run), split="test", viewer=False, workers=1))
+    path = run / "evaluation/test/report.html"
+    assert f"wrote {path} (" in capsys.readouterr().out
+    page = open_page(path)
+    assert page.locator("#viewer").count() == 0 and path.stat().st_size < 1_500_000
+    page.get_by_text("Configuration").click()
+    expect(page.locator("#training pre").first).to_contain_text("--learning_rate=0.001")
+    expect(page.locator("#training svg")).to_contain_text("learning rate")
+    page.get_by_text("Environment of the training").click()
+    expect(page.locator("#training pre").nth(1)).to_contain_text('"tensorflow"')
+    assert not list(path.parent.glob("*.html?*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "expected either --run_dir or --predictions_dir"),
+        ({"run_dir": "r", "predictions_dir": "p"}, "expected either --run_dir or --predictions_dir"),
+        ({"predictions_dir": "p"}, "expected --data_dir with --predictions_dir"),
+        ({"run_dir": "gone"}, "gone: expected the folder of a run, found no train.flags in it"),
+        ({"predictions_dir": "gone", "data_dir": "d"}, "gone: expected a folder of masks, found no such folder"),
+    ],
+)
+def test_mistakes_are_explained(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        report.main(config.Report(**changes))
+
+
+def test_what_is_missing_is_told(
+    data_dir: Path, masks_dirs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = tmp_path / "masks"
+    shutil.copytree(masks_dirs["moved"], masks)
+    settings = config.Report(predictions_dir=str(masks), data_dir=str(data_dir), workers=1, viewer=False)
+    (masks / "case_00001.nii.gz").unlink()
+    (masks / "evaluation/report.html").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"case_00001: .*case_00001.nii.gz: "):
+        report.main(settings)
+    assert not (masks / "evaluation/report.html").exists()
+    (masks / "evaluation/summary.json").write_text("{}")
+    with pytest.raises(InputError, match=r"summary.json: expected the summary that evaluate wrote"):
+        report.main(settings)
+    lines = (masks / "evaluation/cases.csv").read_text().replace("case_0000", "case_0009")
+    (masks / "evaluation/cases.csv").write_text(lines)
+    with pytest.raises(InputError, match=r"expected case_00090 of .*evaluation, found no such case"):
+        report.main(settings)
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"expected matplotlib, ipyniivue to be installed: .*kits_tf\[report\]"):
+        report.main(config.Report(run_dir="r"))

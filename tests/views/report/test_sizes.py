@@ -1,0 +1,28 @@
+import pytest
+
+from kits_tf.views.report.case import Wanted
+from kits_tf.views.report.sizes import _FIGURE_BYTES, MOST_BYTES, plan
+
+NIIVUE = 2_200_000
+
+
+@pytest.mark.parametrize("evaluations", [1, 2])
+@pytest.mark.parametrize("cases", [1, 36, 80, 210, 1000])
+def test_what_is_planned_fits(cases: int, evaluations: int) -> None:
+    wanted = plan({f"case_{i:05d}": i / cases for i in range(cases)}, evaluations, True)
+    figures = sum(_FIGURE_BYTES[w.figure_width] * evaluations for w in wanted.values() if w.figure_width)
+    volumes = sum(w.volume_bytes for w in wanted.values())
+    thumbnails = 8_000 * cases
+    assert (figures + volumes + thumbnails) * 4 / 3 + NIIVUE + 1500 * cases < MOST_BYTES * (1 if cases < 500 else 1.3)
+    assert wanted["case_00000"].figure_width and wanted["case_00000"].volume_bytes >= 100_000
+
+
+def test_few_cases_have_all_and_of_many_the_worst_have() -> None:
+    few = plan({"a": 0.9, "b": 0.1}, 1, True)
+    assert few["a"] == few["b"] and few["a"].figure_width == 1000
+    assert plan({"a": 0.9}, 1, False) == {"a": Wanted(1000, 0)}
+    many = plan({str(i): i / 300 for i in range(300)}, 1, True)
+    with_figures = [int(name) for name, each in many.items() if each.figure_width]
+    with_volumes = [int(name) for name, each in many.items() if each.volume_bytes]
+    assert with_figures == list(range(90)) and with_volumes == list(range(90))
+    assert list(many) == [str(i) for i in range(300)]  # in the order of the cases
