@@ -1,5 +1,6 @@
 """From a command line to settings, and from an exception to an exit status."""
 
+import inspect
 import sys
 import textwrap
 import typing
@@ -122,13 +123,13 @@ def help_text(kind: type[Settings], inputs: str = "") -> str:
     lines = [
         f"usage: python -m kits_tf.{command} [--flagfile=FILE] [--flag=value ...]{f' {inputs} ...' if inputs else ''}",
         "",
-        str(kind.__doc__),
+        inspect.cleandoc(str(kind.__doc__)),
     ]
     group = None
     for holder, item, value_type in flag_fields(kind):
         if holder is not group:
             group = holder
-            lines += ["", "Flags" if holder is kind else str(holder.__doc__)]
+            lines += ["", "Flags" if holder is kind else inspect.cleandoc(str(holder.__doc__))]
         default = "required" if item.default is MISSING else f"default {format_value(item.default)}"
         text = item.metadata["help"] + ("" if item.default in (None, "") else f" ({default})")
         is_boolean = without_none(value_type) is bool

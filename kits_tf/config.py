@@ -57,6 +57,22 @@ def _label_scheme() -> Any:
     )
 
 
+def _scheme_of_masks() -> Any:
+    return setting(
+        None,
+        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
+        choices=SCHEME_CHOICES,
+    )
+
+
+def _cysts_in_masks() -> Any:
+    return setting(
+        None,
+        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
+        choices=CYST_CHOICES,
+    )
+
+
 def _cyst_as() -> Any:
     return setting(
         "kidney",
@@ -601,16 +617,8 @@ class Evaluate(Settings):
     compare: str = setting(
         "", "Two evaluations, with a comma between: folders with a cases.csv. Tells how the second one differs."
     )
-    label_scheme: str | None = setting(
-        None,
-        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
-        choices=SCHEME_CHOICES,
-    )
-    cyst_as: str | None = setting(
-        None,
-        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
-        choices=CYST_CHOICES,
-    )
+    label_scheme: str | None = _scheme_of_masks()
+    cyst_as: str | None = _cysts_in_masks()
     workers: int = _workers()
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -801,18 +809,10 @@ class Report(Settings):
     output: str | None = setting(None, "File to write. Default: report.html beside the scores.")
     data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
     viewer: bool = setting(
-        True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer makes it a tenth as large."
+        True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer leaves both out."
     )
-    label_scheme: str | None = setting(
-        None,
-        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
-        choices=SCHEME_CHOICES,
-    )
-    cyst_as: str | None = setting(
-        None,
-        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
-        choices=CYST_CHOICES,
-    )
+    label_scheme: str | None = _scheme_of_masks()
+    cyst_as: str | None = _cysts_in_masks()
     workers: int = _workers()
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ def start_tensorflow(threads: int | None = None) -> None:
 
     TensorFlow 2.21 by itself takes oneDNN's kernels only on processors with AVX-512 VNNI and newer, but with AVX2 alone
     training is several times as fast with them (BUILD.md). TF_ENABLE_ONEDNN_OPTS=0 does without. What the import writes
-    to stderr is held back, and shown only if it fails.
+    to stderr is held back, and shown only if it fails. TF32 is off.
 
     Args:
         threads: that one operation may use, unless TensorFlow runs already. oneDNN's matrix products have other last
@@ -49,6 +49,9 @@ def start_tensorflow(threads: int | None = None) -> None:
 
         # The first look for devices has its own messages.
         tf.config.list_physical_devices()
+    # A GPU would round factors to 10 bits, also those that resample scans and logits: float32 is to mean float32.
+    # Training takes bfloat16 or float16 there anyway.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     if quiet:
         tf.get_logger().setLevel("ERROR")
     if threads:

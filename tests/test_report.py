@@ -164,7 +164,7 @@ def test_a_case_opens_from_its_thumbnail_a_chart_or_the_address(
     expect(dialog.get_by_role("heading")).to_have_text("case_00001")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    assert page.evaluate("location.hash") == ""
+    expect(page).to_have_url(re.compile(r"report\.html#$"))
 
     page.locator('#charts a[*|href="#case_00003"]').first.dispatch_event("click")
     expect(dialog.get_by_role("heading")).to_have_text("case_00003")

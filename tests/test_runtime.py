@@ -36,6 +36,10 @@ def test_threads_and_kernels_are_as_told() -> None:
     assert start(code.format(without)).stdout == "0 1\n"
 
 
+def test_float32_means_float32() -> None:
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
 def test_progress_yields_everything_and_counts(capsys) -> None:
     assert list(runtime.progress("abc", "letter", 3)) == ["a", "b", "c"]
     lines = capsys.readouterr().out.splitlines()

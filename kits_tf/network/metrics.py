@@ -34,12 +34,12 @@ class StreamingDice(keras.metrics.Metric):
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: None = None) -> None:
         """Adds a batch: labels (batch, z, y, x) and logits (batch, z, y, x, classes)."""
         size = self.counts.shape[0]
-        pair = tf.cast(y_true, tf.int32) * size + tf.argmax(y_pred, axis=-1, output_type=tf.int32)
-        # Not tf.math.bincount, whose size follows from the values, which XLA cannot compile.
-        found = tf.raw_ops.DenseBincount(
-            input=tf.reshape(pair, [-1]), size=size * size, weights=tf.zeros([0], tf.int32)
-        )
-        self.counts.assign_add(tf.reshape(tf.cast(found, tf.int64), [size, size]))
+        # Products of zeros and ones, exact in any order: on a GPU with op determinism there is no kernel of bincount.
+        truth = tf.one_hot(tf.cast(y_true, tf.int32), size)
+        found = tf.one_hot(tf.argmax(y_pred, axis=-1, output_type=tf.int32), size)
+        # Plane by plane: a float32 sum stops at 16.7 million voxels.
+        planes = tf.einsum("bzyxt,bzyxf->bztf", truth, found)
+        self.counts.assign_add(tf.reduce_sum(tf.cast(planes, tf.int64), axis=[0, 1]))
 
     def result(self) -> dict[str, tf.Tensor]:
         """Returns the scores by name, scalars."""

@@ -40,8 +40,8 @@ def augmentation_sheet(
     for ax, preview in zip(axes, previews, strict=False):
         middle = len(preview.image) // 2
         low, high = shown
-        ax.imshow(preview.image[middle], cmap="gray", vmin=low, vmax=high, aspect=spacing_mm[1] / spacing_mm[2])
-        canvas.outline(ax, preview.labels[middle], scheme)
+        canvas.show(ax, preview.image[middle], spacing_mm[1:], cmap="gray", vmin=low, vmax=high)
+        canvas.outline(ax, preview.labels[middle], scheme, spacing_mm[1:])
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)
     figure.suptitle(title, color=style.TEXT)
     canvas.add_legend(figure, scheme)

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -43,24 +44,30 @@ def decorate(ax: Axes, heading: str) -> None:
         spine.set_alpha(0.4)
 
 
-def fill(ax: Axes, labels: NDArray[np.uint8], scheme: Scheme) -> None:
-    """Tints each structure of a plane, (height, width)."""
-    for name, mask in _structures(labels, scheme):
-        ax.contourf(mask, levels=[0.5, 1.5], colors=[style.COLORS[name]], alpha=0.3)
+def show(ax: Axes, picture: NDArray, pixel_mm: tuple[float, float], **look: Any) -> None:
+    """Shows a plane, (height, width) or (height, width, 3), on axes in mm, from the corner of its first pixel.
+
+    Args:
+        ax: to draw on; it shows nothing else but planes.
+        picture: the plane.
+        pixel_mm: height and width of a pixel.
+        look: of imshow.
+    """
+    height, width = picture.shape[:2]
+    ax.imshow(picture, extent=(0, width * pixel_mm[1], height * pixel_mm[0], 0), **look)
+    ax.set(xticks=[], yticks=[], facecolor=style.FACE)
+    ax.set_frame_on(False)
 
 
 def outline(
-    ax: Axes,
-    labels: NDArray[np.uint8],
-    scheme: Scheme,
-    pixel_mm: tuple[float, float] = (1.0, 1.0),
-    line: str = "solid",
+    ax: Axes, labels: NDArray[np.uint8], scheme: Scheme, pixel_mm: tuple[float, float], line: str = "solid"
 ) -> None:
-    """Outlines each structure of a plane, (height, width); pixels of another size lie on axes in mm."""
-    height, width = labels.shape
-    y, x = (np.arange(height) + 0.5) * pixel_mm[0] - 0.5, (np.arange(width) + 0.5) * pixel_mm[1] - 0.5
-    for name, mask in _structures(labels, scheme):
-        ax.contour(x, y, mask, levels=[0.5], colors=[style.COLORS[name]], linewidths=1.2, linestyles=line)
+    """Outlines each structure of a plane, (height, width), on the axes of `show`."""
+    y, x = ((np.arange(size) + 0.5) * mm for size, mm in zip(labels.shape, pixel_mm, strict=True))
+    for label, name in enumerate(scheme.classes):
+        mask = labels == label
+        if label and mask.any():
+            ax.contour(x, y, mask, levels=[0.5], colors=[style.COLORS[name]], linewidths=1.2, linestyles=line)
 
 
 def add_legend(figure: Figure, scheme: Scheme, more: Mapping[str, str] | None = None) -> None:
@@ -88,14 +95,12 @@ def webp(figure: Figure, width: int) -> bytes:
 
 
 def svg(figure: Figure) -> str:
-    """Returns the figure as an SVG element for a page: what has the color of text takes that of the page's text."""
+    """Returns the figure as an SVG element for a page.
+
+    What has the color of text takes that of the page's text, and links stay within the page.
+    """
     content = io.StringIO()
     figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
     element = content.getvalue()[content.getvalue().index("<svg") :]
     text_color = re.compile(re.escape(matplotlib.colors.to_hex(style.TEXT)), re.IGNORECASE)
-    return text_color.sub("currentColor", element)
-
-
-def _structures(labels: NDArray[np.uint8], scheme: Scheme) -> list[tuple[str, NDArray[np.bool_]]]:
-    found = [(name, labels == label) for label, name in enumerate(scheme.classes) if label]
-    return [(name, mask) for name, mask in found if mask.any()]
+    return text_color.sub("currentColor", element).replace(' target="_blank"', "")

@@ -63,31 +63,21 @@ def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_m
     center_mm = [(i + 0.5) * s for i, s in zip(plane.of_plane(mark.center), pixel_mm, strict=True)]
     hu = plane.cut(case.hu, mark.center)
     low, high = style.SOFT_TISSUE_HU
-    extent = _extent(hu.shape, pixel_mm)
-    ax.imshow(hu, cmap="gray", vmin=low, vmax=high, extent=extent, interpolation="bilinear")
+    canvas.show(ax, hu, pixel_mm, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
     predicted = plane.cut(case.predicted, mark.center)
     if case.truth is None:
         canvas.outline(ax, predicted, case.scheme, pixel_mm)
     else:
         truth = plane.cut(case.truth, mark.center)
         colors = ListedColormap([(0, 0, 0, 0), *((*style.rgb(name), 0.55) for name in style.ERROR_COLORS)])
-        ax.imshow(find_errors(truth, predicted), cmap=colors, vmin=0, vmax=3, extent=extent, interpolation="nearest")
+        errors = find_errors(truth, predicted)
+        canvas.show(ax, errors, pixel_mm, cmap=colors, vmin=0, vmax=len(style.ERROR_COLORS), interpolation="nearest")
         canvas.outline(ax, truth, case.scheme, pixel_mm)
         canvas.outline(ax, predicted, case.scheme, pixel_mm, line="dashed")
     y, x = center_mm
     ax.set(xlim=(x - field_mm / 2, x + field_mm / 2), ylim=(y + field_mm / 2, y - field_mm / 2))
     ax.set_title(f"{mark.name}, {plane.name} {mark.center[plane.axis]}", color=style.TEXT, fontsize=10)
-    ax.set_facecolor(style.FACE)
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
     _mark_edges(ax, plane.edges)
-
-
-def _extent(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> tuple[float, float, float, float]:
-    """Returns where the edges of a picture are, as matplotlib has it: left, right, lower, upper."""
-    height, width = shape
-    return -0.5, width * pixel_mm[1] - 0.5, height * pixel_mm[0] - 0.5, -0.5
 
 
 def _mark_edges(ax: Axes, edges: tuple[str, str, str, str]) -> None:
@@ -114,9 +104,8 @@ def _draw_all_surfaces(figure: Figure, place: SubplotSpec, case: CaseMasks) -> N
     for i, name in enumerate(masks):
         for j, view in enumerate(VIEWS):
             ax, picture = axes[i * len(VIEWS) + j], pictures[name][view.name]
-            ax.imshow(picture, extent=_extent(picture.shape[:2], (PIXEL_MM, PIXEL_MM)), interpolation="bilinear")
+            canvas.show(ax, picture, (PIXEL_MM, PIXEL_MM), interpolation="bilinear")
             ax.set_title(f"{name}\n{view.name}", color=style.TEXT, fontsize=9)
-            ax.axis("off")
             left, right, *_ = next(plane.edges for plane in PLANES if plane.axis == view.axis)
             _mark_edges(ax, (left, right, "", ""))
     _draw_bar(axes[0])

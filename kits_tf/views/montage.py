@@ -33,7 +33,7 @@ def montage(case: CaseMasks) -> Figure:
     for ax in axes:
         ax.axis("off")
     for ax, z in zip(axes, planes, strict=False):
-        ax.imshow(_painted(case, z, crop), aspect=case.spacing_mm[1] / case.spacing_mm[2])
+        canvas.show(ax, _painted(case, z, crop), case.spacing_mm[1:])
         ax.set_title(f"axial {z}", color=style.TEXT, fontsize=8)
     told = "tint: prediction" if case.truth is None else "tint: prediction, outline: truth"
     figure.suptitle(f"{case.case_id}   {told}", color=style.TEXT)

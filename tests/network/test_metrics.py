@@ -60,3 +60,11 @@ def test_counts_beyond_float32() -> None:
     metric.counts.assign(np.array([[0, 0, 0], [0, 2**40, 0], [0, 0, 0]]))
     metric.update_state(np.ones((1, 1, 1, 1), np.uint8), np.eye(3)[np.zeros((1, 1, 1, 1), int)])
     assert metric.counts.numpy()[1].tolist() == [1, 2**40, 0]
+
+
+def test_counts_with_operations_that_a_gpu_has_deterministic_kernels_for() -> None:
+    metric = StreamingDice(KITS19)
+    specs = tf.TensorSpec([2, 4, 4, 4], tf.uint8), tf.TensorSpec([2, 4, 4, 4, 3], tf.float32)
+    graph = tf.function(lambda labels, logits: metric.update_state(labels, logits)).get_concrete_function(*specs).graph
+    # Seen on an H200: "Determinism is not yet supported in GPU implementation of DenseBincount".
+    assert not {operation.type for operation in graph.get_operations()} & {"DenseBincount", "Bincount"}

@@ -67,9 +67,9 @@ def test_outlines_run_around_structures_and_errors_are_filled() -> None:
     tumor = [c for c in lines if matplotlib.colors.to_hex(c.get_edgecolor()[0]).upper() == style.COLORS["tumor"]]
     solid, dashed = (np.concatenate([path.vertices for path in c.get_paths()]) for c in tumor)
     # Pixels of 2 mm along x from 55 to 65, 1 mm along y from 40; half way between centers of pixels.
-    assert solid.min(axis=0) == pytest.approx((110 - 0.5, 40 - 0.5))
-    assert solid.max(axis=0) == pytest.approx((130 - 0.5, 80 - 0.5))
-    assert dashed.max(axis=0) == pytest.approx((130 - 0.5, 60 - 0.5))
+    assert solid.min(axis=0) == pytest.approx((110, 40))
+    assert solid.max(axis=0) == pytest.approx((130, 80))
+    assert dashed.max(axis=0) == pytest.approx((130, 60))
     errors = axial.images[1].get_array()
     assert (errors == 1).sum() == 20 * 10 and not (errors > 1).any()
     colors = axial.images[1].cmap(axial.images[1].norm(np.array([1, 2, 3])))

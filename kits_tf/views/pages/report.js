@@ -8,6 +8,12 @@ for (const image of document.querySelectorAll("img[data-case]")) {
   if (found.length) image.src = sourceOf(found[0]);
 }
 
+for (const point of document.querySelectorAll("#charts a")) {
+  const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+  title.textContent = point.href.baseVal.slice(1);
+  point.append(title);
+}
+
 const dialog = document.getElementById("case-dialog");
 
 function showCase(caseId) {
@@ -52,6 +58,7 @@ dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
-dialog.addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
+// Only the fragment may change in the address of a file.
+dialog.addEventListener("close", () => history.replaceState(null, "", "#"));
 addEventListener("hashchange", followAddress);
 followAddress();

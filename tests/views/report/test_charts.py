@@ -36,6 +36,7 @@ def test_points_are_links_and_text_has_the_color_of_the_page() -> None:
     assert element.startswith("<svg") and element.rstrip().endswith("</svg>")
     links = re.findall(r'xlink:href="#(case_\d+)"', element)
     assert sorted(links) == sorted([*SCORES, *SCORES])
+    assert "target=" not in element  # or each click would open the page anew
     assert "currentColor" in element and "#ffffff" not in element.lower()
     assert style.COLORS["tumor"].lower() in element and ">kidney</text>" in element
     assert element == canvas.svg(score_boxes("Dice", NAMES, {"a": SCORES}))  # the same chart, the same file
