@@ -21,10 +21,11 @@ def main(demo: Path, browser_path: str) -> None:
         page.get_by_role("button", name="Open the viewer").click()
         expect(page.locator("#viewer output")).to_contain_text("voxels", timeout=60_000)
         page.wait_for_timeout(1000)
-        top, bottom = (page.locator(place).bounding_box() for place in ("#charts", "#viewer"))
-        assert top and bottom
-        height = bottom["y"] + bottom["height"] - top["y"]
-        clip = {"x": 0, "y": top["y"], "width": WIDTH, "height": height}
+        top, bottom = (
+            page.locator(place).evaluate(f"element => element.getBoundingClientRect().{edge} + scrollY")
+            for place, edge in (("#charts", "top"), ("#viewer", "bottom"))
+        )
+        clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top + 10}
         page.screenshot(path=HERE / "report.png", full_page=True, clip=clip)
         browser.close()
 

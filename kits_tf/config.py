@@ -821,6 +821,8 @@ class Report(Settings):
             raise InputError("expected either --run_dir or --predictions_dir")
         if self.predictions_dir and not self.data_dir:
             raise InputError("expected --data_dir with --predictions_dir")
+        if self.compare and self.compare == (self.run_dir or self.predictions_dir):
+            raise InputError(f"--compare: expected another folder than {self.compare}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ def main(settings: config.Report) -> None:
     from kits_tf.ct.audit import audit
     from kits_tf.views.report.niivue import niivue_module
     from kits_tf.views.report.page import report_page
-    from kits_tf.views.report.sizes import plan
+    from kits_tf.views.report.plan import plan
 
     module = niivue_module() if settings.viewer else None
     evaluations = find_evaluations(settings)

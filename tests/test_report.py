@@ -19,7 +19,7 @@ from kits_tf.ct.layouts import find_cases
 from kits_tf.ct.volume import read_image, write_labels
 from kits_tf.errors import InputError
 from kits_tf.pipeline.example import read_labeled
-from kits_tf.views.report.sizes import MOST_BYTES
+from kits_tf.views.report.plan import MOST_BYTES
 
 NOTE = "Phantoms & <nothing> else"
 # WebGL 2 without a GPU; without the rest Chromium looks for Google's servers.
@@ -294,6 +294,7 @@ def test_a_run_has_its_training_in_the_page(
         ({}, "expected either --run_dir or --predictions_dir"),
         ({"run_dir": "r", "predictions_dir": "p"}, "expected either --run_dir or --predictions_dir"),
         ({"predictions_dir": "p"}, "expected --data_dir with --predictions_dir"),
+        ({"run_dir": "r", "compare": "r"}, "--compare: expected another folder than r"),
         ({"run_dir": "gone"}, "gone: expected the folder of a run, found no train.flags in it"),
         ({"predictions_dir": "gone", "data_dir": "d"}, "gone: expected a folder of masks, found no such folder"),
     ],

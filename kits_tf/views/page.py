@@ -23,7 +23,12 @@ def render(template: str, **values: Any) -> str:
 
 def data_url(content: bytes, kind: str) -> str:
     """Returns what stands for a file in a page, as in src; kind: of its content, as in "image/jpeg"."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f"data:{kind};base64,{base64_text(content)}"
+
+
+def base64_text(content: bytes) -> str:
+    """Returns bytes in base64, as a text."""
+    return base64.b64encode(content).decode()
 
 
 def script_json(value: Any) -> Markup:

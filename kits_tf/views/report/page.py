@@ -1,6 +1,5 @@
 """A report, put together for its template."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,17 +12,17 @@ from kits_tf.analysis.evaluated import Evaluated
 from kits_tf.analysis.scores import KITS23_REGIONS
 from kits_tf.analysis.summary import Difference
 from kits_tf.ct.audit import SEVERITIES, Finding
-from kits_tf.ct.labels import Scheme
 from kits_tf.training.run import ENVIRONMENT, FLAGS, read_history
-from kits_tf.views import canvas, style
+from kits_tf.views import canvas
 from kits_tf.views.audit_page import count_findings, severities
 from kits_tf.views.learning_curves import learning_curves
-from kits_tf.views.page import data_url, render
+from kits_tf.views.page import base64_text, data_url, render
 from kits_tf.views.report import tables
 from kits_tf.views.report.case import CasePictures
 from kits_tf.views.report.charts import bland_altman, score_boxes
+from kits_tf.views.report.plan import examples
+from kits_tf.views.report.viewer import layers, viewer_data
 
-_PREDICTION_OPACITY = 0.5
 # Charts of boxes: heading, score of each structure, what is told below.
 _SURFACE = {"kidney": "kidney_and_mass", "tumor": "tumor"}
 _WITHIN = ", ".join(f"{name} {KITS23_REGIONS[region][1]:.1f} mm" for name, region in _SURFACE.items())
@@ -67,16 +66,6 @@ class _Training:
     environment: str
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A volume in the viewer: its name in the form, what it is, how it looks at first."""
-
-    name: str
-    label: str
-    opacity: float
-    colors: dict | None
-
-
 def report_page(
     evaluations: Sequence[Evaluated],
     pictures: Mapping[str, CasePictures],
@@ -95,7 +84,7 @@ def report_page(
     """
     changes = _differences(evaluations)
     scores = {each.name: {case_id: each.scores[case_id] for case_id in pictures} for each in evaluations}
-    layers, training = _layers(evaluations), [_training(each) for each in evaluations if each.run_dir]
+    shown, training = layers(evaluations), [_training(each) for each in evaluations if each.run_dir]
     viewed = {case_id: of_case.volumes for case_id, of_case in pictures.items() if of_case.volumes and viewer_module}
     sections = {"summary": "Scores", "examples": "Examples", "charts": "Charts", "cases": "Cases"}
     sections |= {"viewer": "Viewer"} if viewed else {}
@@ -111,36 +100,27 @@ def report_page(
         summary=tables.mean_rows(evaluations, changes),
         published=tables.published_rows(evaluations),
         lesions=tables.lesion_rows(evaluations),
-        examples=_examples(scores[evaluations[0].name]),
+        examples=examples({case_id: evaluations[0].scores[case_id]["composite"] for case_id in pictures}),
         boxes=[(canvas.svg(score_boxes(name, names, scores)), told) for name, names, told in _BOXES],
         volume_charts=[_volume_chart(structure, evaluations, pictures) for structure in ("kidney", "tumor")],
         columns=tables.columns(evaluations),
         all_severities=SEVERITIES,
         rows=[_row(case_id, evaluations, of_case, findings) for case_id, of_case in pictures.items()],
-        figures={
-            "names": [each.name for each in evaluations],
-            "cases": {
-                case_id: [_base64(figure) for figure in of_case.figures] for case_id, of_case in pictures.items()
-            },
-        },
-        viewed={
-            "layers": [{"name": layer.name, "colors": layer.colors} for layer in layers],
-            "cases": {
-                case_id: {
-                    "voxel_mm": volumes.voxel_mm,
-                    "focus_mm": volumes.focus_mm,
-                    "files": [_base64(volumes.scan), *map(_base64, volumes.masks)],
-                }
-                for case_id, volumes in viewed.items()
-            },
-        },
-        viewer_module=_base64(igzip.compress(viewer_module.encode(), mtime=0)) if viewer_module else "",
-        layers=layers,
+        figures=_figures(evaluations, pictures),
+        viewed=viewer_data(shown, viewed),
+        viewer_module=base64_text(igzip.compress(viewer_module.encode(), mtime=0)) if viewer_module else "",
+        layers=shown,
         classes=evaluations[0].scheme.classes[1:],
         training=training,
         counts=count_findings(findings),
         made=f"Made by kits_tf {__version__}, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     )
+
+
+def _figures(evaluations: Sequence[Evaluated], pictures: Mapping[str, CasePictures]) -> dict:
+    """Returns what report.js reads: names of the evaluations, and for each case the figure of each of them."""
+    figures = {case_id: [*map(base64_text, of_case.figures)] for case_id, of_case in pictures.items()}
+    return {"names": [each.name for each in evaluations], "cases": figures}
 
 
 def _told(evaluations: Sequence[Evaluated], num_shown: int) -> str:
@@ -153,13 +133,6 @@ def _differences(evaluations: Sequence[Evaluated]) -> dict[str, Difference]:
         return {}
     first, second = evaluations
     return {each.name: each for each in results.differences(first.scores, second.scores, second.name)}
-
-
-def _examples(scores: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Returns the worst, the median and the best case by their composite, as far as they are different ones."""
-    ranked = sorted(scores, key=lambda case_id: scores[case_id]["composite"])
-    named = {ranked[-1]: "best", ranked[len(ranked) // 2]: "median", ranked[0]: "worst"}
-    return {name: case_id for case_id, name in reversed(named.items())}
 
 
 def _volume_chart(
@@ -177,26 +150,6 @@ def _row(case_id: str, evaluations: Sequence[Evaluated], pictures: CasePictures,
     return _Row(case_id, severities(found), picture, tables.cells(case_id, evaluations, pictures.facts), found)
 
 
-def _layers(evaluations: Sequence[Evaluated]) -> list[_Layer]:
-    """Returns the volumes of the viewer in the order in which they lie over each other."""
-    names = ["prediction"] if len(evaluations) == 1 else [f"{each.name}'s prediction" for each in evaluations]
-    predictions = [
-        _Layer(f"prediction{i}", name, _PREDICTION_OPACITY if i == 0 else 0.0, _label_colors(each.scheme))
-        for i, (name, each) in enumerate(zip(names, evaluations, strict=True))
-    ]
-    truth = _Layer("truth", "truth", 0.0, _label_colors(evaluations[0].scheme))
-    return [_Layer("scan", "scan", 1.0, None), truth, *predictions]
-
-
-def _label_colors(scheme: Scheme) -> dict:
-    """Returns a scheme's colors as NiiVue's color map of labels."""
-    colors = [(0, 0, 0), *(tuple(round(255 * part) for part in style.rgb(name)) for name in scheme.classes[1:])]
-    channels = {channel: [color[i] for color in colors] for i, channel in enumerate("RGB")}
-    opaque = [0, *[255] * (len(colors) - 1)]
-    names = ["", *map(style.words, scheme.classes[1:])]
-    return channels | {"A": opaque, "I": list(range(len(colors))), "labels": names}
-
-
 def _training(evaluated: Evaluated) -> _Training:
     run_dir = evaluated.run_dir
     assert run_dir is not None
@@ -204,7 +157,3 @@ def _training(evaluated: Evaluated) -> _Training:
     curves = canvas.svg(learning_curves("", history)) if history else ""
     flags, environment = (run_dir / FLAGS).read_text(), run_dir / ENVIRONMENT
     return _Training(evaluated.name, curves, flags, environment.read_text() if environment.exists() else "")
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()

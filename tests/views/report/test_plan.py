@@ -1,7 +1,7 @@
 import pytest
 
 from kits_tf.views.report.case import Wanted
-from kits_tf.views.report.sizes import _FIGURE_BYTES, MOST_BYTES, plan
+from kits_tf.views.report.plan import _FIGURE_BYTES, MOST_BYTES, examples, plan
 
 NIIVUE = 2_200_000
 
@@ -24,5 +24,11 @@ def test_few_cases_have_all_and_of_many_the_worst_have() -> None:
     many = plan({str(i): i / 300 for i in range(300)}, 1, True)
     with_figures = [int(name) for name, each in many.items() if each.figure_width]
     with_volumes = [int(name) for name, each in many.items() if each.volume_bytes]
-    assert with_figures == list(range(90)) and with_volumes == list(range(90))
+    assert with_figures == with_volumes == [*range(88), 150, 299]  # the worst; and the median and the best, as examples
     assert list(many) == [str(i) for i in range(300)]  # in the order of the cases
+
+
+def test_examples_are_the_worst_the_median_and_the_best() -> None:
+    assert examples({"a": 0.5, "b": 0.9, "c": 0.1, "d": 0.7}) == {"worst": "c", "median": "d", "best": "b"}
+    assert examples({"a": 0.5, "b": 0.9}) == {"worst": "a", "best": "b"}
+    assert examples({"a": 0.5}) == {"worst": "a"}

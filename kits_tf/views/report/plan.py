@@ -1,4 +1,4 @@
-"""How large the pictures of a report may be, so that the page stays a file one can send."""
+"""Which cases a report shows, and how large their pictures may be, so that the page stays a file one can send."""
 
 from collections.abc import Mapping
 
@@ -14,18 +14,28 @@ _FIGURE_BYTES = {1000: 190_000, 800: 140_000, 640: 100_000}
 _SMALLEST_VOLUMES = 100_000
 
 
+def examples(composites: Mapping[str, float]) -> dict[str, str]:
+    """Returns the worst, the median and the best case by their composite, as far as they are different ones."""
+    ranked = sorted(composites, key=lambda case_id: composites[case_id])
+    chosen = {ranked[len(ranked) // 2]: "median", ranked[-1]: "best", ranked[0]: "worst"}
+    by_name = {name: case_id for case_id, name in chosen.items()}
+    return {name: by_name[name] for name in ("worst", "median", "best") if name in by_name}
+
+
 def plan(composites: Mapping[str, float], num_evaluations: int, with_viewer: bool) -> dict[str, Wanted]:
-    """Returns what to make of each case: the more cases, the less of each; too many, and only of the worst.
+    """Returns what to make of each case: the more there are the less, and at last only of the examples and the worst.
 
     Args:
-        composites: score of each case.
+        composites: score of each case, one at least.
         num_evaluations: figures of a case.
         with_viewer: whether the page has the viewer.
     """
     worst_first = sorted(composites, key=lambda case_id: composites[case_id])
+    ranks = {
+        case_id: rank for rank, case_id in enumerate(dict.fromkeys([*examples(composites).values(), *worst_first]))
+    }
     width, with_figures = _figures(len(composites), num_evaluations)
     each, with_volumes = _volumes(len(composites)) if with_viewer else (0, 0)
-    ranks = {case_id: rank for rank, case_id in enumerate(worst_first)}
     return {
         case_id: Wanted(width * (ranks[case_id] < with_figures), each * (ranks[case_id] < with_volumes))
         for case_id in composites
