@@ -5,7 +5,7 @@ PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate pictures help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate reference site pictures help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -45,11 +45,17 @@ bench-predict: $(VENV)/.bench .venv-peers/.installed  ## a scan's file to its ma
 bench-evaluate: $(VENV)/.bench .venv-peers/.installed  ## scores beside MONAI's; DATA_DIR=folder of KiTS19 cases, CASES=0-29
 	$(RUN) benchmarks/evaluate.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-29)
 
+reference: $(VENV)/.dev  ## docs/flags.md, and the reference in docs/api.md, out of the code
+	$(RUN) docs/reference.py
+
+site: $(VENV)/.dev  ## the documents as a site, into site/
+	$(RUN) -m mkdocs build --strict --quiet
+
 pictures: $(VENV)/.dev  ## README's pictures, out of demo/
 	$(RUN) docs/pictures.py demo
 
 clean:  ## remove the environments and the demo
-	rm -rf $(VENV) .venv-addons .venv-peers demo
+	rm -rf $(VENV) .venv-addons .venv-peers demo site
 
 # One stamp an extra: it is newer than setup.py once the extra is installed.
 $(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python

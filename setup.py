@@ -19,9 +19,20 @@ EXTRAS = {
 }
 # Figures, and NiiVue out of ipyniivue's package.
 EXTRAS["report"] = [*EXTRAS["figures"], "ipyniivue>=2.4,<3"]
+# The site: make site.
+EXTRAS["docs"] = ["mkdocs>=1.6,<2"]
 # The development server.
 EXTRAS["serve"] = ["grpcio>=1.60", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"]
-_TOOLS = ["hypothesis>=6.100", "mypy>=1.11", "playwright>=1.45", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.6"]
+_TOOLS = [
+    "hypothesis>=6.100",
+    "ipykernel>=6.29",
+    "mypy>=1.11",
+    "nbclient>=0.10",
+    "playwright>=1.45",
+    "pytest>=8.2",
+    "pytest-xdist>=3.6",
+    "ruff>=0.6",
+]
 # For tests of serving: TensorFlow Serving's own messages, a client of others, certificates, and a reader of YAML.
 _PEERS = [
     "cryptography>=42",
@@ -31,7 +42,9 @@ _PEERS = [
     "types-pyyaml",
     "types-requests",
 ]
-EXTRAS["dev"] = [*(package for name in ("beam", "client", "dicom", "report", "serve") for package in EXTRAS[name])]
+EXTRAS["dev"] = [
+    *(package for name in ("beam", "client", "dicom", "docs", "report", "serve") for package in EXTRAS[name])
+]
 EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = EXTRAS["figures"]

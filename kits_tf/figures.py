@@ -6,7 +6,7 @@ from kits_tf import commandline, config, runtime
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.errors import InputError
-from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from kits_tf.pipeline.workers import run_tasks
 from tfrecords_tools.files import written_whole
 
 AUGMENTATIONS = 16
@@ -35,7 +35,7 @@ def draw_predictions(settings: config.Figures, predictions_dir: str) -> None:
     scheme = named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as)
     cases = predicted_cases(masks_dir, settings.data_dir)
     tasks = [(files, masks_dir, scheme, output_dir, settings.montage, settings.gif) for files in cases]
-    results = run_in_processes(draw_prediction, tasks, choose_workers(settings.workers, len(tasks)))
+    results = run_tasks(draw_prediction, tasks, settings.workers)
     for _, result in runtime.progress(results, "figure", len(tasks)):
         if isinstance(result, InputError):
             raise result

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
 from kits_tf.errors import InputError
-from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from kits_tf.pipeline.workers import run_tasks
 from tfrecords_tools.write import write_text
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", worker
     predictions = [(each.masks_dir, each.scheme) for each in evaluations]
     tasks = [(files, predictions, wanted[files.case_id]) for files in cases]
     found = {}
-    results = run_in_processes(picture_case, tasks, choose_workers(workers, len(tasks)))
+    results = run_tasks(picture_case, tasks, workers)
     for index, result in runtime.progress(results, "case", len(tasks)):
         if isinstance(result, InputError):
             raise InputError(f"{cases[index].case_id}: {result}") from None

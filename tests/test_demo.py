@@ -39,7 +39,7 @@ def test_what_would_fail_late_is_refused_at_once(tmp_path: Path, monkeypatch: py
     ):
         demo.main(config.Demo(output_dir=str(tmp_path / "demo")))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="expected matplotlib to be installed: pip install"):
+    with pytest.raises(InputError, match="expected matplotlib, ipyniivue to be installed: pip install"):
         demo.main(config.Demo(output_dir=str(tmp_path / "demo"), splits=config.SplitSettings(test_cases="3")))
     assert not (tmp_path / "demo").exists()
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = ["errors", "settings", "config", "commandline", "runtime"]
-ORDER += ["ct", "pipeline", "network", "training", "inference", "analysis", "views", "serving"]
+ORDER += ["ct", "pipeline", "network", "training", "inference", "analysis", "views", "serving", "api"]
 COMMANDS = {"phantom", "audit", "convert", "restore", "summary", "train", "evaluate", "predict", "export", "figures"}
 COMMANDS |= {"submission", "measure", "serve", "client", "report", "demo"}
 MODULES = sorted([*ROOT.glob("kits_tf/**/*.py"), *ROOT.glob("tfrecords_tools/**/*.py")])

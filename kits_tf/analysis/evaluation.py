@@ -30,7 +30,7 @@ from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
 from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from kits_tf.pipeline.workers import run_tasks
 from kits_tf.training.run import Run, float32_copy, load_run
 
 
@@ -120,12 +120,8 @@ def of_predictions(settings: Evaluate) -> Evaluation:
         function = _score_case
         tasks = [(files, masks_dir, scheme) for files in predicted_cases(masks_dir, settings.data_dir or "")]
 
-    workers = choose_workers(settings.workers, len(tasks))
-
     def scores() -> Iterator[CaseScores]:
-        if workers == 1:
-            return (function(*task) for task in tasks)
-        return _in_order(run_in_processes(function, tasks, workers))
+        return _in_order(run_tasks(function, tasks, settings.workers))
 
     return Evaluation(len(tasks), results.of_masks(masks_dir), scores)
 

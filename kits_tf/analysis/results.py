@@ -56,20 +56,15 @@ def compare(first_dir: str, second_dir: str) -> list[Difference]:
     Raises:
         InputError: a folder holds no evaluation, or they share no case.
     """
-    return differences(read_cases(Path(first_dir)), read_cases(Path(second_dir)), second_dir)
+    first, second = read_cases(Path(first_dir)), read_cases(Path(second_dir))
+    if not first.keys() & second.keys():
+        raise InputError(f"{second_dir}: expected cases of {first_dir}, found none of them")
+    return differences(first, second)
 
 
-def differences(
-    first: dict[str, dict[str, float]], second: dict[str, dict[str, float]], second_name: str
-) -> list[Difference]:
-    """Returns how scores by case and name differ, on the cases that both have.
-
-    Raises:
-        InputError: they share no case.
-    """
+def differences(first: dict[str, dict[str, float]], second: dict[str, dict[str, float]]) -> list[Difference]:
+    """Returns how scores by case and name differ, on the cases that both have, one at least."""
     shared = [case_id for case_id in first if case_id in second]
-    if not shared:
-        raise InputError(f"{second_name}: expected cases of the first evaluation, found none of them")
     names = [name for name in first[shared[0]] if name in second[shared[0]]]
     return [difference(name, *([of[case][name] for case in shared] for of in (first, second))) for name in names]
 

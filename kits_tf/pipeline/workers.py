@@ -37,6 +37,27 @@ def choose_workers(wanted: int, num_tasks: int) -> int:
     return max(1, min(wanted, num_tasks))
 
 
+def run_tasks(
+    function: Callable[..., T], tasks: Sequence[tuple], wanted_workers: int
+) -> Iterator[tuple[int, T | InputError]]:
+    """Yields as `run_in_processes`; for one worker here, since a process takes seconds to start.
+
+    Args:
+        function: as there.
+        tasks: as there.
+        wanted_workers: as of `choose_workers`.
+    """
+    workers = choose_workers(wanted_workers, len(tasks))
+    if workers > 1:
+        yield from run_in_processes(function, tasks, workers)
+        return
+    for index, task in enumerate(tasks):
+        try:
+            yield index, function(*task)
+        except InputError as error:
+            yield index, error
+
+
 def run_in_processes(
     function: Callable[..., T], tasks: Sequence[tuple], workers: int
 ) -> Iterator[tuple[int, T | InputError]]:

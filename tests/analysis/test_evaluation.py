@@ -162,7 +162,8 @@ def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: 
 
 
 def test_figures_show_both_masks(perfect: Path, data_dir: Path, tmp_path: Path) -> None:
-    settings = config.Figures(predictions_dir=str(perfect), data_dir=str(data_dir), output_dir=str(tmp_path / "png"))
+    known = {"predictions_dir": str(perfect), "data_dir": str(data_dir), "workers": 1}
+    settings = config.Figures(output_dir=str(tmp_path / "png"), **known)
     figures.main(settings)
     first = {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
     assert set(first) == {"case_00000.png", "case_00001.png"}

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kits_tf.errors import InputError
-from kits_tf.pipeline.workers import choose_workers, run_in_processes
+from kits_tf.pipeline.workers import choose_workers, run_in_processes, run_tasks
 
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 BAD_INPUT = "exec('from kits_tf.errors import InputError; raise InputError(\"x.nii: expected more\")')"
@@ -35,3 +35,11 @@ def test_workers_follow_cores_memory_and_tasks(monkeypatch: pytest.MonkeyPatch) 
     assert choose_workers(0, 100) == 8 and choose_workers(0, 3) == 3 and choose_workers(5, 100) == 5
     memory["SC_AVPHYS_PAGES"] = 0
     assert choose_workers(0, 100) == 1
+
+
+def test_one_worker_is_this_process() -> None:
+    texts = ("__import__('os').getpid()", "exec('from kits_tf.errors import InputError; raise InputError(\"bad\")')")
+    found = list(run_tasks(eval, [(text,) for text in texts], 1))
+    assert found[0] == (0, os.getpid()) and isinstance(found[1][1], InputError) and str(found[1][1]) == "bad"
+    here, other = (dict(run_tasks(eval, [(texts[0],), (texts[0],)], workers)) for workers in (1, 2))
+    assert os.getpid() in here.values() and os.getpid() not in other.values()

@@ -132,7 +132,7 @@ def _differences(evaluations: Sequence[Evaluated]) -> dict[str, Difference]:
     if len(evaluations) == 1:
         return {}
     first, second = evaluations
-    return {each.name: each for each in results.differences(first.scores, second.scores, second.name)}
+    return {each.name: each for each in results.differences(first.scores, second.scores)}
 
 
 def _volume_chart(

@@ -1,0 +1,70 @@
+"""Writes docs/api.md's reference and docs/flags.md out of the code: make reference."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import kits_tf
+from kits_tf import commandline, config
+
+HERE = Path(__file__).parent
+MARK = "<!-- What follows is made by make reference. -->\n"
+INPUTS = {"predict": "SCAN", "client": "SCAN", "measure": "MASK"}
+
+
+def api_reference() -> str:
+    """Returns signature and docstring of every public name; of classes those of their public methods too."""
+    parts = []
+    for name in kits_tf._HOMES:
+        thing = getattr(kits_tf, name)
+        parts.append(_entry(name, thing))
+        if inspect.isclass(thing) and not issubclass(thing, Exception):
+            members = {member: found for member, found in vars(thing).items() if not member.startswith("_")}
+            parts += [
+                _entry(f"{name}.{member}", found, 4) for member, found in members.items() if inspect.getdoc(found)
+            ]
+    return "\n".join(parts)
+
+
+def flags_page() -> str:
+    """Returns what --help of every command prints."""
+    parts = ["# Flags", "", "What `--help` of each command prints; every command takes every flag file.", ""]
+    for kind in config.COMMANDS:
+        name = kind.__name__.lower()
+        text = "\n".join(
+            f"    {line}".rstrip() for line in commandline.help_text(kind, INPUTS.get(name, "")).split("\n")
+        )
+        parts += [f"## {name}", "", text, ""]
+    return "\n".join(parts)
+
+
+def _entry(name: str, thing: object, level: int = 3) -> str:
+    """Returns heading, parameters and docstring; types stand in the docstring, as they are written for people."""
+    function = getattr(thing, "__func__", thing)
+    has_parameters = callable(function) and not (inspect.isclass(function) and issubclass(function, Exception))
+    signature = f"({', '.join(_parameters(function))})" if has_parameters else ""
+    return f"{'#' * level} {name}\n\n`{name}{signature}`\n\n{_indented(inspect.getdoc(function) or '')}\n"
+
+
+def _parameters(function: Callable) -> Iterator[str]:
+    marks = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name not in ("self", "cls"):
+            default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
+            yield f"{marks.get(parameter.kind, '')}{parameter.name}{default}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.split("\n"))
+
+
+def main() -> None:
+    """Writes both files, the API's below its mark."""
+    api = HERE / "api.md"
+    written, _, _ = api.read_text().partition(MARK)
+    api.write_text(f"{written}{MARK}\n{api_reference()}")
+    (HERE / "flags.md").write_text(flags_page())
+
+
+if __name__ == "__main__":
+    main()
