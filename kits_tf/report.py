@@ -24,6 +24,7 @@ def main(settings: config.Report) -> None:
     """
     require_packages(with_viewer=settings.viewer)
     runtime.start_tensorflow()
+    from kits_tf.analysis.evaluated import find_evaluations, shared_cases
     from kits_tf.ct.audit import audit
     from kits_tf.views.report.niivue import niivue_module
     from kits_tf.views.report.page import report_page
@@ -31,10 +32,8 @@ def main(settings: config.Report) -> None:
 
     module = niivue_module() if settings.viewer else None
     evaluations = find_evaluations(settings)
-    shared = [c for c in evaluations[0].cases if all(c.case_id in each.scores for each in evaluations)]
-    wanted = plan(
-        {c.case_id: evaluations[0].scores[c.case_id]["composite"] for c in shared}, len(evaluations), settings.viewer
-    )
+    composites = {case_id: evaluations[0].scores[case_id]["composite"] for case_id in shared_cases(evaluations)}
+    wanted = plan(composites, len(evaluations), settings.viewer)
     pictures = draw(evaluations, wanted, settings.workers)
     findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
     page = report_page(evaluations, pictures, findings, settings.data_note, module)
@@ -47,21 +46,6 @@ def main(settings: config.Report) -> None:
 def require_packages(*, with_viewer: bool = True) -> None:
     """Raises InputError if a package is missing that a report needs."""
     runtime.require("report", "matplotlib", *["ipyniivue"] * with_viewer)
-
-
-def find_evaluations(settings: config.Report) -> "list[Evaluated]":
-    """Returns the evaluation of the run or the masks, and the one to compare it with.
-
-    Raises:
-        InputError: one cannot be used, or they share no case.
-    """
-    from kits_tf.analysis.evaluated import find_evaluated
-
-    folders = [folder for folder in (settings.run_dir or settings.predictions_dir, settings.compare) if folder]
-    found = [find_evaluated(settings, folder) for folder in folders]
-    if len(found) > 1 and not set(found[0].scores) & set(found[1].scores):
-        raise InputError(f"{found[1].name}: expected cases of {found[0].name}, found none of them")
-    return found
 
 
 def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", workers: int) -> "dict[str, CasePictures]":

@@ -1,5 +1,6 @@
 """An evaluation as it lies on a disk: which cases, which masks, and how they were scored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,20 +34,29 @@ class Evaluated:
     masks_dir: Path
     cases: list[CaseFiles]
     scheme: Scheme
-    scores: dict[str, dict[str, float]]
+    scores: results.Scores
     summary: dict
     run_dir: Path | None
 
 
-def find_evaluated(settings: Report, folder: str) -> Evaluated:
-    """Returns the evaluation of a run, if the settings are of a run, or else of a folder of masks.
+def find_evaluations(settings: Report) -> list[Evaluated]:
+    """Returns the evaluation of the run or of the masks, and the one to compare it with, if any.
 
     Raises:
-        InputError: there is none, or it cannot be used.
+        InputError: one cannot be used.
     """
-    if settings.run_dir:
-        return _of_run(settings, Path(folder))
-    return _of_masks(settings, Path(folder))
+    folders = [folder for folder in (settings.run_dir or settings.predictions_dir, settings.compare) if folder]
+    return [(_of_run if settings.run_dir else _of_masks)(settings, Path(folder)) for folder in folders]
+
+
+def shared_cases(evaluations: Sequence[Evaluated]) -> list[str]:
+    """Returns the cases that all of them have, in the order of the first one.
+
+    Raises:
+        InputError: there is none.
+    """
+    first, last = evaluations[0], evaluations[-1]
+    return results.shared_cases(first.scores, last.scores, first.name, last.name)
 
 
 def _of_run(settings: Report, run_dir: Path) -> Evaluated:

@@ -13,6 +13,8 @@ from tfrecords_tools.files import written_whole
 
 CASES_NAME, SUMMARY_NAME = "cases.csv", "summary.json"
 MASKS = "masks"
+# By case and name.
+Scores = dict[str, dict[str, float]]
 LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
 
 
@@ -57,19 +59,28 @@ def compare(first_dir: str, second_dir: str) -> list[Difference]:
         InputError: a folder holds no evaluation, or they share no case.
     """
     first, second = read_cases(Path(first_dir)), read_cases(Path(second_dir))
-    if not first.keys() & second.keys():
-        raise InputError(f"{second_dir}: expected cases of {first_dir}, found none of them")
-    return differences(first, second)
+    return differences(first, second, shared_cases(first, second, first_dir, second_dir))
 
 
-def differences(first: dict[str, dict[str, float]], second: dict[str, dict[str, float]]) -> list[Difference]:
-    """Returns how scores by case and name differ, on the cases that both have, one at least."""
+def shared_cases(first: Scores, second: Scores, first_name: str, second_name: str) -> list[str]:
+    """Returns the cases that two evaluations have.
+
+    Raises:
+        InputError: there is none.
+    """
     shared = [case_id for case_id in first if case_id in second]
-    names = [name for name in first[shared[0]] if name in second[shared[0]]]
-    return [difference(name, *([of[case][name] for case in shared] for of in (first, second))) for name in names]
+    if not shared:
+        raise InputError(f"{second_name}: expected cases of {first_name}, found none of them")
+    return shared
 
 
-def read_cases(output_dir: Path) -> dict[str, dict[str, float]]:
+def differences(first: Scores, second: Scores, case_ids: Sequence[str]) -> list[Difference]:
+    """Returns how the scores that two evaluations have differ, on cases that both have, one at least."""
+    names = [name for name in first[case_ids[0]] if name in second[case_ids[0]]]
+    return [difference(name, *([of[case][name] for case in case_ids] for of in (first, second))) for name in names]
+
+
+def read_cases(output_dir: Path) -> Scores:
     """Returns scores by case and name, in the order of cases.csv.
 
     Raises:

@@ -77,14 +77,14 @@ def landmarks(
         hu: (z, y, x) int16 scan in (I, P, L).
         spacing_mm: voxel sizes (z, y, x).
     """
-    box, found = bounding_box(truth | predicted), []
-    inside = [_with_sides(labels[box], scheme, hu[box], spacing_mm) for labels in (truth, predicted)]
+    slab, found = bounding_box(truth | predicted)[0], []  # all of the planes: the body's middle tells sides
+    inside = [_with_sides(labels[slab], scheme, hu[slab], spacing_mm) for labels in (truth, predicted)]
     for label, name in ((3, "largest tumor"), (1, "right kidney"), (2, "left kidney")):
         for labels in inside:
             mask = labels == label
             if mask.any():
                 mask = _largest_part(mask) if name == "largest tumor" else mask
-                found.append(_landmark(name, mask, [span.start for span in box], spacing_mm))
+                found.append(_landmark(name, mask, slab.start, spacing_mm))
                 break
     z, y, x = (size // 2 for size in truth.shape)
     return found or [Landmark("middle of the scan", (z, y, x), 0.0)]
@@ -104,10 +104,10 @@ def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return parts == np.bincount(parts.ravel())[1:].argmax() + 1
 
 
-def _landmark(name: str, mask: NDArray[np.bool_], start: list[int], spacing_mm: tuple[float, float, float]) -> Landmark:
-    z, y, x = (_middle(mask, axis) + start[axis] for axis in range(3))
+def _landmark(name: str, mask: NDArray[np.bool_], first_plane: int, spacing_mm: tuple[float, float, float]) -> Landmark:
+    z, y, x = (_middle(mask, axis) for axis in range(3))
     extents = [(span.stop - span.start) * s for span, s in zip(bounding_box(mask), spacing_mm, strict=True)]
-    return Landmark(name, (z, y, x), max(extents))
+    return Landmark(name, (z + first_plane, y, x), max(extents))
 
 
 def _middle(mask: NDArray[np.bool_], axis: int) -> int:

@@ -49,6 +49,14 @@ def test_sides_that_are_no_labels_come_from_geometry() -> None:
     assert {m.name for m in landmarks(with_cyst, with_cyst, scheme, hu, SPACING)} == set(found)
 
 
+def test_a_single_kidney_is_on_its_side_of_the_body() -> None:
+    hu, truth = masks()
+    hu[:, :, 55:] = -1000  # the body is not in the middle of the scan
+    for label, name in ((1, "right kidney"), (2, "left kidney")):
+        alone = (truth == label).astype(np.uint8)
+        assert [mark.name for mark in landmarks(alone, alone, KITS19, hu, SPACING)] == [name]
+
+
 def test_without_labels_it_is_the_middle() -> None:
     hu, truth = masks()
     (mark,) = landmarks(truth * 0, truth * 0, KITS19, hu, SPACING)

@@ -8,6 +8,7 @@ from kits_tf.analysis.case_masks import with_prediction
 from kits_tf.ct.facts import CaseFacts, case_facts
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles
+from kits_tf.errors import InputError
 from kits_tf.pipeline.example import label_scan, read_pair
 from kits_tf.views import canvas
 from kits_tf.views.case_figure import case_figure
@@ -57,6 +58,8 @@ def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], w
         InputError: a file cannot be used, or the case has no true mask.
     """
     image, mask = read_pair(files)
+    if mask is None:
+        raise InputError(f"{files.image}: expected a true mask to compare with, {files.case_id} has none")
     scans = [label_scan(image, mask, scheme) for _, scheme in predictions]
     cases = [
         with_prediction(files.case_id, scan, masks_dir, scheme)

@@ -82,7 +82,7 @@ def report_page(
         data_note: what the scans are; "" where nothing is to be said.
         viewer_module: JavaScript of `niivue_module`; None for a page without the viewer.
     """
-    changes = _differences(evaluations)
+    changes = _differences(evaluations, list(pictures))
     scores = {each.name: {case_id: each.scores[case_id] for case_id in pictures} for each in evaluations}
     shown, training = layers(evaluations), [_training(each) for each in evaluations if each.run_dir]
     viewed = {case_id: of_case.volumes for case_id, of_case in pictures.items() if of_case.volumes and viewer_module}
@@ -128,11 +128,11 @@ def _told(evaluations: Sequence[Evaluated], num_shown: int) -> str:
     return told if len(evaluations) == 1 else f"{told}; {num_shown} cases that both have are shown"
 
 
-def _differences(evaluations: Sequence[Evaluated]) -> dict[str, Difference]:
+def _differences(evaluations: Sequence[Evaluated], case_ids: Sequence[str]) -> dict[str, Difference]:
     if len(evaluations) == 1:
         return {}
     first, second = evaluations
-    return {each.name: each for each in results.differences(first.scores, second.scores)}
+    return {each.name: each for each in results.differences(first.scores, second.scores, case_ids)}
 
 
 def _volume_chart(

@@ -39,7 +39,7 @@ def test_means_have_interval_median_and_what_is_left_out() -> None:
 
 def test_differences_are_the_second_minus_the_first() -> None:
     first, second = evaluated("a", [0.2, 0.4, 0.9]), evaluated("b", [0.3, 0.5, 1.0])
-    changes = {each.name: each for each in differences(first.scores, second.scores)}
+    changes = {each.name: each for each in differences(first.scores, second.scores, list(first.scores))}
     rows = {row.name: row for row in tables.mean_rows([first, second], changes)}
     assert rows["tumor Dice"].difference == "+0.100 (+0.100 to +0.100)" and rows["tumor Dice"].p_value == "0.25"
     assert rows["kidney Dice"].difference == "+0.000 (+0.000 to +0.000)" and rows["kidney Dice"].p_value == "1"
