@@ -10,9 +10,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kits_tf.analysis.case_masks import CaseMasks
-    from kits_tf.analysis.measuring import measure
     from kits_tf.analysis.scores import score_case
-    from kits_tf.api import load_model, read_scan
+    from kits_tf.api import load_model, measure_labels, read_scan
     from kits_tf.ct.geometry import Grid
     from kits_tf.ct.labels import Scheme, find_scheme
     from kits_tf.ct.volume import Volume, read_labels, write_labels
@@ -27,7 +26,7 @@ _HOMES = {
     "read_scan": "kits_tf.api",
     "read_labels": "kits_tf.ct.volume",
     "write_labels": "kits_tf.ct.volume",
-    "measure": "kits_tf.analysis.measuring",
+    "measure_labels": "kits_tf.api",  # kits_tf.measure is the command
     "score_case": "kits_tf.analysis.scores",
     "case_figure": "kits_tf.views.case_figure",
     "CaseMasks": "kits_tf.analysis.case_masks",
@@ -51,7 +50,7 @@ __all__ = [
     "case_figure",
     "find_scheme",
     "load_model",
-    "measure",
+    "measure_labels",
     "read_labels",
     "read_scan",
     "score_case",

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from kits_tf import runtime
+from kits_tf.analysis.measuring import measure as measure_labels
 from kits_tf.config import DicomSettings, InferenceSettings
 from kits_tf.ct.scans import find_scans
 from kits_tf.ct.volume import Volume
@@ -11,6 +12,8 @@ from kits_tf.errors import InputError
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
+
+__all__ = ["load_model", "measure_labels", "read_scan"]
 
 
 def read_scan(path: str | os.PathLike) -> Volume:
