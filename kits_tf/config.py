@@ -329,6 +329,13 @@ class LossSettings(Settings):
         "The cross-entropy is multiplied by (1 - p) ** this, p the true class's probability; 0: as it is.",
         minimum=0,
     )
+    logit_adjustment: float = setting(
+        0.0,
+        "The cross-entropy is taken of logits plus this times the logarithm of the class weights. 1: what the network "
+        "finds is as frequent as it truly is, whatever the weights; 0: rare classes are found too often.",
+        minimum=0,
+        maximum=1,
+    )
     overlap_over: str = setting(
         "batch",
         "Dice and Tversky losses: of all voxels of a batch, over all replicas, or of each example.",

@@ -3,6 +3,7 @@
 Everything is summed in float32, whatever the logits' type.
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -24,7 +25,9 @@ def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.l
     """
     over, background = settings.overlap_over, settings.overlap_background
     alpha, beta = settings.tversky_alpha, settings.tversky_beta
-    cross_entropy = WeightedCrossEntropy(class_weights, settings.focal_gamma, settings.label_smoothing)
+    cross_entropy = WeightedCrossEntropy(
+        class_weights, settings.focal_gamma, settings.label_smoothing, settings.logit_adjustment
+    )
     dice = Tversky(over=over, background=background)
     losses: dict[str, keras.losses.Loss] = {
         "cross_entropy": cross_entropy,
@@ -40,11 +43,17 @@ def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.l
 
 @keras.saving.register_keras_serializable("kits_tf")
 class WeightedCrossEntropy(keras.losses.Loss):
-    """Mean over voxels of sum_c w_c q_c (1 - p_c) ** focal_gamma * -log(p_c), with p = softmax(logits).
+    """Mean over voxels of sum_c w_c q_c (1 - p_c) ** focal_gamma * -log(p_c).
 
-    q is 1 for the true class and 0 for the others; with label smoothing s among C classes it is 1 - s + s / C and
-    s / C: Szegedy et al. 2016, "Rethinking the Inception architecture", CVPR. With focal_gamma above 0 voxels that are
-    right already count less: Lin et al. 2017, "Focal loss for dense object detection", ICCV.
+    p = softmax(logits + logit_adjustment * log(w)). q is 1 for the true class and 0 for the others; with label
+    smoothing s among C classes it is 1 - s + s / C and s / C: Szegedy et al. 2016, "Rethinking the Inception
+    architecture", CVPR. With focal_gamma above 0 voxels that are right already count less: Lin et al. 2017, "Focal loss
+    for dense object detection", ICCV.
+
+    What minimizes a weighted cross-entropy is not the share of each class in what the network sees alike, but w times
+    it: with inverse weights every doubtful voxel goes to the rarest class. With an adjustment of 1 the softmax of the
+    bare logits is the shares again, whatever the weights, and the largest logit is the likeliest class: Menon et al.
+    2021, "Long-tail learning via logit adjustment", ICLR.
 
     The weights are constants, not normalized within a batch, so that replicas that each average over their own
     voxels add up to the loss of the whole batch.
@@ -53,6 +62,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         class_weights: w by class, background first.
         focal_gamma: 0 or more.
         label_smoothing: s, 0..1.
+        logit_adjustment: 0..1; a class of weight 0 is not adjusted.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         class_weights: Sequence[float],
         focal_gamma: float = 0.0,
         label_smoothing: float = 0.0,
+        logit_adjustment: float = 0.0,
         name: str = "weighted_cross_entropy",
         **kwargs: object,
     ) -> None:
@@ -67,11 +78,13 @@ class WeightedCrossEntropy(keras.losses.Loss):
         self.class_weights = tuple(float(w) for w in class_weights)
         self.focal_gamma = focal_gamma
         self.label_smoothing = label_smoothing
+        self.logit_adjustment = logit_adjustment
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         """Returns the loss of each voxel, (batch, z, y, x)."""
         classes = len(self.class_weights)
-        log_likelihood = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
+        offsets = [self.logit_adjustment * math.log(w) if w > 0 else 0.0 for w in self.class_weights]
+        log_likelihood = ops.log_softmax(ops.cast(y_pred, "float32") + ops.array(offsets, "float32"), axis=-1)
         truth = ops.one_hot(y_true, classes) * (1 - self.label_smoothing) + self.label_smoothing / classes
         weighted = truth * ops.array(self.class_weights, "float32")
         if self.focal_gamma:
@@ -83,6 +96,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
             "class_weights": self.class_weights,
             "focal_gamma": self.focal_gamma,
             "label_smoothing": self.label_smoothing,
+            "logit_adjustment": self.logit_adjustment,
         }
 
 

@@ -121,7 +121,8 @@ def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_
     case_voxels = manifest.case_voxels("train")
     weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
     # What the weighted cross-entropy makes of a network that sees nothing.
-    shares = [w * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
+    undone = 1 - settings.objective.logit_adjustment
+    shares = [w**undone * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
     return build_trainer(settings, manifest.scheme, weights, shares, synchronized, steps_per_epoch)
 
 

@@ -81,6 +81,28 @@ def test_label_smoothing_by_hand() -> None:
     assert float(loss) == pytest.approx(1.0 * 0.1 * -np.log(0.25) + 3.0 * 0.9 * -np.log(0.75), rel=1e-5)
 
 
+def test_adjusted_logits_by_hand() -> None:
+    """Of the probabilities 0.25 and 0.75, weighted by 1 and 9 to the power of one half: 0.1 and 0.9."""
+    row = one_row([0], [[0.25, 0.75]])
+    assert float(WeightedCrossEntropy((1.0, 9.0), logit_adjustment=0.5)(*row)) == pytest.approx(-np.log(0.1), rel=1e-5)
+    without = WeightedCrossEntropy((1.0, 0.0), logit_adjustment=1.0)(*row)
+    assert float(without) == pytest.approx(-np.log(0.25), rel=1e-5), "a class of weight 0 has no logarithm"
+
+
+@pytest.mark.parametrize("adjustment", [0.0, 0.5, 1.0])
+def test_the_least_adjusted_loss_is_at_shares_times_weights(adjustment: float) -> None:
+    """Voxels that look alike, 9 of 10 background: w to the power of what is not adjusted is left in the answer."""
+    labels = np.array([0] * 9 + [1]).reshape(1, 1, 1, 10)
+    loss = WeightedCrossEntropy((0.5, 6.0), logit_adjustment=adjustment)
+    one_for_all = tf.Variable([0.0, 0.0])
+    for _ in range(400):
+        with tf.GradientTape() as tape:
+            value = loss(labels, tf.broadcast_to(one_for_all, [1, 1, 1, 10, 2]))
+        one_for_all.assign_sub(0.5 * tape.gradient(value, one_for_all))
+    shares = np.array([0.9 * 0.5 ** (1 - adjustment), 0.1 * 6.0 ** (1 - adjustment)])
+    np.testing.assert_allclose(tf.nn.softmax(one_for_all), shares / shares.sum(), atol=1e-4)
+
+
 def test_tversky_by_hand() -> None:
     row = one_row([1, 1, 0], [[0.4, 0.6], [0.1, 0.9], [0.8, 0.2]])
     # TP = 1.5, FP = 0.2, FN = 0.5
