@@ -438,6 +438,12 @@ class InferenceSettings(Settings):
         "sides are swapped back.",
         choices=FLIP_CHOICES,
     )
+    coarse_model: str = setting(
+        "",
+        "A cascade: a run whose network, on a coarser grid, finds the box around the kidneys that the model then looks "
+        "at. Default: the model looks at the whole body.",
+    )
+    coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
     postprocess: str = setting(
         "",
         "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, open:MM, "
@@ -653,10 +659,6 @@ class Predict(Settings):
     )
     output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
     labels: str = _mask_labels()
-    coarse_model: str = setting(
-        "", "A run whose network finds the box that the model then looks at. Default: the box around the body."
-    )
-    coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
     probabilities: bool = setting(
         False, "Also writes NAME_probabilities.nii.gz, (i, j, k, class) of all classes but background."
     )

@@ -23,18 +23,11 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
 
 def _load(settings: config.Predict) -> "Model":
     runtime.start_tensorflow()
-    from kits_tf.inference.assembly import segmenter_of
-    from kits_tf.inference.boxes import FindBox, body_box
-    from kits_tf.inference.segmenter import Extras, coarse_box
+    from kits_tf.inference.segmenter import Extras
     from kits_tf.serving.saved_model import load_model
-    from kits_tf.training.run import load_runs
 
-    find_box: FindBox = body_box
-    if settings.coarse_model:
-        coarse = segmenter_of(load_runs(settings.coarse_model), config.InferenceSettings())
-        find_box = coarse_box(coarse, settings.coarse_margin_mm)
     extras = Extras(settings.probabilities, settings.uncertainty)
-    return load_model(settings.model, settings.inference, extras, find_box, runtime.tell_on_terminal("window"))
+    return load_model(settings.model, settings.inference, extras, runtime.tell_on_terminal("window"))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ def test_what_an_exported_model_or_a_single_pass_cannot_give_is_refused(
 
 
 def test_a_coarse_model_finds_the_box_of_a_finer_one(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
-    coarse = replace(settings(run_dir, tmp_path / "fine"), coarse_model=str(run_dir), coarse_margin_mm=0.0)
+    inference = config.InferenceSettings(coarse_model=str(run_dir), coarse_margin_mm=0.0)
+    coarse = replace(settings(run_dir, tmp_path / "fine"), inference=inference)
     inputs = [str(data_dir / "case_00000")]
     predict.main(coarse, inputs)
     predict.main(settings(run_dir, tmp_path / "whole"), inputs)

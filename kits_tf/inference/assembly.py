@@ -7,16 +7,15 @@ import tensorflow as tf
 from kits_tf import runtime
 from kits_tf.config import InferenceSettings
 from kits_tf.errors import InputError
-from kits_tf.inference.boxes import FindBox, body_box
 from kits_tf.inference.crf import Crf
 from kits_tf.inference.passes import Passes
 from kits_tf.inference.postprocess import CRF, Step, parse_chain
-from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Frame, Segmenter
+from kits_tf.inference.segmenter import NO_EXTRAS, Coarse, Extras, Frame, Segmenter
 from kits_tf.inference.sliding import Tell, Windows
 from kits_tf.network.architecture import architecture
 from kits_tf.network.cost import trace_cost
 from kits_tf.network.folding import fold_batch_norm
-from kits_tf.training.run import Run
+from kits_tf.training.run import Run, load_runs
 
 # Share of a GPU's memory that windows may take.
 _GPU_SHARE = 0.5
@@ -27,7 +26,6 @@ def segmenter_of(
     runs: Sequence[Run],
     inference: InferenceSettings,
     extras: Extras = NO_EXTRAS,
-    find_box: FindBox = body_box,
     tell: Tell | None = None,
     precision: str = "float32",
 ) -> Segmenter:
@@ -35,14 +33,14 @@ def segmenter_of(
 
     Args:
         runs: of the same grid, labels and window, whose logits are averaged.
-        inference: how windows lie and are merged, and the mirror images that are averaged.
+        inference: how windows lie and are merged, the mirror images that are averaged, and the coarse model.
         extras: as `Segmenter` takes it, and what follows too.
-        find_box: likewise.
         tell: likewise.
         precision: that the networks compute in, as Keras names it.
 
     Raises:
-        InputError: the runs do not fit together, or uncertainty is asked of a single pass.
+        InputError: the runs do not fit together, uncertainty is asked of a single pass, or the coarse model cannot be
+            loaded.
     """
     _check_fit(runs)
     first, is_single = runs[0], len(runs) == 1
@@ -58,7 +56,11 @@ def segmenter_of(
     window = first.settings.patches.patch_size_zyx
     windows = Windows(window, inference.overlap, inference.window_weights, windows_at_once(passes, window))
     frame = Frame(first.manifest.grid, first.manifest.scheme, windows, first.temperature if is_single else 1.0, chain)
-    return Segmenter(passes, frame, extras, passes.count, find_box, tell)
+    coarse = None
+    if inference.coarse_model:
+        finds = segmenter_of(load_runs(inference.coarse_model), InferenceSettings(), precision=precision)
+        coarse = Coarse(finds, inference.coarse_margin_mm)
+    return Segmenter(passes, frame, extras, passes.count, coarse, tell)
 
 
 def windows_at_once(passes: Passes, window: tuple[int, int, int]) -> int:

@@ -4,20 +4,20 @@ A box is (3, 2) float64: where it begins and ends along z, y and x, as shares of
 the same on every grid over the scan.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from kits_tf.ct.sides import BODY_HU
 
-# (hu (z, y, x) int16, spacing_mm (3,) float64) -> box
-FindBox = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # Voxels are looked at about so far from each other.
 _STEP_MM = 3.0
 # A plane with less of the body than this holds no kidney.
 _SMALLEST_AREA_MM2 = 400.0
 # Around the body.
 _MARGIN_MM = 10.0
+# A plane with less of what is labeled than this is taken for a speck's: a kidney of 5 cm is above it from the first
+# millimeter on.
+_SMALLEST_FOUND_MM2 = 100.0
+_WHOLE = ((0.0, 1.0),) * 3
 
 
 def body_box(hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
@@ -25,18 +25,21 @@ def body_box(hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
     steps = tf.maximum(1, tf.cast(_STEP_MM / spacing_mm, tf.int32))
     body = hu[:: steps[0], :: steps[1], :: steps[2]] > BODY_HU
     step_mm, extent_mm = spacing_mm * tf.cast(steps, tf.float64), spacing_mm * tf.cast(tf.shape(hu), tf.float64)
-    return _box_around(body, step_mm, extent_mm, _SMALLEST_AREA_MM2, _MARGIN_MM)
+    whole = tf.constant(_WHOLE, tf.float64)
+    return _box_around(body, step_mm, extent_mm, _SMALLEST_AREA_MM2, _MARGIN_MM, whole)
 
 
-def box_of_labels(labels: tf.Tensor, spacing_mm: tf.Tensor, margin_mm: float) -> tf.Tensor:
-    """Returns the box around every label but 0, and a margin; the whole scan if there is none.
+def box_of_labels(labels: tf.Tensor, spacing_mm: tf.Tensor, margin_mm: float, otherwise: tf.Tensor) -> tf.Tensor:
+    """Returns the box of all planes that cut 1 cm^2 of labels but 0, and a margin.
 
     Args:
         labels: (z, y, x) uint8.
         spacing_mm: (3,) float64.
         margin_mm: on each side.
+        otherwise: box where there is no such plane.
     """
-    return _box_around(labels > 0, spacing_mm, spacing_mm * tf.cast(tf.shape(labels), tf.float64), 0.0, margin_mm)
+    extent_mm = spacing_mm * tf.cast(tf.shape(labels), tf.float64)
+    return _box_around(labels > 0, spacing_mm, extent_mm, _SMALLEST_FOUND_MM2, margin_mm, otherwise)
 
 
 def on_grid(box: tf.Tensor, shape: tf.Tensor, smallest: tuple[int, int, int]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -55,9 +58,14 @@ def on_grid(box: tf.Tensor, shape: tf.Tensor, smallest: tuple[int, int, int]) ->
 
 
 def _box_around(
-    mask: tf.Tensor, step_mm: tf.Tensor, extent_mm: tf.Tensor, smallest_mm2: float, margin_mm: float
+    mask: tf.Tensor,
+    step_mm: tf.Tensor,
+    extent_mm: tf.Tensor,
+    smallest_mm2: float,
+    margin_mm: float,
+    otherwise: tf.Tensor,
 ) -> tf.Tensor:
-    """Returns the box of the planes of a mask that hold more than an area, and a margin; the whole if there is none.
+    """Returns the box of the planes of a mask that hold more than an area, and a margin.
 
     Args:
         mask: (z, y, x) bool.
@@ -65,8 +73,9 @@ def _box_around(
         extent_mm: (3,) float64, of the scan.
         smallest_mm2: area of a plane.
         margin_mm: on each side.
+        otherwise: box where no plane along some axis does.
     """
-    whole, edges = tf.constant([0.0, 1.0], tf.float64), []
+    edges, is_found = [], tf.constant(True)
     margin = tf.constant([-margin_mm, margin_mm], tf.float64)
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
@@ -74,5 +83,6 @@ def _box_around(
         planes = tf.where(count * step_mm[others[0]] * step_mm[others[1]] > smallest_mm2)[:, 0]
         found_mm = tf.cast(tf.stack([tf.reduce_min(planes), tf.reduce_max(planes) + 1]), tf.float64) * step_mm[axis]
         around = tf.clip_by_value((found_mm + margin) / extent_mm[axis], 0.0, 1.0)
-        edges.append(tf.where(tf.size(planes) > 0, around, whole))
-    return tf.stack(edges)
+        edges.append(around)
+        is_found &= tf.size(planes) > 0
+    return tf.where(is_found, tf.stack(edges), otherwise)

@@ -12,7 +12,7 @@ from kits_tf.ct import orient, preprocess
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.volume import AIR_HU, SHARE_QUANTA
 from kits_tf.errors import InputError
-from kits_tf.inference.boxes import FindBox, body_box, box_of_labels, on_grid
+from kits_tf.inference.boxes import body_box, box_of_labels, on_grid
 from kits_tf.inference.confidence import Confidence
 from kits_tf.inference.model import Model, refusal
 from kits_tf.inference.postprocess import Chain
@@ -67,7 +67,7 @@ class Segmenter(tf.Module):
         frame: what the network was trained for.
         extras: what to give besides labels.
         num_passes: of the network, for the uncertainty.
-        find_box: what part of a scan to look at.
+        coarse: finds the part of a scan to look at; None: all of the body.
         tell: is told of the windows that are done; not for an export.
     """
 
@@ -77,12 +77,12 @@ class Segmenter(tf.Module):
         frame: Frame,
         extras: Extras = NO_EXTRAS,
         num_passes: int = 1,
-        find_box: FindBox = body_box,
+        coarse: "Coarse | None" = None,
         tell: Tell | None = None,
     ) -> None:
         super().__init__(name="segmenter")
-        self.network, self.frame = network, frame
-        self._find_box, self._tell = find_box, tell
+        self.network, self.frame, self.coarse = network, frame, coarse
+        self._tell = tell
         self._num_classes = len(frame.scheme.classes)
         self._channels = self._num_classes + extras.uncertainty
         self._outputs = _outputs(self._num_classes, num_passes, frame.temperature, extras)
@@ -134,7 +134,8 @@ class Segmenter(tf.Module):
         """Returns labels, confidence, extras of a scan (z, y, x) int16 in (I, P, L), with voxel sizes (3,) float64."""
         shape, grid, windows = tf.shape(hu), self.frame.grid, self.frame.windows
         grid_shape = orient.resampled_shape(shape, spacing_mm, grid.spacing_zyx_mm)
-        start, size = on_grid(self._find_box(hu, spacing_mm), grid_shape, windows.size)
+        box = self.coarse.box(hu, spacing_mm) if self.coarse else body_box(hu, spacing_mm)
+        start, size = on_grid(box, grid_shape, windows.size)
         inside = preprocess.resample_box(hu, grid_shape, start, size, grid.image_kernel)
         restoration = Restoration(grid_shape, shape, start, size, self._outputs)
         confidence = Confidence(self._num_classes, self.frame.temperature)
@@ -144,6 +145,29 @@ class Segmenter(tf.Module):
             inside, self.network, windows, self._channels, AIR_HU, receive, begin, self._tell
         )
         return restoration.finish(*state) | {"confidence": confidence.finish(sums, counts)}
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """The first stage of a cascade.
+
+    Attributes:
+        segmenter: finds the kidneys.
+        margin_mm: around what it labels.
+    """
+
+    segmenter: Segmenter
+    margin_mm: float
+
+    def box(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
+        """Returns the box (boxes.py) for the second stage, that of the body where nothing is found.
+
+        Args:
+            hu: (z, y, x) int16 in (I, P, L).
+            spacing_mm: (3,) float64.
+        """
+        labels = self.segmenter.segment_oriented(hu, spacing_mm)["labels"]
+        return box_of_labels(labels, spacing_mm, self.margin_mm, otherwise=body_box(hu, spacing_mm))
 
 
 def call(
@@ -159,15 +183,6 @@ def call(
     except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
         raise InputError(refusal(error.message)) from None
     return {name: result.numpy() for name, result in found.items()}
-
-
-def coarse_box(segmenter: Segmenter, margin_mm: float) -> FindBox:
-    """Returns what finds the box around all that a coarse segmenter labels, for a finer one to look at."""
-
-    def find(hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
-        return box_of_labels(segmenter.segment_oriented(hu, spacing_mm)["labels"], spacing_mm, margin_mm)
-
-    return find
 
 
 def _outputs(num_classes: int, num_passes: int, temperature: float, extras: Extras) -> tuple[Output, ...]:

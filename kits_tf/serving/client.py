@@ -41,6 +41,8 @@ class Client:
             found = self._connection.predict(METADATA, {})
             self.metadata = Metadata.parse(found["json"].item(), server)
             if self.settings.mode == "patches":
+                if self.metadata.coarse:
+                    raise InputError(f"{server}: expected --mode=volume, as its model is a cascade, got patches")
                 from kits_tf.serving.patches import segment_by_patches
 
                 segment = segment_by_patches(self._connection, self.metadata, self.settings.concurrency, tell)

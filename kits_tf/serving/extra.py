@@ -11,7 +11,7 @@ from kits_tf.config import InferenceSettings
 from kits_tf.inference.postprocess import chain_text
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.serving.metadata import Metadata
+from kits_tf.serving.metadata import CoarseStage, Metadata
 from kits_tf.serving.model_card import CARD_NAME, model_card
 from kits_tf.serving.warmup import WARMUP_NAME, warmup_logs
 from kits_tf.training.run import Run
@@ -20,17 +20,24 @@ from tfrecords_tools.write import write_records
 
 def describe(runs: Sequence[Run], segmenter: Segmenter, inference: InferenceSettings, precision: str) -> Metadata:
     """Returns what an export of a segmenter says of itself, for manifests written by `write_extra`."""
-    frame = segmenter.frame
+    frame, coarse = segmenter.frame, None
+    if segmenter.coarse:
+        of_coarse = segmenter.coarse.segmenter.frame
+        coarse = CoarseStage(
+            grid=of_coarse.grid, patch_size_zyx=of_coarse.windows.size, margin_mm=segmenter.coarse.margin_mm
+        )
     return Metadata(
         classes=frame.scheme.classes,
         grid=frame.grid,
         patch_size_zyx=frame.windows.size,
         intensity=tuple(run.settings.intensity for run in runs),
-        inference=replace(inference, postprocess=chain_text(frame.chain)),
+        # Where the coarse model lay is nobody's business.
+        inference=replace(inference, postprocess=chain_text(frame.chain), coarse_model=""),
         temperature=frame.temperature,
         precision=precision,
         versions=runtime.package_versions() | {"git": runtime.git_revision() or "unknown"},
         manifest_sha256=tuple(sha256(_manifest(run).to_json().encode()).hexdigest() for run in runs),
+        coarse=coarse,
     )
 
 

@@ -18,6 +18,21 @@ _JSON = Converter()
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoarseStage:
+    """The first stage of a cascade, which finds the box that the network looks at.
+
+    Attributes:
+        grid: of its records.
+        patch_size_zyx: voxels of a window.
+        margin_mm: around what it finds.
+    """
+
+    grid: GridSettings
+    patch_size_zyx: tuple[int, int, int]
+    margin_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What the signature `metadata` gives as JSON.
 
@@ -31,6 +46,7 @@ class Metadata:
         precision: that the network computes in.
         versions: of what wrote it.
         manifest_sha256: of each network's manifest.json, as it lies in assets.extra.
+        coarse: the first stage, where the graph is a cascade.
         format_version: of these fields.
     """
 
@@ -43,6 +59,7 @@ class Metadata:
     precision: str
     versions: dict[str, str]
     manifest_sha256: tuple[str, ...]
+    coarse: CoarseStage | None = None
     format_version: int = FORMAT_VERSION
 
     @property

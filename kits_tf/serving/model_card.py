@@ -64,11 +64,22 @@ def _facts(runs: Sequence[Run], metadata: Metadata) -> list[str]:
         "training grid": f"{format_value(grid.spacing_zyx_mm)} mm (z, y, x)",
         "windows": f"{format_value(metadata.patch_size_zyx)} voxels (z, y, x), overlap {inference.overlap:g}, "
         f"{inference.window_weights} weights, mirrored along {inference.flip_axes or 'no axis'}",
+        "first stage": _coarse(metadata),
         "loss": runs[0].settings.objective.loss,
         "post-processing": inference.postprocess,
         "written by": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
     }
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+
+
+def _coarse(metadata: Metadata) -> str:
+    if metadata.coarse is None:
+        return "none: the network looks at the whole body"
+    coarse = metadata.coarse
+    return (
+        f"a network on a grid of {format_value(coarse.grid.spacing_zyx_mm)} mm finds the kidneys; the networks above "
+        f"look at the box around them and {coarse.margin_mm:g} mm more"
+    )
 
 
 def _data(run: Run, number: int | None) -> list[str]:

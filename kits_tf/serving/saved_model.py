@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from kits_tf.config import InferenceSettings
 from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
-from kits_tf.inference.boxes import FindBox, body_box
 from kits_tf.inference.model import Model
 from kits_tf.inference.passes import Passes
 from kits_tf.inference.postprocess import changed_chain
@@ -39,7 +38,8 @@ class Served(tf.Module):
     def __init__(self, segmenter: Segmenter, metadata: Metadata) -> None:
         super().__init__(name="served")
         self._segmenter: Callable[[], Segmenter] = lambda: segmenter  # a function is not tracked
-        self.weights = cast(Passes, segmenter.network).weights
+        stages = [segmenter, *([segmenter.coarse.segmenter] if segmenter.coarse else [])]
+        self.weights = [weight for stage in stages for weight in cast(Passes, stage.network).weights]
         self._json = metadata.to_json()
         # A CPU gains nothing from several windows at once, and float32 is for CPUs.
         most = 1 if metadata.precision == "float32" else _MOST_AT_ONCE
@@ -129,7 +129,6 @@ def load_model(
     model: str,
     inference: InferenceSettings,
     extras: Extras = NO_EXTRAS,
-    find_box: FindBox = body_box,
     tell: Tell | None = None,
 ) -> Model:
     """Returns a SavedModel, the newest version in a model's folder, or the segmenter of one or several runs.
@@ -138,7 +137,6 @@ def load_model(
         model: path; of runs several, with commas between, or a folder of folds.
         inference: as `segmenter_of` takes it, and what follows too.
         extras: likewise.
-        find_box: likewise.
         tell: likewise; an exported model tells nothing.
 
     Raises:
@@ -146,8 +144,8 @@ def load_model(
     """
     directory = find(model)
     if directory is None:
-        return segmenter_of(load_runs(model), inference, extras, find_box, tell).model()
-    if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS or find_box is not body_box:
+        return segmenter_of(load_runs(model), inference, extras, tell).model()
+    if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
             "--flip_axes, --coarse_model, --probabilities and --uncertainty"

@@ -25,10 +25,22 @@ def test_a_scan_without_a_body_is_looked_at_as_a_whole() -> None:
 
 def test_the_box_of_labels_by_hand() -> None:
     labels = np.zeros((10, 20, 30), np.uint8)
-    labels[4, 6:9, 10:20] = 2
-    box = box_of_labels(tf.constant(labels), MM, 3.0).numpy()
-    np.testing.assert_allclose(box * [[20], [20], [45]], [[8 - 3, 10 + 3], [6 - 3, 9 + 3], [15 - 3, 30 + 3]])
-    np.testing.assert_array_equal(box_of_labels(tf.zeros([3, 3, 3], tf.uint8), MM, 3.0), [[0, 1]] * 3)
+    labels[2:9, 6:17, 10:20] = 2  # planes of 165, 210 and 154 mm^2
+    otherwise = tf.constant([[0.25, 0.75]] * 3, tf.float64)
+    box = box_of_labels(tf.constant(labels), MM, 3.0, otherwise).numpy()
+    np.testing.assert_allclose(box * [[20], [20], [45]], [[4 - 3, 18 + 2], [6 - 3, 17 + 3], [15 - 3, 30 + 3]])
+
+
+def test_specks_of_labels_do_not_widen_the_box() -> None:
+    labels = np.zeros((10, 20, 30), np.uint8)
+    labels[2:9, 6:17, 10:20] = 1
+    otherwise = tf.constant([[0.25, 0.75]] * 3, tf.float64)
+    box = box_of_labels(tf.constant(labels), MM, 0.0, otherwise).numpy()
+    labels[0, 0, 25:28] = 1
+    np.testing.assert_array_equal(box_of_labels(tf.constant(labels), MM, 0.0, otherwise), box)
+    labels[:] = 0
+    labels[4, 6:9, 10:20] = 1  # of 45 mm^2 at most
+    np.testing.assert_array_equal(box_of_labels(tf.constant(labels), MM, 0.0, otherwise), otherwise)
 
 
 def test_a_box_on_a_grid_holds_the_window_where_the_grid_does() -> None:

@@ -12,7 +12,7 @@ import pytest
 from conftest import as_codes, rotation
 
 from kits_tf import config, export, phantom
-from kits_tf.config import Serve
+from kits_tf.config import InferenceSettings, Serve
 from kits_tf.serving.server import Server
 
 # Axis codes, voxel size (z, y, x) in mm, and how far the patient lies askew.
@@ -30,6 +30,20 @@ def model_dir(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, exported as version 1 of the model "kits"."""
     root = tmp_path_factory.mktemp("models") / "kits"
     export.main(config.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False))
+    return root
+
+
+@pytest.fixture(scope="session")
+def cascade(run_dir: Path) -> InferenceSettings:
+    """Both stages are of the same run."""
+    return InferenceSettings(coarse_model=str(run_dir), coarse_margin_mm=0.0)
+
+
+@pytest.fixture(scope="session")
+def cascade_dir(run_dir: Path, cascade: InferenceSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cascade, exported as version 1 of the model "kits"."""
+    root = tmp_path_factory.mktemp("cascade") / "kits"
+    export.main(config.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False, inference=cascade))
     return root
 
 

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from kits_tf import config, predict
-from kits_tf.serving import warmup
+from kits_tf.config import InferenceSettings
+from kits_tf.serving import saved_model, warmup
 
 # In a process without kits_tf: the model must bring all it needs.
 FOREIGN = """
@@ -103,6 +104,13 @@ def test_the_loader_of_tensorflow_serving_gets_the_same(
 ) -> None:
     for scan in scans:
         check(by_c_api(model_dir / "1", "serving_default", inputs_of(scan), OUTPUTS, tmp_path), predicted, scan)
+
+
+def test_the_loader_restores_both_stages_of_a_cascade(cascade_dir: Path, scans: list[Path], tmp_path: Path) -> None:
+    expected = saved_model.load_model(str(cascade_dir), InferenceSettings()).segment(**inputs_of(scans[0]))
+    found = by_c_api(cascade_dir / "1", "serving_default", inputs_of(scans[0]), OUTPUTS, tmp_path)
+    assert expected["labels"].any()
+    np.testing.assert_array_equal(found["labels"], expected["labels"])
 
 
 def test_the_loader_refuses_as_the_graph_says(model_dir: Path, tmp_path: Path) -> None:
