@@ -31,7 +31,7 @@ class Contender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *_python_path()])},
         )
 
     def ask(self, task: str) -> dict:
@@ -46,6 +46,10 @@ class Contender:
     def close(self) -> None:
         """Ends the process."""
         self.process.communicate()
+
+
+def _python_path() -> list[str]:
+    return list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
 
 
 def answer(tasks: dict[str, Callable[[], dict]]) -> None:
