@@ -5,7 +5,7 @@ PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate reference site pictures help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate bench-accuracy reference site pictures help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -44,6 +44,9 @@ bench-predict: $(VENV)/.bench .venv-peers/.installed  ## a scan's file to its ma
 
 bench-evaluate: $(VENV)/.bench .venv-peers/.installed  ## scores beside MONAI's; DATA_DIR=folder of KiTS19 cases, CASES=0-29
 	$(RUN) benchmarks/evaluate.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-29)
+
+bench-accuracy: $(VENV)/.bench .venv-peers/.installed  ## an hour of training beside MONAI; RECORDS_DIR=what convert wrote
+	$(RUN) benchmarks/accuracy.py --records_dir=$(RECORDS_DIR) --work_dir=$(or $(WORK_DIR),bench-work/accuracy) --minutes=$(or $(MINUTES),60)
 
 reference: $(VENV)/.dev  ## docs/flags.md, and the reference in docs/api.md, out of the code
 	$(RUN) docs/reference.py

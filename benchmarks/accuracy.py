@@ -1,0 +1,261 @@
+"""Validation Dice against minutes of training: kits_tf and MONAI's UNet, side by side.
+
+    python benchmarks/accuracy.py --records_dir=RECORDS --recipe=configs/cpu.flags --work_dir=WORK --minutes=60
+
+Equal: cases and split, the voxels of the records (exported once for MONAI), patch and batch size, parameters (within
+5 %), float32, cores, and minutes on the wall clock. If the machine has twice --cores, both train at the same time, each
+pinned to cores of its own; else one after the other. The clock starts when networks are built and everything is
+imported: what traces, compiles, reads and caches is on it. Both schedules go by the share of the minutes that is spent,
+not by steps: each ends when they do, whatever else slows the machine, and needs no guess of how many steps that is.
+
+Then, off the clock, weights that were saved on the way segment the validation cases on the training grid, each with its
+own library's sliding windows: overlap 0.5, Gaussian weights, nothing afterwards. One scorer, ours, scores both, in the
+challenge's labels: means over cases with bootstrap 95 % intervals.
+
+Each side's own: network, loss, optimizer, augmentation, sampling of patches. kits_tf has those of --recipe and --ours,
+further flags; MONAI those of peers/monai_train.py, which says what was chosen, and --theirs, its options, as in
+--theirs="--crop=classes --learning_rate=0.002".
+
+WORK keeps cases, snapshots, predictions and scores; what is there is not done again, but a training that was
+interrupted starts anew, with the other side's.
+"""
+
+import contextlib
+import csv
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import clock
+import numpy as np
+from absl import app, flags
+from side_by_side import Contender
+
+from kits_tf import commandline, config, runtime
+from tfrecords_tools.files import written_whole
+
+RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Records of convert.", required=True)
+WORK_DIR = flags.DEFINE_string("work_dir", None, "Folder of all that is kept.", required=True)
+RECIPE = flags.DEFINE_string("recipe", "configs/cpu.flags", "Flag file of kits_tf's side.")
+OURS = flags.DEFINE_string("ours", "--cache=memory", "More flags of kits_tf's side.")
+THEIRS = flags.DEFINE_string("theirs", "", "Options of peers/monai_train.py.")
+MINUTES = flags.DEFINE_float("minutes", 60.0, "Of training, each side.")
+SNAPSHOT_MINUTES = flags.DEFINE_float("snapshot_minutes", 5.0, "From one snapshot to the next.")
+CORES = flags.DEFINE_integer("cores", 1, "Of each side.")
+SEED = flags.DEFINE_integer("seed", 19, "Of both sides.")
+PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Python of the peers' environment.")
+
+HERE = Path(__file__).parent
+NAMES = ("kits_tf", "MONAI")
+REGIONS = ("kidney", "tumor")
+# Rows of accuracy.csv: (contender, minute, steps, patches, loss), then of each region mean, low, high.
+Row = dict[str, Any]
+
+
+def main(_: list[str]) -> None:
+    work_dir = Path(WORK_DIR.value).absolute()
+    settings = our_settings(work_dir)
+    runtime.start_tensorflow()
+    from kits_tf.pipeline.manifest import Manifest
+
+    manifest = Manifest.read(settings.records_dir)
+    check_same(work_dir)
+    for split in ("train", "validation"):
+        export(manifest, split, work_dir / "cases" / split)
+    with contenders(settings, manifest, work_dir) as together:
+        facts = dict(zip(NAMES, together("facts"), strict=True))
+        print("; ".join(f"{name} {describe(found)}" for name, found in facts.items()), flush=True)
+        if not all(trained(work_dir, name).exists() for name in NAMES):
+            forget(work_dir)
+            together("train")
+        together("validate")
+    rows, per_case = score(manifest, work_dir)
+    with written_whole(work_dir / "accuracy.csv") as partial, open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    tell(rows, per_case, work_dir)
+    draw(rows, work_dir / "accuracy.png")
+
+
+def our_settings(work_dir: Path) -> config.Train:
+    """Returns the settings of kits_tf's side."""
+    return commandline.parse(config.Train, ["", *our_flags(), f"--run_dir={work_dir / NAMES[0]}"])[0]
+
+
+def our_flags() -> list[str]:
+    where = f"--records_dir={Path(RECORDS_DIR.value).absolute()}"
+    return [f"--flagfile={RECIPE.value}", *shlex.split(OURS.value), where, f"--seed={SEED.value}"]
+
+
+def check_same(work_dir: Path) -> None:
+    """Notes what the work is done for, and stops if there is another work in its folder."""
+    names = ("records_dir", "recipe", "ours", "theirs", "minutes", "snapshot_minutes", "cores", "seed")
+    wanted, path = {name: flags.FLAGS[name].value for name in names}, work_dir / "flags.json"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    found = json.loads(path.read_text()) if path.exists() else clock.write(path, wanted)
+    if found != wanted:
+        raise SystemExit(f"{work_dir}: holds the work of {found}, expected {wanted}; use a new --work_dir")
+
+
+def export(manifest: Any, split: str, folder: Path) -> None:
+    """Writes HU and labels of a split's cases as .npy."""
+    from kits_tf.pipeline.example import Case
+    from tfrecords_tools.read import read_records
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in manifest.shard_paths(split, RECORDS_DIR.value):
+        for case in map(Case.parse, read_records(path)):
+            for name, array in (("hu", case.hu), ("labels", case.labels)):
+                target = folder / f"{case.case_id}_{name}.npy"
+                if not target.exists():
+                    with written_whole(target) as partial, open(partial, "wb") as file:
+                        np.save(file, array)
+
+
+@contextlib.contextmanager
+def contenders(settings: config.Train, manifest: Any, work_dir: Path) -> Iterator[Callable[[str], list[dict]]]:
+    """Yields what asks both contenders the same: at the same time if there are cores for that."""
+    available = sorted(os.sched_getaffinity(0))
+    at_once = len(available) >= 2 * CORES.value
+    cores = [available[: CORES.value], available[CORES.value : 2 * CORES.value] if at_once else available]
+    cores[1] = cores[1][: CORES.value]
+    where = " at the same time" if at_once else " one after the other"
+    print(f"cores {cores[0]} and {cores[1]},{where}; {runtime.package_versions()}", flush=True)
+    budget = [f"--minutes={MINUTES.value}", f"--snapshot_minutes={SNAPSHOT_MINUTES.value}"]
+    ours = [sys.executable, str(HERE / "clocked_training.py"), f"--work_dir={work_dir / NAMES[0]}", *budget]
+    both = [start([*ours, "--", *our_flags()], cores[0])]
+    task = write_task(settings, manifest, both[0].ask("facts")["parameters"], work_dir)
+    theirs = [PEERS_PYTHON.value, str(HERE / "peers" / "monai_train.py"), f"--task={task}", f"--seed={SEED.value}"]
+    both.append(start([*theirs, f"--work_dir={work_dir / NAMES[1]}", *budget, *shlex.split(THEIRS.value)], cores[1]))
+    with ThreadPoolExecutor(2 if at_once else 1) as threads:
+        yield lambda question: list(threads.map(lambda contender: contender.ask(question), both))
+    for contender in both:
+        contender.close()
+
+
+def start(command: list[str], cores: list[int]) -> Contender:
+    """Returns a contender that has these cores only."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)  # a new process has its parent's
+    try:
+        return Contender(command)
+    finally:
+        os.sched_setaffinity(0, own)
+
+
+def write_task(settings: config.Train, manifest: Any, parameters: int, work_dir: Path) -> Path:
+    """Writes what both sides share for the one that knows nothing of kits_tf, and returns where."""
+    from kits_tf.network.architecture import architecture
+
+    content = {
+        "classes": len(manifest.scheme.classes),
+        "mirrored": manifest.scheme.mirrored,
+        "patch_size_zyx": settings.patches.patch_size_zyx,
+        "batch_size": settings.optimization.batch_size * settings.optimization.accumulated_batches,
+        "window_hu": settings.intensity.window_hu,
+        "levels": architecture(settings.network).levels,
+        "parameters": parameters,
+    }
+    clock.write(work_dir / "task.json", content)
+    return work_dir / "task.json"
+
+
+def describe(facts: dict) -> str:
+    return f"{facts['parameters']:,} parameters, {facts['gflops']:.1f} GFLOPs a patch forward"
+
+
+def trained(work_dir: Path, name: str) -> Path:
+    return work_dir / name / clock.TRAINED
+
+
+def forget(work_dir: Path) -> None:
+    """Removes what is left of a training that was not finished on both sides."""
+    for name in NAMES:
+        shutil.rmtree(work_dir / name, ignore_errors=True)
+        (work_dir / name).mkdir()
+
+
+def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str, list[float]]]]:
+    """Returns a row for each snapshot, and of each contender's last one the Dice of each case by region."""
+    from kits_tf.analysis.scores import confusion, dice_scores
+    from kits_tf.analysis.summary import mean_with_interval
+
+    rows, per_case = [], {}
+    for name in NAMES:
+        for snapshot in json.loads(trained(work_dir, name).read_text())["snapshots"]:
+            found: dict[str, list[float]] = {region: [] for region in REGIONS}
+            for path in sorted((work_dir / name / snapshot.pop("name")).glob("*_labels.npy")):
+                truth = np.load(work_dir / "cases" / "validation" / path.name)
+                counts = confusion(truth, np.load(path), len(manifest.scheme.classes))
+                of_case = dice_scores(counts, manifest.scheme)
+                for region in REGIONS:
+                    found[region].append(of_case[f"{region}_dice"])
+            row: Row = {"contender": name} | snapshot
+            for region, values in found.items():
+                row[region], (row[f"{region}_low"], row[f"{region}_high"]) = mean_with_interval(np.array(values))
+            rows.append(row)
+            per_case[name] = found
+    return rows, per_case
+
+
+def tell(rows: list[Row], per_case: dict[str, dict[str, list[float]]], work_dir: Path) -> None:
+    """Prints the table, and the difference at the end."""
+    from kits_tf.analysis.summary import difference
+
+    print(
+        "\n| minute | | steps | patches | training loss | kidney (95 %) | tumor (95 %) |\n|---|---|---|---|---|---|---|"
+    )
+    for row in sorted(
+        rows, key=lambda row: (round(row["minute"] / SNAPSHOT_MINUTES.value), NAMES.index(row["contender"]))
+    ):
+        dice = [f"{row[r]:.3f} ({row[f'{r}_low']:.3f} to {row[f'{r}_high']:.3f})" for r in REGIONS]
+        cells = [f"{row['minute']:.1f}", row["contender"], row["steps"], row["patches"], f"{row['loss']:.3f}", *dice]
+        print(f"| {' | '.join(map(str, cells))} |")
+    first = [json.loads(trained(work_dir, name).read_text())["first_step_s"] for name in NAMES]
+    print(f"\nFirst step, s: {', '.join(f'{name} {s:.0f}' for name, s in zip(NAMES, first, strict=True))}")
+    for region in REGIONS:
+        theirs, ours = per_case[NAMES[1]][region], per_case[NAMES[0]][region]
+        found = difference(region, theirs, ours)
+        low, high = found.interval_95
+        print(
+            f"{region} at the end, {NAMES[0]} - {NAMES[1]}, {found.num_cases} cases in pairs: {found.mean:+.3f} "
+            f"({low:+.3f} to {high:+.3f}), Wilcoxon p {found.p_value:.3f}"
+        )
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Draws Dice against minutes, a chart for each region."""
+    from matplotlib.figure import Figure
+
+    from kits_tf.views import canvas, style
+
+    figure = Figure(figsize=(10, 4.2), facecolor=style.FACE, layout="constrained")
+    for ax, region in zip(figure.subplots(1, 2), REGIONS, strict=True):
+        looks = (
+            {"color": style.COLORS[region], "marker": "o"},
+            {"color": style.TEXT, "marker": "s", "linestyle": "--"},
+        )
+        for name, look in zip(NAMES, looks, strict=True):
+            own = [row for row in rows if row["contender"] == name]
+            minutes, mean, low, high = (
+                [row[column] for row in own] for column in ("minute", region, f"{region}_low", f"{region}_high")
+            )
+            ax.plot(minutes, mean, label=name, markersize=4, linewidth=1.5, **look)
+            ax.fill_between(minutes, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        canvas.decorate(ax, region)
+        ax.set(xlim=(0, None), ylim=(0, 1))
+        ax.set_xlabel("minutes of training", color=style.TEXT)
+        ax.legend(labelcolor=style.TEXT, frameon=False, loc="lower right" if region == "kidney" else "upper left")
+    figure.supylabel("Dice, mean of validation cases with 95 % interval", color=style.TEXT, fontsize=9)
+    canvas.save(figure, path)
+
+
+if __name__ == "__main__":
+    app.run(main)
