@@ -218,15 +218,17 @@ def tell(rows: list[Row], per_case: dict[str, dict[str, list[float]]], work_dir:
         dice = [f"{row[r]:.3f} ({row[f'{r}_low']:.3f} to {row[f'{r}_high']:.3f})" for r in REGIONS]
         cells = [f"{row['minute']:.1f}", row["contender"], row["steps"], row["patches"], f"{row['loss']:.3f}", *dice]
         print(f"| {' | '.join(map(str, cells))} |")
-    first = [json.loads(trained(work_dir, name).read_text())["first_step_s"] for name in NAMES]
-    print(f"\nFirst step, s: {', '.join(f'{name} {s:.0f}' for name, s in zip(NAMES, first, strict=True))}")
+    print()
+    for name in NAMES:
+        found = json.loads(trained(work_dir, name).read_text())
+        print(f"{name}: first step after {found['first_step_s']:.0f} s, cores {found['cores']} when training ended")
     for region in REGIONS:
         theirs, ours = per_case[NAMES[1]][region], per_case[NAMES[0]][region]
-        found = difference(region, theirs, ours)
-        low, high = found.interval_95
+        change = difference(region, theirs, ours)
+        low, high = change.interval_95
         print(
-            f"{region} at the end, {NAMES[0]} - {NAMES[1]}, {found.num_cases} cases in pairs: {found.mean:+.3f} "
-            f"({low:+.3f} to {high:+.3f}), Wilcoxon p {found.p_value:.3f}"
+            f"{region} at the end, {NAMES[0]} - {NAMES[1]}, {change.num_cases} cases in pairs: {change.mean:+.3f} "
+            f"({low:+.3f} to {high:+.3f}), Wilcoxon p {change.p_value:.3f}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -40,7 +41,8 @@ def train_by_clock(
             row = {"name": name, "minute": spent, "steps": steps, "patches": steps * batch_size}
             snapshots.append(row | {"loss": statistics.fmean(losses)})
             losses, due = [], every * (math.floor(spent / every) + 1)
-    return {"first_step_s": first_step_s, "snapshots": snapshots}
+    # At the end: whoever else uses the machine may have moved this process.
+    return {"first_step_s": first_step_s, "cores": sorted(os.sched_getaffinity(0)), "snapshots": snapshots}
 
 
 def warmup_cosine(share: float, warmup: float) -> float:
