@@ -67,9 +67,10 @@ def parse(kind: type[S], argv: Sequence[str], inputs: str = "") -> tuple[S, list
     for argument in argv[1:]:
         if argument == "--":
             break
-        name = argument.lstrip("-").partition("=")[0]
+        given = argument.lstrip("-").partition("=")[0]
+        name = given if given in values else given.removeprefix("no")  # --noNAME turns a flag off
         if argument.startswith("-") and name in values and name not in own and name not in ("flagfile", "undefok"):
-            raise UsageError(f"--{name} is no flag of {_command(kind)}")
+            raise UsageError(f"--{given} is no flag of {_command(kind)}")
     try:
         positional = values(list(argv))[1:]
     except flags.Error as error:

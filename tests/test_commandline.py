@@ -32,6 +32,7 @@ def test_values_reach_their_group_with_their_type() -> None:
     [
         ("--epocs=3", "Unknown command line flag 'epocs'. Did you mean: epochs"),
         ("--epochs=3", "--epochs is no flag of convert"),
+        ("--nocalibrate", "--nocalibrate is no flag of convert"),
         ("--seed=x", "expected a whole number, got 'x'"),
         ("--seed=-1", "--seed: expected 0 or more, got -1"),
         ("--spacing_zyx_mm=1,2", "expected 3 numbers with commas between, got '1,2'"),
