@@ -9,7 +9,7 @@ from kits_tf import commandline, config
 
 HERE = Path(__file__).parent
 MARK = "<!-- What follows is made by make reference. -->\n"
-INPUTS = {"predict": "SCAN", "client": "SCAN", "measure": "MASK"}
+INPUTS = {"restore": "RECORD", "predict": "SCAN", "client": "SCAN", "measure": "MASK"}
 
 
 def api_reference() -> str:
