@@ -43,7 +43,7 @@ class Server:
         try:
             self._grpc = GrpcServer(
                 self.service,
-                f"{settings.host}:{settings.grpc_port}",
+                _address(settings.host, settings.grpc_port),
                 queue=settings.queue,
                 max_message_bytes=max_bytes,
                 receive_s=settings.receive_s,
@@ -71,12 +71,12 @@ class Server:
     @property
     def grpc_address(self) -> str:
         """HOST:PORT of gRPC."""
-        return f"{self._settings.host}:{self._grpc.port}"
+        return _address(self._settings.host, self._grpc.port)
 
     @property
     def rest_address(self) -> str:
         """HOST:PORT of REST."""
-        return f"{self._settings.host}:{self._socket.getsockname()[1]}"
+        return _address(self._settings.host, self._socket.getsockname()[1])
 
     def start(self) -> None:
         """Loads the newest version, and begins to answer.
@@ -102,6 +102,11 @@ class Server:
         self._socket.close()
 
 
+def _address(host: str, port: int) -> str:
+    """Returns HOST:PORT; of an IPv6 address, which has colons of its own, [HOST]:PORT."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -110,7 +115,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise InputError(f"{host}:{port}: expected an address and a port that is free for REST: {error}") from None
+        where = _address(host, port)
+        raise InputError(f"{where}: expected an address and a port that is free for REST: {error}") from None
     listening.listen()
     return listening
 

@@ -90,7 +90,8 @@ class Service:
         """
         model = self.folder.find(spec.version) if spec.name == self.name and not spec.label else None
         if model is None:
-            wanted = spec.name + (f" version {spec.version}" if spec.version is not None else "") + spec.label
+            wanted = spec.name + (f" version {spec.version}" if spec.version is not None else "")
+            wanted += f" label {spec.label}" if spec.label else ""
             raise ServiceError("NOT_FOUND", f"Servable not found for request: {wanted[:100]!r}, {self.name} is served")
         return model
 

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -262,6 +263,21 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, model
         assert client.metadata.classes[3] == "tumor"
     with pytest.raises(UnavailableError, match="NOT_FOUND: Servable not found for request: 'kits version 1'"):
         Client(server.grpc_address, model_version=1)
+    with pytest.raises(UnavailableError, match="NOT_FOUND: Servable not found for request: 'kits label canary'"):
+        Client(server.grpc_address, model_label="canary")
+
+
+def test_an_ipv6_address_is_listened_on_and_told_in_brackets(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    server = Server(Serve(export_dir=str(tmp_path), host="::1", grpc_port=0, rest_port=0))
+    addresses = server.grpc_address, server.rest_address
+    with pytest.raises(InputError, match="expected a version of an exported model"):
+        server.start()
+    for address in addresses:
+        assert re.fullmatch(r"\[::1\]:[1-9]\d+", address)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
