@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -99,8 +99,7 @@ def read_labels(path: str | os.PathLike) -> Volume:
 
 def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume, classes: Sequence[str] = ()) -> None:
     """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, as `write_stored` writes."""
-    stored = np.ascontiguousarray(undo_reorient(labels, orientation(like.stored.affine)))
-    write_stored(path, stored, like.stored.affine, like.header, classes=classes)
+    write_stored(path, replace(like, array=labels).as_stored(), like.stored.affine, like.header, classes=classes)
 
 
 def write_stored(

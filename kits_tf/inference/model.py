@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.ct.geometry import orientation, undo_reorient
 from kits_tf.ct.labels import Scheme, count_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.postprocess import CRF, Chain, Context, postprocess
@@ -42,7 +41,7 @@ class Model:
         labels = Volume.from_stored(found["labels"], image.stored.affine).array
         labels = postprocess(labels, Context(self.scheme, image.grid.spacing_mm, image.array), self.chain)
         voxels = count_labels(labels, len(self.scheme.classes)).astype(np.float32)
-        as_stored = np.ascontiguousarray(undo_reorient(labels, orientation(image.stored.affine)))
+        as_stored = replace(image, array=labels).as_stored()
         return found | {"labels": as_stored, "volumes_ml": voxels * np.float32(np.prod(image.grid.spacing_mm) / 1000)}
 
     def labels(self, image: Volume) -> NDArray[np.uint8]:
