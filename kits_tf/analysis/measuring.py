@@ -11,10 +11,9 @@ from scipy.spatial import KDTree
 from kits_tf.analysis import shapes
 from kits_tf.analysis.lesions import SMALLEST_ML
 from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, SIDES, Kidney, LesionMeasures, Measurements
-from kits_tf.ct.components import components_26
+from kits_tf.ct.components import components_26, without_specks
 from kits_tf.ct.geometry import bounding_box
 from kits_tf.ct.labels import Scheme
-from kits_tf.ct.sides import SPECK_SHARE
 
 LESIONS = ("tumor", "cyst")
 
@@ -127,7 +126,7 @@ class _LabeledBox:
         flags += [FUSED] if self._touch() else []
         if flags:
             return Kidney(side=side, flags=tuple(flags), mean_hu=mean_hu)
-        body = _without_specks(mask)
+        body = without_specks(mask)
         body = body[bounding_box(body)]
         volume_ml, tumor_ml = float(mask.sum()) * self.voxel_ml, sum(each.volume_ml for each in tumors)
         area_mm2 = shapes.surface_area_mm2(body, self.spacing_mm)
@@ -166,10 +165,3 @@ class _LabeledBox:
         grown = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in near)
         both = components_26(right[grown] | left[grown])
         return bool(np.intersect1d(both[right[grown]], both[left[grown]]).size)
-
-
-def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    components = components_26(mask)
-    sizes = np.bincount(components.ravel())
-    sizes[0] = 0
-    return (sizes >= SPECK_SHARE * sizes.max())[components] & mask

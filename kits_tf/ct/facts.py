@@ -6,10 +6,9 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from kits_tf.ct.components import components_26
+from kits_tf.ct.components import SPECK_SHARE, components_26
 from kits_tf.ct.geometry import axis_codes, bounding_box
 from kits_tf.ct.labels import CHALLENGE_CLASSES, CHALLENGE_TUMOR
-from kits_tf.ct.sides import SPECK_SHARE
 from kits_tf.ct.volume import Volume
 
 # A tumor component below this is not counted as a tumor of its own.

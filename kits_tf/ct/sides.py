@@ -15,11 +15,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.ct.components import border, components_26
+from kits_tf.ct.components import SPECK_SHARE, border, components_26
 
-# A component smaller than this share of the largest one is a speck. On KiTS19's 180 training masks every second
-# kidney is above 0.10 of the first with its tumor, every other component below 0.01.
-SPECK_SHARE = 0.05
 # Two components whose centers lie this far apart along x are two kidneys, not a kidney and its tumor; the nearest pair
 # in KiTS19's 180 training masks is 75 mm apart.
 PAIR_MM = 60.0

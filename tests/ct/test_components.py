@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from kits_tf.ct.components import border, components_26
+from kits_tf.ct.components import border, components_26, without_specks
 
 
 def assert_same_components(mask: np.ndarray) -> None:
@@ -38,6 +38,14 @@ def test_a_box_within_an_array() -> None:
 
 def test_an_empty_array_has_none() -> None:
     assert components_26(np.zeros((0, 0, 0), bool)).shape == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(1, False), (2, True), (4, True)])
+def test_a_speck_is_below_a_twentieth_of_the_largest(size: int, is_kept: bool) -> None:
+    mask = np.zeros((8, 3, 12), bool)
+    mask[:5, :2, :4] = mask[7, 2, 12 - size :] = True  # 40 voxels, and few
+    assert without_specks(mask)[7].any() == is_kept and without_specks(mask).sum() == 40 + size * is_kept
+    assert not without_specks(np.zeros((2, 2, 2), bool)).any()
 
 
 @given(hnp.arrays(np.bool_, (4, 5, 6)))
