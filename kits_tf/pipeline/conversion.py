@@ -12,7 +12,7 @@ from kits_tf.errors import InputError
 from kits_tf.pipeline.beam import run_on_beam
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.plan import Converted, converted_before, shard_name, start_manifest
-from kits_tf.pipeline.workers import THREADS, choose_workers, run_in_processes
+from kits_tf.pipeline.workers import THREADS, choose_workers, run_here, run_in_processes
 from tfrecords_tools.files import remove_partial
 from tfrecords_tools.paths import AnyPath, GFilePath, as_path
 
@@ -71,16 +71,8 @@ def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Conve
         return run_in_processes(_convert_case, tasks, choose_workers(settings.workers, len(tasks)))
     if settings.runner == "beam":
         return run_on_beam(_convert_case, tasks, as_path(settings.records_dir), settings.beam_options)
-    return _here(tasks)
-
-
-def _here(tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
     runtime.start_tensorflow(THREADS)
-    for index, task in enumerate(tasks):
-        try:
-            yield index, _convert_case(*task)
-        except InputError as error:
-            yield index, error
+    return run_here(_convert_case, tasks)
 
 
 def _convert_case(files: CaseFiles, grid: GridSettings, records_dir: AnyPath, before: Converted | None) -> Converted:

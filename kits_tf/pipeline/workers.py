@@ -40,7 +40,7 @@ def choose_workers(wanted: int, num_tasks: int) -> int:
 def run_tasks(
     function: Callable[..., T], tasks: Sequence[tuple], wanted_workers: int
 ) -> Iterator[tuple[int, T | InputError]]:
-    """Yields as `run_in_processes`; for one worker here, since a process takes seconds to start.
+    """Returns what yields as `run_in_processes`; for one worker here, since a process takes seconds to start.
 
     Args:
         function: as there.
@@ -48,9 +48,11 @@ def run_tasks(
         wanted_workers: as of `choose_workers`.
     """
     workers = choose_workers(wanted_workers, len(tasks))
-    if workers > 1:
-        yield from run_in_processes(function, tasks, workers)
-        return
+    return run_in_processes(function, tasks, workers) if workers > 1 else run_here(function, tasks)
+
+
+def run_here(function: Callable[..., T], tasks: Sequence[tuple]) -> Iterator[tuple[int, T | InputError]]:
+    """Yields as `run_in_processes`, one task after the other in this process."""
     for index, task in enumerate(tasks):
         try:
             yield index, function(*task)
