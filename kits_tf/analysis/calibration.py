@@ -24,8 +24,8 @@ from kits_tf.inference.sliding import merge_windows
 from kits_tf.pipeline.example import Case
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.run import CALIBRATION, Run
-from tfrecords_tools.files import written_whole
 from tfrecords_tools.read import read_records
+from tfrecords_tools.write import write_text
 
 SPLIT = "validation"
 VOXELS_PER_CASE = 100_000
@@ -103,8 +103,7 @@ def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
             "cases, found none: --nocalibrate exports without them"
         )
     calibration = fit(np.concatenate(logits), np.concatenate(truth), num_cases)
-    with written_whole(Path(run.settings.run_dir) / CALIBRATION) as partial:
-        partial.write_text(json.dumps(asdict(calibration), indent=1) + "\n")
+    write_text(Path(run.settings.run_dir) / CALIBRATION, json.dumps(asdict(calibration), indent=1) + "\n")
     return calibration
 
 

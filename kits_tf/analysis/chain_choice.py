@@ -15,7 +15,7 @@ from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
 from kits_tf.inference.postprocess import CRF, Context, parse_chain, postprocess
 from kits_tf.training.run import POSTPROCESS, load_run
-from tfrecords_tools.files import written_whole
+from tfrecords_tools.write import write_text
 
 _MASK_CHAINS = (
     "kidneys",
@@ -103,5 +103,4 @@ def _write(path: Path, chosen: str, tried: list[Tried]) -> None:
         for each in tried
     ]
     facts = {"chain": chosen, "validation_cases": tried[0].gain.num_cases, "tried": rows}
-    with written_whole(path) as partial:
-        partial.write_text(json.dumps(facts, indent=1) + "\n")
+    write_text(path, json.dumps(facts, indent=1) + "\n")

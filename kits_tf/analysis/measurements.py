@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from kits_tf.analysis.tables import write_table
-from tfrecords_tools.files import written_whole
+from tfrecords_tools.write import write_text
 
 SIDES = ("right", "left")
 ABSENT, CUT_OFF, FUSED = "absent", "cut off by the scan", "fused with the other kidney"
@@ -101,5 +101,4 @@ def write(found: Mapping[str, Measurements], output_dir: Path) -> None:
         write_table(output_dir / f"{table}.csv", columns, of_table)
     pairs = [{"name": name, "asymmetry": of_mask.asymmetry} for name, of_mask in found.items()]
     write_table(output_dir / "pairs.csv", ["name", "asymmetry"], pairs)
-    with written_whole(output_dir / "measurements.json") as partial:
-        partial.write_text(json.dumps(rows, indent=1) + "\n")
+    write_text(output_dir / "measurements.json", json.dumps(rows, indent=1) + "\n")

@@ -9,7 +9,7 @@ from kits_tf.analysis.scores import CaseScores
 from kits_tf.analysis.summary import Difference, difference, summarize
 from kits_tf.analysis.tables import write_table
 from kits_tf.errors import InputError
-from tfrecords_tools.files import written_whole
+from tfrecords_tools.write import write_text
 
 CASES_NAME, SUMMARY_NAME = "cases.csv", "summary.json"
 MASKS = "masks"
@@ -47,8 +47,7 @@ def write(scores: Sequence[CaseScores], output_dir: Path) -> dict:
         for lesion in case.lesions
     ]
     write_table(output_dir / "lesions.csv", LESION_COLUMNS, lesions)
-    with written_whole(output_dir / SUMMARY_NAME) as partial:
-        partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    write_text(output_dir / SUMMARY_NAME, json.dumps(summary, indent=1, allow_nan=False) + "\n")
     return summary
 
 

@@ -19,8 +19,9 @@ from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import JSON
 from kits_tf.pipeline.plan import Converted
 from kits_tf.pipeline.workers import THREADS
-from tfrecords_tools.files import remove_partial, written_whole
+from tfrecords_tools.files import remove_partial
 from tfrecords_tools.paths import AnyPath
+from tfrecords_tools.write import write_text
 
 RESULTS_NAME = ".beam-results"
 # Beam's in-process runner. Its DirectRunner would first fetch another one, Prism, from the network.
@@ -112,8 +113,7 @@ def _do(element: bytes, function: Callable[..., Converted], results: AnyPath) ->
         content: dict[str, Any] = {"converted": asdict(function(*task))}
     except InputError as error:
         content = {"failed": str(error)}
-    with written_whole(results / f"{index:06d}.json") as partial:
-        partial.write_text(json.dumps(content), encoding="utf-8")
+    write_text(results / f"{index:06d}.json", json.dumps(content))
 
 
 def _read(path: AnyPath) -> Converted | InputError:

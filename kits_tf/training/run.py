@@ -31,6 +31,7 @@ from kits_tf.network.architecture import architecture
 from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.files import written_whole
+from tfrecords_tools.write import write_text
 
 FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
@@ -83,10 +84,8 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
         raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
-    with written_whole(run_dir / ENVIRONMENT) as partial:
-        partial.write_text(json.dumps(runtime.environment(), indent=1) + "\n")
-    with written_whole(run_dir / FLAGS) as partial:  # last: a folder with flags is a run
-        partial.write_text(flags)
+    write_text(run_dir / ENVIRONMENT, json.dumps(runtime.environment(), indent=1) + "\n")
+    write_text(run_dir / FLAGS, flags)  # last: a folder with flags is a run
     return run_dir
 
 
