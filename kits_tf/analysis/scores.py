@@ -12,10 +12,10 @@ from kits_tf.ct.geometry import bounding_box
 from kits_tf.ct.labels import (
     CHALLENGE_CYST,
     CHALLENGE_KIDNEY,
-    CHALLENGE_REGIONS,
     CHALLENGE_TUMOR,
     Scheme,
     challenge_lookup,
+    region_labels,
 )
 
 # What KiTS21 and KiTS23 score, unions of the challenge's labels, and within how many mm surfaces agree: as their
@@ -64,10 +64,7 @@ def dice_scores(counts: NDArray[np.int64], scheme: Scheme) -> dict[str, float]:
         counts: of `confusion`.
         scheme: of the labels.
     """
-    regions = {
-        name: region_dice(counts, [label for label, official in enumerate(scheme.challenge) if official in members])
-        for name, members in CHALLENGE_REGIONS.items()
-    }
+    regions = {name: region_dice(counts, labels) for name, labels in region_labels(scheme).items()}
     composite = (regions["kidney"] + regions["tumor"]) / 2
     by_class = {f"dice_{name}": region_dice(counts, [label]) for label, name in enumerate(scheme.classes) if label}
     return {"kidney_dice": regions["kidney"], "tumor_dice": regions["tumor"], "composite": composite} | by_class

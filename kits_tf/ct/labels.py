@@ -83,6 +83,14 @@ LATERALITY, KITS19 = find_scheme("laterality"), find_scheme("kits19")
 CHALLENGE_REGIONS = {"kidney": (CHALLENGE_KIDNEY, CHALLENGE_TUMOR), "tumor": (CHALLENGE_TUMOR,)}
 
 
+def region_labels(scheme: Scheme) -> dict[str, list[int]]:
+    """Returns which labels of a scheme each of CHALLENGE_REGIONS is the union of."""
+    return {
+        region: [label for label, official in enumerate(scheme.challenge) if official in members]
+        for region, members in CHALLENGE_REGIONS.items()
+    }
+
+
 def check_labels(labels: NDArray[np.uint8], num_classes: int, name: str) -> None:
     """Raises InputError if a label is not in 0..num_classes - 1; the message starts with `name`."""
     if labels.size and labels.max() >= num_classes:

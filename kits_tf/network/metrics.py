@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kits_tf.ct.labels import CHALLENGE_REGIONS, Scheme
+from kits_tf.ct.labels import Scheme, region_labels
 
 
 class StreamingDice(keras.metrics.Metric):
@@ -23,10 +23,8 @@ class StreamingDice(keras.metrics.Metric):
 
     def __init__(self, scheme: Scheme, name: str = "dice", **kwargs: object) -> None:
         super().__init__(name=name, **kwargs)
-        self.regions = {
-            f"{region}_dice": [i for i, official in enumerate(scheme.challenge) if official in members]
-            for region, members in CHALLENGE_REGIONS.items()
-        } | {f"dice_{name}": [i] for i, name in enumerate(scheme.classes) if i}
+        self.regions = {f"{region}_dice": labels for region, labels in region_labels(scheme).items()}
+        self.regions |= {f"dice_{name}": [i] for i, name in enumerate(scheme.classes) if i}
         size = len(scheme.classes)
         # int64: a float32 count stops at 16.7 million voxels, eight patches of 128^3.
         self.counts = self.add_weight(shape=(size, size), dtype="int64", initializer="zeros", name="confusion")
