@@ -8,7 +8,7 @@ from kits_tf.analysis import results
 from kits_tf.analysis.masks import check_scheme, predicted_scheme
 from kits_tf.config import Report
 from kits_tf.ct.labels import Scheme
-from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.run import FLAGS
@@ -95,9 +95,6 @@ def _check_scores(scores_dir: Path, flags: str) -> None:
 def _evaluated(
     name: Path, scores_dir: Path, masks_dir: Path, data_dir: str, scheme: Scheme, run_dir: Path | None
 ) -> Evaluated:
-    scores, found = results.read_cases(scores_dir), {files.case_id: files for files in find_cases(data_dir)}
-    for case_id in scores:
-        if case_id not in found:
-            raise InputError(f"{data_dir}: expected {case_id} of {scores_dir}, found no such case")
-    cases, summary = [found[case_id] for case_id in scores], results.read_summary(scores_dir)
+    scores = results.read_cases(scores_dir)
+    cases, summary = find_cases_named(data_dir, list(scores), str(scores_dir)), results.read_summary(scores_dir)
     return Evaluated(str(name), scores_dir, masks_dir, cases, scheme, scores, summary, run_dir)

@@ -23,7 +23,7 @@ from kits_tf.analysis.scores import CaseScores, confusion, dice_scores, region_d
 from kits_tf.config import Evaluate, GridSettings, Train
 from kits_tf.ct.geometry import resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, KITS19, Scheme, challenge_lookup, check_labels
-from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.ct.preprocess import resample_labels
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.errors import InputError
@@ -199,8 +199,4 @@ def cases_of(manifest: Manifest, split: str, data_dir: str) -> list[CaseFiles]:
     Raises:
         InputError: a case is not in the data.
     """
-    found = {files.case_id: files for files in find_cases(data_dir)}
-    for case_id in manifest.splits[split]:
-        if case_id not in found:
-            raise InputError(f"{data_dir}: expected {case_id} of the run's {split} split, found no such case")
-    return [found[case_id] for case_id in manifest.splits[split]]
+    return find_cases_named(data_dir, manifest.splits[split], f"the run's {split} split")

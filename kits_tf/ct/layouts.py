@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kits_tf.ct.labels import CHALLENGE_CLASSES
@@ -64,6 +65,24 @@ def find_cases(data: str) -> list[CaseFiles]:
         if ids.count(case.case_id) > 1:
             raise InputError(f"{root}: expected every case once, found {case.case_id} {ids.count(case.case_id)} times")
     return sorted(found, key=lambda case: case.case_id)
+
+
+def find_cases_named(data: str, case_ids: Sequence[str], whose: str) -> list[CaseFiles]:
+    """Returns cases of a data set, in the order of the ids.
+
+    Args:
+        data: as of `find_cases`.
+        case_ids: of the cases.
+        whose: what the ids come from, for errors.
+
+    Raises:
+        InputError: as `find_cases`; or a case is not in the data.
+    """
+    found = {case.case_id: case for case in find_cases(data)}
+    for case_id in case_ids:
+        if case_id not in found:
+            raise InputError(f"{data}: expected {case_id} of {whose}, found no such case")
+    return [found[case_id] for case_id in case_ids]
 
 
 def case_number(case_id: str) -> int | None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kits_tf.ct.layouts import CaseFiles, case_number, find_cases, parse_case_numbers
+from kits_tf.ct.layouts import CaseFiles, case_number, find_cases, find_cases_named, parse_case_numbers
 from kits_tf.errors import InputError
 
 
@@ -28,6 +28,15 @@ def test_kits19_in_order_and_its_own_test_set_is_unlabeled(tmp_path: Path) -> No
         CaseFiles("case_00010", folders[1] / "imaging.nii.gz", folders[1] / "segmentation.nii.gz"),
         CaseFiles("case_00210", folders[2] / "imaging.nii.gz", None),
     ]
+
+
+def test_cases_that_are_named_come_in_the_order_of_their_names_or_are_missed(tmp_path: Path) -> None:
+    for case_id in ("case_00002", "case_00007", "case_00010"):
+        make(tmp_path, f"{case_id}/imaging.nii.gz", f"{case_id}/segmentation.nii.gz")
+    found = find_cases_named(str(tmp_path), ["case_00010", "case_00002"], "a run")
+    assert [case.case_id for case in found] == ["case_00010", "case_00002"]
+    with pytest.raises(InputError, match=r"expected case_00003 of a run, found no such case"):
+        find_cases_named(str(tmp_path), ["case_00002", "case_00003"], "a run")
 
 
 def test_kits21_takes_the_majority_of_the_readers_and_kits23_its_segmentation(tmp_path: Path) -> None:
