@@ -20,7 +20,7 @@ from tfrecords_tools.files import written_whole
 CHALLENGE = find_scheme("kits19")
 
 
-def find_masks(predictions_dir: str) -> list[Path]:
+def masks_to_pack(predictions_dir: str) -> list[Path]:
     """Returns the masks case_XXXXX.nii.gz of a folder.
 
     Raises:
@@ -37,7 +37,7 @@ def pack(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
     """Writes masks as a submission, under a temporary name first.
 
     Args:
-        masks: of `find_masks`.
+        masks: of `masks_to_pack`.
         output: zip file.
         fallback: scheme of masks that do not name their labels.
 

@@ -67,7 +67,7 @@ def _of_run(settings: Report, run_dir: Path) -> Evaluated:
     """
     if not (run_dir / FLAGS).exists():
         raise InputError(f"{run_dir}: expected the folder of a run, found no {FLAGS} in it")
-    manifest, scores_dir = Manifest.read(run_dir), results.of_run(run_dir, settings.split)
+    manifest, scores_dir = Manifest.read(run_dir), results.scores_dir_of_run(run_dir, settings.split)
     check_scheme(manifest.scheme, settings.label_scheme, settings.cyst_as, run_dir)
     _check_scores(scores_dir, f"--run_dir={run_dir} --split={settings.split}")
     masks_dir, data_dir = scores_dir / results.MASKS, settings.data_dir or manifest.data_dir
@@ -81,7 +81,7 @@ def _of_masks(settings: Report, masks_dir: Path) -> Evaluated:
         InputError: there are no masks, they have not been evaluated, or a case is not in the data.
     """
     scheme = predicted_scheme(masks_dir, settings.label_scheme, settings.cyst_as)
-    data_dir, scores_dir = settings.data_dir or "", results.of_masks(masks_dir)
+    data_dir, scores_dir = settings.data_dir or "", results.scores_dir_of_masks(masks_dir)
     _check_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
     return _evaluated(masks_dir, scores_dir, masks_dir, data_dir, scheme, None)
 

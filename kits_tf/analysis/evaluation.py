@@ -62,7 +62,7 @@ def of_run(settings: Evaluate) -> Evaluation:
     if not run.manifest.splits[settings.split]:
         raise InputError(f"{run_dir}: its records have no {settings.split} cases (--test_cases of convert names them)")
     cases = cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
-    output_dir = results.of_run(run_dir, settings.split)
+    output_dir = results.scores_dir_of_run(run_dir, settings.split)
     masks_dir = output_dir / results.MASKS
     model = segmenter_of([run], settings.inference).model()
 
@@ -123,7 +123,7 @@ def of_predictions(settings: Evaluate) -> Evaluation:
     def scores() -> Iterator[CaseScores]:
         return _in_order(run_tasks(function, tasks, settings.workers))
 
-    return Evaluation(len(tasks), results.of_masks(masks_dir), scores)
+    return Evaluation(len(tasks), results.scores_dir_of_masks(masks_dir), scores)
 
 
 def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:

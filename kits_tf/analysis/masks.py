@@ -12,7 +12,7 @@ from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
 from kits_tf.errors import InputError
 
 
-def find_masks(folder: Path) -> list[Path]:
+def masks_in(folder: Path) -> list[Path]:
     """Returns the masks of a folder.
 
     Raises:
@@ -32,7 +32,7 @@ def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
     Raises:
         InputError: a folder is missing, there is no mask, or a mask has no case.
     """
-    names = [path.name.removesuffix(".nii.gz") for path in find_masks(masks_dir)]
+    names = [path.name.removesuffix(".nii.gz") for path in masks_in(masks_dir)]
     cases = {files.case_id: files for files in find_cases(data_dir)}
     for name in names:
         if name not in cases:
@@ -46,11 +46,11 @@ def mask_pairs(masks_dir: Path, truth_dir: Path) -> list[tuple[Path, Path]]:
     Raises:
         InputError: a predicted mask has no true one.
     """
-    true = {path.name: path for path in find_masks(truth_dir)}
-    for path in find_masks(masks_dir):
+    true = {path.name: path for path in masks_in(truth_dir)}
+    for path in masks_in(masks_dir):
         if path.name not in true:
             raise InputError(f"{path}: expected a true mask of this name in {truth_dir}, found none")
-    return [(true[path.name], path) for path in find_masks(masks_dir)]
+    return [(true[path.name], path) for path in masks_in(masks_dir)]
 
 
 def predicted_scheme(masks_dir: Path, label_scheme: str | None, cyst_as: str | None) -> Scheme:
@@ -59,7 +59,7 @@ def predicted_scheme(masks_dir: Path, label_scheme: str | None, cyst_as: str | N
     Raises:
         InputError: the first mask names labels that are of no scheme, or not of the one that is asked for.
     """
-    first, named = find_masks(masks_dir)[0], named_scheme(masks_dir)
+    first, named = masks_in(masks_dir)[0], named_scheme(masks_dir)
     wanted = find_scheme(label_scheme or "laterality", cyst_as or "kidney")
     if named is None or (label_scheme is None and cyst_as is None):
         return named or wanted
@@ -81,7 +81,7 @@ def named_scheme(masks_dir: Path) -> Scheme | None:
     Raises:
         InputError: there is no mask, or its labels are of no scheme.
     """
-    first = find_masks(masks_dir)[0]
+    first = masks_in(masks_dir)[0]
     return scheme_in(read_labels(first), first)
 
 

@@ -18,12 +18,12 @@ Scores = dict[str, dict[str, float]]
 LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
 
 
-def of_run(run_dir: Path, split: str) -> Path:
+def scores_dir_of_run(run_dir: Path, split: str) -> Path:
     """Returns the folder of a run's scores of a split; masks lie in its folder MASKS."""
     return run_dir / "evaluation" / split
 
 
-def of_masks(masks_dir: Path) -> Path:
+def scores_dir_of_masks(masks_dir: Path) -> Path:
     """Returns the folder of the scores of a folder of masks."""
     return masks_dir / "evaluation"
 
