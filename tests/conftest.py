@@ -16,6 +16,7 @@ runtime.start_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
+from kits_tf.inference.restoration import Restoration, labels_output  # noqa: E402
 from kits_tf.pipeline.warp import EXACT, Warp  # noqa: E402
 
 # No time limit for an example: the machine may be busy, and the first one traces a graph.
@@ -89,6 +90,22 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
         optimization=replace(config.OptimizationSettings(epochs=1), **optimization),
         validation=config.ValidationSettings(validation_patches_per_case=2),
     )
+
+
+def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Returns labels on a scan's own grid of logits over the whole training grid.
+
+    Args:
+        logits: (z, y, x, classes) float.
+        shape: (3,) int32, of the scan.
+
+    Returns:
+        `shape` uint8.
+    """
+    logits, shape = tf.cast(logits, tf.float32), tf.convert_to_tensor(shape, tf.int32)
+    size, classes = tf.shape(logits)[:3], logits.shape[3]
+    restoration = Restoration(size, shape, tf.zeros([3], tf.int32), size, (labels_output(classes),))
+    return restoration.finish(*restoration.receive(logits, *restoration.begin(classes)))["labels"]
 
 
 def no_warp() -> Warp:

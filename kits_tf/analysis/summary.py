@@ -14,7 +14,7 @@ BOOTSTRAP_DRAWS = 2000
 _PERCENTILES = (2.5, 97.5)
 
 
-def summarize(cases: Sequence[CaseScores], seed: int = 0) -> dict:
+def summarize(cases: Sequence[CaseScores]) -> dict:
     """Returns the content of summary.json.
 
     Of each score its mean, with the bootstrap 95 % interval over cases, its median, and, as `left_out`, the cases whose
@@ -26,7 +26,7 @@ def summarize(cases: Sequence[CaseScores], seed: int = 0) -> dict:
     """
     if not cases:
         raise ValueError("expected at least one scored case, received: none")
-    table = {name: _statistics([case.values[name] for case in cases], seed) for name in cases[0].values}
+    table = {name: _statistics([case.values[name] for case in cases]) for name in cases[0].values}
     by_class = {name: table.pop(name) for name in list(table) if name.startswith("dice_")}
     return {
         "num_cases": len(cases),
@@ -36,10 +36,10 @@ def summarize(cases: Sequence[CaseScores], seed: int = 0) -> dict:
     }
 
 
-def _statistics(values: Sequence[float], seed: int) -> dict:
+def _statistics(values: Sequence[float]) -> dict:
     array = np.array(values, np.float64)
     finite, known = array[np.isfinite(array)], array[~np.isnan(array)]
-    mean, interval = mean_with_interval(finite, seed)
+    mean, interval = mean_with_interval(finite)
     median = float(np.median(known)) if known.size else np.nan
     return {
         "mean": _json(mean),
@@ -49,11 +49,11 @@ def _statistics(values: Sequence[float], seed: int) -> dict:
     }
 
 
-def mean_with_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, tuple[float, float]]:
+def mean_with_interval(values: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
     """Returns the mean of values (n,) and its percentile bootstrap 95 % interval (Efron 1979); nan of none."""
     if not values.size:
         return np.nan, (np.nan, np.nan)
-    draws = np.random.default_rng(seed).integers(0, len(values), (BOOTSTRAP_DRAWS, len(values)))
+    draws = np.random.default_rng(0).integers(0, len(values), (BOOTSTRAP_DRAWS, len(values)))
     low, high = np.percentile(values[draws].mean(axis=1), _PERCENTILES)
     return float(values.mean()), (float(low), float(high))
 

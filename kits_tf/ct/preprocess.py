@@ -102,10 +102,10 @@ def largest(planes: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argmax(planes, axis=0, output_type=tf.int32), tf.uint8)
 
 
-def _traced_once(dtype: tf.DType, rank: int = 3, triples: int = 1) -> Callable:
+def _traced_once(dtype: tf.DType, triples: int = 1) -> Callable:
     """Returns the decorator of a function of a volume of a type and of sizes (3,): one graph for all sizes."""
     triple = tf.TensorSpec([3], tf.int32)
-    return tf.function(input_signature=[tf.TensorSpec([None] * rank, dtype), *[triple] * triples], autograph=False)
+    return tf.function(input_signature=[tf.TensorSpec([None] * 3, dtype), *[triple] * triples], autograph=False)
 
 
 @functools.cache

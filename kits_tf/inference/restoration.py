@@ -113,19 +113,3 @@ def _interpolated(rows: tf.Tensor, matrices: list[tf.Tensor], output: Output) ->
 def labels_output(num_classes: int) -> Output:
     """Returns what makes labels (z, y, x) uint8 of the first channels: the class of the largest."""
     return Output("labels", (0, num_classes), preprocess.largest, tf.uint8)
-
-
-def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Returns labels on a scan's own grid of logits over the whole training grid.
-
-    Args:
-        logits: (z, y, x, classes) float.
-        shape: (3,) int32, of the scan.
-
-    Returns:
-        `shape` uint8.
-    """
-    logits, shape = tf.cast(logits, tf.float32), tf.convert_to_tensor(shape, tf.int32)
-    size, classes = tf.shape(logits)[:3], logits.shape[3]
-    restoration = Restoration(size, shape, tf.zeros([3], tf.int32), size, (labels_output(classes),))
-    return restoration.finish(*restoration.receive(logits, *restoration.begin(classes)))["labels"]

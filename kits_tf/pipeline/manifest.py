@@ -86,8 +86,8 @@ class Manifest:
     @property
     def is_complete(self) -> bool:
         """Whether every case of the splits is in a shard."""
-        held = {case_id for shard in self.shards.values() for case_id in shard.examples}
-        return all(case_id in held & set(self.cases) for ids in self.splits.values() for case_id in ids)
+        held = {case_id for shard in self.shards.values() for case_id in shard.examples} & set(self.cases)
+        return all(case_id in held for ids in self.splits.values() for case_id in ids)
 
     def of_fold(self, fold: int) -> "Manifest":
         """Returns this manifest with a fold as "validation" and the other folds as "train".

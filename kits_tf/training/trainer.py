@@ -111,7 +111,7 @@ class Trainer:
     @property
     def variables(self) -> list[keras.Variable]:
         """All that changes in training."""
-        return list((self._lasting() | self._counted()).values())
+        return list(self._changing().values())
 
     def results(self) -> dict[str, float]:
         """Returns the loss and the Dice scores since the last reset, over all replicas."""
@@ -125,7 +125,7 @@ class Trainer:
 
     def state(self) -> dict[str, NDArray]:
         """Returns all that changes in training, by name."""
-        return {name: variable.numpy() for name, variable in (self._lasting() | self._counted()).items()}
+        return {name: variable.numpy() for name, variable in self._changing().items()}
 
     def restore(self, state: Mapping[str, NDArray]) -> None:
         """Sets what `state` returned, in the strategy's scope.
@@ -133,7 +133,7 @@ class Trainer:
         Raises:
             InputError: it is another network's or another optimizer's.
         """
-        wanted = {name: tuple(variable.shape) for name, variable in (self._lasting() | self._counted()).items()}
+        wanted = {name: tuple(variable.shape) for name, variable in self._changing().items()}
         found = {name: value.shape for name, value in state.items()}
         if wanted != found:
             name = next(name for name in [*wanted, *found] if wanted.get(name) != found.get(name))
@@ -166,6 +166,9 @@ class Trainer:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self.metrics[0].update_state(loss * replicas, sample_weight=tf.shape(labels)[0])
         self.metrics[1].update_state(labels, logits)
+
+    def _changing(self) -> dict[str, keras.Variable]:
+        return self._lasting() | self._counted()
 
     def _lasting(self) -> dict[str, keras.Variable]:
         """Returns variables that are the same on all replicas."""

@@ -5,7 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import affine_of, rotation
+from conftest import affine_of, restore, rotation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -13,7 +13,6 @@ from scipy import ndimage
 from kits_tf.ct import preprocess, separable
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.kernels import KERNELS, interpolation_matrix
-from kits_tf.inference.restoration import restore
 
 RNG = np.random.default_rng(3)
 HU = (RNG.normal(size=(13, 21, 17)) * 300).astype(np.int16)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import restore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kits_tf.inference.restoration import Restoration, labels_output, restore
+from kits_tf.inference.restoration import Restoration, labels_output
 
 
 def in_pieces(logits: np.ndarray, shape: tuple, start: tuple, grid: tuple, cuts: list[int]) -> np.ndarray:
