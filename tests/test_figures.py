@@ -8,10 +8,9 @@ from kits_tf import config, figures
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import find_cases
 from kits_tf.errors import InputError
-from kits_tf.pipeline.augment import describe
 from kits_tf.pipeline.example import CASE_SPEC, read_labeled, to_training_grid
 from kits_tf.pipeline.patches import draw_patch, patch_seed
-from kits_tf.pipeline.preview import preview_augmentations
+from kits_tf.pipeline.preview import describe, preview_augmentations
 
 GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
 PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))

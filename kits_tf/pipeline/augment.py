@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, WarpSettings
@@ -11,7 +10,7 @@ from kits_tf.ct.preprocess import normalize
 from kits_tf.pipeline.appearance import Appearance, change_appearance, sample_appearance
 from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.lookup import Source, look_up
-from kits_tf.pipeline.warp import BENT, Spacing, Triple, Warp, sample_warp
+from kits_tf.pipeline.warp import Spacing, Triple, Warp, sample_warp
 
 
 class Augmentation(NamedTuple):
@@ -90,41 +89,3 @@ def augment_batch(
 def example(batch: Any, index: int | slice) -> Any:
     """Returns one example of a batch, or a batch of some, whatever its structure."""
     return tf.nest.map_structure(lambda part: part[index], batch)
-
-
-def describe(augmentation: Augmentation, spacing_zyx_mm: Spacing) -> str:
-    """Returns what happens to one patch, as a few words; "unchanged" if nothing does.
-
-    Args:
-        augmentation: of one patch, as eager tensors.
-        spacing_zyx_mm: of its voxels.
-    """
-    return (
-        ", ".join([*_describe_warp(augmentation.warp, spacing_zyx_mm), *_describe_appearance(augmentation.appearance)])
-        or "unchanged"
-    )
-
-
-def _describe_warp(warp: Warp, spacing_zyx_mm: Spacing) -> list[str]:
-    spacing = np.array(spacing_zyx_mm)
-    in_mm = warp.matrix.numpy() * spacing[:, None] / spacing
-    # in_mm is a rotation whose columns are divided by the magnifications and, where mirrored, negative.
-    magnified, signs = 1 / np.linalg.norm(in_mm, axis=0), np.sign(np.diag(in_mm))
-    degrees = np.rad2deg(np.arccos(np.clip((np.trace(in_mm * magnified * signs) - 1) / 2, -1, 1)))
-    words = []
-    if degrees > 0.05:
-        words.append(f"turned {degrees:.0f}°")
-    if np.abs(magnified - 1).max() > 1e-4:
-        alike = np.ptp(magnified) < 1e-4
-        words.append("magnified " + " ".join(f"{factor:.2f}" for factor in (magnified[:1] if alike else magnified)))
-    if (signs < 0).any():
-        words.append("mirrored along " + " ".join(axis for axis, sign in zip("zyx", signs, strict=True) if sign < 0))
-    return [*words, "bent"] if warp.kind == BENT else words
-
-
-def _describe_appearance(appearance: Appearance) -> list[str]:
-    neutral = {"noise_std": 0, "blur_sigma": 0} | dict.fromkeys(
-        ("brightness", "contrast", "resolution", "inverted_gamma", "gamma"), 1
-    )
-    values = {name: float(getattr(appearance, name)) for name in neutral}
-    return [f"{name.replace('_', ' ')} {value:.2f}" for name, value in values.items() if value != neutral[name]]

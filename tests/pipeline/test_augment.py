@@ -10,7 +10,7 @@ from conftest import no_warp
 from tensorflow.python.framework import kernels
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
-from kits_tf.pipeline import augment, dataset
+from kits_tf.pipeline import augment, dataset, preview
 from kits_tf.pipeline.appearance import Appearance
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.compiled import compiled
@@ -124,8 +124,8 @@ def test_what_happens_can_be_printed() -> None:
     turned = rotation_matrix(angles).numpy() * spacing / spacing[:, None]
     looks = Appearance(*map(tf.constant, (0.2, 0.0, 1.0, 0.9, 1.0, 1.0, 1.25, [1, 2], [1.0])))
     warp = no_warp()._replace(kind=tf.constant(IN_PLANE), matrix=tf.constant(turned / 0.8 * [1, 1, -1], tf.float32))
-    words = augment.describe(Augmentation(warp, looks), SPACING)
+    words = preview.describe(Augmentation(warp, looks), SPACING)
     assert words == "turned 20°, magnified 0.80, mirrored along x, noise std 0.20, contrast 0.90, gamma 1.25"
     stretched = warp._replace(kind=tf.constant(BENT), matrix=tf.constant(np.diag([1, 0.5, 2]), tf.float32))
-    words = augment.describe(Augmentation(stretched, looks._replace(noise_std=tf.constant(0.0))), SPACING)
+    words = preview.describe(Augmentation(stretched, looks._replace(noise_std=tf.constant(0.0))), SPACING)
     assert words == "magnified 1.00 2.00 0.50, bent, contrast 0.90, gamma 1.25"

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, InputSettings, IntensitySettings, PatchSettings, WarpSettings
 from kits_tf.errors import InputError
-from kits_tf.pipeline import augment, dataset, patches
+from kits_tf.pipeline import augment, dataset, patches, preview
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.dataset import Worker
 from kits_tf.pipeline.example import CASE_SPEC, Case
@@ -168,7 +168,7 @@ def test_training_patches_are_warped_as_their_parameters_say(shards: dict[str, i
 def test_a_patch_that_stays_as_it_is_is_described_so(shards: dict[str, int]) -> None:
     (still,) = training(shards, warp=OFF, appearance=PLAIN).take(1)
     one = tf.nest.map_structure(lambda part: part[0], still.augmentation)
-    assert augment.describe(one, SPACING) == "unchanged"
+    assert preview.describe(one, SPACING) == "unchanged"
     assert (still.augmentation.warp.kind == EXACT).numpy().all()
 
 
