@@ -11,8 +11,8 @@ from kits_tf.ct.layouts import find_cases
 from kits_tf.errors import InputError
 from kits_tf.pipeline.workers import choose_workers, run_in_processes
 from kits_tf.views.audit_page import audit_page
+from kits_tf.views.audit_table import facts_table, findings_table
 from kits_tf.views.case_audit import ExaminedCase, examine
-from kits_tf.views.table import facts_table, findings_table
 from tfrecords_tools.write import write_text
 
 FORMAT_VERSION = 1

@@ -4,7 +4,8 @@ from kits_tf import commandline, config
 from kits_tf.ct.layouts import find_cases
 from kits_tf.pipeline.conversion import convert_all
 from kits_tf.pipeline.splits import included_cases
-from kits_tf.views.table import findings_table, splits_table
+from kits_tf.views.audit_table import findings_table
+from kits_tf.views.splits_table import splits_table
 
 
 def main(settings: config.Convert) -> None:
