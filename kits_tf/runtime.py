@@ -1,11 +1,10 @@
-"""The process and its devices: quiet logs, strategy, seeds, versions."""
+"""The process and its devices: quiet logs, memory, strategy, precision, versions, and how far work is."""
 
 import contextlib
 import ctypes
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import platform
 import subprocess
@@ -16,7 +15,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from kits_tf import __version__
-from kits_tf.config import OptimizationSettings
 from kits_tf.errors import InputError
 from tfrecords_tools.quiet import quiet_start
 
@@ -159,27 +157,6 @@ def device_memory() -> int | None:
     if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(os.sysconf_names):
         return None
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def describe_strategy(strategy: "tf.distribute.Strategy", optimization: OptimizationSettings) -> str:
-    """Returns one line for the start of a run: which devices, how large a batch, which learning rate."""
-    replicas, parts = strategy.num_replicas_in_sync, optimization.accumulated_batches
-    devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), num_workers(strategy)
-    factors = [replicas, *([parts] if parts > 1 else []), optimization.batch_size]
-    rule = optimization.learning_rate_rule
-    # TensorFlow's class is still called CollectiveAllReduceStrategy.
-    name = "MultiWorkerMirroredStrategy" if workers > 1 else type(strategy).__name__
-    return (
-        f"{name} on {replicas} device{'s' if replicas > 1 else ''}"
-        f"{f' of {workers} workers' if workers > 1 else ''} ({devices}), "
-        f"global batch {math.prod(factors)} = {' x '.join(map(str, factors))}, "
-        f"learning rate {optimization.learning_rate * learning_rate_factor(rule, replicas):.3g} ({rule})"
-    )
-
-
-def learning_rate_factor(rule: str, replicas: int) -> float:
-    """Returns by what --learning_rate is multiplied: fixed 1, linear the replicas, square_root their square root."""
-    return {"fixed": 1.0, "linear": float(replicas), "square_root": math.sqrt(replicas)}[rule]
 
 
 def choose_precision(wanted: str) -> str:

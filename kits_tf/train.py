@@ -61,14 +61,14 @@ def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
 
 def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
     from kits_tf.analysis.evaluation import validation_scorer
-    from kits_tf.training import course, fit, run
+    from kits_tf.training import course, fit, overview, run
     from kits_tf.views.overlay import validation_overlays
 
     score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
     chief = runtime.is_chief(strategy)
     run_dir = run.open_run_dir(settings, manifest) if chief else Path(settings.run_dir)
     precision = runtime.choose_precision(settings.optimization.precision)
-    print(f"{runtime.describe_strategy(strategy, settings.optimization)}, {precision}")
+    print(f"{overview.describe_strategy(strategy, settings.optimization)}, {precision}")
     looks = course.Looks(score_cases, validation_overlays(settings, manifest) if chief else None)
     with runtime.layers_in(precision):
         history = fit.fit(settings, manifest, run_dir, strategy, looks)

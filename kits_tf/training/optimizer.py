@@ -6,7 +6,6 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from kits_tf import runtime
 from kits_tf.config import OptimizationSettings
 
 # Share of the rate that is left after a share p of the steps behind warm-up; the exponent is nnU-Net's.
@@ -59,7 +58,7 @@ def make_optimizer(
         replicas: that share a step; the learning rate grows with them as --learning_rate_rule says.
     """
     rate = Schedule(
-        settings.learning_rate * runtime.learning_rate_factor(settings.learning_rate_rule, replicas),
+        settings.learning_rate * learning_rate_factor(settings.learning_rate_rule, replicas),
         settings.learning_rate_schedule,
         settings.epochs * steps_per_epoch,
         round(settings.warmup_epochs * steps_per_epoch),
@@ -74,6 +73,11 @@ def make_optimizer(
     if keras.config.dtype_policy().name == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def learning_rate_factor(rule: str, replicas: int) -> float:
+    """Returns by what --learning_rate is multiplied: fixed 1, linear the replicas, square_root their square root."""
+    return {"fixed": 1.0, "linear": float(replicas), "square_root": math.sqrt(replicas)}[rule]
 
 
 class MovingAverage:

@@ -1,13 +1,33 @@
 """What a run will do, told before it starts."""
 
+import math
+
 import tensorflow as tf
 
 from kits_tf import runtime
+from kits_tf.config import OptimizationSettings
 from kits_tf.errors import InputError
 from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.optimizer import learning_rate_factor
 from kits_tf.training.trainer import Trainer
+
+
+def describe_strategy(strategy: tf.distribute.Strategy, optimization: OptimizationSettings) -> str:
+    """Returns one line for the start of a run: which devices, how large a batch, which learning rate."""
+    replicas, parts = strategy.num_replicas_in_sync, optimization.accumulated_batches
+    devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), runtime.num_workers(strategy)
+    factors = [replicas, *([parts] if parts > 1 else []), optimization.batch_size]
+    rule = optimization.learning_rate_rule
+    # TensorFlow's class is still called CollectiveAllReduceStrategy.
+    name = "MultiWorkerMirroredStrategy" if workers > 1 else type(strategy).__name__
+    return (
+        f"{name} on {replicas} device{'s' if replicas > 1 else ''}"
+        f"{f' of {workers} workers' if workers > 1 else ''} ({devices}), "
+        f"global batch {math.prod(factors)} = {' x '.join(map(str, factors))}, "
+        f"learning rate {optimization.learning_rate * learning_rate_factor(rule, replicas):.3g} ({rule})"
+    )
 
 
 def training_bytes(trainer: Trainer) -> int:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kits_tf import runtime
 from kits_tf.config import OptimizationSettings
 from kits_tf.errors import InputError
-from kits_tf.training.optimizer import MovingAverage, Schedule, make_optimizer
+from kits_tf.training.optimizer import MovingAverage, Schedule, learning_rate_factor, make_optimizer
 
 
 def rates(schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int) -> list[float]:
@@ -67,7 +67,7 @@ def test_the_learning_rate_follows_schedule_and_replicas() -> None:
     # Two steps an epoch, of which the first epoch warms up: 0.1, 0.2, 0.2 for four replicas.
     assert after(settings, [1.0], 4)[0] == pytest.approx(0.9)
     assert after(settings, [1.0, 1.0, 1.0], 4)[0] == pytest.approx(0.5)
-    assert [runtime.learning_rate_factor(rule, 9) for rule in ("fixed", "linear", "square_root")] == [1, 9, 3]
+    assert [learning_rate_factor(rule, 9) for rule in ("fixed", "linear", "square_root")] == [1, 9, 3]
     with pytest.raises(InputError, match="--warmup_epochs: expected fewer than --epochs=4, got 4"):
         OptimizationSettings(epochs=4, warmup_epochs=4)
 

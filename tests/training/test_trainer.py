@@ -22,7 +22,7 @@ from kits_tf.config import (
 from kits_tf.errors import InputError
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.training import fit, run
+from kits_tf.training import fit, overview, run
 from kits_tf.training.loop import Loop, Step
 from kits_tf.training.trainer import Trainer
 from tfrecords_tools.errors import RecordError
@@ -215,7 +215,7 @@ def test_half_precision_takes_nearly_the_same_step(one_replica: tuple, manifest:
 def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = runtime.choose_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
-    said = runtime.describe_strategy(strategy, OptimizationSettings(accumulated_batches=3, learning_rate=0.01))
+    said = overview.describe_strategy(strategy, OptimizationSettings(accumulated_batches=3, learning_rate=0.01))
     assert said.endswith("global batch 6 = 1 x 3 x 2, learning rate 0.01 (fixed)")
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: tf.config.get_visible_devices() * 2)
     chosen = {}
