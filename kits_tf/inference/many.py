@@ -7,7 +7,7 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from kits_tf import runtime
-from kits_tf.ct.dicom import write_segmentation
+from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme
 from kits_tf.ct.scans import Loaded, Scan
 from kits_tf.ct.volume import SHARE_QUANTA, write_stored

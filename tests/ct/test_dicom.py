@@ -17,6 +17,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, 
 
 from kits_tf import config, predict
 from kits_tf.ct import dicom
+from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.volume import AIR_HU, Volume
 from kits_tf.errors import InputError
 
@@ -221,7 +222,7 @@ def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, ru
 def test_slices_without_identity_get_no_dicom_seg(tmp_path: Path) -> None:
     scan = read(write_series(tmp_path, [0.0, 2.0], StudyInstanceUID=""))
     with pytest.raises(InputError, match="no DICOM SEG: expected StudyInstanceUID in every slice"):
-        dicom.write_segmentation(tmp_path / "a.dcm", np.zeros((2, *SHAPE), np.uint8), ("background", "kidney"), scan)
+        write_segmentation(tmp_path / "a.dcm", np.zeros((2, *SHAPE), np.uint8), ("background", "kidney"), scan)
 
 
 def test_a_zip_file_that_claims_more_than_a_body_is_refused_unread(tmp_path: Path) -> None:

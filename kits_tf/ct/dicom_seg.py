@@ -1,0 +1,97 @@
+"""Masks -> DICOM SEG beside the series they are of, by highdicom, which the extra `dicom` brings."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf import __version__
+from kits_tf.ct.dicom import SeriesScan
+from kits_tf.errors import InputError
+from tfrecords_tools.files import written_whole
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Codes of SNOMED CT: category and type of what is segmented.
+_ANATOMY, _ABNORMAL = ("123037004", "Anatomical Structure"), ("49755003", "Morphologically Altered Structure")
+_KIDNEY = ("64033007", "Kidney")
+_SEGMENTS = {
+    "right_kidney": (_ANATOMY, _KIDNEY),
+    "left_kidney": (_ANATOMY, _KIDNEY),
+    "kidney": (_ANATOMY, _KIDNEY),
+    "tumor": (_ABNORMAL, ("108369006", "Neoplasm")),
+    "cyst": (_ABNORMAL, ("367643001", "Cyst")),
+}
+
+
+def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan) -> None:
+    """Writes a mask as DICOM SEG that refers to the slices, under a temporary name first.
+
+    Args:
+        path: ends in .dcm.
+        labels: as stored in the volume of `scan`, uint8.
+        classes: names of the labels, background first.
+        scan: that was segmented.
+
+    Raises:
+        InputError: the slices lack what a DICOM SEG must refer to.
+    """
+    missing = [
+        name
+        for name in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
+        if any(not header.get(name) for header in scan.headers)
+    ]
+    if missing:
+        raise InputError(f"{path}: no DICOM SEG: expected {', '.join(missing)} in every slice, found slices without")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names of patients and the like
+            segmentation = _segmentation(scan.on_slices(labels), classes, scan.headers)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: no DICOM SEG: expected slices that it can refer to: {reason}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        segmentation.save_as(partial)
+
+
+def _segmentation(labels: NDArray[np.uint8], classes: Sequence[str], headers: Sequence["Dataset"]) -> Any:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    algorithm = hd.AlgorithmIdentificationSequence("kits_tf", codes.DCM.ArtificialIntelligence, __version__)
+    return hd.seg.Segmentation(
+        source_images=list(headers),
+        pixel_array=labels,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(number, name, algorithm) for number, name in enumerate(classes) if number],
+        series_instance_uid=generate_uid(),
+        series_number=(headers[0].get("SeriesNumber") or 0) + 1000,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="kits_tf",
+        manufacturer_model_name="kits_tf",
+        software_versions=__version__,
+        device_serial_number="0",
+        series_description="kidneys and kidney tumors, kits_tf",
+    )
+
+
+def _segment(number: int, name: str, algorithm: Any) -> Any:
+    import highdicom as hd
+    from pydicom.sr.coding import Code
+
+    category, kind = _SEGMENTS[name]
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=Code(category[0], "SCT", category[1]),
+        segmented_property_type=Code(kind[0], "SCT", kind[1]),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+    )
