@@ -17,7 +17,7 @@ def main(settings: config.Serve) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     runtime.start_tensorflow()
-    from kits_tf.serving.server import Server
+    from kits_tf.serving.server.server import Server
 
     server = Server(settings)
     server.start()

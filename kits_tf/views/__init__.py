@@ -1,1 +1,1 @@
-"""What a person looks at: figures and tables."""
+"""What a person looks at: figures, pages, and tables for the terminal."""

@@ -13,7 +13,7 @@ from conftest import as_codes, rotation
 
 from kits_tf import config, export, phantom
 from kits_tf.config import InferenceSettings, Serve
-from kits_tf.serving.server import Server
+from kits_tf.serving.server.server import Server
 
 # Axis codes, voxel size (z, y, x) in mm, and how far the patient lies askew.
 KINDS = (

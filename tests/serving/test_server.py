@@ -26,7 +26,7 @@ from kits_tf.errors import InputError, UnavailableError
 from kits_tf.serving import messages, tensors
 from kits_tf.serving.client import Client
 from kits_tf.serving.grpc_connection import GrpcConnection
-from kits_tf.serving.server import Server
+from kits_tf.serving.server.server import Server
 
 SCAN = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)}
 

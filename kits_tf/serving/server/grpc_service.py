@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from kits_tf.errors import InputError
 from kits_tf.serving import messages
 from kits_tf.serving.credentials import is_authorized
-from kits_tf.serving.service import ModelSpec, Service, ServiceError
-from kits_tf.serving.signatures import signature_def_map
+from kits_tf.serving.server.service import ModelSpec, Service, ServiceError
+from kits_tf.serving.server.signatures import signature_def_map
 from kits_tf.serving.tensors import from_proto, write_proto
 
 # Threads for what is refused or answered at once while others wait in the queue.

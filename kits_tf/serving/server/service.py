@@ -17,8 +17,8 @@ from kits_tf.ct.preprocess import as_tensor
 from kits_tf.errors import InputError
 from kits_tf.inference.model import refusal
 from kits_tf.serving.metadata import METADATA, VOLUME
-from kits_tf.serving.metrics import Metrics
-from kits_tf.serving.model_folder import LoadedModel, ModelFolder
+from kits_tf.serving.server.metrics import Metrics
+from kits_tf.serving.server.model_folder import LoadedModel, ModelFolder
 
 
 class ServiceError(Exception):

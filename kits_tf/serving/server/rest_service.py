@@ -22,12 +22,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from kits_tf.serving.credentials import is_authorized
-from kits_tf.serving.grpc_service import status_response
 from kits_tf.serving.messages import STATES
 from kits_tf.serving.metadata import VOLUME
-from kits_tf.serving.metrics import CONTENT_TYPE
-from kits_tf.serving.service import ModelSpec, Service, ServiceError
-from kits_tf.serving.signatures import signature_def_map
+from kits_tf.serving.server.grpc_service import status_response
+from kits_tf.serving.server.metrics import CONTENT_TYPE
+from kits_tf.serving.server.service import ModelSpec, Service, ServiceError
+from kits_tf.serving.server.signatures import signature_def_map
 from kits_tf.serving.tensors import DTYPE_NAMES
 
 _HTTP_STATUS = {

@@ -10,11 +10,11 @@ import uvicorn
 from kits_tf.config import Serve
 from kits_tf.errors import InputError
 from kits_tf.serving.credentials import read_file, read_token
-from kits_tf.serving.grpc_service import GrpcServer
-from kits_tf.serving.metrics import Metrics
-from kits_tf.serving.model_folder import ModelFolder
-from kits_tf.serving.rest_service import RestService
-from kits_tf.serving.service import Service
+from kits_tf.serving.server.grpc_service import GrpcServer
+from kits_tf.serving.server.metrics import Metrics
+from kits_tf.serving.server.model_folder import ModelFolder
+from kits_tf.serving.server.rest_service import RestService
+from kits_tf.serving.server.service import Service
 
 _MB = 1_000_000
 _BYTES_PER_VOXEL = 2

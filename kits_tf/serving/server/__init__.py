@@ -1,0 +1,1 @@
+"""The development server: one service, behind gRPC and REST, of the versions in a folder."""
