@@ -1,0 +1,87 @@
+"""Every setting of every command, as frozen dataclasses: types, defaults, ranges, help.
+
+One dataclass a command (commands), built of groups (groups); what a field is stands in settings.py. `commandline`
+makes the flags from here and nothing else defines any. Building a dataclass in Python checks the same ranges as a
+command line does.
+"""
+
+from kits_tf.config.commands import (
+    COMMANDS,
+    Audit,
+    Client,
+    Convert,
+    Demo,
+    Evaluate,
+    Export,
+    Figures,
+    Measure,
+    Phantom,
+    Predict,
+    Report,
+    Restore,
+    Serve,
+    Submission,
+    Summary,
+    Train,
+)
+from kits_tf.config.groups import (
+    ELASTIC_LIMIT,
+    AppearanceSettings,
+    DicomSettings,
+    GridSettings,
+    InferenceSettings,
+    InputSettings,
+    IntensitySettings,
+    LossSettings,
+    NetworkSettings,
+    OptimizationSettings,
+    PatchSettings,
+    RecordsSettings,
+    ServerSettings,
+    SplitSettings,
+    ValidationSettings,
+    WarpSettings,
+)
+from kits_tf.config.shared import CYST_CHOICES, FLIP_CHOICES, KERNEL_CHOICES, SCHEME_CHOICES
+from kits_tf.settings import Settings
+
+__all__ = [
+    "COMMANDS",
+    "CYST_CHOICES",
+    "ELASTIC_LIMIT",
+    "FLIP_CHOICES",
+    "KERNEL_CHOICES",
+    "SCHEME_CHOICES",
+    "AppearanceSettings",
+    "Audit",
+    "Client",
+    "Convert",
+    "Demo",
+    "DicomSettings",
+    "Evaluate",
+    "Export",
+    "Figures",
+    "GridSettings",
+    "InferenceSettings",
+    "InputSettings",
+    "IntensitySettings",
+    "LossSettings",
+    "Measure",
+    "NetworkSettings",
+    "OptimizationSettings",
+    "PatchSettings",
+    "Phantom",
+    "Predict",
+    "RecordsSettings",
+    "Report",
+    "Restore",
+    "Serve",
+    "ServerSettings",
+    "Settings",
+    "SplitSettings",
+    "Submission",
+    "Summary",
+    "Train",
+    "ValidationSettings",
+    "WarpSettings",
+]

@@ -1,0 +1,91 @@
+"""Settings that several commands or groups have, and the choices of some."""
+
+from typing import Any
+
+from kits_tf.settings import required, setting
+
+
+def data_dir() -> Any:
+    return required(
+        "Data set: a folder of KiTS cases (case_00000, ...), nnU-Net raw data, a Decathlon task, or a CSV file."
+    )
+
+
+def mask_labels() -> Any:
+    return setting(
+        "model",
+        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor.",
+        choices=("model", "challenge"),
+    )
+
+
+def records_dir() -> Any:
+    return required("Folder of TFRecord shards and their manifest.json, as convert writes it.")
+
+
+def run_dir() -> Any:
+    return required("Folder of a training run: flags, manifest, versions, weights, history, evaluations.")
+
+
+def workers() -> Any:
+    return setting(
+        0, "Processes that read cases, none of which uses a GPU; 0: by cores and memory, 3 GB for each.", minimum=0
+    )
+
+
+def seed() -> Any:
+    return setting(19, "Seed of every random choice.", minimum=0)
+
+
+SCHEME_CHOICES = ("laterality", "kits19")
+CYST_CHOICES = ("kidney", "background", "class")
+FLIP_CHOICES = ("", "z", "y", "x", "zy", "zx", "yx", "zyx")
+KERNEL_CHOICES = ("nearest", "linear", "cubic", "linear_fit", "cubic_fit")
+
+
+def label_scheme() -> Any:
+    return setting(
+        "laterality",
+        "laterality: background, right kidney, left kidney, tumor. kits19: background, kidney, tumor.",
+        choices=SCHEME_CHOICES,
+    )
+
+
+def scheme_of_masks() -> Any:
+    return setting(
+        None,
+        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
+        choices=SCHEME_CHOICES,
+    )
+
+
+def cysts_in_masks() -> Any:
+    return setting(
+        None,
+        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
+        choices=CYST_CHOICES,
+    )
+
+
+def cyst_as() -> Any:
+    return setting(
+        "kidney",
+        "What cysts are, label 3 of KiTS21 and KiTS23: kidney, as in KiTS19; background; or a class of their own.",
+        choices=CYST_CHOICES,
+    )
+
+
+def patch_size() -> Any:
+    return setting((128, 128, 128), "Voxels of a training patch.", minimum=1)
+
+
+def batch_size() -> Any:
+    return setting(2, "Patches in a batch, per replica.", minimum=1)
+
+
+def rematerialize() -> Any:
+    return setting(
+        False,
+        "Levels of the network are computed again for gradients rather than kept: less memory, a third more work. Not "
+        "with batch norm.",
+    )
