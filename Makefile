@@ -5,7 +5,7 @@ PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate bench-accuracy reference site pictures help clean
+.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate bench-accuracy results reference site pictures help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -47,6 +47,9 @@ bench-evaluate: $(VENV)/.bench .venv-peers/.installed  ## scores beside MONAI's;
 
 bench-accuracy: $(VENV)/.bench .venv-peers/.installed  ## an hour of training beside MONAI; RECORDS_DIR=what convert wrote
 	$(RUN) benchmarks/accuracy.py --records_dir=$(RECORDS_DIR) --work_dir=$(or $(WORK_DIR),bench-work/accuracy) --minutes=$(or $(MINUTES),60)
+
+results: $(VENV)/.bench  ## docs/results.md's tables, in hours; stopped, it goes on. DATA_DIR=folder of KiTS19 cases 0 to 179
+	$(RUN) benchmarks/results.py --data_dir=$(DATA_DIR) --work_dir=$(or $(WORK_DIR),results-work)
 
 reference: $(VENV)/.dev  ## docs/flags.md, and the reference in docs/api.md, out of the code
 	$(RUN) docs/reference.py

@@ -1,0 +1,215 @@
+"""The tables of docs/results.md: recipes trained on the same cases, scored on the same others, and what each gained.
+
+    python benchmarks/results.py --data_dir=DATA --work_dir=results-work
+
+Cases 0 to 143 train, 144 to 159 validate and choose, 160 to 179 test. A recipe is a flag file of configs/ and what
+RECIPES changes of it; all is done by the commands that users have. What is done is not done again: stopped at any time,
+the same command goes on. Takes hours on two cores.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+from absl import app, flags
+
+from kits_tf.analysis import results
+from kits_tf.analysis.summary import Difference
+
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases 0 to 179, real or simulated.", required=True)
+WORK_DIR = flags.DEFINE_string("work_dir", "results-work", "Folder for records, runs, masks, scores and logs.")
+AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by side, each on cores of its own.")
+ROOT = Path(__file__).parent.parent
+SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
+SCORES = ("kidney_dice", "tumor_dice")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to train and to use a network.
+
+    Attributes:
+        name: of its folders.
+        title: what the tables call it.
+        config: flag file of convert, train and predict, in configs/.
+        training: further flags of train.
+        inference: further flags of predict.
+        coarse: name of the recipe whose network finds the box for this one.
+        trained_as: name of the recipe whose network it uses.
+        chooses: whether post-processing is chosen on the validation cases.
+        against: name of the recipe that it is compared with.
+        tested: whether the test cases are scored too.
+    """
+
+    name: str
+    title: str
+    config: str
+    training: tuple[str, ...] = ()
+    inference: tuple[str, ...] = ()
+    coarse: str = ""
+    trained_as: str = ""
+    chooses: bool = False
+    against: str = ""
+    tested: bool = False
+
+
+# Each row differs from the one it is compared with by what its title says.
+RECIPES = (
+    Recipe("record", "recipe of record: cross-entropy, inverse weights, Adam 1e-3, dropout", "cpu_record", tested=True),
+    Recipe("adjusted", "+ logit adjustment", "cpu_record", ("--logit_adjustment=1",), against="record"),
+    Recipe("cpu", "Dice and cross-entropy, unweighted; 3e-3, cosine; averaged weights", "cpu", against="adjusted"),
+    Recipe("mirrored", "+ mirror images", "cpu", inference=("--flip_axes=x",), trained_as="cpu", against="cpu"),
+    Recipe("coarse", "8 mm, the first stage alone", "coarse", against="cpu"),
+    Recipe("cascade", "+ first stage", "cpu", trained_as="cpu", coarse="coarse", against="cpu"),
+    Recipe(
+        "best",
+        "+ mirror images, first stage, and the post-processing that the validation cases chose",
+        "cpu",
+        inference=("--flip_axes=x",),
+        trained_as="cpu",
+        coarse="coarse",
+        chooses=True,
+        against="cpu",
+        tested=True,
+    ),
+)
+
+
+def main(_: list[str]) -> None:
+    for name in ("logs", "records", "runs", "masks"):
+        (_work_dir() / name).mkdir(parents=True, exist_ok=True)
+    splits = {name: [f"case_{number:05d}" for number in numbers] for name, numbers in SPLITS.items()}
+    _splits_file().write_text(json.dumps(splits))
+    trained = [recipe for recipe in RECIPES if not recipe.trained_as]
+    for recipe in {recipe.config: recipe for recipe in trained}.values():
+        _convert(recipe)
+    cores, lanes = sorted(os.sched_getaffinity(0)), Queue[set[int]]()
+    for lane in range(AT_ONCE.value):
+        lanes.put(set(cores[lane :: AT_ONCE.value]))
+    with ThreadPoolExecutor(AT_ONCE.value) as pool:
+        list(pool.map(lambda recipe: _train(recipe, lanes), trained))
+    for recipe in RECIPES:
+        for split in _splits(recipe):
+            _score(recipe, split)
+    print("\n".join(_table(split) for split in ("validation", "test")))
+
+
+def _convert(recipe: Recipe) -> None:
+    flags_ = [
+        f"--data_dir={DATA_DIR.value}",
+        f"--records_dir={_records_dir(recipe)}",
+        f"--splits_file={_splits_file()}",
+    ]
+    _call(f"convert_{recipe.config}", "convert", recipe, *flags_)
+
+
+def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
+    """Trains on the cores of a lane that is free."""
+    cores = lanes.get()
+    try:
+        paths = [f"--records_dir={_records_dir(recipe)}", f"--run_dir={_run_dir(recipe)}"]
+        _call(f"train_{recipe.name}", "train", recipe, *paths, *recipe.training, cores=cores)
+    finally:
+        lanes.put(cores)
+
+
+def _score(recipe: Recipe, split: str) -> None:
+    """Segments the cases of a split and scores the masks; before that, post-processing is chosen where it is."""
+    masks_dir = _masks_dir(recipe, split)
+    if (results.scores_dir_of_masks(masks_dir) / results.SUMMARY_NAME).exists():
+        return
+    scans = [str(Path(DATA_DIR.value) / f"case_{number:05d}") for number in SPLITS[split]]
+    coarse = [f"--coarse_model={_run_dir(_recipe(recipe.coarse))}"] if recipe.coarse else []
+    how = [*coarse, *recipe.inference]
+    if recipe.chooses and split == "validation":
+        _call(f"choose_{recipe.name}", "evaluate", recipe, f"--run_dir={_run_dir(recipe)}", "--postprocess=auto", *how)
+    if not recipe.chooses:
+        how.append("--postprocess=off")
+    used = [f"--model={_run_dir(recipe)}", f"--output_dir={masks_dir}", *how]
+    _call(f"predict_{recipe.name}_{split}", "predict", recipe, *used, *scans)
+    scored = [f"--predictions_dir={masks_dir}", f"--data_dir={DATA_DIR.value}"]
+    _call(f"evaluate_{recipe.name}_{split}", "evaluate", recipe, *scored)
+
+
+def _call(log: str, command: str, recipe: Recipe, *arguments: str, cores: set[int] | None = None) -> None:
+    """Runs a command with the recipe's flag file, its output in a file of the work folder; stops if it fails."""
+    path, start = _work_dir() / "logs" / f"{log}.txt", time.monotonic()
+    line = [sys.executable, "-m", f"kits_tf.{command}", f"--flagfile={ROOT}/configs/{recipe.config}.flags", *arguments]
+    with open(path, "a") as file:
+        done = subprocess.run(
+            line,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            check=False,
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
+        )
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(line)}: failed, see {path}")
+    print(f"{log}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _table(split: str) -> str:
+    """Returns a table of the recipes that were scored on a split, with what each gained over the one before it."""
+    rows = [
+        f"| {split}, {len(SPLITS[split])} cases | kidney | tumor | kidney, gain | tumor, gain |",
+        "|---|---|---|---|---|",
+    ]
+    for recipe in RECIPES:
+        if split in _splits(recipe):
+            summary = results.read_summary(results.scores_dir_of_masks(_masks_dir(recipe, split)))
+            means = [f"{summary[name]['mean']:.3f} {_interval(summary[name]['interval_95'], '.3f')}" for name in SCORES]
+            gains = [f"{gain.mean:+.3f} {_interval(gain.interval_95, '+.3f')}" for gain in _gains(recipe, split)]
+            rows.append(f"| {' | '.join([recipe.title, *means, *(gains or ['', ''])])} |")
+    return "\n".join(rows) + "\n"
+
+
+def _gains(recipe: Recipe, split: str) -> list[Difference]:
+    """Returns how the scores differ from those of the recipe that it is compared with, case by case."""
+    if not recipe.against or split not in _splits(_recipe(recipe.against)):
+        return []
+    folders = [str(results.scores_dir_of_masks(_masks_dir(of, split))) for of in (_recipe(recipe.against), recipe)]
+    found = {difference.name: difference for difference in results.compare(*folders)}
+    return [found[name] for name in SCORES]
+
+
+def _interval(bounds: tuple[float, float], form: str) -> str:
+    return f"({bounds[0]:{form}} to {bounds[1]:{form}})"
+
+
+def _splits(recipe: Recipe) -> list[str]:
+    return ["validation", "test"] if recipe.tested else ["validation"]
+
+
+def _recipe(name: str) -> Recipe:
+    return next(recipe for recipe in RECIPES if recipe.name == name)
+
+
+def _work_dir() -> Path:
+    return Path(WORK_DIR.value).resolve()
+
+
+def _splits_file() -> Path:
+    return _work_dir() / "splits.json"
+
+
+def _records_dir(recipe: Recipe) -> Path:
+    return _work_dir() / "records" / recipe.config
+
+
+def _run_dir(recipe: Recipe) -> Path:
+    return _work_dir() / "runs" / (recipe.trained_as or recipe.name)
+
+
+def _masks_dir(recipe: Recipe, split: str) -> Path:
+    return _work_dir() / "masks" / recipe.name / split
+
+
+if __name__ == "__main__":
+    app.run(main)
