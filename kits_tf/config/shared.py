@@ -14,8 +14,9 @@ def data_dir() -> Any:
 def mask_labels() -> Any:
     return setting(
         "model",
-        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor.",
-        choices=("model", "challenge"),
+        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor. laterality: right and "
+        "left kidney, told apart by geometry where the model does not.",
+        choices=("model", "challenge", "laterality"),
     )
 
 

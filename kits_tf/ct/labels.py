@@ -138,6 +138,23 @@ def from_challenge(
     return result, decision
 
 
+def with_sides(
+    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
+) -> tuple[NDArray[np.uint8], Scheme]:
+    """Returns labels of any scheme in the one that has sides, which geometry tells, and that scheme.
+
+    Args:
+        labels: (z, y, x) uint8 of `scheme`.
+        scheme: of the labels; of one with sides they stay as they are.
+        hu: as `from_challenge` takes it, and what follows too.
+        spacing_mm: likewise.
+    """
+    if scheme.name == LATERALITY.name:
+        return labels, scheme
+    sided = find_scheme(LATERALITY.name, scheme.cyst_as)
+    return from_challenge(challenge_lookup(scheme.classes)[labels], sided, hu, spacing_mm)[0], sided
+
+
 def challenge_lookup(classes: tuple[str, ...]) -> NDArray[np.uint8]:
     """Returns the challenge's label of each of some classes, cysts 3: what `from_challenge` took them from."""
     names = [name.removeprefix("right_").removeprefix("left_") for name in classes]

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf import runtime
 from kits_tf.ct.dicom_seg import write_segmentation
-from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme
+from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
 from kits_tf.ct.scans import Loaded, Scan
-from kits_tf.ct.volume import SHARE_QUANTA, write_stored
+from kits_tf.ct.volume import SHARE_QUANTA, Volume, write_stored
 from kits_tf.errors import InputError, UnavailableError
 from kits_tf.inference.model import Model
 
@@ -23,7 +25,7 @@ def segment_scans(scans: list[Scan], output_dir: Path, labels: str, load: Callab
     Args:
         scans: with different names.
         output_dir: for the masks.
-        labels: "model", as the model has them, or "challenge".
+        labels: "model", as the model has them, "challenge" or "laterality".
         load: returns the model; not called where nothing is to be done.
 
     Raises:
@@ -68,6 +70,19 @@ def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[Loaded]"]]:
             yield scan, now
 
 
+def _as_wanted(
+    labels: NDArray[np.uint8], wanted: str, image: Volume, scheme: Scheme
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Returns labels as stored, (i, j, k), in the scheme that --labels names, and the names of its classes."""
+    if wanted == "challenge":
+        return scheme.to_challenge(labels), CHALLENGE_CLASSES[: max(scheme.challenge) + 1]
+    if wanted == "laterality":
+        oriented = Volume.from_stored(labels, image.stored.affine).array
+        oriented, scheme = with_sides(oriented, scheme, image.array, image.grid.spacing_mm)
+        labels = replace(image, array=oriented).as_stored()
+    return labels, scheme.classes
+
+
 def _mask_path(output_dir: Path, scan: Scan) -> Path:
     return output_dir / f"{scan.name}.nii.gz"
 
@@ -80,9 +95,7 @@ def _write(
     for name in ("probabilities", "uncertainty"):
         if name in found:
             write_stored(path.with_name(f"{scan.name}_{name}.nii.gz"), found[name], *geometry, slope=1 / SHARE_QUANTA)
-    labels, classes = found["labels"], scheme.classes
-    if wanted == "challenge":
-        labels, classes = scheme.to_challenge(labels), CHALLENGE_CLASSES[: max(scheme.challenge) + 1]
+    labels, classes = _as_wanted(found["labels"], wanted, loaded.volume, scheme)
     if loaded.series:
         try:
             write_segmentation(path.with_name(f"{scan.name}.dcm"), labels, classes, loaded.series)

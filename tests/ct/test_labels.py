@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kits_tf.config import CYST_CHOICES, SCHEME_CHOICES
-from kits_tf.ct.labels import KITS19, LATERALITY, Scheme, check_labels, find_scheme, from_challenge
+from kits_tf.ct.labels import KITS19, LATERALITY, Scheme, check_labels, find_scheme, from_challenge, with_sides
 from kits_tf.errors import InputError
 
 SPACING = (2.0, 2.0, 2.0)
@@ -58,6 +58,19 @@ def test_cysts_become_what_is_asked(name: str, cyst_as: str, cyst: int, back: in
     expected = np.where(labels == 3, back, labels)
     np.testing.assert_array_equal(scheme.to_challenge(result), expected)
     assert ("cyst" in scheme.classes) == (cyst_as == "class")
+
+
+@pytest.mark.parametrize("cyst_as", CYST_CHOICES)
+def test_sides_are_told_where_a_scheme_has_none(cyst_as: str) -> None:
+    official = two_kidneys()
+    official[5:8, 15:18, 10:13], official[5:8, 15:18, 70:73] = 2, 3
+    one_sided, sided = find_scheme("kits19", cyst_as), find_scheme("laterality", cyst_as)
+    labels, scheme = with_sides(converted(official, one_sided), one_sided, AIR, SPACING)
+    assert scheme == sided
+    np.testing.assert_array_equal(labels, converted(official, sided))
+    labels[0, 0, 0] = 2  # what has sides stays as it is, right or wrong
+    again, scheme = with_sides(labels, sided, AIR, SPACING)
+    assert scheme == sided and again[0, 0, 0] == 2
 
 
 def test_a_cyst_of_the_right_kidney_is_right_kidney() -> None:
