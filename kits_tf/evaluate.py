@@ -27,7 +27,7 @@ def main(settings: config.Evaluate) -> None:
         settings = replace(settings, inference=replace(settings.inference, postprocess=""))
     plan = evaluation.of_run(settings) if settings.run_dir else evaluation.of_predictions(settings)
     scores = list(runtime.progress(plan.scores(), "case", plan.num_cases))
-    summary = results.write(scores, plan.output_dir)
+    summary = results.write(scores, plan.output_dir, plan.inference)
     print(scores_table(scores, summary))
     print(f"wrote {plan.output_dir}")
 

@@ -96,6 +96,13 @@ def without_none(kind: Any) -> Any:
     return rest
 
 
+def changed_flags(settings: Settings) -> str:
+    """Returns the flags of a group that are not at their defaults, as on a command line; "" where all are."""
+    values = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    changed = {item.name for item in fields(settings) if values[item.name] != item.default}
+    return " ".join(f"--{name}={format_value(value)}" for name, value in values.items() if name in changed)
+
+
 def format_value(value: Any) -> str:
     """Returns the text that `parse_value` reads back to the same value."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -31,6 +31,7 @@ from kits_tf.inference.assembly import segmenter_of
 from kits_tf.pipeline.example import read_labeled
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.workers import run_tasks
+from kits_tf.settings import changed_flags
 from kits_tf.training.run import Run, float32_copy, load_run
 
 
@@ -41,11 +42,13 @@ class Evaluation:
     Attributes:
         num_cases: how many.
         output_dir: for cases.csv, lesions.csv and summary.json.
+        inference: flags of inference that are not at their defaults; "" where masks were given.
         scores: gives each case's, in order, or raises InputError for files that cannot be used.
     """
 
     num_cases: int
     output_dir: Path
+    inference: str
     scores: Callable[[], Iterator[CaseScores]]
 
 
@@ -73,7 +76,10 @@ def of_run(settings: Evaluate) -> Evaluation:
             write_labels(masks_dir / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
             yield _score(files.case_id, truth, predicted, scheme, image.grid.spacing_mm, run.manifest.grid)
 
-    return Evaluation(len(cases), output_dir, scores)
+    inference = settings.inference
+    if inference.coarse_model:  # where it lies is of no interest to who reads the scores
+        inference = replace(inference, coarse_model=Path(inference.coarse_model).name)
+    return Evaluation(len(cases), output_dir, changed_flags(inference), scores)
 
 
 def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
@@ -123,7 +129,7 @@ def of_predictions(settings: Evaluate) -> Evaluation:
     def scores() -> Iterator[CaseScores]:
         return _in_order(run_tasks(function, tasks, settings.workers))
 
-    return Evaluation(len(tasks), results.scores_dir_of_masks(masks_dir), scores)
+    return Evaluation(len(tasks), results.scores_dir_of_masks(masks_dir), "", scores)
 
 
 def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:

@@ -28,10 +28,16 @@ def scores_dir_of_masks(masks_dir: Path) -> Path:
     return masks_dir / "evaluation"
 
 
-def write(scores: Sequence[CaseScores], output_dir: Path) -> dict:
-    """Writes cases.csv, lesions.csv and summary.json, each under a temporary name first, and returns the summary."""
+def write(scores: Sequence[CaseScores], output_dir: Path, inference: str = "") -> dict:
+    """Writes cases.csv, lesions.csv and summary.json, each under a temporary name first, and returns the summary.
+
+    Args:
+        scores: of one case or more.
+        output_dir: to write to.
+        inference: how the masks came about, for the summary: flags of inference that are not at their defaults.
+    """
     output_dir.mkdir(parents=True, exist_ok=True)
-    summary = summarize(scores)
+    summary = summarize(scores) | {"inference": inference}
     rows = [{"case_id": case.case_id, **case.values} for case in scores]
     write_table(output_dir / CASES_NAME, list(rows[0]), rows)
     lesions = [

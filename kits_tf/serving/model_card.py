@@ -99,7 +99,11 @@ def _scores(run: Run) -> list[str]:
         path = Path(run.settings.run_dir) / "evaluation" / split / "summary.json"
         if path.is_file():
             summary = json.loads(path.read_text())
-            lines += [f"{split}, {summary['num_cases']} cases, on the scans' own grids, mean and 95 % interval:", ""]
+            how = summary.get("inference") or "the defaults of evaluate"
+            lines += [
+                f"{split}, {summary['num_cases']} cases, on the scans' own grids, by {how}: mean and 95 % interval",
+                "",
+            ]
             lines += ["| Dice | mean | interval |", "|---|---|---|"]
             rows = {name: summary[name] for name in _SCORES} | summary["dice"]
             lines += [

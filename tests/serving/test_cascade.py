@@ -1,5 +1,6 @@
 """A cascade gives the same by run, export and evaluate, and labels nothing outside the box of its first stage."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def test_predict_evaluate_and_the_exported_graph_give_the_same_mask(
     copy = shutil.copytree(run_dir, tmp_path / "run")
     evaluate.main(config.Evaluate(run_dir=str(copy), split="test", inference=cascade))
     np.testing.assert_array_equal(labels_of(copy / "evaluation/test/masks/case_00003.nii.gz"), expected)
+    summary = json.loads((copy / "evaluation/test/summary.json").read_text())
+    assert summary["inference"] == f"--coarse_model={run_dir.name} --coarse_margin_mm=0.0"
 
 
 def test_nothing_is_labeled_outside_the_box_of_the_first_stage(

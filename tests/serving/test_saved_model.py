@@ -229,12 +229,15 @@ def test_the_card_tells_data_scores_and_use(model_dir: Path, run_dir: Path, tmp_
     score = {"mean": 0.5, "interval_95": [0.25, 0.75]}
     summary = {name: score for name in ("kidney_dice", "tumor_dice", "composite")}
     (copy / "evaluation" / "test").mkdir(parents=True)
-    content = {"num_cases": 30, "dice": {"right_kidney": score}} | summary
+    content = {"num_cases": 30, "dice": {"right_kidney": score}, "inference": "--flip_axes=x"} | summary
     (copy / "evaluation" / "test" / "summary.json").write_text(json.dumps(content))
     run = load_run(copy)
     run = replace(run, settings=replace(run.settings, run_dir=str(copy)))
     text = model_card([run], saved_model.load(model_dir / "1").metadata, None)
-    assert "test, 30 cases, on the scans' own grids" in text and "| right_kidney | 0.500 | 0.250..0.750 |" in text
+    assert (
+        "test, 30 cases, on the scans' own grids, by --flip_axes=x: mean" in text
+        and "| right_kidney | 0.500 | 0.250..0.750 |" in text
+    )
 
 
 def test_several_runs_have_a_manifest_each(run_dir: Path, model_dir: Path, tmp_path: Path) -> None:

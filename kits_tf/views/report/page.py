@@ -124,7 +124,11 @@ def _figures(evaluations: Sequence[Evaluated], pictures: Mapping[str, CasePictur
 
 
 def _told(evaluations: Sequence[Evaluated], num_shown: int) -> str:
-    told = "; ".join(f"{each.summary['num_cases']} cases, scores in {each.scores_dir}" for each in evaluations)
+    def of_one(each: Evaluated) -> str:
+        flags = each.summary.get("inference")
+        return f"{each.summary['num_cases']} cases{f', inference by {flags}' if flags else ''}, scores in {each.scores_dir}"
+
+    told = "; ".join(map(of_one, evaluations))
     return told if len(evaluations) == 1 else f"{told}; {num_shown} cases that both have are shown"
 
 
