@@ -126,7 +126,8 @@ def _figures(evaluations: Sequence[Evaluated], pictures: Mapping[str, CasePictur
 def _told(evaluations: Sequence[Evaluated], num_shown: int) -> str:
     def of_one(each: Evaluated) -> str:
         flags = each.summary.get("inference")
-        return f"{each.summary['num_cases']} cases{f', inference by {flags}' if flags else ''}, scores in {each.scores_dir}"
+        how = f", inference by {flags}" if flags else ""
+        return f"{each.summary['num_cases']} cases{how}, scores in {each.scores_dir}"
 
     told = "; ".join(map(of_one, evaluations))
     return told if len(evaluations) == 1 else f"{told}; {num_shown} cases that both have are shown"
