@@ -113,9 +113,10 @@ def _convert(recipe: Recipe) -> None:
 def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
     """Trains on the cores of a lane that is free."""
     cores = lanes.get()
+    os.sched_setaffinity(0, cores)  # of this thread, and of the processes that it starts
     try:
         paths = [f"--records_dir={_records_dir(recipe)}", f"--run_dir={_run_dir(recipe)}"]
-        _call(f"train_{recipe.name}", "train", recipe, *paths, *recipe.training, cores=cores)
+        _call(f"train_{recipe.name}", "train", recipe, *paths, *recipe.training)
     finally:
         lanes.put(cores)
 
@@ -138,19 +139,12 @@ def _score(recipe: Recipe, split: str) -> None:
     _call(f"evaluate_{recipe.name}_{split}", "evaluate", recipe, *scored)
 
 
-def _call(log: str, command: str, recipe: Recipe, *arguments: str, cores: set[int] | None = None) -> None:
+def _call(log: str, command: str, recipe: Recipe, *arguments: str) -> None:
     """Runs a command with the recipe's flag file, its output in a file of the work folder; stops if it fails."""
     path, start = _work_dir() / "logs" / f"{log}.txt", time.monotonic()
     line = [sys.executable, "-m", f"kits_tf.{command}", f"--flagfile={ROOT}/configs/{recipe.config}.flags", *arguments]
     with open(path, "a") as file:
-        done = subprocess.run(
-            line,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            check=False,
-            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
-        )
+        done = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, check=False)
     if done.returncode:
         raise SystemExit(f"error: {' '.join(line)}: failed, see {path}")
     print(f"{log}: {time.monotonic() - start:.0f} s", flush=True)
