@@ -5,7 +5,7 @@ Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks"
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +86,12 @@ class Calibration:
 def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
     """Returns the temperature with the least negative log-likelihood on a run's validation records; the run keeps it.
 
+    The records are looked at as a whole: of a cascade the first stage has no part in it.
+
     Raises:
         InputError: the records are gone or others than those of the training, or no voxel is labeled or predicted.
     """
-    logits_of = _merged_logits(segmenter_of([run], inference))
+    logits_of = _merged_logits(segmenter_of([run], replace(inference, coarse_model="")))
     logits, truth = [], []
     num_cases = len(run.manifest.splits[SPLIT])
     for case in runtime.progress(_cases(run), "calibration on case", num_cases):

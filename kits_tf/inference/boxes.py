@@ -17,7 +17,6 @@ _MARGIN_MM = 10.0
 # A plane with less of what is labeled than this is taken for a speck's: a kidney of 5 cm is above it from the first
 # millimeter on.
 _SMALLEST_FOUND_MM2 = 100.0
-_WHOLE = ((0.0, 1.0),) * 3
 
 
 def body_box(hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
@@ -25,7 +24,7 @@ def body_box(hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
     steps = tf.maximum(1, tf.cast(_STEP_MM / spacing_mm, tf.int32))
     body = hu[:: steps[0], :: steps[1], :: steps[2]] > BODY_HU
     step_mm, extent_mm = spacing_mm * tf.cast(steps, tf.float64), spacing_mm * tf.cast(tf.shape(hu), tf.float64)
-    whole = tf.constant(_WHOLE, tf.float64)
+    whole = tf.constant([[0.0, 1.0]] * 3, tf.float64)
     return _box_around(body, step_mm, extent_mm, _SMALLEST_AREA_MM2, _MARGIN_MM, whole)
 
 

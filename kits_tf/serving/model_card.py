@@ -78,7 +78,7 @@ def _coarse(metadata: Metadata) -> str:
     coarse = metadata.coarse
     return (
         f"a network on a grid of {format_value(coarse.grid.spacing_zyx_mm)} mm finds the kidneys; the networks above "
-        f"look at the box around them and {coarse.margin_mm:g} mm more"
+        f"look at the box around them and {coarse.margin_mm:g} mm more; it has no part in the temperature below"
     )
 
 
