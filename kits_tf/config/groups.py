@@ -166,6 +166,9 @@ class AppearanceSettings(Settings):
     gamma_probability: float = _chance(0.3, "gamma")
     inverted_gamma_probability: float = _chance(0.1, "gamma of the negative")
     gamma_range: tuple[float, float] = _range((0.7, 1.5), "Smallest and largest exponent.", above=0)
+    random_convolution_probability: float = _chance(
+        0.0, "random convolutions, which give tissues other grays and textures, to learn for other scanners"
+    )
 
 
 def _of_preset(help_text: str, **limits: Any) -> Any:

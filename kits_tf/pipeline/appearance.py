@@ -1,7 +1,7 @@
-"""Noise, blur, brightness, contrast, low resolution and gamma, as nnU-Net has them: chance, and the effect on a patch.
+"""Noise, blur, brightness, contrast, low resolution, gamma and random convolutions: chance, and the effect on a patch.
 
 Ranges, chances and the order of the effects are those of nnU-Net (Isensee et al. 2021, Nature Methods 18, supplement;
-batchgeneratorsv2). Values are normalized ones, (HU - mean) / std.
+batchgeneratorsv2), which has no random convolutions; they come first. Values are normalized ones, (HU - mean) / std.
 """
 
 import functools
@@ -27,7 +27,8 @@ class Appearance(NamedTuple):
         resolution: share of the voxels along each axis that is kept; 1: all.
         inverted_gamma: exponent for the negative.
         gamma: exponent.
-        noise_seed: (2,) int32, of the noise itself.
+        convolved: share that random convolutions have in the values; 0: none.
+        seed: (2,) int32, of the noise itself and of the random convolutions.
         blur_weights: (n,) float32, those of the blur; n is odd and what the largest sigma needs.
     """
 
@@ -38,17 +39,18 @@ class Appearance(NamedTuple):
     resolution: tf.Tensor
     inverted_gamma: tf.Tensor
     gamma: tf.Tensor
-    noise_seed: tf.Tensor
+    convolved: tf.Tensor
+    seed: tf.Tensor
     blur_weights: tf.Tensor
 
 
 def sample_appearance(seed: tf.Tensor, settings: AppearanceSettings) -> Appearance:
     """Returns the appearance that belongs to a seed, (2,) int32.
 
-    Factors and exponents are log-uniform in their range; variance, sigma and resolution are uniform.
+    Factors and exponents are log-uniform in their range; variance, sigma, resolution and shares are uniform.
     """
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-    chances, draws = tf.unstack(tf.random.stateless_uniform([2, 7], seeds[0], alg="philox"))
+    chances, draws = tf.unstack(tf.random.stateless_uniform([2, 8], seeds[0], alg="philox"))
 
     def one(which: int, probability: float, bounds: tuple[float, float], neutral: float, is_factor: bool) -> tf.Tensor:
         low, high = np.log(bounds) if is_factor else bounds
@@ -65,6 +67,7 @@ def sample_appearance(seed: tf.Tensor, settings: AppearanceSettings) -> Appearan
         one(4, settings.low_resolution_probability, settings.low_resolution_range, 1.0, False),
         one(5, settings.inverted_gamma_probability, settings.gamma_range, 1.0, True),
         one(6, settings.gamma_probability, settings.gamma_range, 1.0, True),
+        one(7, settings.random_convolution_probability, (0.0, 1.0), 0.0, False),
         seeds[1],
         gaussian_weights(blur_sigma, settings.blur_sigma_range[1]),
     )
@@ -73,7 +76,8 @@ def sample_appearance(seed: tf.Tensor, settings: AppearanceSettings) -> Appearan
 def change_appearance(image: tf.Tensor, appearance: Appearance) -> tf.Tensor:
     """Returns a patch, (z, y, x) float32, with its values changed; what changes nothing costs nothing."""
     for parameter, neutral, effect in (
-        (appearance.noise_std, 0.0, lambda x: add_noise(x, appearance.noise_std, appearance.noise_seed)),
+        (appearance.convolved, 0.0, lambda x: convolve_randomly(x, appearance.convolved, appearance.seed)),
+        (appearance.noise_std, 0.0, lambda x: add_noise(x, appearance.noise_std, appearance.seed)),
         (appearance.blur_sigma, 0.0, lambda x: blur(x, appearance.blur_weights)),
         (appearance.brightness, 1.0, lambda x: x * appearance.brightness),
         (appearance.contrast, 1.0, lambda x: change_contrast(x, appearance.contrast)),
@@ -149,15 +153,65 @@ def lower_resolution(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
 
 def change_gamma(image: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     """Returns ((x - min) / (max - min)) ** exponent, with the mean and standard deviation that the patch had."""
-    # Sums are TensorFlow's own, which takes all cores for them.
-    curved = compiled(_curve)(image, tf.reduce_min(image), tf.reduce_max(image), exponent)
-    factor = tf.math.reduce_std(image) / tf.maximum(tf.math.reduce_std(curved), 1e-7)
-    return compiled(_scale)(curved, factor, tf.reduce_mean(image) - factor * tf.reduce_mean(curved))
+    return _scaled(compiled(_curve)(image, tf.reduce_min(image), tf.reduce_max(image), exponent), image)
+
+
+def convolve_randomly(image: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns the patch mixed with what a random network makes of it, which has the patch's mean and deviation too.
+
+    Any tissue may get any gray and any texture, while shapes stay: what is learned is less of what one scanner, one
+    phase of contrast or one simulation looks like. Ouyang et al. 2023, "Causality-inspired single-source domain
+    generalization for medical image segmentation", IEEE TMI 42: four layers, two features, leaky ReLU between them.
+
+    Args:
+        image: (z, y, x) float32.
+        share: of the network's values, 0..1.
+        seed: (2,) int32; other networks where compiled by XLA.
+    """
+    features = image[None]
+    for layer, of_layer in enumerate(tf.unstack(tf.random.experimental.stateless_split(seed, 4))):
+        features = tf.nn.leaky_relu(features, 0.01) if layer else features
+        features = compiled(_convolve)(features, *random_layer(of_layer, features.shape[0], 1 if layer == 3 else 2))
+    return share * _scaled(features[0], image) + (1 - share) * image
+
+
+def random_layer(seed: tf.Tensor, inputs: int, outputs: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weights (outputs, inputs, 3, 3, 3) and biases (outputs,) of a layer, float32, normally distributed.
+
+    With the chance 1/2 the weights are 0 but for those of the voxel itself.
+    """
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+    itself = tf.pad(tf.ones([1, 1, 1, 1, 1]), [[0, 0], [0, 0], *[[1, 1]] * 3])
+    weights = tf.random.stateless_normal([outputs, inputs, 3, 3, 3], seeds[0], alg="philox")
+    alone = tf.random.stateless_uniform([], seeds[1], alg="philox") < 0.5
+    return tf.where(alone, weights * itself, weights), tf.random.stateless_normal([outputs], seeds[2], alg="philox")
 
 
 def _curve(image: tf.Tensor, low: tf.Tensor, high: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
     relative = (image - low) / tf.maximum(high - low, 1e-7)
     return tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))  # tf.pow takes longer on a CPU
+
+
+def _convolve(features: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Returns features (outputs, z, y, x) of features (inputs, z, y, x), the voxels at the border repeated beyond it.
+
+    Sums of shifted patches, since a CPU's conv3d takes far longer for so few features.
+    """
+    padded = tf.pad(features, [[0, 0], *[[1, 1]] * 3], "SYMMETRIC")
+    corners = [(index, *corner) for index in range(features.shape[0]) for corner in np.ndindex(3, 3, 3)]
+    shifted = [tf.slice(padded, corner, [1, *features.shape[1:]])[0] for corner in corners]
+    sums = []
+    for of_output in tf.unstack(tf.reshape(weights, [weights.shape[0], -1])):
+        pairs = zip(tf.unstack(of_output), shifted, strict=True)
+        sums.append(tf.add_n([weight * values for weight, values in pairs]))
+    return tf.stack(sums) + bias[:, None, None, None]
+
+
+def _scaled(changed: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    """Returns a patch with the mean and standard deviation of another."""
+    # Sums are TensorFlow's own, which takes all cores for them.
+    factor = tf.math.reduce_std(image) / tf.maximum(tf.math.reduce_std(changed), 1e-7)
+    return compiled(_scale)(changed, factor, tf.reduce_mean(image) - factor * tf.reduce_mean(changed))
 
 
 def _scale(image: tf.Tensor, factor: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:

@@ -87,7 +87,7 @@ def _describe_warp(warp: Warp, spacing_zyx_mm: Spacing) -> list[str]:
 
 
 def _describe_appearance(appearance: Appearance) -> list[str]:
-    neutral = {"noise_std": 0, "blur_sigma": 0} | dict.fromkeys(
+    neutral = {"convolved": 0, "noise_std": 0, "blur_sigma": 0} | dict.fromkeys(
         ("brightness", "contrast", "resolution", "inverted_gamma", "gamma"), 1
     )
     values = {name: float(getattr(appearance, name)) for name in neutral}

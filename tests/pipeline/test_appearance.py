@@ -13,10 +13,11 @@ SIZE = (8, 12, 15)
 IMAGE = np.random.default_rng(0).normal(0.3, 1, SIZE).astype(np.float32)
 CHANCES = [name for name in vars(AppearanceSettings()) if name.endswith("probability")]
 OFF = AppearanceSettings(**dict.fromkeys(CHANCES, 0.0))
-NEUTRAL = Appearance(*map(tf.constant, (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, [1, 2])), gaussian_weights(0.0, 1.0))
+NEUTRAL = Appearance(*map(tf.constant, (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, [1, 2])), gaussian_weights(0.0, 1.0))
+NEUTRAL_VALUES = {name: part.numpy() for name, part in NEUTRAL._asdict().items()}
 FIELDS = dict(
     zip(
-        ("noise", "blur", "brightness", "contrast", "low_resolution", "inverted_gamma", "gamma"),
+        ("noise", "blur", "brightness", "contrast", "low_resolution", "inverted_gamma", "gamma", "random_convolution"),
         Appearance._fields,
         strict=False,
     )
@@ -45,13 +46,14 @@ def draw(count: int, settings: AppearanceSettings) -> Appearance:
         ("low_resolution", (0.5, 1.0), 1),
         ("inverted_gamma", (0.7, 1.5), 1),
         ("gamma", (0.7, 1.5), 1),
+        ("random_convolution", (0.0, 1.0), 0),
     ],
 )
 def test_each_change_has_its_own_chance_and_range(name: str, bounds: tuple, neutral: float) -> None:
     drawn = draw(600, AppearanceSettings(**{**vars(OFF), f"{name}_probability": 0.4}))
     for field in FIELDS.values():
         values = getattr(drawn, field)
-        changed = values != (0 if field in ("noise_std", "blur_sigma") else 1)
+        changed = values != NEUTRAL_VALUES[field]
         assert (0.33 < changed.mean() < 0.47) if field == FIELDS[name] else not changed.any()
     values = getattr(drawn, FIELDS[name])
     values = values[values != neutral]
@@ -61,8 +63,8 @@ def test_each_change_has_its_own_chance_and_range(name: str, bounds: tuple, neut
 
 def test_the_defaults_are_nnunets() -> None:
     drawn = draw(2000, AppearanceSettings())
-    shares = [(getattr(drawn, field) != (0 if i < 2 else 1)).mean() for i, field in enumerate(FIELDS.values())]
-    np.testing.assert_allclose(shares, (0.1, 0.2, 0.15, 0.15, 0.25, 0.1, 0.3), atol=0.03)
+    shares = [(getattr(drawn, field) != NEUTRAL_VALUES[field]).mean() for field in FIELDS.values()]
+    np.testing.assert_allclose(shares, (0.1, 0.2, 0.15, 0.15, 0.25, 0.1, 0.3, 0), atol=0.03)
 
 
 def test_a_seed_repeats() -> None:
@@ -71,7 +73,7 @@ def test_a_seed_repeats() -> None:
         for s in ((1, 2), (1, 2), (1, 3))
     )
     assert one.brightness == again.brightness != other.brightness
-    np.testing.assert_array_equal(one.noise_seed, again.noise_seed)
+    np.testing.assert_array_equal(one.seed, again.seed)
 
 
 def test_nothing_to_do_changes_nothing() -> None:
@@ -151,9 +153,36 @@ def test_inverted_gamma_is_gamma_of_the_negative() -> None:
     assert ((found - IMAGE.mean()) ** 3).numpy().mean() < ((IMAGE - IMAGE.mean()) ** 3).mean()
 
 
+@pytest.mark.parametrize("share", [0.3, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_convolutions_are_scipys_correlations(seed: int, share: float) -> None:
+    found = appearance.convolve_randomly(tf.constant(IMAGE), tf.constant(share), tf.constant([seed, 5])).numpy()
+    features = [IMAGE.astype(float)]
+    for layer, of_layer in enumerate(tf.random.experimental.stateless_split([seed, 5], 4)):
+        weights, bias = map(np.asarray, appearance.random_layer(of_layer, len(features), 1 if layer == 3 else 2))
+        features = [
+            bias[out] + sum(ndimage.correlate(x, weights[out, i], mode="nearest") for i, x in enumerate(features))
+            for out in range(len(weights))
+        ]
+        if layer < 3:
+            features = [np.where(x > 0, x, 0.01 * x) for x in features]
+    network = features[0]
+    expected = (network - network.mean()) / network.std() * IMAGE.std() + IMAGE.mean()
+    # Where the network's values hardly differ, float32 has few digits of how they do.
+    np.testing.assert_allclose(found, share * expected + (1 - share) * IMAGE, atol=2e-3)
+
+
+def test_half_of_the_random_layers_see_the_voxel_alone() -> None:
+    weights = [appearance.random_layer(tf.constant([seed, 1]), 2, 2)[0].numpy() for seed in range(300)]
+    alone = [w for w in weights if not np.delete(w.reshape(4, 27), 13, axis=1).any()]
+    assert 0.4 < len(alone) / len(weights) < 0.6 and all(w[..., 1, 1, 1].all() for w in alone)
+    assert np.std([w for w in weights if w.all()]) == pytest.approx(1, rel=0.05)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        lambda flat: appearance.convolve_randomly(flat, 0.8, tf.constant([1, 2])),
         lambda flat: appearance.change_gamma(flat, 0.8),
         lambda flat: appearance.change_contrast(flat, 0.8),
         lambda flat: appearance.lower_resolution(flat, 0.8),
