@@ -4,16 +4,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.audit import Finding, audit, ordered
-from kits_tf.ct.layouts import find_cases
 from kits_tf.errors import InputError
-from kits_tf.pipeline.workers import choose_workers, run_in_processes
-from kits_tf.views.audit_page import audit_page
-from kits_tf.views.audit_table import facts_table, findings_table
-from kits_tf.views.case_audit import ExaminedCase, examine
 from tfrecords_tools.write import write_text
+
+if TYPE_CHECKING:
+    from kits_tf.ct.audit import Finding
 
 FORMAT_VERSION = 1
 
@@ -24,6 +22,13 @@ def main(settings: config.Audit) -> None:
     Raises:
         InputError: there is no data set, or some case has an error; everything is written all the same.
     """
+    from kits_tf.ct.audit import Finding, audit, ordered
+    from kits_tf.ct.layouts import find_cases
+    from kits_tf.pipeline.workers import choose_workers, run_in_processes
+    from kits_tf.views.audit_page import audit_page
+    from kits_tf.views.audit_table import facts_table, findings_table
+    from kits_tf.views.case_audit import ExaminedCase, examine
+
     cases = find_cases(settings.data_dir)
     start, examined = monotonic(), {}
     workers = choose_workers(settings.workers, len(cases))
@@ -48,7 +53,7 @@ def main(settings: config.Audit) -> None:
         raise InputError(f"{settings.data_dir}: {errors} errors, the first: {findings[0].message}")
 
 
-def _to_json(data_dir: str, facts: dict, findings: list[Finding]) -> str:
+def _to_json(data_dir: str, facts: dict, findings: "list[Finding]") -> str:
     content = {
         "format_version": FORMAT_VERSION,
         "data_dir": str(Path(data_dir).resolve()),

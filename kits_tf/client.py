@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.scans import find_scans
-from kits_tf.inference.many import segment_scans
-from kits_tf.inference.model import Model
+
+if TYPE_CHECKING:
+    from kits_tf.inference.model import Model
 
 
 def main(settings: config.Client, inputs: list[str]) -> None:
@@ -18,6 +19,9 @@ def main(settings: config.Client, inputs: list[str]) -> None:
         UnavailableError: the server cannot be reached.
     """
     runtime.require("client", "grpc", "requests")
+    from kits_tf.ct.scans import find_scans
+    from kits_tf.inference.many import segment_scans
+
     scans, connection = find_scans(inputs, settings.dicom), settings.connection
     if connection.mode == "patches":
         runtime.start_tensorflow()

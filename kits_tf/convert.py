@@ -1,11 +1,6 @@
 """python -m kits_tf.convert: CT volumes -> TFRecords and their manifest."""
 
 from kits_tf import commandline, config
-from kits_tf.ct.layouts import find_cases
-from kits_tf.pipeline.conversion import convert_all
-from kits_tf.pipeline.splits import included_cases
-from kits_tf.views.audit_table import findings_table
-from kits_tf.views.splits_table import splits_table
 
 
 def main(settings: config.Convert) -> None:
@@ -15,6 +10,12 @@ def main(settings: config.Convert) -> None:
         InputError: bad data, or records of other settings are already there. Finished shards stay.
         OSError: the records cannot be written.
     """
+    from kits_tf.ct.layouts import find_cases
+    from kits_tf.pipeline.conversion import convert_all
+    from kits_tf.pipeline.splits import included_cases
+    from kits_tf.views.audit_table import findings_table
+    from kits_tf.views.splits_table import splits_table
+
     manifest = convert_all(settings, included_cases(find_cases(settings.data_dir), settings.splits))
     print(findings_table(manifest.findings()))
     print(splits_table(manifest))

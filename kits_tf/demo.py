@@ -6,7 +6,6 @@ from time import monotonic
 
 from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, report, train
 from kits_tf.commandline import select
-from kits_tf.ct.layouts import parse_case_numbers
 from kits_tf.errors import InputError
 
 MARKER = ".kits_tf_demo"
@@ -69,6 +68,8 @@ def _empty(root: Path) -> None:
 
 def _test_cases(settings: config.Demo) -> list[int]:
     """Returns the numbers of the phantoms that are held out; without any the demo would end without a score."""
+    from kits_tf.ct.layouts import parse_case_numbers
+
     wanted = settings.splits.test_cases
     numbers = sorted(parse_case_numbers(wanted) & set(range(settings.num_cases)))
     if not numbers:

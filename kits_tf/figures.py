@@ -1,13 +1,15 @@
 """python -m kits_tf.figures: pictures of predicted against true masks, case by case; or augmented patches."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.labels import Scheme, find_scheme
-from kits_tf.ct.layouts import CaseFiles
 from kits_tf.errors import InputError
-from kits_tf.pipeline.workers import run_tasks
 from tfrecords_tools.files import written_whole
+
+if TYPE_CHECKING:
+    from kits_tf.ct.labels import Scheme
+    from kits_tf.ct.layouts import CaseFiles
 
 AUGMENTATIONS = 16
 
@@ -30,6 +32,8 @@ def main(settings: config.Figures) -> None:
 def draw_predictions(settings: config.Figures, predictions_dir: str) -> None:
     """Draws every mask of the folder beside the truth, on several processes."""
     from kits_tf.analysis.masks import named_scheme, predicted_cases
+    from kits_tf.ct.labels import find_scheme
+    from kits_tf.pipeline.workers import run_tasks
 
     masks_dir, output_dir = Path(predictions_dir), Path(settings.output_dir)
     scheme = named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as)
@@ -42,7 +46,7 @@ def draw_predictions(settings: config.Figures, predictions_dir: str) -> None:
 
 
 def draw_prediction(
-    files: CaseFiles, masks_dir: Path, scheme: Scheme, output_dir: Path, with_montage: bool, with_gif: bool
+    files: "CaseFiles", masks_dir: Path, scheme: "Scheme", output_dir: Path, with_montage: bool, with_gif: bool
 ) -> None:
     """Draws the mask of one case.
 
@@ -65,6 +69,7 @@ def draw_prediction(
 
 def draw_augmentations(settings: config.Figures) -> None:
     """Draws one patch of a case under many augmentations."""
+    from kits_tf.ct.labels import find_scheme
     from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.example import read_labeled, to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations

@@ -3,13 +3,7 @@
 from pathlib import Path
 
 from kits_tf import commandline, config, runtime
-from kits_tf.analysis.masks import read_to_measure
-from kits_tf.analysis.measurements import Measurements, write
-from kits_tf.analysis.measuring import measure
-from kits_tf.ct.labels import find_scheme
-from kits_tf.ct.scans import find_masks, find_scans
 from kits_tf.errors import InputError
-from kits_tf.views.measurements_table import measurements_table
 
 
 def main(settings: config.Measure, inputs: list[str]) -> None:
@@ -18,6 +12,13 @@ def main(settings: config.Measure, inputs: list[str]) -> None:
     Raises:
         InputError: a mask or its scan cannot be used, or the scans do not belong to the masks.
     """
+    from kits_tf.analysis.masks import read_to_measure
+    from kits_tf.analysis.measurements import Measurements, write
+    from kits_tf.analysis.measuring import measure
+    from kits_tf.ct.labels import find_scheme
+    from kits_tf.ct.scans import find_masks, find_scans
+    from kits_tf.views.measurements_table import measurements_table
+
     masks = find_masks(inputs)
     scans = {scan.name: scan for scan in find_scans([settings.image], config.DicomSettings())} if settings.image else {}
     if len(masks) == len(scans) == 1:  # whatever their names

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.phantom import write_phantom
 
 
 def main(settings: config.Phantom) -> None:
     """Writes the phantoms; the same flags give the same files."""
+    from kits_tf.ct.phantom import write_phantom
+
     for number in runtime.progress(range(settings.num_cases), "phantom", settings.num_cases):
         case_dir = Path(settings.output_dir) / f"case_{number:05d}"
         write_phantom(case_dir, number, settings.phantom_spacing_zyx_mm, settings.seed)

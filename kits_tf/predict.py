@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.scans import find_scans
-from kits_tf.inference.many import segment_scans
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
@@ -17,6 +15,9 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
     Raises:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
     """
+    from kits_tf.ct.scans import find_scans
+    from kits_tf.inference.many import segment_scans
+
     scans = find_scans(inputs, settings.dicom)
     segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings))
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
 from kits_tf.errors import InputError
-from kits_tf.pipeline.workers import run_tasks
 from tfrecords_tools.write import write_text
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", worker
     Raises:
         InputError: a file of a case cannot be used.
     """
+    from kits_tf.pipeline.workers import run_tasks
     from kits_tf.views.report.case import picture_case
 
     cases = [files for files in evaluations[0].cases if files.case_id in wanted]

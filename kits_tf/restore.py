@@ -1,15 +1,14 @@
 """python -m kits_tf.restore: records -> NIfTI on the scans' own grids."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
-from kits_tf.ct.geometry import Orientation, orientation_of, reorient
-from kits_tf.ct.labels import challenge_lookup
-from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
-from kits_tf.ct.volume import write_stored
-from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.index import MANIFEST_NAME
 from tfrecords_tools.read import read_records
+
+if TYPE_CHECKING:
+    from kits_tf.ct.geometry import Orientation
 
 
 def main(settings: config.Restore, inputs: list[str]) -> None:
@@ -20,6 +19,10 @@ def main(settings: config.Restore, inputs: list[str]) -> None:
         InputError: the manifest beside a file cannot be read.
     """
     runtime.start_tensorflow()
+    from kits_tf.ct.geometry import reorient
+    from kits_tf.ct.labels import challenge_lookup
+    from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
+    from kits_tf.ct.volume import write_stored
     from kits_tf.pipeline.example import Case
 
     for path in runtime.progress(inputs, "file", len(inputs)):
@@ -37,8 +40,11 @@ def main(settings: config.Restore, inputs: list[str]) -> None:
     print(f"wrote {settings.output_dir}")
 
 
-def _way_back(case_id: str, records_dir: Path) -> Orientation:
+def _way_back(case_id: str, records_dir: Path) -> "Orientation":
     """Returns how (z, y, x) becomes the axis order of the scan's file; (I, P, L), as KiTS19 has it, if unknown."""
+    from kits_tf.ct.geometry import orientation_of
+    from kits_tf.pipeline.manifest import Manifest
+
     if not (records_dir / MANIFEST_NAME).is_file():
         return orientation_of("IPL").inverse
     return orientation_of(Manifest.read(records_dir).cases[case_id].source.axes).inverse

@@ -1,9 +1,6 @@
 """python -m kits_tf.submission: masks -> KiTS19's predictions.zip, and whether one is in order."""
 
 from kits_tf import commandline, config, runtime
-from kits_tf.analysis.challenge import due, masks_to_pack, open_submission, pack, problems, unexpected
-from kits_tf.ct.labels import find_scheme
-from kits_tf.ct.layouts import find_cases
 from kits_tf.errors import InputError
 
 
@@ -16,12 +13,18 @@ def main(settings: config.Submission) -> None:
     if settings.check:
         _check(settings.check, settings.data_dir or "")
         return
+    from kits_tf.analysis.challenge import masks_to_pack, pack
+    from kits_tf.ct.labels import find_scheme
+
     masks, output = masks_to_pack(settings.predictions_dir or ""), settings.output or ""
     pack(runtime.progress(masks, "mask", len(masks)), output, find_scheme(settings.label_scheme))
     print(f"wrote {output}; --check={output} --data_dir=DATA checks it")
 
 
 def _check(submission: str, data_dir: str) -> None:
+    from kits_tf.analysis.challenge import due, open_submission, problems, unexpected
+    from kits_tf.ct.layouts import find_cases
+
     cases = due(find_cases(data_dir))
     with open_submission(submission) as archive:
         found = unexpected(archive, cases)
