@@ -59,25 +59,66 @@ class Recipe:
     tested: bool = False
 
 
+_VARIED = ("--random_convolution_probability=0.5",)
+# How fine.flags was before: larger patches, fewer of them around kidneys, Dice over the batch.
+_WIDE = (
+    "--patch_size_zyx=32,56,56",
+    "--foreground_fraction=0.67",
+    "--crop_shift_fraction=0.1",
+    "--patches_per_case=2",
+    "--validation_patches_per_case=2",
+    "--overlap_over=batch",
+)
+_CHOSEN = "mirror images, and the post-processing that the validation cases chose"
 # Each row differs from the one it is compared with by what its title says.
 RECIPES = (
-    Recipe("record", "recipe of record: cross-entropy, inverse weights, Adam 1e-3, dropout", "cpu_record", tested=True),
+    Recipe("record", "4 mm, recipe of record: inverse weights, Adam 1e-3, dropout", "cpu_record", tested=True),
     Recipe("adjusted", "+ logit adjustment", "cpu_record", ("--logit_adjustment=1",), against="record"),
-    Recipe("cpu", "Dice and cross-entropy, unweighted; 3e-3, cosine; averaged weights", "cpu", against="adjusted"),
+    Recipe("cpu", "4 mm, Dice and cross-entropy, 3e-3, cosine, averaged weights", "cpu", against="adjusted"),
     Recipe("mirrored", "+ mirror images", "cpu", inference=("--flip_axes=x",), trained_as="cpu", against="cpu"),
-    Recipe("coarse", "8 mm, the first stage alone", "coarse", against="cpu"),
-    Recipe("fine", "4 x 3 x 3 mm, the second stage alone", "fine", against="cpu"),
-    Recipe("cascade", "both stages", "fine", trained_as="fine", coarse="coarse", against="fine"),
+    Recipe("coarse", "8 mm, the same loss", "coarse", against="cpu"),
+    Recipe("wide", "4 x 3 x 3 mm, patches of 128 x 168 x 168 mm", "fine", _WIDE, against="cpu"),
+    Recipe("staged", "+ a first stage: 8 mm", "fine", trained_as="wide", coarse="coarse", against="wide"),
+    Recipe(
+        "focused",
+        "+ patches of 128 x 120 x 120 mm around kidneys",
+        "fine",
+        ("--overlap_over=batch",),
+        coarse="coarse",
+        against="staged",
+    ),
+    Recipe("fine", "+ Dice of each patch", "fine", coarse="coarse", against="focused"),
     Recipe(
         "best",
-        "both stages, mirror images, and the post-processing that the validation cases chose",
+        f"+ {_CHOSEN}",
         "fine",
         inference=("--flip_axes=x",),
         trained_as="fine",
         coarse="coarse",
         chooses=True,
-        against="cascade",
+        against="fine",
         tested=True,
+    ),
+    Recipe("large", "3 x 2 x 2 mm, 3.2 million parameters", "fine_gpu", coarse="coarse", against="fine"),
+    Recipe(
+        "largest",
+        f"+ {_CHOSEN}",
+        "fine_gpu",
+        inference=("--flip_axes=x",),
+        trained_as="large",
+        coarse="coarse",
+        chooses=True,
+        against="large",
+        tested=True,
+    ),
+    Recipe("coarse_varied", "8 mm, random convolutions", "coarse", _VARIED, against="coarse"),
+    Recipe(
+        "fine_varied",
+        "both stages with random convolutions",
+        "fine",
+        _VARIED,
+        coarse="coarse_varied",
+        against="fine",
     ),
 )
 
