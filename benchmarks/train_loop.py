@@ -33,13 +33,14 @@ def main(_: list[str]) -> None:
     from kits_tf.training.checkpoint import BEGINNING
     from kits_tf.training.course import Course, Looks
     from kits_tf.training.loop import Loop
+    from kits_tf.training.strategy import choose_strategy
     from kits_tf.training.trainer import build_trainer
 
     arguments = [f"--flagfile={ROOT}/configs/cpu.flags", "--records_dir=-", "--run_dir=-", "--average_decay=0"]
     settings, _ = commandline.parse(config.Train, ["", *arguments])
     shape = (settings.optimization.batch_size, *settings.patches.patch_size_zyx)
     batch = tf.random.normal(shape), tf.cast(tf.random.uniform(shape, 0, 4, tf.int32), tf.uint8)
-    strategy = runtime.choose_strategy()
+    strategy = choose_strategy()
     with strategy.scope(), tempfile.TemporaryDirectory() as run_dir:
         trainer = build_trainer(settings, find_scheme("laterality"), (1.0,) * 4)
         trainer.augment = lambda pair: pair

@@ -1,10 +1,9 @@
-"""The process and its devices: quiet logs, memory, strategy, precision, versions, and how far work is."""
+"""The process and its devices: quiet logs, memory, precision, versions, and how far work is."""
 
 import contextlib
 import ctypes
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import subprocess
@@ -12,14 +11,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from kits_tf import __version__
 from kits_tf.errors import InputError
 from tfrecords_tools.quiet import quiet_start
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 T = TypeVar("T")
 # Commands import this module first.
@@ -92,56 +88,6 @@ def return_freed_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
         trim(0)
-
-
-def choose_strategy() -> "tf.distribute.Strategy":
-    """Returns the strategy that suits the machine: MultiWorkerMirrored, Mirrored or OneDevice.
-
-    The first where TF_CONFIG names several workers, in which case nothing may have been computed before; the second
-    where there are several GPUs.
-
-    Raises:
-        InputError: TF_CONFIG is not what TensorFlow takes for such a strategy.
-    """
-    import tensorflow as tf
-
-    if _has_cluster():
-        print("waiting for all workers of TF_CONFIG", flush=True)
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    gpus = tf.config.list_logical_devices("GPU")
-    if len(gpus) > 1:
-        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
-    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-
-
-def _has_cluster() -> bool:
-    try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        cluster, task = config.get("cluster", {}), config.get("task", {})
-        count = sum(len(addresses) for addresses in cluster.values())
-        known = set(cluster) <= {"chief", "worker"} and task["index"] < len(cluster[task["type"]]) if count else True
-    except (ValueError, AttributeError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise InputError(
-            'TF_CONFIG: expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": N}}, '
-            f"got {os.environ['TF_CONFIG']}"
-        )
-    return count > 1
-
-
-def num_workers(strategy: "tf.distribute.Strategy") -> int:
-    """Returns how many processes share the strategy."""
-    resolver = strategy.cluster_resolver
-    return sum(map(len, resolver.cluster_spec().as_dict().values())) if resolver else 1
-
-
-def is_chief(strategy: "tf.distribute.Strategy") -> bool:
-    """Returns whether this process is the one that writes and tells."""
-    resolver = strategy.cluster_resolver
-    if not resolver:
-        return True
-    return resolver.task_type == "chief" or (resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
 
 
 def device_memory() -> int | None:

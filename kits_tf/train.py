@@ -26,6 +26,7 @@ def main(settings: config.Train) -> None:
 
     from kits_tf.network.architecture import architecture
     from kits_tf.pipeline.manifest import Manifest
+    from kits_tf.training.strategy import choose_strategy, num_workers
 
     made_of = architecture(settings.network)
     made_of.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
@@ -34,12 +35,12 @@ def main(settings: config.Train) -> None:
     manifest.check_shards(settings.records_dir)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = runtime.choose_strategy()
+    strategy = choose_strategy()
     try:
         for run in _runs(settings, manifest):
             _train(run, manifest if run.fold is None else manifest.of_fold(run.fold), strategy)
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-        if runtime.num_workers(strategy) == 1:
+        if num_workers(strategy) == 1:
             raise
         lost = re.search(r"/job:\w+/replica:\d+/task:\d+$", error.message, re.MULTILINE)
         raise InputError(
@@ -62,10 +63,11 @@ def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
 def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
     from kits_tf.analysis.evaluation import validation_scorer
     from kits_tf.training import course, fit, overview, run
+    from kits_tf.training.strategy import is_chief
     from kits_tf.views.overlay import validation_overlays
 
     score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
-    chief = runtime.is_chief(strategy)
+    chief = is_chief(strategy)
     run_dir = run.open_run_dir(settings, manifest) if chief else Path(settings.run_dir)
     precision = runtime.choose_precision(settings.optimization.precision)
     print(f"{overview.describe_strategy(strategy, settings.optimization)}, {precision}")

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from kits_tf import runtime
-from kits_tf.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,31 +49,6 @@ def test_environment_names_versions_and_revision() -> None:
     found = runtime.environment()
     assert {"kits_tf", "tensorflow", "keras", "numpy", "nibabel"} <= set(found["packages"])
     assert found["git_revision"] is None or len(found["git_revision"].removesuffix("-dirty")) == 40
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        '{"cluster": {"worker": ["a:1", "b:1"]}}',
-        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
-        '{"cluster": {"ps": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
-    ],
-)
-def test_an_ill_formed_cluster_is_one_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InputError, match=r'TF_CONFIG: expected \{"cluster": .*, got ') as caught:
-        runtime.choose_strategy()
-    assert str(caught.value).endswith(text)
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'])
-def test_a_cluster_of_one_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_CONFIG", text)
-    strategy = runtime.choose_strategy()
-    assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
-    assert runtime.num_workers(strategy) == 1 and runtime.is_chief(strategy)
 
 
 def test_precision_follows_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from kits_tf import runtime
 from kits_tf.config import Train
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
@@ -18,6 +17,7 @@ from kits_tf.training.course import Course, Looks, restore
 from kits_tf.training.loop import Input, Loop
 from kits_tf.training.overview import overview, plan_memory
 from kits_tf.training.progress import Progress
+from kits_tf.training.strategy import is_chief, num_workers
 from kits_tf.training.trainer import Trainer, build_trainer
 from tfrecords_tools.read import check_files
 
@@ -51,14 +51,14 @@ def fit(
     shards_dir = settings.records_dir
     if settings.input.cache not in ("", dataset.IN_MEMORY):
         shards_dir = copy_shards(manifest, settings.records_dir, settings.input.cache)
-    replicas, workers = strategy.num_replicas_in_sync, runtime.num_workers(strategy)
+    replicas, workers = strategy.num_replicas_in_sync, num_workers(strategy)
     worker_batch = _replica_batch(settings) * replicas // workers
     shards = manifest.shard_paths("train", shards_dir)
     steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, worker_batch, workers)
     with strategy.scope():
         trainer = make_trainer(settings, manifest, synchronized=replicas > 1, steps_per_epoch=steps)
         position = restore(trainer, run_dir, strategy)
-    chief = runtime.is_chief(strategy)
+    chief = is_chief(strategy)
     if chief:
         # A run that goes on has shown that it fits.
         memory = plan_memory(trainer, manifest, worker_batch) if position == BEGINNING else None

@@ -6,8 +6,8 @@ from time import monotonic
 
 import tensorflow as tf
 
-from kits_tf import runtime
 from kits_tf.pipeline.augment import TrainingPatches
+from kits_tf.training.strategy import num_workers
 from kits_tf.training.trainer import Trainer
 
 # Batches of a replica, by which of the input workers reads them.
@@ -67,7 +67,7 @@ class Loop:
 
     def wished(self, *wishes: bool) -> list[bool]:
         """Returns which wishes any worker has; all workers have to ask at the same time."""
-        if runtime.num_workers(self.strategy) == 1:
+        if num_workers(self.strategy) == 1:
             return list(wishes)
         own = tf.constant(wishes, tf.float32)
         found = self.strategy.run(lambda: tf.identity(own))

@@ -11,13 +11,14 @@ from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.optimizer import learning_rate_factor
+from kits_tf.training.strategy import num_workers
 from kits_tf.training.trainer import Trainer
 
 
 def describe_strategy(strategy: tf.distribute.Strategy, optimization: OptimizationSettings) -> str:
     """Returns one line for the start of a run: which devices, how large a batch, which learning rate."""
     replicas, parts = strategy.num_replicas_in_sync, optimization.accumulated_batches
-    devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), runtime.num_workers(strategy)
+    devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), num_workers(strategy)
     factors = [replicas, *([parts] if parts > 1 else []), optimization.batch_size]
     rule = optimization.learning_rate_rule
     # TensorFlow's class is still called CollectiveAllReduceStrategy.

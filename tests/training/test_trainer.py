@@ -24,6 +24,7 @@ from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import fit, overview, run
 from kits_tf.training.loop import Loop, Step
+from kits_tf.training.strategy import choose_strategy
 from kits_tf.training.trainer import Trainer
 from tfrecords_tools.errors import RecordError
 
@@ -213,14 +214,14 @@ def test_half_precision_takes_nearly_the_same_step(one_replica: tuple, manifest:
 
 
 def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    strategy = runtime.choose_strategy()
+    strategy = choose_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     said = overview.describe_strategy(strategy, OptimizationSettings(accumulated_batches=3, learning_rate=0.01))
     assert said.endswith("global batch 6 = 1 x 3 x 2, learning rate 0.01 (fixed)")
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: tf.config.get_visible_devices() * 2)
     chosen = {}
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: chosen.setdefault("names", names))
-    runtime.choose_strategy()
+    choose_strategy()
     assert len(chosen["names"]) == 2
 
 
