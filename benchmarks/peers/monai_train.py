@@ -3,7 +3,7 @@
     python monai_train.py --work_dir=WORK/monai --task=WORK/task.json --minutes=60
 
 What MONAI's own recipes for organs and tumors in CT do, as far as the two sides are to be equal: its UNet with two
-residual units a level, DiceCELoss (softmax, over the batch, squared), AdamW with a cosine after a warm-up, a
+residual units a level, DiceCELoss (softmax, of each example, squared), AdamW with a cosine after a warm-up, a
 CacheDataset with the voxels of foreground and background found once, crops by label, and augmentation in space and
 intensity. Chosen for it here, beyond the recipes:
 
@@ -182,7 +182,7 @@ def main() -> None:
     average_of = get_ema_multi_avg_fn(options.average_decay)
     average = AveragedModel(network, multi_avg_fn=average_of) if options.average_decay else None
     validated = average.module if average else network
-    loss_of = DiceCELoss(to_onehot_y=True, softmax=True, squared_pred=True, batch=True)
+    loss_of = DiceCELoss(to_onehot_y=True, softmax=True, squared_pred=True)
     optimizer = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
 
     def facts() -> dict:
