@@ -60,14 +60,13 @@ class Recipe:
 
 
 _VARIED = ("--random_convolution_probability=0.5",)
-# How fine.flags was before: larger patches, fewer of them around kidneys, Dice over the batch.
+# How fine.flags was before: larger patches, fewer of them around kidneys.
 _WIDE = (
     "--patch_size_zyx=32,56,56",
     "--foreground_fraction=0.67",
     "--crop_shift_fraction=0.1",
     "--patches_per_case=2",
     "--validation_patches_per_case=2",
-    "--overlap_over=batch",
 )
 _CHOSEN = "mirror images, and the post-processing that the validation cases chose"
 # Each row differs from the one it is compared with by what its title says.
@@ -79,15 +78,8 @@ RECIPES = (
     Recipe("coarse", "8 mm, the same loss", "coarse", against="cpu"),
     Recipe("wide", "4 x 3 x 3 mm, patches of 128 x 168 x 168 mm", "fine", _WIDE, against="cpu"),
     Recipe("staged", "+ a first stage: 8 mm", "fine", trained_as="wide", coarse="coarse", against="wide"),
-    Recipe(
-        "focused",
-        "+ patches of 128 x 120 x 120 mm around kidneys",
-        "fine",
-        ("--overlap_over=batch",),
-        coarse="coarse",
-        against="staged",
-    ),
-    Recipe("fine", "+ Dice of each patch", "fine", coarse="coarse", against="focused"),
+    Recipe("fine", "+ patches of 128 x 120 x 120 mm around kidneys", "fine", coarse="coarse", against="staged"),
+    Recipe("each", "+ Dice of each patch", "fine", ("--overlap_over=example",), coarse="coarse", against="fine"),
     Recipe(
         "best",
         f"+ {_CHOSEN}",

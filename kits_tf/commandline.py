@@ -112,6 +112,13 @@ def from_flagfile(kind: type[S], path: Path) -> S:
         raise InputError(f"{path}: {error}") from None
 
 
+def changed_flags(before: Settings, after: Settings) -> dict[str, str]:
+    """Returns the flags of settings, "--name=value" by name, that differ from those of others of the same command."""
+    old, new = _flatten(before), _flatten(after)
+    values = {name: value for name, value in new.items() if value != old[name]}
+    return {name: f"--{name}={'' if value is None else format_value(value)}" for name, value in values.items()}
+
+
 def select(kind: type[S], settings: Settings, **changes: Any) -> S:
     """Returns settings of one command taken from another's by flag name, with changes by flag name."""
     own = {item.name for _, item, _ in flag_fields(kind)}

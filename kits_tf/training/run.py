@@ -68,11 +68,12 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
         InputError: the directory holds what was trained with other flags or on other records, or something that is no
             run.
     """
-    run_dir, flags = Path(settings.run_dir), commandline.to_flagfile(settings, "train")
+    run_dir = Path(settings.run_dir)
     is_run = (run_dir / FLAGS).exists()
     if is_run and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
-        new = sorted(set(flags.splitlines()) - set((run_dir / FLAGS).read_text().splitlines()))
-        changed = [line for line in new if line.partition("=")[0].removeprefix("--") not in _MOVABLE]
+        # A flag that is newer than the run has its default there.
+        new = commandline.changed_flags(commandline.from_flagfile(Train, run_dir / FLAGS), settings)
+        changed = sorted(flag for name, flag in new.items() if name not in _MOVABLE)
         if changed:
             raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
         if Manifest.read(run_dir) != manifest:
@@ -85,7 +86,7 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
     write_text(run_dir / ENVIRONMENT, json.dumps(runtime.environment(), indent=1) + "\n")
-    write_text(run_dir / FLAGS, flags)  # last: a folder with flags is a run
+    write_text(run_dir / FLAGS, commandline.to_flagfile(settings, "train"))  # last: a folder with flags is a run
     return run_dir
 
 

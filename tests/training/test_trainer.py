@@ -77,6 +77,12 @@ def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path,
     assert (run_dir / "best.weights.h5").read_bytes() == before
     with pytest.raises(InputError, match=r"holds a run with other flags than --learning_rate=0.5"):
         train.main(train_settings(records_dir, run_dir, learning_rate=0.5))
+    # As if the run were older than this flag, which has its default.
+    flags = (run_dir / "train.flags").read_text()
+    assert "\n--gamma_range=0.7,1.5\n" in flags
+    (run_dir / "train.flags").write_text(flags.replace("--gamma_range=0.7,1.5\n", ""))
+    train.main(train_settings(records_dir, run_dir))
+    (run_dir / "train.flags").write_text(flags)
 
 
 def sgd(records_dir: Path, norm: str = "batch", **optimization: object) -> Train:
