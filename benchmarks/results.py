@@ -59,7 +59,7 @@ class Recipe:
     tested: bool = False
 
 
-_VARIED = ("--random_convolution_probability=0.5",)
+_EACH, _VARIED = ("--overlap_over=example",), ("--random_convolution_probability=0.5",)
 # How fine.flags was before: larger patches, fewer of them around kidneys.
 _WIDE = (
     "--patch_size_zyx=32,56,56",
@@ -79,7 +79,7 @@ RECIPES = (
     Recipe("wide", "4 x 3 x 3 mm, patches of 128 x 168 x 168 mm", "fine", _WIDE, against="cpu"),
     Recipe("staged", "+ a first stage: 8 mm", "fine", trained_as="wide", coarse="coarse", against="wide"),
     Recipe("fine", "+ patches of 128 x 120 x 120 mm around kidneys", "fine", coarse="coarse", against="staged"),
-    Recipe("each", "+ Dice of each patch", "fine", ("--overlap_over=example",), coarse="coarse", against="fine"),
+    Recipe("each", "+ Dice of each patch", "fine", _EACH, coarse="coarse", against="fine"),
     Recipe(
         "best",
         f"+ {_CHOSEN}",
@@ -108,9 +108,9 @@ RECIPES = (
         "fine_varied",
         "both stages with random convolutions",
         "fine",
-        _VARIED,
+        _EACH + _VARIED,
         coarse="coarse_varied",
-        against="fine",
+        against="each",
     ),
 )
 
