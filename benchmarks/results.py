@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
+import numpy as np
 from absl import app, flags
 
+from kits_tf import commandline, config
 from kits_tf.analysis import results
 from kits_tf.analysis.summary import Difference
 
@@ -132,6 +134,7 @@ def main(_: list[str]) -> None:
         for split in _splits(recipe):
             _score(recipe, split)
     print("\n".join(_table(split) for split in ("validation", "test")))
+    _draw(trained, _work_dir() / "curves.png")
 
 
 def _convert(recipe: Recipe) -> None:
@@ -205,6 +208,28 @@ def _gains(recipe: Recipe, split: str) -> list[Difference]:
     folders = [str(results.scores_dir_of_masks(_masks_dir(of, split))) for of in (_recipe(recipe.against), recipe)]
     found = {difference.name: difference for difference in results.compare(*folders)}
     return [found[name] for name in SCORES]
+
+
+def _draw(recipes: list[Recipe], path: Path) -> None:
+    """Draws Dice over the validation patches, which are each recipe's own, against the share of its epochs."""
+    from matplotlib.figure import Figure
+
+    from kits_tf.training.run import FLAGS, read_history
+    from kits_tf.views import canvas, style
+
+    figure = Figure(figsize=(11, 4.6), facecolor=style.FACE, layout="constrained")
+    for ax, region in zip(figure.subplots(1, 2), ("kidney", "tumor"), strict=True):
+        for recipe in recipes:
+            settings = commandline.from_flagfile(config.Train, _run_dir(recipe) / FLAGS)
+            dice = [epoch[f"val_{region}_dice"] for epoch in read_history(_run_dir(recipe))]
+            shares = np.arange(1, len(dice) + 1) / settings.optimization.epochs
+            ax.plot(shares, dice, linewidth=1.5, label=recipe.name)
+        canvas.decorate(ax, region)
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        ax.set_xlabel("share of the epochs", color=style.TEXT)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right", labelcolor=style.TEXT, frameon=False)
+    figure.supylabel("Dice, over all validation patches", color=style.TEXT, fontsize=9)
+    canvas.save(figure, path)
 
 
 def _interval(bounds: tuple[float, float], form: str) -> str:
