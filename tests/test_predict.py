@@ -13,7 +13,7 @@ from kits_tf.ct.scans import find_scans
 from kits_tf.ct.volume import read_image
 from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
-from kits_tf.inference.postprocess import parse_chain
+from kits_tf.inference.chain import parse_chain
 from kits_tf.training.run import POSTPROCESS, load_run
 
 DICOM, WITHOUT = config.DicomSettings(), config.InferenceSettings(postprocess="off")

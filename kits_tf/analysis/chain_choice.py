@@ -13,7 +13,8 @@ from kits_tf.analysis.summary import Difference, difference
 from kits_tf.config import Evaluate
 from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
-from kits_tf.inference.postprocess import CRF, Context, parse_chain, postprocess
+from kits_tf.inference.chain import CRF, apply_chain, parse_chain
+from kits_tf.inference.postprocess import Context
 from kits_tf.training.run import POSTPROCESS, load_run
 from tfrecords_tools.write import write_text
 
@@ -77,7 +78,7 @@ def choose_chain(settings: Evaluate) -> tuple[str, list[Tried]]:
         context = Context(scheme, image.grid.spacing_mm, image.array)
         masks = {first: replace(model, chain=()).labels(image) for first, model in models.items()}
         for row, text in enumerate(CHAINS):
-            labels = postprocess(masks[CRF if text.startswith(CRF) else ""], context, parse_chain(text))
+            labels = apply_chain(masks[CRF if text.startswith(CRF) else ""], context, parse_chain(text))
             found = dice_scores(confusion(truth, labels, len(scheme.classes)), scheme)
             by_class = [value for name, value in found.items() if name.startswith("dice_")]
             scores[row, column] = (found["composite"] + np.mean(by_class)) / 2

@@ -7,9 +7,9 @@ import tensorflow as tf
 from kits_tf import runtime
 from kits_tf.config import InferenceSettings
 from kits_tf.errors import InputError
+from kits_tf.inference.chain import CRF, Step, parse_chain
 from kits_tf.inference.crf import Crf
 from kits_tf.inference.passes import Passes
-from kits_tf.inference.postprocess import CRF, Step, parse_chain
 from kits_tf.inference.segmenter import NO_EXTRAS, Coarse, Extras, Frame, Segmenter
 from kits_tf.inference.sliding import Tell, Windows
 from kits_tf.network.architecture import architecture

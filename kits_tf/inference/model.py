@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from kits_tf.ct.labels import Scheme, count_labels
 from kits_tf.ct.volume import Volume
-from kits_tf.inference.postprocess import CRF, Chain, Context, postprocess
+from kits_tf.inference.chain import CRF, Chain, apply_chain
+from kits_tf.inference.postprocess import Context
 
 # (hu (i, j, k) int16, affine (4, 4) float32) -> results by name, as Segmenter.segment
 Segment = Callable[[NDArray[np.int16], NDArray[np.float32]], dict[str, NDArray]]
@@ -39,7 +40,7 @@ class Model:
         if not any(step.name != CRF for step in self.chain):
             return found
         labels = Volume.from_stored(found["labels"], image.stored.affine).array
-        labels = postprocess(labels, Context(self.scheme, image.grid.spacing_mm, image.array), self.chain)
+        labels = apply_chain(labels, Context(self.scheme, image.grid.spacing_mm, image.array), self.chain)
         voxels = count_labels(labels, len(self.scheme.classes)).astype(np.float32)
         as_stored = replace(image, array=labels).as_stored()
         return found | {"labels": as_stored, "volumes_ml": voxels * np.float32(np.prod(image.grid.spacing_mm) / 1000)}

@@ -1,7 +1,4 @@
-"""What is done to a mask after the network: a chain of named steps, each a rule about kidneys and tumors.
-
-A chain is written as in `kidneys,specks:0.5,fill`: steps in their order, some with an amount behind a colon.
-"""
+"""What the steps of a chain do to a mask after the network: rules about kidneys and tumors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +13,8 @@ from scipy.ndimage import distance_transform_edt
 from kits_tf.ct.components import components_26, without_specks
 from kits_tf.ct.geometry import bounding_box
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, CHALLENGE_TUMOR, Scheme, challenge_lookup, from_challenge
-from kits_tf.errors import InputError
 
 Labels = NDArray[np.uint8]
-# The step that is done in the graph, on logits, before the others.
-CRF = "crf"
 
 
 @dataclass(frozen=True)
@@ -40,81 +34,6 @@ class Context:
     def meaning(self, label: int) -> NDArray[np.bool_]:
         """Returns which labels of the scheme are the challenge's `label`, (classes,) bool."""
         return challenge_lookup(self.scheme.classes) == label
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a chain.
-
-    Attributes:
-        name: a key of STEPS, or CRF.
-        amount: for those that have one.
-    """
-
-    name: str
-    amount: float | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.amount is None else f"{self.name}:{self.amount:g}"
-
-
-Chain = tuple[Step, ...]
-
-
-def chain_text(chain: Chain) -> str:
-    """Returns the text that `parse_chain` reads back to the same chain."""
-    return ",".join(map(str, chain)) or "off"
-
-
-def parse_chain(text: str) -> Chain:
-    """Returns the steps of a chain; "" and "off" have none.
-
-    Raises:
-        InputError: there is no such step, an amount is missing, superfluous or not above 0, or crf is not the first.
-    """
-    chain = tuple(_parse_step(part.strip()) for part in text.split(",") if part.strip() not in ("", "off"))
-    if any(step.name == CRF for step in chain[1:]):
-        raise InputError(f"--postprocess: expected {CRF} as the first step, it works on logits, got {text}")
-    return chain
-
-
-def _parse_step(text: str) -> Step:
-    name, colon, amount = text.partition(":")
-    if name != CRF and name not in STEPS:
-        raise InputError(f"--postprocess: expected steps of {', '.join([CRF, *STEPS])}, got {text}")
-    if bool(colon) != (name in _UNITS):
-        wanted = f"{name}:{_UNITS[name]}" if name in _UNITS else name
-        raise InputError(f"--postprocess: expected {wanted}, got {text}")
-    try:
-        value = float(amount) if colon else None
-    except ValueError:
-        value = 0.0
-    if value is not None and not 0 < value < np.inf:
-        raise InputError(f"--postprocess: expected {name}:{_UNITS[name]} with a number above 0, got {text}")
-    return Step(name, value)
-
-
-def changed_chain(exported: Chain, wanted: str, source: str) -> Chain:
-    """Returns the chain that is wanted of a model whose graph is finished; "" wants what it was exported with.
-
-    Raises:
-        InputError: as `parse_chain`; or the graph has crf and should not, or the other way around.
-    """
-    if not wanted:
-        return exported
-    chain, has_crf = parse_chain(wanted), Step(CRF) in exported
-    if (Step(CRF) in chain) != has_crf:
-        raise InputError(f"{source}: expected --postprocess {'with' if has_crf else 'without'} crf, as exported")
-    return chain
-
-
-def postprocess(labels: Labels, context: Context, chain: Chain) -> Labels:
-    """Returns a mask (z, y, x) uint8 after the steps of a chain; CRF is left out, logits have gone through it."""
-    for step in chain:
-        if step.name != CRF and labels.any():
-            function = STEPS[step.name]
-            labels = function(labels, context) if step.amount is None else function(labels, context, step.amount)
-    return labels
 
 
 def keep_kidneys(labels: Labels, context: Context) -> Labels:
@@ -182,18 +101,6 @@ def assign_sides(labels: Labels, context: Context) -> Labels:
         return labels
     official = challenge_lookup(context.scheme.classes)[labels]
     return from_challenge(official, context.scheme, context.hu, context.spacing_mm)[0]
-
-
-STEPS: dict[str, Callable[..., Labels]] = {
-    "kidneys": keep_kidneys,
-    "specks": drop_specks,
-    "fill": fill_holes,
-    "touch": tumor_touches,
-    "open": open_foreground,
-    "close": close_foreground,
-    "sides": assign_sides,
-}
-_UNITS = {"specks": "ML", "open": "MM", "close": "MM"}
 
 
 @dataclass(frozen=True)

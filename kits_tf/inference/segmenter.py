@@ -13,9 +13,9 @@ from kits_tf.ct.labels import Scheme
 from kits_tf.ct.volume import AIR_HU, SHARE_QUANTA
 from kits_tf.errors import InputError
 from kits_tf.inference.boxes import body_box, box_of_labels, on_grid
+from kits_tf.inference.chain import Chain
 from kits_tf.inference.confidence import Confidence
 from kits_tf.inference.model import Model, refusal
-from kits_tf.inference.postprocess import Chain
 from kits_tf.inference.restoration import Output, Restoration, labels_output
 from kits_tf.inference.sliding import Network, Tell, Windows, stream_windows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kits_tf import runtime
 from kits_tf.analysis.calibration import Calibration
 from kits_tf.config import InferenceSettings
-from kits_tf.inference.postprocess import chain_text
+from kits_tf.inference.chain import chain_text
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.serving.metadata import CoarseStage, Metadata

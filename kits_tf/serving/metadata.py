@@ -8,7 +8,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 from kits_tf.config import GridSettings, InferenceSettings, IntensitySettings
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.errors import InputError
-from kits_tf.inference.postprocess import Chain, parse_chain
+from kits_tf.inference.chain import Chain, parse_chain
 
 FORMAT_VERSION = 1
 # Names of the signatures.

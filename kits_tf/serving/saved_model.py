@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from kits_tf.config import InferenceSettings
 from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
+from kits_tf.inference.chain import changed_chain
 from kits_tf.inference.model import Model
 from kits_tf.inference.passes import Passes
-from kits_tf.inference.postprocess import changed_chain
 from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Segmenter, call
 from kits_tf.inference.sliding import Tell
 from kits_tf.serving.metadata import METADATA, PATCHES, VOLUME, Metadata

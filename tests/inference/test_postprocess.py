@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from kits_tf.ct.labels import KITS19, LATERALITY
 from kits_tf.errors import InputError
-from kits_tf.inference.postprocess import STEPS, Context, Step, parse_chain, postprocess
+from kits_tf.inference.chain import STEPS, Step, apply_chain, parse_chain
+from kits_tf.inference.postprocess import Context
 
 SPACING = (2.0, 1.0, 1.0)
 RIGHT, LEFT, TUMOR = 1, 2, 3
@@ -19,7 +20,7 @@ def context_of(labels: np.ndarray, scheme=LATERALITY) -> Context:
 
 def after(labels: np.ndarray, chain: str) -> np.ndarray:
     before = labels.copy()
-    found = postprocess(labels, context_of(labels), parse_chain(chain))
+    found = apply_chain(labels, context_of(labels), parse_chain(chain))
     np.testing.assert_array_equal(labels, before)
     assert found.dtype == np.uint8
     return found
@@ -104,7 +105,7 @@ def test_sides_come_from_geometry() -> None:
     swapped = np.array([0, LEFT, RIGHT, TUMOR], np.uint8)[labels]
     np.testing.assert_array_equal(after(swapped, "sides"), labels)
     plain = np.array([0, 1, 1, 2], np.uint8)[labels]
-    found = postprocess(plain, context_of(plain, KITS19), parse_chain("sides"))
+    found = apply_chain(plain, context_of(plain, KITS19), parse_chain("sides"))
     np.testing.assert_array_equal(found, plain)
 
 
