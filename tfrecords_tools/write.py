@@ -1,9 +1,11 @@
-"""Writing files of records: whole or not at all."""
+"""Writing files of records, text and tables: whole or not at all."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfrecords_tools.files import written_whole
@@ -44,6 +46,20 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """
     with _named(path), written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_table(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping]) -> None:
+    """Writes rows as a CSV file, under a temporary name that is renamed at the end; what a row lacks is left empty.
+
+    Raises:
+        OSError: the file cannot be written; what it was before stays.
+        ValueError: a row has a column that is not named.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 @contextlib.contextmanager

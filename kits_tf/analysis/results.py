@@ -7,9 +7,8 @@ from pathlib import Path
 
 from kits_tf.analysis.scores import CaseScores
 from kits_tf.analysis.summary import Difference, difference, summarize
-from kits_tf.analysis.tables import write_table
 from kits_tf.errors import InputError
-from tfrecords_tools.write import write_text
+from tfrecords_tools.write import write_table, write_text
 
 CASES_NAME, SUMMARY_NAME = "cases.csv", "summary.json"
 MASKS = "masks"

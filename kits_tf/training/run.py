@@ -31,7 +31,7 @@ from kits_tf.network.architecture import architecture
 from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
 from tfrecords_tools.files import written_whole
-from tfrecords_tools.write import write_text
+from tfrecords_tools.write import write_table, write_text
 
 FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
@@ -101,10 +101,7 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
 def write_history(run_dir: Path, epochs: list[dict[str, float]]) -> None:
     """Writes the epochs so far, one row each, under a temporary name first; what an epoch lacks is left empty."""
     columns = dict.fromkeys(name for row in epochs for name in row)
-    with written_whole(run_dir / HISTORY) as partial, open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(columns))
-        writer.writeheader()
-        writer.writerows(row | {"epoch": int(row["epoch"])} for row in epochs)
+    write_table(run_dir / HISTORY, list(columns), (row | {"epoch": int(row["epoch"])} for row in epochs))
 
 
 def save_weights(network: keras.Model, path: Path, score: float) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tfrecords_tools.read import read_records
-from tfrecords_tools.write import sha256, write_records, write_text
+from tfrecords_tools.write import sha256, write_records, write_table, write_text
 
 
 def test_written_files_are_whole_and_described(tmp_path: Path) -> None:
@@ -51,3 +51,12 @@ def test_a_full_disk_is_an_os_error_and_leaves_what_was_there(tmp_path: Path) ->
     assert str(caught.value) == f"{path}: cannot be written: File too large"
     assert str(caught_text.value) == f"{tmp_path / 'b.json'}: cannot be written: File too large"
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_leaves_empty_what_a_row_lacks_and_is_whole_or_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_table(path, ["epoch", "loss"], [{"epoch": 0, "loss": 0.5}, {"epoch": 1}])
+    assert path.read_bytes() == b"epoch,loss\r\n0,0.5\r\n1,\r\n"
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        write_table(path, ["epoch"], [{"epoch": 0}, {"dice": 1}])
+    assert path.read_bytes() == b"epoch,loss\r\n0,0.5\r\n1,\r\n" and list(tmp_path.iterdir()) == [path]
