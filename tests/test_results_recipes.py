@@ -1,0 +1,45 @@
+"""What benchmarks/results.py trains for hours must not fail for a name or a flag."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from kits_tf import commandline, config
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def results():
+    spec = importlib.util.spec_from_file_location("results_benchmark", ROOT / "benchmarks/results.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+    for flag in ("data_dir", "work_dir", "at_once"):
+        delattr(module.flags.FLAGS, flag)
+
+
+def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) -> None:
+    before: dict[str, object] = {}
+    for recipe in results.RECIPES:
+        assert recipe.name not in before and {recipe.against, recipe.coarse, recipe.trained_as} <= {"", *before}
+        flagfile = f"--flagfile={ROOT}/configs/{recipe.config}.flags"
+        paths = {"records_dir": "r", "run_dir": "run", "data_dir": "d", "model": "m", "output_dir": "o"}
+        for kind, more in ((config.Convert, ()), (config.Train, recipe.training), (config.Predict, recipe.inference)):
+            own = {item.name for _, item, _ in commandline.flag_fields(kind)}
+            given = [f"--{name}={value}" for name, value in paths.items() if name in own]
+            scans = ["scan"] if kind is config.Predict else []
+            commandline.parse(kind, ["", flagfile, *given, *more, *scans], "SCAN" if scans else "")
+        if recipe.trained_as:
+            trained = before[recipe.trained_as]
+            assert trained.config == recipe.config and not trained.trained_as and not recipe.training
+        before[recipe.name] = recipe
+
+
+def test_splits_are_apart_and_all_180_cases(results) -> None:
+    numbers = [number for cases in results.SPLITS.values() for number in cases]
+    assert sorted(numbers) == list(range(180))
