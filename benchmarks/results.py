@@ -70,17 +70,17 @@ _WIDE = (
     "--patches_per_case=2",
     "--validation_patches_per_case=2",
 )
-_CHOSEN = "mirror images, and the post-processing that the validation cases chose"
+_CHOSEN = "mirror images, chosen post-processing"
 # Each row differs from the one it is compared with by what its title says.
 RECIPES = (
-    Recipe("record", "4 mm, recipe of record: inverse weights, Adam 1e-3, dropout", "cpu_record", tested=True),
+    Recipe("record", "4 mm, recipe of record", "cpu_record", tested=True),
     Recipe("adjusted", "+ logit adjustment", "cpu_record", ("--logit_adjustment=1",), against="record"),
-    Recipe("cpu", "4 mm, Dice and cross-entropy, 3e-3, cosine, averaged weights", "cpu", against="adjusted"),
+    Recipe("cpu", "4 mm, Dice and cross-entropy", "cpu", against="adjusted"),
     Recipe("mirrored", "+ mirror images", "cpu", inference=("--flip_axes=x",), trained_as="cpu", against="cpu"),
     Recipe("coarse", "8 mm, the same loss", "coarse", against="cpu"),
-    Recipe("wide", "4 x 3 x 3 mm, patches of 128 x 168 x 168 mm", "fine", _WIDE, against="cpu"),
+    Recipe("wide", "4 x 3 x 3 mm", "fine", _WIDE, against="cpu"),
     Recipe("staged", "+ a first stage: 8 mm", "fine", trained_as="wide", coarse="coarse", against="wide"),
-    Recipe("fine", "+ patches of 128 x 120 x 120 mm around kidneys", "fine", coarse="coarse", against="staged"),
+    Recipe("fine", "+ patches around kidneys", "fine", coarse="coarse", against="staged"),
     Recipe("each", "+ Dice of each patch", "fine", _EACH, coarse="coarse", against="fine"),
     Recipe(
         "best",
@@ -93,7 +93,7 @@ RECIPES = (
         against="fine",
         tested=True,
     ),
-    Recipe("large", "3 x 2 x 2 mm, 3.2 million parameters", "fine_gpu", coarse="coarse", against="fine"),
+    Recipe("large", "3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "largest",
         f"+ {_CHOSEN}",
