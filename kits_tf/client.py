@@ -30,7 +30,7 @@ def main(settings: config.Client, inputs: list[str]) -> None:
     options = dataclasses.asdict(connection)
     with contextlib.ExitStack() as stack:
 
-        def load() -> Model:
+        def load() -> "Model":
             return stack.enter_context(Client(tell=runtime.tell_on_terminal("window"), **options)).model
 
         segment_scans(scans, Path(settings.output_dir), settings.labels, load)
