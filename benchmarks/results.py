@@ -4,7 +4,7 @@
 
 Cases 0 to 143 train, 144 to 159 validate and choose, 160 to 179 test. A recipe is a flag file of configs/ and what
 RECIPES changes of it; all is done by the commands that users have. What is done is not done again: stopped at any time,
-the same command goes on. Takes hours on two cores.
+the same command goes on. Takes hours on two cores; --gpu_recipes adds what wants a GPU.
 """
 
 import json
@@ -26,6 +26,7 @@ from kits_tf.analysis.summary import Difference
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases 0 to 179, real or simulated.", required=True)
 WORK_DIR = flags.DEFINE_string("work_dir", "results-work", "Folder for records, runs, masks, scores and logs.")
+GPU_RECIPES = flags.DEFINE_boolean("gpu_recipes", False, "The recipes for a GPU too: a day on two cores.")
 AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by side, each on cores of its own.")
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
@@ -84,7 +85,7 @@ RECIPES = (
     Recipe("each", "+ Dice of each patch", "fine", _EACH, coarse="coarse", against="fine"),
     Recipe(
         "best",
-        f"+ {_CHOSEN}",
+        f"patches around kidneys, {_CHOSEN}",
         "fine",
         inference=("--flip_axes=x",),
         trained_as="fine",
@@ -96,7 +97,7 @@ RECIPES = (
     Recipe("large", "3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "largest",
-        f"+ {_CHOSEN}",
+        f"large network, {_CHOSEN}",
         "fine_gpu",
         inference=("--flip_axes=x",),
         trained_as="large",
@@ -122,7 +123,8 @@ def main(_: list[str]) -> None:
         (_work_dir() / name).mkdir(parents=True, exist_ok=True)
     splits = {name: [f"case_{number:05d}" for number in numbers] for name, numbers in SPLITS.items()}
     _splits_file().write_text(json.dumps(splits))
-    trained = [recipe for recipe in RECIPES if not recipe.trained_as]
+    recipes = [recipe for recipe in RECIPES if GPU_RECIPES.value or not recipe.config.endswith("_gpu")]
+    trained = [recipe for recipe in recipes if not recipe.trained_as]
     for recipe in {recipe.config: recipe for recipe in trained}.values():
         _convert(recipe)
     cores, lanes = sorted(os.sched_getaffinity(0)), Queue[set[int]]()
@@ -130,10 +132,10 @@ def main(_: list[str]) -> None:
         lanes.put(set(cores[lane :: AT_ONCE.value]))
     with ThreadPoolExecutor(AT_ONCE.value) as pool:
         list(pool.map(lambda recipe: _train(recipe, lanes), trained))
-    for recipe in RECIPES:
+    for recipe in recipes:
         for split in _splits(recipe):
             _score(recipe, split)
-    print("\n".join(_table(split) for split in ("validation", "test")))
+    print("\n".join(_table(recipes, split) for split in ("validation", "test")))
     _draw(trained, _work_dir() / "curves.png")
 
 
@@ -186,13 +188,13 @@ def _call(log: str, command: str, recipe: Recipe, *arguments: str) -> None:
     print(f"{log}: {time.monotonic() - start:.0f} s", flush=True)
 
 
-def _table(split: str) -> str:
+def _table(recipes: list[Recipe], split: str) -> str:
     """Returns a table of the recipes that were scored on a split, with what each gained over the one before it."""
     rows = [
         f"| {split}, {len(SPLITS[split])} cases | kidney | tumor | kidney, gain | tumor, gain |",
         "|---|---|---|---|---|",
     ]
-    for recipe in RECIPES:
+    for recipe in recipes:
         if split in _splits(recipe):
             summary = results.read_summary(results.scores_dir_of_masks(_masks_dir(recipe, split)))
             means = [f"{summary[name]['mean']:.3f} {_interval(summary[name]['interval_95'], '.3f')}" for name in SCORES]

@@ -19,7 +19,7 @@ def results():
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
-    for flag in ("data_dir", "work_dir", "at_once"):
+    for flag in ("data_dir", "work_dir", "gpu_recipes", "at_once"):
         delattr(module.flags.FLAGS, flag)
 
 
