@@ -7,7 +7,7 @@ from kits_tf import config, summary
 from kits_tf.config import NetworkSettings
 from kits_tf.errors import InputError
 
-TINY = {"filters": (4, 8), "blocks": (1,), "decoder_convolutions": 1}
+TINY = {"filters": (4, 8), "blocks": (1,), "decoder_convolutions": (1,)}
 
 
 def test_prints_what_the_network_is_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -21,6 +21,7 @@ LOSSES = {
     "focal": FocalLoss(include_background=True, to_onehot_y=True, use_softmax=True, gamma=2.0),
     "dice_example": DiceLoss(include_background=False, **OVERLAP),
     "dice_batch": DiceLoss(include_background=True, batch=True, **OVERLAP),
+    "dice_squared": DiceLoss(include_background=True, squared_pred=True, **OVERLAP),
     "dice_cross_entropy": DiceCELoss(include_background=False, batch=True, **OVERLAP),
     "generalized_dice_example": GeneralizedDiceLoss(include_background=True, **OVERLAP),
     "generalized_dice_batch": GeneralizedDiceLoss(include_background=False, batch=True, **OVERLAP),

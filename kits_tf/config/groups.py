@@ -186,9 +186,13 @@ class NetworkSettings(Settings):
     )
     filters: tuple[int, ...] | None = _of_preset("Filters of each level, finest first.", minimum=1)
     blocks: tuple[int, ...] | None = _of_preset(
-        "Convolutions of each level of the encoder, or residual blocks of two; one number for all levels.", minimum=1
+        "Convolutions of each level of the encoder, or residual blocks of two; one number for all levels. The finest "
+        "may have 0.",
+        minimum=0,
     )
-    decoder_convolutions: int | None = _of_preset("Convolutions of each level of the decoder.", minimum=1)
+    decoder_convolutions: tuple[int, ...] | None = _of_preset(
+        "Convolutions of each level of the decoder, finest first; one number for all.", minimum=1
+    )
     kernels_z: tuple[int, ...] | None = _of_preset(
         "Size along z of each level's kernels, which are 3 along y and x: 1 or 3; one number for all levels.",
         choices=(1, 3),
@@ -257,6 +261,9 @@ class LossSettings(Settings):
         choices=("batch", "example"),
     )
     overlap_background: bool = setting(False, "Dice and Tversky losses: whether the background counts as a class.")
+    overlap_squared: bool = setting(
+        False, "Dice and Tversky losses: of squared probabilities, where they stand without the truth, as V-Net's."
+    )
     tversky_alpha: float = setting(0.3, "Tversky losses: weight of false positives.", minimum=0)
     tversky_beta: float = setting(0.7, "Tversky losses: weight of false negatives.", above=0)
     focal_tversky_exponent: float = setting(

@@ -8,6 +8,7 @@ from kits_tf.errors import InputError
 from kits_tf.settings import format_value
 
 Triple = tuple[int, int, int]
+_BUT_THE_LAST = "the levels of --filters but the last"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +17,9 @@ class Architecture:
 
     Attributes:
         filters: of each level.
-        blocks: of each level of the encoder: convolutions, or residual blocks of two.
-        decoder_convolutions: in each level of the decoder.
+        blocks: of each level of the encoder: convolutions, or residual blocks of two; the finest may have none, and
+            then little is done where voxels are many.
+        decoder_convolutions: of each level of the decoder.
         kernels_z: of each level: a kernel is that, 3, 3 voxels.
         strides_z: from each level to the next: a stride is that, 2, 2 voxels.
         residual: whether the encoder is of residual blocks, after one convolution.
@@ -33,7 +35,7 @@ class Architecture:
 
     filters: tuple[int, ...]
     blocks: tuple[int, ...] = (2,)
-    decoder_convolutions: int = 2
+    decoder_convolutions: tuple[int, ...] = (2,)
     kernels_z: tuple[int, ...] = (3,)
     strides_z: tuple[int, ...] = (2,)
     residual: bool = False
@@ -55,9 +57,20 @@ class Architecture:
         """Returns `blocks` of each level.
 
         Raises:
-            InputError: there are neither one nor as many as levels.
+            InputError: there are neither one nor as many as levels, or none of a level but the finest.
         """
-        return _each("blocks", self.blocks, self.levels)
+        found = _each("blocks", self.blocks, self.levels)
+        if 0 in found[1:]:
+            raise InputError(f"--blocks: expected 1 or more of each level but the finest, got {format_value(found)}")
+        return found
+
+    def level_decoder_convolutions(self) -> tuple[int, ...]:
+        """Returns `decoder_convolutions` of each level of the decoder, finest first.
+
+        Raises:
+            InputError: there are neither one nor one less than levels.
+        """
+        return _each("decoder_convolutions", self.decoder_convolutions, self.levels - 1, _BUT_THE_LAST)
 
     def kernels(self) -> list[Triple]:
         """Returns the kernel of each level, (z, y, x).
@@ -73,7 +86,7 @@ class Architecture:
         Raises:
             InputError: there are neither one nor one less than levels.
         """
-        return [(z, 2, 2) for z in _each("strides_z", self.strides_z, self.levels - 1)]
+        return [(z, 2, 2) for z in _each("strides_z", self.strides_z, self.levels - 1, _BUT_THE_LAST)]
 
     def stride_to(self, level: int) -> Triple:
         """Returns how many voxels of an image one of a level stands for, (z, y, x)."""
@@ -136,7 +149,7 @@ PRESETS = {
         Architecture(
             filters=(24, 48, 96, 192, 320, 320),
             blocks=(1, 2, 3, 4, 4, 4),
-            decoder_convolutions=1,
+            decoder_convolutions=(1,),
             strides_z=(2, 2, 2, 2, 1),
             residual=True,
             norm="instance",
@@ -153,7 +166,7 @@ PRESETS = {
         Architecture(
             filters=(32, 64, 128, 256, 320, 320),
             blocks=(1, 3, 4, 6, 6, 6),
-            decoder_convolutions=1,
+            decoder_convolutions=(1,),
             residual=True,
             norm="instance",
             activation="leaky_relu",
@@ -176,13 +189,13 @@ def architecture(settings: NetworkSettings) -> Architecture:
     values = vars(PRESETS[settings.preset].architecture)
     changed = {f.name: getattr(settings, f.name) for f in fields(Architecture)}
     found = Architecture(**values | {name: value for name, value in changed.items() if value is not None})
-    found.level_blocks(), found.kernels(), found.strides()
+    found.level_blocks(), found.level_decoder_convolutions(), found.kernels(), found.strides()
     return found
 
 
-def _each(name: str, numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
+def _each(name: str, numbers: tuple[int, ...], count: int, of_what: str = "the levels of --filters") -> tuple[int, ...]:
     if len(numbers) == 1:
         return numbers * count
     if len(numbers) != count:
-        raise InputError(f"--{name}: expected one number, or {count} for the levels of --filters, got {len(numbers)}")
+        raise InputError(f"--{name}: expected one number, or {count} for {of_what}, got {len(numbers)}")
     return numbers

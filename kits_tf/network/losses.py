@@ -23,19 +23,19 @@ def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.l
         settings: of the loss.
         class_weights: of the cross-entropy, background first.
     """
-    over, background = settings.overlap_over, settings.overlap_background
+    sums = (settings.overlap_over, settings.overlap_background, settings.overlap_squared)
     alpha, beta = settings.tversky_alpha, settings.tversky_beta
     cross_entropy = WeightedCrossEntropy(
         class_weights, settings.focal_gamma, settings.label_smoothing, settings.logit_adjustment
     )
-    dice = Tversky(over=over, background=background)
+    dice = Tversky(0.5, 0.5, 1.0, *sums)
     losses: dict[str, keras.losses.Loss] = {
         "cross_entropy": cross_entropy,
         "dice": dice,
         "dice_cross_entropy": Sum([cross_entropy, dice]),
-        "generalized_dice": GeneralizedDice(over, background),
-        "tversky": Tversky(alpha, beta, 1.0, over, background),
-        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, over, background),
+        "generalized_dice": GeneralizedDice(*sums),
+        "tversky": Tversky(alpha, beta, 1.0, *sums),
+        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, *sums),
         "boundary_cross_entropy": Sum([cross_entropy, Boundary(settings.boundary_reach)]),
     }
     return losses[settings.loss]
@@ -110,21 +110,23 @@ class _Overlap(keras.losses.Loss):
     Args:
         over: "example" or "batch".
         background: whether class 0 counts.
+        squared: whether p ** 2 is summed for p, where it stands alone.
     """
 
-    def __init__(self, over: str, background: bool, name: str, **kwargs: object) -> None:
+    def __init__(self, over: str, background: bool, squared: bool, name: str, **kwargs: object) -> None:
         super().__init__(name=name, **kwargs)
         if over not in ("example", "batch"):
             raise ValueError(f"over: expected example or batch, received: {over}")
         self.over = over
         self.background = background
+        self.squared = squared
 
     def sums(self, labels: keras.KerasTensor, logits: keras.KerasTensor) -> list[keras.KerasTensor]:
-        """Returns the sums over voxels of p y, p and y, each (examples or 1, classes), p = softmax(logits)."""
+        """Returns the sums of p y, p (or p ** 2) and y, each (examples or 1, classes); p = softmax(logits)."""
         found = ops.softmax(ops.cast(logits, "float32"), axis=-1)
         truth = ops.one_hot(labels, logits.shape[-1])
         axes = (1, 2, 3) if self.over == "example" else (0, 1, 2, 3)
-        sums = [ops.sum(values, axis=axes) for values in (found * truth, found, truth)]
+        sums = [ops.sum(values, axis=axes) for values in (found * truth, found**2 if self.squared else found, truth)]
         if self.over == "batch":
             context = tf.distribute.get_replica_context()
             if context is not None and context.num_replicas_in_sync > 1:
@@ -133,14 +135,14 @@ class _Overlap(keras.losses.Loss):
         return sums if self.background else [part[:, 1:] for part in sums]
 
     def get_config(self) -> dict:
-        return super().get_config() | {"over": self.over, "background": self.background}
+        return super().get_config() | {"over": self.over, "background": self.background, "squared": self.squared}
 
 
 @keras.saving.register_keras_serializable("kits_tf")
 class Tversky(_Overlap):
     """Mean over classes of (1 - T) ** exponent with T = TP / (TP + alpha FP + beta FN), true positives sum(p y) etc.
 
-    alpha = beta = 1/2 is soft Dice: Milletari et al. 2016, "V-Net", 3DV, without squares. Salehi et al. 2017, "Tversky
+    alpha = beta = 1/2 is soft Dice: Milletari et al. 2016, "V-Net", 3DV, there squared. Salehi et al. 2017, "Tversky
     loss function for image segmentation", MLMI, weigh false negatives more. An exponent below 1 has classes that are
     found badly count more: Abraham and Khan 2019, "A novel focal Tversky loss", ISBI, who write it 1 / gamma.
 
@@ -150,6 +152,7 @@ class Tversky(_Overlap):
         exponent: above 0.
         over: "example" or "batch", as for all losses of sums.
         background: likewise.
+        squared: likewise.
     """
 
     def __init__(
@@ -159,10 +162,11 @@ class Tversky(_Overlap):
         exponent: float = 1.0,
         over: str = "batch",
         background: bool = False,
+        squared: bool = False,
         name: str = "tversky",
         **kwargs: object,
     ) -> None:
-        super().__init__(over, background, name, **kwargs)
+        super().__init__(over, background, squared, name, **kwargs)
         self.alpha = alpha
         self.beta = beta
         self.exponent = exponent
@@ -191,12 +195,18 @@ class GeneralizedDice(_Overlap):
     Args:
         over: "example" or "batch", as for all losses of sums.
         background: likewise.
+        squared: likewise.
     """
 
     def __init__(
-        self, over: str = "batch", background: bool = True, name: str = "generalized_dice", **kwargs: object
+        self,
+        over: str = "batch",
+        background: bool = True,
+        squared: bool = False,
+        name: str = "generalized_dice",
+        **kwargs: object,
     ) -> None:
-        super().__init__(over, background, name, **kwargs)
+        super().__init__(over, background, squared, name, **kwargs)
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         """Returns the loss of each example, or one for the batch."""

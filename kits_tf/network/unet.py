@@ -52,8 +52,10 @@ def build_unet(
         step = (1, 1, 1) if level == 0 else strides[level - 1]
         x = parts.encode(x, filters[level], blocks, kernels[level], step, name)
         skips.append(x)
+    convolutions = architecture.level_decoder_convolutions()
     for level in reversed(range(architecture.levels - 1)):
-        x = parts.decode(x, skips[level], filters[level], kernels[level], strides[level], f"decoder{level}")
+        name = f"decoder{level}"
+        x = parts.decode(x, skips[level], filters[level], convolutions[level], kernels[level], strides[level], name)
     bias = keras.initializers.Constant(_log_shares(class_shares or [1.0] * num_classes))
     logits = layers.Conv3D(num_classes, 1, bias_initializer=bias, dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name="unet3d")
@@ -97,7 +99,14 @@ class _Parts:
         return self.dropout(x, name)
 
     def decode(
-        self, x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, kernel: Triple, step: Triple, name: str
+        self,
+        x: keras.KerasTensor,
+        skip: keras.KerasTensor,
+        filters: int,
+        convolutions: int,
+        kernel: Triple,
+        step: Triple,
+        name: str,
     ) -> keras.KerasTensor:
         """Returns a level of the decoder, from the one below it and the encoder's."""
         if self.architecture.upsampling == "transposed":
@@ -108,7 +117,7 @@ class _Parts:
         if self.architecture.attention:
             skip = self.gate(skip, x, filters, f"{name}_gate")
         x = layers.Concatenate(name=f"{name}_skip")([skip, x])
-        for i in range(self.architecture.decoder_convolutions):
+        for i in range(convolutions):
             x = self.convolution(x, filters, kernel, f"{name}_{i + 1}")
         return self.dropout(x, name)
 

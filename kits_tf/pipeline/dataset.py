@@ -10,7 +10,7 @@ from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, War
 from kits_tf.errors import InputError
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.example import CASE_SPEC
-from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch, patch_seed
+from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch, move_inside, patch_seed
 from kits_tf.pipeline.warp import Spacing
 
 IN_MEMORY = "memory"
@@ -144,10 +144,11 @@ def fixed_patches(
     """
 
     def draw(case: dict[str, tf.Tensor], patch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, patch_seed)
-        start = center - tf.constant(patches.patch_size_zyx) // 2
-        hu, labels = cut_case(case, start, tf.constant(patches.patch_size_zyx))
-        return tf.ensure_shape(hu, patches.patch_size_zyx), tf.ensure_shape(labels, patches.patch_size_zyx)
+        size, shape = patches.patch_size_zyx, tf.shape(case["hu"])
+        center = draw_center(case["class_voxels"], shape, patches.foreground_fraction, patch_seed)
+        start = move_inside(center, shape, size) - tf.constant(size) // 2
+        hu, labels = cut_case(case, start, tf.constant(size))
+        return tf.ensure_shape(hu, size), tf.ensure_shape(labels, size)
 
     records, epoch = _records(list(shards)), tf.constant(0, tf.int64)
     found = _patches(records, tf.range(per_case), seed, epoch, draw, cases_at_once=1, in_order=True)

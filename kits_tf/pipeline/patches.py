@@ -49,7 +49,7 @@ def draw_patch(
         warp: likewise.
         appearance: likewise.
         spacing_zyx_mm: likewise.
-        around: voxel (3,) int32 to cut it around; by default one that is drawn, and shifted.
+        around: voxel (3,) int32 to cut it around; by default one that is drawn, shifted, and moved into the scan.
     """
     size = patches.patch_size_zyx
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
@@ -58,7 +58,7 @@ def draw_patch(
         center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, seeds[1])
         most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
         shift = tf.random.stateless_uniform([3], seeds[2], -1.0, 1.0, alg="philox") * most
-        around = center + tf.cast(tf.round(shift), tf.int32)
+        around = move_inside(center + tf.cast(tf.round(shift), tf.int32), tf.shape(case["hu"]), size)
     return cut_source(case, around, augmentation, size, warp.warp_kernel)
 
 
@@ -103,6 +103,21 @@ def draw_center(class_voxels: tf.Tensor, shape: tf.Tensor, foreground_fraction: 
 
     wanted = (chance[0] < foreground_fraction) & (tf.shape(class_voxels)[0] > 0)
     return tf.cond(wanted, foreground, lambda: _index(anywhere, shape))
+
+
+def move_inside(center: tf.Tensor, shape: tf.Tensor, size: Triple) -> tf.Tensor:
+    """Returns the center moved, where it has to be, so that its patch lies within the scan, as all windows do.
+
+    Else about half of what patches anywhere show is the air beyond the border, and the middle of the body hardly.
+
+    Args:
+        center: voxel (z, y, x) int32.
+        shape: (3,) int32, voxels of the case; where it is smaller than the patch, it lies in the patch's middle.
+        size: of the patch before it is warped.
+    """
+    half, room = tf.constant(size) // 2, shape - tf.constant(size)
+    start = tf.clip_by_value(center - half, 0, tf.maximum(room, 0))
+    return half + tf.where(room < 0, -(-room // 2), start)
 
 
 def cut_case(case: Mapping[str, tf.Tensor], start: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -59,7 +59,7 @@ def test_memory_by_hand() -> None:
     assert trace_cost(skip, VOLUME).peak_bytes == 3 * size
 
 
-RESIDUAL = {"residual": True, "decoder_convolutions": 1, "norm": "instance", "downsampling": "stride"}
+RESIDUAL = {"residual": True, "decoder_convolutions": (1,), "norm": "instance", "downsampling": "stride"}
 
 
 @pytest.mark.parametrize(

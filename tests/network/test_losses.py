@@ -39,6 +39,7 @@ def of_monai(monai: dict[str, np.ndarray]) -> dict[str, keras.losses.Loss]:
         "focal": WeightedCrossEntropy((0.25,) * 4, focal_gamma=2.0),  # MONAI's is a mean over classes too
         "dice_example": Tversky(over="example", background=False),
         "dice_batch": Tversky(over="batch", background=True),
+        "dice_squared": Tversky(over="example", background=True, squared=True),
         "dice_cross_entropy": losses.make_loss(dice_cross_entropy, (1,) * 4),
         "generalized_dice_example": GeneralizedDice(over="example", background=True),
         "generalized_dice_batch": GeneralizedDice(over="batch", background=False),
@@ -110,6 +111,8 @@ def test_tversky_by_hand() -> None:
     assert float(Tversky(0.3, 0.7)(*row)) == pytest.approx(1 - 1.5 / (1.5 + 0.06 + 0.35), rel=1e-5)
     focal = Tversky(0.3, 0.7, exponent=0.75)(*row)
     assert float(focal) == pytest.approx((1 - 1.5 / (1.5 + 0.06 + 0.35)) ** 0.75, rel=1e-5)
+    squares = Tversky(squared=True)(*row)
+    assert float(squares) == pytest.approx(1 - 3.0 / (0.6**2 + 0.9**2 + 0.2**2 + 2), rel=1e-5)
     # The background: TP = 0.8, FP = 0.5, FN = 0.2.
     both = (1 - 3.0 / 3.7 + 1 - 1.6 / 2.3) / 2
     assert float(Tversky(background=True)(*row)) == pytest.approx(both, rel=1e-5)
@@ -166,7 +169,8 @@ def test_boundary_by_hand() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("over", ["batch", "example"])
 def test_gradients_are_the_numerical_ones(name: str, over: str) -> None:
-    loss = losses.make_loss(LossSettings(loss=name, overlap_over=over, focal_gamma=0.5), WEIGHTS)
+    settings = LossSettings(loss=name, overlap_over=over, overlap_squared=over == "example", focal_gamma=0.5)
+    loss = losses.make_loss(settings, WEIGHTS)
     logits = tf.Variable(LOGITS)
     with tf.GradientTape() as tape:
         value = loss(LABELS, logits)
@@ -213,7 +217,14 @@ def test_the_order_of_voxels_does_not_matter(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_serializes(name: str) -> None:
-    settings = LossSettings(loss=name, focal_gamma=1.5, label_smoothing=0.1, overlap_over="example", tversky_alpha=0.2)
+    settings = LossSettings(
+        loss=name,
+        focal_gamma=1.5,
+        label_smoothing=0.1,
+        overlap_over="example",
+        overlap_squared=True,
+        tversky_alpha=0.2,
+    )
     loss = losses.make_loss(settings, WEIGHTS)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()

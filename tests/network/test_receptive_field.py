@@ -11,7 +11,7 @@ from kits_tf.network.unet import build_unet
 TINY = Architecture(filters=(2, 3), dropout=0.0, activation="elu", norm="none")
 NETWORKS = [
     TINY,
-    replace(TINY, filters=(2, 3, 4), blocks=(1,), decoder_convolutions=1),
+    replace(TINY, filters=(2, 3, 4), blocks=(1,), decoder_convolutions=(1,)),
     replace(TINY, residual=True, blocks=(1,), downsampling="stride", attention=True),
     replace(TINY, kernels_z=(1, 3), strides_z=(1,), upsampling="nearest"),
 ]

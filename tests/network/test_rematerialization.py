@@ -16,6 +16,7 @@ IMAGE = tf.constant(np.random.default_rng(0).normal(size=(1, 8, 8, 8, 1)), tf.fl
 NETWORKS = [
     TINY,
     replace(TINY, filters=(2,)),
+    replace(TINY, blocks=(0, 1, 1), decoder_convolutions=(1, 2)),
     replace(TINY, residual=True, attention=True, downsampling="stride", deep_supervision=False),
 ]
 

@@ -91,14 +91,37 @@ def test_flags_choose_a_preset_and_change_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"blocks": (1, 1, 0, 1, 1)}, "--blocks: expected 1 or more of each level but the finest, got 1,1,0,1,1"),
         ({"blocks": (1, 2)}, "--blocks: expected one number, or 5 for the levels of --filters, got 2"),
+        (
+            {"decoder_convolutions": (1, 2)},
+            "--decoder_convolutions: expected one number, or 4 for the levels of --filters but the last, got 2",
+        ),
         ({"kernels_z": (1, 3)}, "--kernels_z: expected one number, or 5 for the levels of --filters, got 2"),
-        ({"strides_z": (1,) * 5}, "--strides_z: expected one number, or 4 for the levels of --filters, got 5"),
+        (
+            {"strides_z": (1,) * 5},
+            "--strides_z: expected one number, or 4 for the levels of --filters but the last, got 5",
+        ),
     ],
 )
 def test_numbers_must_fit_the_levels(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         architecture(NetworkSettings(**changes))
+
+
+def test_a_level_without_blocks_hands_on_the_image_or_the_stem() -> None:
+    for residual, name in ((False, "image"), (True, "stem_relu")):
+        network = build_unet(Architecture(filters=(2, 3), blocks=(0, 1), residual=residual), 2)
+        skip = network.get_layer("decoder0_skip").input[0]
+        model = keras.Model(network.input, [network.get_layer(name).output, skip])
+        np.testing.assert_array_equal(*model(IMAGE))
+        assert not [layer.name for layer in network.layers if layer.name.startswith("encoder0") and layer.weights]
+
+
+def test_levels_of_the_decoder_have_their_own_convolutions() -> None:
+    network = build_unet(Architecture(filters=(2, 3, 4), decoder_convolutions=(1, 2)), 2)
+    names = {layer.name for layer in network.layers if layer.name.startswith("decoder") and "_conv" in layer.name}
+    assert names == {"decoder0_1_conv", "decoder1_1_conv", "decoder1_2_conv"}
 
 
 @pytest.mark.parametrize("size", [(4, 4, 4), (8, 12, 4)])
@@ -136,7 +159,14 @@ def test_every_choice_builds_trains_and_is_saved(name: str, value: str, tmp_path
     check_trains_and_is_saved(network, tmp_path / "network.keras")
 
 
-@pytest.mark.parametrize("changes", [{"residual": True, "blocks": (1, 2, 2)}, {"attention": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"residual": True, "blocks": (1, 2, 2)},
+        {"residual": True, "blocks": (0, 1, 1)},
+        {"attention": True, "blocks": (0, 1, 1)},
+    ],
+)
 @pytest.mark.parametrize("downsampling", CHOICES["downsampling"])
 def test_blocks_and_gates_build_train_and_are_saved(changes: dict, downsampling: str, tmp_path: Path) -> None:
     network = build_unet(replace(TINY, dropout=0.0, downsampling=downsampling, **changes), 3)

@@ -66,6 +66,35 @@ def test_shifts_fill_their_range() -> None:
     assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.3
 
 
+@pytest.mark.parametrize(
+    ("center", "start"),
+    [
+        ((2, 3, 10), (0, 0, 2)),  # first places along z and y; x is smaller than the patch by 5
+        ((3, 12, 0), (1, 9, 2)),
+        ((39, 29, 5), (35, 24, 2)),
+    ],
+)
+def test_patches_are_moved_inside_by_hand(center: tuple, start: tuple) -> None:
+    """Of 5 x 6 x 10 voxels in 40 x 30 x 5."""
+    moved = patches.move_inside(tf.constant(center), tf.constant((40, 30, 5)), (5, 6, 10))
+    expected = np.array(start) * (1, 1, -1)
+    np.testing.assert_array_equal(moved - tf.constant((2, 3, 5)), expected)
+
+
+def test_no_patch_that_fits_shows_what_is_beyond_the_scan() -> None:
+    case = {
+        "case_id": tf.constant("case_00000"),
+        "hu": tf.zeros([12, 9, 14], tf.int16),
+        "labels": tf.zeros([12, 9, 14], tf.uint8),
+        "class_voxels": tf.constant([[1, 0, 0, 0], [2, 11, 8, 13]]),
+    }
+    settings = PatchSettings(patch_size_zyx=(8, 9, 10), foreground_fraction=0.5, crop_shift_fraction=1.0)
+    off = WarpSettings(rotation_probability=0, scale_probability=0)
+    for seed in range(50):
+        one = patches.draw_patch(case, tf.constant([seed, 0]), settings, off, AppearanceSettings(), (1.0, 1.0, 1.0))
+        assert (one.source.hu[:720].numpy() == 0).all()
+
+
 def test_patch_seeds_tell_cases_epochs_and_numbers_apart() -> None:
     def seed(run: int, epoch: int, case: str, number: int) -> tuple:
         found = patches.patch_seed(run, tf.constant(epoch, tf.int64), tf.constant(case), tf.constant(number))
