@@ -262,7 +262,7 @@ class LossSettings(Settings):
     )
     overlap_background: bool = setting(False, "Dice and Tversky losses: whether the background counts as a class.")
     overlap_squared: bool = setting(
-        False, "Dice and Tversky losses: of squared probabilities, where they stand without the truth, as V-Net's."
+        False, "Dice and Tversky losses: whether probabilities are squared in the denominator, as in V-Net's."
     )
     tversky_alpha: float = setting(0.3, "Tversky losses: weight of false positives.", minimum=0)
     tversky_beta: float = setting(0.7, "Tversky losses: weight of false negatives.", above=0)

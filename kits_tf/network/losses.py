@@ -110,7 +110,7 @@ class _Overlap(keras.losses.Loss):
     Args:
         over: "example" or "batch".
         background: whether class 0 counts.
-        squared: whether p ** 2 is summed for p, where it stands alone.
+        squared: whether sum(p) is sum(p ** 2); sum(p y) stays.
     """
 
     def __init__(self, over: str, background: bool, squared: bool, name: str, **kwargs: object) -> None:
