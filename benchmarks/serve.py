@@ -3,7 +3,7 @@
     python benchmarks/serve.py --export_dir=models/kits --scan=SCAN.nii.gz
 
 The model is called in this process and through kits_tf.serve in turns, with nothing else running; the client is
-kits_tf.serving.client.Client. "first mask" is from the start of the server's process, imports and loading included.
+kits_tf.Client. "first mask" is from the start of the server's process, imports and loading included.
 """
 
 import re
@@ -30,7 +30,7 @@ GRPC, REST, PORTS = "127.0.0.1:18500", "127.0.0.1:18501", ("--grpc_port=18500", 
 def main(_: list[str]) -> None:
     runtime.start_tensorflow()
     from kits_tf.ct.volume import read_image
-    from kits_tf.serving.client import Client
+    from kits_tf.serving.client.client import Client
     from kits_tf.serving.saved_model import load
     from kits_tf.serving.versions import find
 
@@ -95,7 +95,7 @@ def seconds_of(call: Callable) -> float:
 
 def by_clients(image: object) -> None:
     """Prints latency and throughput for several clients at once."""
-    from kits_tf.serving.client import Client
+    from kits_tf.serving.client.client import Client
 
     print("| mode | clients | median latency, s | scans an hour |\n|---|---|---|---|")
     for mode in ("volume", "patches"):

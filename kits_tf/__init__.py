@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kits_tf.ct.volume import Volume, read_labels, write_labels
     from kits_tf.errors import InputError
     from kits_tf.inference.model import Model
-    from kits_tf.serving.client import Client
+    from kits_tf.serving.client.client import Client
     from kits_tf.views.case_figure import case_figure
 
 # Where each public name lives; the reference has them in this order.
@@ -30,7 +30,7 @@ _HOMES = {
     "score_case": "kits_tf.analysis.scores",
     "case_figure": "kits_tf.views.case_figure",
     "CaseMasks": "kits_tf.analysis.case_masks",
-    "Client": "kits_tf.serving.client",
+    "Client": "kits_tf.serving.client.client",
     "Model": "kits_tf.inference.model",
     "Volume": "kits_tf.ct.volume",
     "Grid": "kits_tf.ct.geometry",

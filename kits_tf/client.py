@@ -25,7 +25,7 @@ def main(settings: config.Client, inputs: list[str]) -> None:
     scans, connection = find_scans(inputs, settings.dicom), settings.connection
     if connection.mode == "patches":
         runtime.start_tensorflow()
-    from kits_tf.serving.client import Client
+    from kits_tf.serving.client.client import Client
 
     options = dataclasses.asdict(connection)
     with contextlib.ExitStack() as stack:

@@ -30,6 +30,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
+# Client and server are one process here: with the one thread of a one-core machine, each waits for the other.
+tf.config.threading.set_inter_op_parallelism_threads(2)
+
 TINY_GRID = config.GridSettings(spacing_zyx_mm=(12.0, 10.0, 10.0))
 TINY_SPLITS = config.SplitSettings(test_cases="3", validation_fraction=0.3)
 ALL_AXIS_CODES = [

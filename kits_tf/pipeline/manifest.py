@@ -162,6 +162,21 @@ class Manifest:
                 found = f"--{name}={format_value(actual[name])}, expected {format_value(value)}"
                 raise InputError(f"{records_dir}: was converted with {found}")
 
+    def same_records(self, other: "Manifest") -> bool:
+        """Returns whether both describe the same files, converted in the same way into the same shards.
+
+        Where files and records lie may differ, and statistics of HU: CPUs differ in how they round.
+        """
+        return self._origin() == other._origin()
+
+    def _origin(self) -> tuple:
+        """Returns what the content of the records follows from, but for rounding."""
+        cases = {
+            case_id: (entry.inputs_sha256, entry.shape_zyx, entry.class_voxels) for case_id, entry in self.cases.items()
+        }
+        examples = {name: shard.examples for name, shard in self.shards.items()}
+        return self.versions.get("kits_tf"), self.grid, self.splits, self.folds, examples, cases
+
     def remove(self, case_id: str, shard: str, records_dir: str | os.PathLike) -> None:
         """Forgets a case and its shard, whose file is removed, if there are any."""
         self.cases.pop(case_id, None)

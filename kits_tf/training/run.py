@@ -76,7 +76,7 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
         changed = sorted(flag for name, flag in new.items() if name not in _MOVABLE)
         if changed:
             raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
-        if Manifest.read(run_dir) != manifest:
+        if not Manifest.read(run_dir).same_records(manifest):
             raise InputError(
                 f"{run_dir}: was trained on other records than {settings.records_dir}; use a new --run_dir"
             )

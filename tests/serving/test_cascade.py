@@ -15,7 +15,7 @@ from kits_tf.errors import InputError
 from kits_tf.inference.assembly import segmenter_of
 from kits_tf.inference.boxes import on_grid
 from kits_tf.serving import saved_model
-from kits_tf.serving.client import Client
+from kits_tf.serving.client.client import Client
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
 

@@ -23,7 +23,7 @@ from kits_tf.config import InferenceSettings
 from kits_tf.ct.volume import read_image
 from kits_tf.errors import InputError, UnavailableError
 from kits_tf.serving import saved_model
-from kits_tf.serving.client import Client
+from kits_tf.serving.client.client import Client
 
 # A third party's client, in a process of its own: its messages and TensorFlow's cannot be in one.
 OVMSCLIENT = """

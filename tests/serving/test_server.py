@@ -24,8 +24,8 @@ import requests
 from kits_tf.config import Serve, ServerSettings
 from kits_tf.errors import InputError, UnavailableError
 from kits_tf.serving import messages, tensors
-from kits_tf.serving.client import Client
-from kits_tf.serving.grpc_connection import GrpcConnection
+from kits_tf.serving.client.client import Client
+from kits_tf.serving.client.grpc_connection import GrpcConnection
 from kits_tf.serving.server.server import Server
 
 SCAN = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)}
@@ -403,7 +403,7 @@ def test_the_command_stops_gracefully(model_dir: Path, tmp_path: Path) -> None:
 def test_a_client_of_volumes_starts_without_tensorflow(server: Server, tmp_path: Path) -> None:
     code = f"""
 import sys
-from kits_tf.serving.client import Client
+from kits_tf.serving.client.client import Client
 with Client({server.grpc_address!r}) as client:
     print(len(client.metadata.classes), "tensorflow" in sys.modules, "keras" in sys.modules)
 """

@@ -85,6 +85,27 @@ def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path,
     (run_dir / "train.flags").write_text(flags)
 
 
+def test_a_run_goes_on_only_with_the_same_records(run_dir: Path, records_dir: Path) -> None:
+    settings, manifest = train_settings(records_dir, run_dir), Manifest.read(records_dir)
+    case_id, entry = next(iter(manifest.cases.items()))
+
+    def with_entry(**changes: object) -> Manifest:
+        return replace(manifest, cases=manifest.cases | {case_id: replace(entry, **changes)})
+
+    rounded = replace(entry.hu_body, mean=entry.hu_body.mean * (1 + 1e-7))
+    moved = replace(manifest.splitting, splits_file="/elsewhere/splits.json")
+    for same in (replace(manifest, data_dir="/elsewhere", splitting=moved), with_entry(hu_body=rounded)):
+        assert run.open_run_dir(settings, same) == run_dir
+    others = [
+        replace(manifest, splits=manifest.splits | {"train": manifest.splits["train"][:1]}),
+        replace(manifest, grid=replace(manifest.grid, spacing_zyx_mm=(12.0, 10.0, 9.0))),
+        with_entry(inputs_sha256=("0" * 64,)),
+    ]
+    for other in others:
+        with pytest.raises(InputError, match=r"was trained on other records than .*; use a new --run_dir$"):
+            run.open_run_dir(settings, other)
+
+
 def sgd(records_dir: Path, norm: str = "batch", **optimization: object) -> Train:
     """Returns settings of plain gradient descent, for whose steps chance plays no part but in the first weights."""
     optimization = {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.0} | optimization

@@ -11,7 +11,7 @@ from kits_tf.errors import InputError
 from kits_tf.inference.model import Segment
 from kits_tf.inference.segmenter import Frame, Segmenter, call
 from kits_tf.inference.sliding import Windows
-from kits_tf.serving.connection import Connection
+from kits_tf.serving.client.connection import Connection
 from kits_tf.serving.metadata import PATCHES, Metadata
 
 # The least number above 0 that float16 has: the logarithm must be finite.

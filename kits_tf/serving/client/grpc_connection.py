@@ -9,7 +9,7 @@ from kits_tf.config import ServerSettings
 from kits_tf.errors import InputError, UnavailableError
 from kits_tf.inference.model import refusal
 from kits_tf.serving import messages
-from kits_tf.serving.connection import NotReadyError, Secrets, Tensors, read_secrets, with_back_off
+from kits_tf.serving.client.connection import NotReadyError, Secrets, Tensors, read_secrets, with_back_off
 from kits_tf.serving.credentials import authorization
 from kits_tf.serving.tensors import from_proto, write_proto
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kits_tf.config import ServerSettings
 from kits_tf.errors import InputError, UnavailableError
 from kits_tf.inference.model import refusal
-from kits_tf.serving.connection import OUTPUT_DTYPES, NotReadyError, Tensors, read_secrets, with_back_off
+from kits_tf.serving.client.connection import OUTPUT_DTYPES, NotReadyError, Tensors, read_secrets, with_back_off
 from kits_tf.serving.credentials import authorization
 
 _REFUSED, _USELESS = (400, 413, 429), (401, 403, 404, 405)

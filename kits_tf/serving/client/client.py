@@ -12,7 +12,7 @@ from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.errors import InputError
 from kits_tf.inference.model import Model
-from kits_tf.serving.connection import Connection
+from kits_tf.serving.client.connection import Connection
 from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
 
 
@@ -43,7 +43,7 @@ class Client:
             if self.settings.mode == "patches":
                 if self.metadata.coarse:
                     raise InputError(f"{server}: expected --mode=volume, as its model is a cascade, got patches")
-                from kits_tf.serving.patches import segment_by_patches
+                from kits_tf.serving.client.patches import segment_by_patches
 
                 segment = segment_by_patches(self._connection, self.metadata, self.settings.concurrency, tell)
             else:
@@ -92,9 +92,9 @@ class Client:
 def connect(settings: ServerSettings) -> Connection:
     """Returns a connection by the protocol of the settings."""
     if settings.protocol == "rest":
-        from kits_tf.serving.rest_connection import RestConnection
+        from kits_tf.serving.client.rest_connection import RestConnection
 
         return RestConnection(settings)
-    from kits_tf.serving.grpc_connection import GrpcConnection
+    from kits_tf.serving.client.grpc_connection import GrpcConnection
 
     return GrpcConnection(settings)

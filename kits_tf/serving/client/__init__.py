@@ -1,0 +1,1 @@
+"""A model on a server, as a library: whole volumes, or windows merged here, over gRPC or REST."""
