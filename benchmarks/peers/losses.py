@@ -2,7 +2,8 @@
 
     python losses.py --output=tests/golden/monai_losses.npz
 
-Every class has voxels in every example: what a loss makes of a class that is absent is each library's own choice.
+Every class has voxels in every example: what a loss makes of a class that is absent is each library's own choice. Only
+for "absent" the first example has no voxel of the last class.
 """
 
 import argparse
@@ -22,6 +23,7 @@ LOSSES = {
     "dice_example": DiceLoss(include_background=False, **OVERLAP),
     "dice_batch": DiceLoss(include_background=True, batch=True, **OVERLAP),
     "dice_squared": DiceLoss(include_background=True, squared_pred=True, **OVERLAP),
+    "absent": DiceLoss(to_onehot_y=True, softmax=True),
     "dice_cross_entropy": DiceCELoss(include_background=False, batch=True, **OVERLAP),
     "generalized_dice_example": GeneralizedDiceLoss(include_background=True, **OVERLAP),
     "generalized_dice_batch": GeneralizedDiceLoss(include_background=False, batch=True, **OVERLAP),
@@ -34,10 +36,13 @@ def main(output: Path) -> None:
     rng = np.random.default_rng(0)
     labels = rng.choice(CLASSES, (2, 6, 5, 4), p=(0.7, 0.15, 0.1, 0.05))
     logits = rng.normal(size=(*labels.shape, CLASSES)) + 2 * np.eye(CLASSES)[labels]
+    absent = labels.copy()
+    absent[0][labels[0] == CLASSES - 1] = 0
     found = {"labels": labels.astype(np.uint8), "logits": logits.astype(np.float32), "class_weights": np.array(WEIGHTS)}
+    found["absent_labels"] = absent.astype(np.uint8)
     for name, loss in LOSSES.items():
         channels_first = torch.tensor(np.moveaxis(found["logits"], -1, 1), dtype=torch.float64, requires_grad=True)
-        truth = torch.tensor(labels)
+        truth = torch.tensor(absent if name == "absent" else labels)
         value = loss(channels_first, truth if isinstance(loss, torch.nn.CrossEntropyLoss) else truth[:, None]).mean()
         value.backward()
         found[name] = np.array(value.item())

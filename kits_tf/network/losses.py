@@ -14,6 +14,8 @@ from kits_tf.config import LossSettings
 
 # Below this, a denominator is taken for this; also the least that a power with an infinite slope at 0 is taken of.
 _TINY = 1e-7
+# Voxels in the denominators of Tversky's: MONAI's and nnU-Net's 1e-5, of which they have twice as much.
+_SMOOTH = 5e-6
 
 
 def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.losses.Loss:
@@ -24,18 +26,19 @@ def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.l
         class_weights: of the cross-entropy, background first.
     """
     sums = (settings.overlap_over, settings.overlap_background, settings.overlap_squared)
+    absent = settings.overlap_absent
     alpha, beta = settings.tversky_alpha, settings.tversky_beta
     cross_entropy = WeightedCrossEntropy(
         class_weights, settings.focal_gamma, settings.label_smoothing, settings.logit_adjustment
     )
-    dice = Tversky(0.5, 0.5, 1.0, *sums)
+    dice = Tversky(0.5, 0.5, 1.0, *sums, absent)
     losses: dict[str, keras.losses.Loss] = {
         "cross_entropy": cross_entropy,
         "dice": dice,
         "dice_cross_entropy": Sum([cross_entropy, dice]),
         "generalized_dice": GeneralizedDice(*sums),
-        "tversky": Tversky(alpha, beta, 1.0, *sums),
-        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, *sums),
+        "tversky": Tversky(alpha, beta, 1.0, *sums, absent),
+        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, *sums, absent),
         "boundary_cross_entropy": Sum([cross_entropy, Boundary(settings.boundary_reach)]),
     }
     return losses[settings.loss]
@@ -103,9 +106,9 @@ class WeightedCrossEntropy(keras.losses.Loss):
 class _Overlap(keras.losses.Loss):
     """A loss of sums over voxels: of each example, or of the batch over all replicas.
 
-    A class that has no voxel in an example (or the batch) does not count there: its overlap is 0 however little is
-    found of it, so there is no way for it to grow; false positives cost those classes that are there. Where no class
-    counts the loss is 0.
+    A class that has no voxel in an example (or the batch) does not count there, unless told otherwise: its overlap is 0
+    however little is found of it; false positives cost those classes that are there. Where no class counts the loss is
+    0.
 
     Args:
         over: "example" or "batch".
@@ -153,6 +156,7 @@ class Tversky(_Overlap):
         over: "example" or "batch", as for all losses of sums.
         background: likewise.
         squared: likewise.
+        absent: whether a class without voxels counts too: T = 5e-6 / (5e-6 + alpha FP), next to 0 unless FP is too.
     """
 
     def __init__(
@@ -163,6 +167,7 @@ class Tversky(_Overlap):
         over: str = "batch",
         background: bool = False,
         squared: bool = False,
+        absent: bool = False,
         name: str = "tversky",
         **kwargs: object,
     ) -> None:
@@ -170,19 +175,25 @@ class Tversky(_Overlap):
         self.alpha = alpha
         self.beta = beta
         self.exponent = exponent
+        self.absent = absent
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         """Returns the loss of each example, or one for the batch."""
         both, found, truth = self.sums(y_true, y_pred)
         wrong = self.alpha * (found - both) + self.beta * (truth - both)
-        missed = wrong / ops.maximum(both + wrong, _TINY)
+        missed = wrong / (both + wrong + _SMOOTH)
         if self.exponent != 1:
             missed = ops.maximum(missed, _TINY) ** self.exponent
-        present = ops.cast(truth > 0, "float32")
+        present = ops.cast((truth > 0) | self.absent, "float32")
         return ops.sum(present * missed, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1)
 
     def get_config(self) -> dict:
-        return super().get_config() | {"alpha": self.alpha, "beta": self.beta, "exponent": self.exponent}
+        return super().get_config() | {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "exponent": self.exponent,
+            "absent": self.absent,
+        }
 
 
 @keras.saving.register_keras_serializable("kits_tf")

@@ -40,6 +40,7 @@ def of_monai(monai: dict[str, np.ndarray]) -> dict[str, keras.losses.Loss]:
         "dice_example": Tversky(over="example", background=False),
         "dice_batch": Tversky(over="batch", background=True),
         "dice_squared": Tversky(over="example", background=True, squared=True),
+        "absent": Tversky(over="example", background=True, absent=True),
         "dice_cross_entropy": losses.make_loss(dice_cross_entropy, (1,) * 4),
         "generalized_dice_example": GeneralizedDice(over="example", background=True),
         "generalized_dice_batch": GeneralizedDice(over="batch", background=False),
@@ -52,7 +53,7 @@ def test_values_and_gradients_are_monais(monai: dict[str, np.ndarray]) -> None:
     for name, loss in of_monai(monai).items():
         logits = tf.Variable(monai["logits"])
         with tf.GradientTape() as tape:
-            value = loss(monai["labels"], logits)
+            value = loss(monai["absent_labels" if name == "absent" else "labels"], logits)
         assert float(value) == pytest.approx(float(monai[name]), rel=1e-5), name
         np.testing.assert_allclose(tape.gradient(value, logits), monai[f"{name}_gradient"], atol=1e-6, err_msg=name)
 
@@ -135,6 +136,16 @@ def test_over_the_batch_and_over_examples() -> None:
     by_example = (1 - (dice([0], 1) + dice([0], 2)) / 2 + 1 - dice([1], 1)) / 2  # without the class that is absent
     assert float(Tversky(over="batch")(LABELS, LOGITS)) == pytest.approx(by_batch, rel=1e-5)
     assert float(Tversky(over="example")(LABELS, LOGITS)) == pytest.approx(by_example, rel=1e-5)
+
+
+def test_an_absent_class_counts_by_hand_where_it_is_told_to() -> None:
+    # Of class 2 there is nothing, and little is found of it.
+    row = one_row([1, 0], [[0.2, 0.8, 4e-6], [0.7, 0.3, 6e-6]])
+    present = 0.5 * (0.2 + 0.3) / (0.8 + 0.5 * (0.2 + 0.3))
+    false = 0.5 * (4e-6 + 6e-6)
+    assert float(Tversky()(*row)) == pytest.approx(present, rel=1e-4)
+    expected = (present + false / (false + 5e-6)) / 2
+    assert float(Tversky(absent=True)(*row)) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("over", ["batch", "example"])
