@@ -266,8 +266,8 @@ class LossSettings(Settings):
     )
     overlap_absent: bool = setting(
         False,
-        "Dice and Tversky losses: whether a class without voxels counts too, as in MONAI's and nnU-Net's: its loss is 1 "
-        "but where all of it is next to 0.",
+        "Dice and Tversky losses: whether a class without voxels counts too, as in MONAI's and nnU-Net's; its loss "
+        "is 1 but where all of it is next to 0.",
     )
     tversky_alpha: float = setting(0.3, "Tversky losses: weight of false positives.", minimum=0)
     tversky_beta: float = setting(0.7, "Tversky losses: weight of false negatives.", above=0)
