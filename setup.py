@@ -23,6 +23,8 @@ EXTRAS["report"] = [*EXTRAS["figures"], "ipyniivue>=2.4,<3"]
 EXTRAS["docs"] = ["mkdocs>=1.6,<2"]
 # The development server.
 EXTRAS["serve"] = ["grpcio>=1.60", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"]
+# The page: NIfTI and DICOM in, NiiVue, PDF out.
+EXTRAS["app"] = [*EXTRAS["client"], *EXTRAS["dicom"], *EXTRAS["report"], "starlette>=0.40", "uvicorn>=0.30"]
 _TOOLS = [
     "hypothesis>=6.100",
     "ipykernel>=6.29",
@@ -43,7 +45,7 @@ _PEERS = [
     "types-requests",
 ]
 EXTRAS["dev"] = [
-    *(package for name in ("beam", "client", "dicom", "docs", "report", "serve") for package in EXTRAS[name])
+    *(package for name in ("app", "beam", "docs", "serve") for package in EXTRAS[name])
 ]
 EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.
@@ -59,7 +61,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["kits_tf*", "tfrecords_tools*"]),
-    package_data={"kits_tf": ["py.typed", "views/pages/*"], "tfrecords_tools": ["py.typed"]},
+    package_data={"kits_tf": ["py.typed", "views/pages/*", "webapp/pages/*"], "tfrecords_tools": ["py.typed"]},
     install_requires=[
         "absl-py>=2.1",
         "cattrs>=24.1",

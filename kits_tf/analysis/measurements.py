@@ -50,6 +50,7 @@ class LesionMeasures:
         kind: tumor or cyst.
         side: right or left; none without a kidney.
         flags: CUT_OFF.
+        deepest_zyx: voxel of the scan in (I, P, L), from 0, that lies deepest within it.
         volume_ml: its volume.
         diameter_mm: largest in space.
         axial_diameter_mm: largest in an axial plane.
@@ -61,6 +62,7 @@ class LesionMeasures:
 
     kind: str
     side: str
+    deepest_zyx: tuple[int, int, int]
     flags: tuple[str, ...] = ()
     volume_ml: float | None = None
     diameter_mm: float | None = None

@@ -31,7 +31,8 @@ def measure(
     """
     place = bounding_box(labels)
     open_ends = _open_ends(place, labels.shape)
-    box = _LabeledBox(labels[place], scheme, spacing_mm, None if hu is None else hu[place], open_ends)
+    start = tuple(part.start for part in place)
+    box = _LabeledBox(labels[place], scheme, spacing_mm, None if hu is None else hu[place], open_ends, start)
     lesions = [lesion for kind in LESIONS if kind in scheme.classes for lesion in box.lesions(kind)]
     kidneys = tuple(box.kidney(side, lesions) for side in SIDES)
     volumes = [kidney.volume_ml for kidney in kidneys]
@@ -61,10 +62,11 @@ class _LabeledBox:
         spacing_mm: shapes.Spacing,
         hu: NDArray[np.int16] | None,
         open_ends: list[tuple[bool, bool]],
+        start: tuple[int, ...],
     ) -> None:
         self.labels, self.scheme, self.spacing_mm, self.hu = labels, scheme, spacing_mm, hu
         self.voxel_ml = float(np.prod(spacing_mm)) / 1000
-        self._open_ends = open_ends
+        self._open_ends, self._start = open_ends, start
         self._kidneys = {side: labels == scheme.classes.index(f"{side}_kidney") for side in SIDES}
         self._trees = {
             side: KDTree(shapes.border_points(kidney, spacing_mm))
@@ -91,12 +93,12 @@ class _LabeledBox:
         volume_ml = float(inside.sum()) * self.voxel_ml
         origin_mm = np.array([part.start for part in box]) * np.array(self.spacing_mm)
         border = shapes.border_points(inside, self.spacing_mm) + origin_mm
-        side = self._nearest_kidney(border)
+        side, deepest_zyx = self._nearest_kidney(border), self._deepest(inside, box)
         mean_hu = None if self.hu is None else float(self.hu[mask].mean())
         std_hu = None if self.hu is None else float(self.hu[mask].std())
         if self._is_cut_off(mask):
-            cut = LesionMeasures(kind=kind, side=side, flags=(CUT_OFF,), mean_hu=mean_hu, std_hu=std_hu)
-            return _Lesion(cut, volume_ml)
+            known = {"deepest_zyx": deepest_zyx, "mean_hu": mean_hu, "std_hu": std_hu}
+            return _Lesion(LesionMeasures(kind=kind, side=side, flags=(CUT_OFF,), **known), volume_ml)
         exophytic = None
         if side in self._trees:
             places = np.argwhere(inside) * np.array(self.spacing_mm) + origin_mm
@@ -105,6 +107,7 @@ class _LabeledBox:
         measures = LesionMeasures(
             kind=kind,
             side=side,
+            deepest_zyx=deepest_zyx,
             volume_ml=volume_ml,
             diameter_mm=shapes.largest_diameter_mm(inside, self.spacing_mm),
             axial_diameter_mm=shapes.largest_axial_diameter_mm(inside, self.spacing_mm),
@@ -143,6 +146,13 @@ class _LabeledBox:
             tumor_burden=tumor_ml / (volume_ml + tumor_ml),
             mean_hu=mean_hu,
         )
+
+    def _deepest(self, inside: NDArray[np.bool_], box: tuple[slice, ...]) -> tuple[int, int, int]:
+        """Returns the voxel of the scan that lies deepest within a mask, which fills a box of this one."""
+        depth = edt(inside, anisotropy=self.spacing_mm, black_border=True)
+        found = np.unravel_index(np.argmax(depth), depth.shape)
+        z, y, x = (int(sum(parts)) for parts in zip(self._start, (part.start for part in box), found, strict=True))
+        return z, y, x
 
     def _nearest_kidney(self, points: NDArray[np.float64]) -> str:
         distances = {side: float(tree.query(points)[0].mean()) for side, tree in self._trees.items()}

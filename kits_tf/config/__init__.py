@@ -7,6 +7,8 @@ command line does.
 
 from kits_tf.config.commands import (
     COMMANDS,
+    THIS_MACHINE,
+    App,
     Audit,
     Client,
     Convert,
@@ -52,6 +54,8 @@ __all__ = [
     "FLIP_CHOICES",
     "KERNEL_CHOICES",
     "SCHEME_CHOICES",
+    "THIS_MACHINE",
+    "App",
     "AppearanceSettings",
     "Audit",
     "Client",

@@ -254,8 +254,44 @@ class Client(Settings):
 
     output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
     labels: str = shared.mask_labels()
-    connection: ServerSettings
+    connection: ServerSettings = field(default_factory=ServerSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.connection.server:
+            raise InputError("--server: expected HOST:PORT, got none")
+
+
+# Names under which nobody else can reach it.
+THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class App(Settings):
+    """Offers a page: a scan dropped on it is segmented, shown with its mask, corrected and measured, in any browser."""
+
+    model: str = setting("", "What segments: a run or an exported model, as predict takes it. This or --server.")
+    host: str = setting("127.0.0.1", "Address to listen on; any but this machine's own wants --page_token_file.")
+    page_port: int = setting(8080, "Port of the page; 0 for any that is free.", minimum=0, maximum=65535)
+    page_token_file: str = setting("", "File with a token that who opens the page must give.")
+    tls_cert: str = setting("", "PEM file of the page's certificate; with --tls_key.")
+    tls_key: str = setting("", "PEM file of its key.")
+    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, as the files come.", minimum=1)
+    max_scans: int = setting(20, "Scans that a user may have on the page at a time.", minimum=1)
+    keep_hours: float = setting(12.0, "How long scans are kept of users who do nothing any more.", above=0)
+    connection: ServerSettings = field(default_factory=ServerSettings)
+    dicom: DicomSettings = field(default_factory=DicomSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.model) == bool(self.connection.server):
+            raise InputError("expected --model or --server, got " + ("both" if self.model else "none"))
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise InputError("expected --tls_cert and --tls_key, got one of them")
+        if self.host not in THIS_MACHINE and not self.page_token_file:
+            raise InputError(f"--host={self.host}: expected --page_token_file with it, as others can reach the page")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -394,6 +430,7 @@ COMMANDS: tuple[type[Settings], ...] = (
     Export,
     Serve,
     Client,
+    App,
     Figures,
     Report,
     Demo,

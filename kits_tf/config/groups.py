@@ -395,8 +395,8 @@ class DicomSettings(Settings):
 class ServerSettings(Settings):
     """Server"""
 
-    server: str = required(
-        "HOST:PORT of TensorFlow Serving or of kits_tf.serve; gRPC is usually on 8500, REST on 8501."
+    server: str = setting(
+        "", "HOST:PORT of TensorFlow Serving or of kits_tf.serve; gRPC is usually on 8500, REST on 8501."
     )
     protocol: str = setting("grpc", "What the server speaks on that port.", choices=("grpc", "rest"))
     mode: str = setting(
@@ -420,7 +420,7 @@ class ServerSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         host, _, port = self.server.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if self.server and (not host or not port.isdecimal() or not 0 < int(port) < 65536):
             raise InputError(f"--server: expected HOST:PORT, got {self.server}")
         if self.ca_file and not self.tls:
             raise InputError("--ca_file: expected --tls with it")

@@ -11,7 +11,7 @@ from kits_tf.inference.chain import CRF, Step, parse_chain
 from kits_tf.inference.crf import Crf
 from kits_tf.inference.passes import Passes
 from kits_tf.inference.segmenter import NO_EXTRAS, Coarse, Extras, Frame, Segmenter
-from kits_tf.inference.sliding import Tell, Windows
+from kits_tf.inference.sliding import Windows
 from kits_tf.network.architecture import architecture
 from kits_tf.network.cost import trace_cost
 from kits_tf.network.folding import fold_batch_norm
@@ -26,7 +26,6 @@ def segmenter_of(
     runs: Sequence[Run],
     inference: InferenceSettings,
     extras: Extras = NO_EXTRAS,
-    tell: Tell | None = None,
     precision: str = "float32",
 ) -> Segmenter:
     """Returns what segments scans by the average of trained networks.
@@ -35,7 +34,6 @@ def segmenter_of(
         runs: of the same grid, labels and window, whose logits are averaged.
         inference: how windows lie and are merged, the mirror images that are averaged, and the coarse model.
         extras: as `Segmenter` takes it, and what follows too.
-        tell: likewise.
         precision: that the networks compute in, as Keras names it.
 
     Raises:
@@ -60,7 +58,7 @@ def segmenter_of(
     if inference.coarse_model:
         finds = segmenter_of(load_runs(inference.coarse_model), InferenceSettings(), precision=precision)
         coarse = Coarse(finds, inference.coarse_margin_mm)
-    return Segmenter(passes, frame, extras, passes.count, coarse, tell)
+    return Segmenter(passes, frame, extras, passes.count, coarse)
 
 
 def windows_at_once(passes: Passes, window: tuple[int, int, int]) -> int:

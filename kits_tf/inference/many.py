@@ -70,7 +70,7 @@ def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[Loaded]"]]:
             yield scan, now
 
 
-def _as_wanted(
+def labels_as(
     labels: NDArray[np.uint8], wanted: str, image: Volume, scheme: Scheme
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Returns labels as stored, (i, j, k), in the scheme that --labels names, and the names of its classes."""
@@ -95,7 +95,7 @@ def _write(
     for name in ("probabilities", "uncertainty"):
         if name in found:
             write_stored(path.with_name(f"{scan.name}_{name}.nii.gz"), found[name], *geometry, slope=1 / SHARE_QUANTA)
-    labels, classes = _as_wanted(found["labels"], wanted, loaded.volume, scheme)
+    labels, classes = labels_as(found["labels"], wanted, loaded.volume, scheme)
     if loaded.series:
         try:
             write_segmentation(path.with_name(f"{scan.name}.dcm"), labels, classes, loaded.series)

@@ -16,8 +16,9 @@ from kits_tf.inference.boxes import body_box, box_of_labels, on_grid
 from kits_tf.inference.chain import Chain
 from kits_tf.inference.confidence import Confidence
 from kits_tf.inference.model import Model, refusal
+from kits_tf.inference.progress import Progress, Tell, watched
 from kits_tf.inference.restoration import Output, Restoration, labels_output
-from kits_tf.inference.sliding import Network, Tell, Windows, stream_windows
+from kits_tf.inference.sliding import Network, Windows, stream_windows
 
 # What a scan may measure: anything larger is a wrong affine, and would need memory without bounds.
 MOST_MM, MOST_MM3 = 3000.0, 2e9
@@ -68,7 +69,6 @@ class Segmenter(tf.Module):
         extras: what to give besides labels.
         num_passes: of the network, for the uncertainty.
         coarse: finds the part of a scan to look at; None: all of the body.
-        tell: is told of the windows that are done; not for an export.
     """
 
     def __init__(
@@ -78,11 +78,10 @@ class Segmenter(tf.Module):
         extras: Extras = NO_EXTRAS,
         num_passes: int = 1,
         coarse: "Coarse | None" = None,
-        tell: Tell | None = None,
     ) -> None:
         super().__init__(name="segmenter")
         self.network, self.frame, self.coarse = network, frame, coarse
-        self._tell = tell
+        self.progress = Progress()
         self._num_classes = len(frame.scheme.classes)
         self._channels = self._num_classes + extras.uncertainty
         self._outputs = _outputs(self._num_classes, num_passes, frame.temperature, extras)
@@ -125,10 +124,14 @@ class Segmenter(tf.Module):
         logits = self.network(tf.ensure_shape(hu, [None, *self.frame.windows.size]))[..., : self._num_classes]
         return tf.cast(tf.nn.softmax(logits / self.frame.temperature), tf.float16)
 
-    def model(self) -> Model:
-        """Returns it with what is done to its masks afterwards."""
+    def model(self, tell: Tell | None = None) -> Model:
+        """Returns it with what is done to its masks afterwards; tell: is told of the windows that are done."""
+
         # A bound tf.function would not keep the segmenter.
-        return Model(lambda hu, affine: call(self.segment, hu, affine), self.frame.scheme, self.frame.chain)
+        def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+            return call(self.segment, hu, affine, self.progress, tell)
+
+        return Model(segment, self.frame.scheme, self.frame.chain)
 
     def segment_oriented(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns labels, confidence, extras of a scan (z, y, x) int16 in (I, P, L), with voxel sizes (3,) float64."""
@@ -142,7 +145,7 @@ class Segmenter(tf.Module):
         receive = confidence.watch(restoration.receive)
         begin = (*confidence.begin(), *restoration.begin(self._channels))
         sums, counts, *state = stream_windows(
-            inside, self.network, windows, self._channels, AIR_HU, receive, begin, self._tell
+            inside, self.network, windows, self._channels, AIR_HU, receive, begin, self.progress
         )
         return restoration.finish(*state) | {"confidence": confidence.finish(sums, counts)}
 
@@ -171,15 +174,27 @@ class Coarse:
 
 
 def call(
-    segment: Callable[..., dict[str, tf.Tensor]], hu: NDArray[np.int16], affine: NDArray[np.float32]
+    segment: Callable[..., dict[str, tf.Tensor]],
+    hu: NDArray[np.int16],
+    affine: NDArray[np.float32],
+    progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> dict[str, NDArray]:
     """Returns the results of a graph as arrays.
+
+    Args:
+        segment: the graph.
+        hu: of the scan, as it takes it.
+        affine: likewise.
+        progress: of the graph.
+        tell: is told of it; what it raises stops the graph, and is raised here.
 
     Raises:
         InputError: the graph refuses the scan, or memory does not suffice.
     """
     try:
-        found = segment(hu=preprocess.as_tensor(hu), affine=tf.constant(affine, tf.float32))
+        with watched(progress, tell):
+            found = segment(hu=preprocess.as_tensor(hu), affine=tf.constant(affine, tf.float32))
     except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
         raise InputError(refusal(error.message)) from None
     return {name: result.numpy() for name, result in found.items()}

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.inference.progress import Progress
+
 # As in nnU-Net and MONAI: the standard deviation is an eighth of the window; no weight below a thousandth.
 SIGMA_FRACTION = 0.125
 SMALLEST_WEIGHT = 1e-3
@@ -18,8 +20,6 @@ SMALLEST_WEIGHT = 1e-3
 Network = Callable[[tf.Tensor], tf.Tensor]
 # (planes (n, y, x, outputs) float32, *state) -> next state, as many tensors or tensor arrays
 Receive = Callable[..., tuple]
-# (windows done, windows of the volume)
-Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def stream_windows(
     outside: float,
     receive: Receive,
     state: tuple,
-    tell: Tell | None = None,
+    progress: Progress | None = None,
 ) -> tuple:
     """Hands on the network's outputs over a volume, at each voxel the weighted mean of all windows.
 
@@ -98,7 +98,7 @@ def stream_windows(
         outside: value of the padding.
         receive: takes the next planes (n, y, x, num_outputs), n > 0, and the state to the next state.
         state: of the first call; axes of its tensors may change their length.
-        tell: is called after each batch of windows; a graph with it cannot be exported.
+        progress: counts the windows.
     """
     size, window = tf.shape(volume), windows.size
     missing = tf.maximum(tf.constant(window) - size, 0)
@@ -121,8 +121,8 @@ def stream_windows(
         start, done = starts[0][index], ends[index] - starts[0][index]
 
         def told(batch: tf.Tensor) -> None:
-            if tell:
-                tf.numpy_function(tell, [index * batches[1] * batches[2] + batch + 1, tf.reduce_prod(batches)], [])
+            if progress:
+                progress.count(index * batches[1] * batches[2] + batch + 1, tf.reduce_prod(batches))
 
         slab = padded[start : start + window[0]]
         total = open_planes + _sum_of_layer(slab, starts, windows, num_outputs + 1, weighted, told)

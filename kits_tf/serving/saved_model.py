@@ -1,5 +1,6 @@
 """The SavedModel: how it is written, and how it is found and called again."""
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from kits_tf.inference.assembly import segmenter_of
 from kits_tf.inference.chain import changed_chain
 from kits_tf.inference.model import Model
 from kits_tf.inference.passes import Passes
+from kits_tf.inference.progress import Progress, Tell
 from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Segmenter, call
-from kits_tf.inference.sliding import Tell
 from kits_tf.serving.metadata import METADATA, PATCHES, VOLUME, Metadata
 from kits_tf.serving.versions import find, versions
 from kits_tf.training.run import load_runs
@@ -39,6 +40,7 @@ class Served(tf.Module):
         super().__init__(name="served")
         self._segmenter: Callable[[], Segmenter] = lambda: segmenter  # a function is not tracked
         stages = [segmenter, *([segmenter.coarse.segmenter] if segmenter.coarse else [])]
+        self.progress = segmenter.progress
         self.weights = [weight for stage in stages for weight in cast(Passes, stage.network).weights]
         self._json = metadata.to_json()
         # A CPU gains nothing from several windows at once, and float32 is for CPUs.
@@ -137,14 +139,14 @@ def load_model(
         model: path; of runs several, with commas between, or a folder of folds.
         inference: as `segmenter_of` takes it, and what follows too.
         extras: likewise.
-        tell: likewise; an exported model tells nothing.
+        tell: is told of the windows that are done.
 
     Raises:
         InputError: the path is none of these, or asks an exported model for what it does not have built in.
     """
     directory = find(model)
     if directory is None:
-        return segmenter_of(load_runs(model), inference, extras, tell).model()
+        return segmenter_of(load_runs(model), inference, extras).model(tell)
     if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
@@ -152,7 +154,7 @@ def load_model(
         )
     exported = load(directory)
     chain = changed_chain(exported.metadata.chain, inference.postprocess, str(directory))
-    return Model(exported.segment, exported.metadata.scheme, chain)
+    return Model(functools.partial(exported.segment, tell=tell), exported.metadata.scheme, chain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,19 +165,23 @@ class Exported:
         owner: what the signatures' variables live in, which they themselves do not keep.
         signatures: by name.
         metadata: of the export.
+        progress: of the scan that is computed; None in exports of versions that did not tell it.
     """
 
     owner: object
     signatures: dict[str, Any]
     metadata: Metadata
+    progress: Progress | None
 
-    def segment(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
-        """Returns what is found in a scan, as `Segmenter.segment`.
+    def segment(
+        self, hu: NDArray[np.int16], affine: NDArray[np.float32], tell: Tell | None = None
+    ) -> dict[str, NDArray]:
+        """Returns what is found in a scan, as `Segmenter.segment`; tell: is told of the windows that are done.
 
         Raises:
             InputError: the graph refuses the scan.
         """
-        return call(self.signatures[VOLUME], hu, affine)
+        return call(self.signatures[VOLUME], hu, affine, self.progress, tell)
 
 
 def load(directory: Path) -> Exported:
@@ -191,4 +197,4 @@ def load(directory: Path) -> Exported:
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{directory}: expected a SavedModel that kits_tf exported: {reason}") from None
-    return Exported(model, signatures, Metadata.parse(json, str(directory)))
+    return Exported(model, signatures, Metadata.parse(json, str(directory)), getattr(model, "progress", None))

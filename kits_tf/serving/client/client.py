@@ -36,6 +36,8 @@ class Client:
 
     def __init__(self, server: str, tell: Callable[[int, int], None] | None = None, **settings: Any) -> None:
         self.settings = ServerSettings(server=server, **settings)
+        if not server:
+            raise InputError("server: expected HOST:PORT, got none")
         self._connection = connect(self.settings)
         try:
             found = self._connection.predict(METADATA, {})

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -58,19 +57,18 @@ class RestService:
 
     def __init__(self, service: Service, *, max_bytes: int, receive_s: float, token: str = "") -> None:
         self._service, self._max_bytes, self._receive_s, self._token = service, max_bytes, receive_s, token
-        routes = [
+        self.routes = [
             Route("/healthz", self._health),
             Route("/readyz", self._ready),
             Route("/monitoring/prometheus/metrics", self._metrics),
         ]
         for prefix in (_VERSION, _MODEL):
-            routes += [
+            self.routes += [
                 Route(f"{prefix}:predict", self._predict, methods=["POST"]),
                 Route(f"{prefix}/metadata", self._metadata),
                 Route(prefix, self._status),
             ]
-        handlers: Mapping[Any, Any] = {ServiceError: self._refuse, Exception: self._fail}
-        self.app = Starlette(routes=routes, exception_handlers=handlers)
+        self.exception_handlers: Mapping[Any, Any] = {ServiceError: self._refuse, Exception: self._fail}
 
     async def _health(self, _: Request) -> Response:
         return PlainTextResponse("alive")

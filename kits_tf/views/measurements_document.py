@@ -1,0 +1,88 @@
+"""Measurements and pictures of a case on paper: a PDF of two pages."""
+
+import io
+from collections.abc import Sequence
+from datetime import date
+
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from kits_tf import __version__
+from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.analysis.measurements import Measurements
+from kits_tf.views.case_figure import case_figure
+
+_A4_INCHES = (8.27, 11.69)
+_KIDNEY = (
+    ("volume, mL", "volume_ml", 0),
+    ("length, mm", "length_mm", 0),
+    ("width, mm", "width_mm", 0),
+    ("thickness, mm", "thickness_mm", 0),
+    ("surface, cm\u00b2", "surface_cm2", 0),
+    ("sphericity", "sphericity", 2),
+    ("tumor, mL", "tumor_ml", 1),
+    ("tumor, share", "tumor_burden", 2),
+    ("mean HU", "mean_hu", 0),
+)
+_LESION = (
+    ("volume, mL", "volume_ml", 1),
+    ("diameter, mm", "diameter_mm", 1),
+    ("axial, mm", "axial_diameter_mm", 1),
+    ("depth, mm", "depth_mm", 1),
+    ("exophytic", "exophytic_share", 2),
+    ("mean HU", "mean_hu", 0),
+)
+# The largest, as many as the page has room for.
+_MOST_LESIONS = 20
+_NOTICE = "For research. Not a medical device. Volumes and sizes are of the mask: look at it before you use them."
+
+
+def measurements_document(case: CaseMasks, found: Measurements, *, is_corrected: bool) -> bytes:
+    """Returns the PDF.
+
+    Args:
+        case: with a scheme that has sides.
+        found: measurements of its mask.
+        is_corrected: whether a person has changed the mask.
+    """
+    content = io.BytesIO()
+    metadata = {"Title": f"{case.case_id}: kidneys", "Creator": f"kits_tf {__version__}"}
+    with PdfPages(content, metadata=metadata) as pages:
+        pages.savefig(_tables(case, found, is_corrected))
+        pages.savefig(case_figure(case))
+    return content.getvalue()
+
+
+def _tables(case: CaseMasks, found: Measurements, is_corrected: bool) -> Figure:
+    figure = Figure(figsize=_A4_INCHES)
+    who = "the network's, corrected by hand" if is_corrected else "the network's, as it is"
+    figure.text(0.08, 0.94, f"{case.case_id}: kidneys and lesions", fontsize=16, wrap=True)
+    figure.text(0.08, 0.90, f"Mask: {who}. kits_tf {__version__}, {date.today().isoformat()}.\n{_NOTICE}", fontsize=9, va="top")
+    kidneys = [[text, *(_number(getattr(kidney, name), digits) for kidney in found.kidneys)] for text, name, digits in _KIDNEY]
+    kidneys.append(["", *("; ".join(kidney.flags) for kidney in found.kidneys)])
+    _table(figure, (0.08, 0.55, 0.84, 0.29), ["", *(f"{kidney.side} kidney" for kidney in found.kidneys)], kidneys)
+    lesions = [
+        [f"{lesion.kind} {i}", lesion.side or "-", *(_number(getattr(lesion, name), digits) for _, name, digits in _LESION)]
+        for i, lesion in enumerate(found.lesions[:_MOST_LESIONS], start=1)
+    ]
+    if len(found.lesions) > _MOST_LESIONS:
+        lesions.append([f"{len(found.lesions) - _MOST_LESIONS} more", *[""] * (1 + len(_LESION))])
+    heads = ["", "side", *(text for text, _, _ in _LESION)]
+    if lesions:
+        _table(figure, (0.08, 0.08, 0.84, 0.43), heads, lesions)
+    else:
+        figure.text(0.08, 0.5, "No lesion was found. That does not mean that there is none.", fontsize=10)
+    return figure
+
+
+def _table(figure: Figure, place: tuple[float, float, float, float], heads: Sequence[str], rows: list[list[str]]) -> None:
+    ax = figure.add_axes(place)
+    ax.set_axis_off()
+    table = ax.table(rows, colLabels=heads, loc="upper left", cellLoc="left", edges="horizontal")
+    table.auto_set_font_size(False)
+    table.set_fontsize(9)
+    table.scale(1, 1.4)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,27 @@
+"""The files that the page is made of: as they lie here, and NiiVue out of its package."""
+
+import functools
+from importlib import resources
+
+from kits_tf.views.report.niivue import niivue_module
+from kits_tf.webapp.studies import RefusedError
+
+_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_NIIVUE = "niivue.js"
+
+
+@functools.cache
+def file(name: str) -> tuple[bytes, str]:
+    """Returns a file of the page, and what kind it is of.
+
+    Raises:
+        RefusedError: the page has no such file.
+        InputError: NiiVue is not installed.
+    """
+    kind = _KINDS.get(name.rpartition(".")[2])
+    if name == _NIIVUE:
+        return niivue_module().encode(), _KINDS["js"]
+    own = resources.files(__name__)
+    if kind is None or name not in {each.name for each in own.iterdir()}:
+        raise RefusedError(404, "there is no such file")
+    return (own / name).read_bytes(), kind

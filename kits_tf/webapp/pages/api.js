@@ -1,0 +1,44 @@
+// Requests to the server: what it refuses is thrown as an Error whose message is for the user.
+async function ask(method, path, body, headers = {}) {
+  let response;
+  try {
+    response = await fetch(path, { method, body, headers });
+  } catch {
+    throw new Error("The server does not answer.");
+  }
+  if (response.ok) return response;
+  const told = await response.json().catch(() => ({}));
+  throw new Error(told.error ?? `The server failed at this (${response.status}).`);
+}
+
+const json = async (...request) => (await ask(...request)).json();
+const of = key => `/api/scans/${encodeURIComponent(key)}`;
+
+export const scans = async () => (await json("GET", "/api/scans")).scans;
+export const add = name => json("POST", "/api/scans", JSON.stringify({ name }));
+export const start = key => json("POST", `${of(key)}/start`);
+export const remove = key => json("DELETE", of(key));
+export const outcome = async key => (await json("GET", of(key))).outcome;
+export const correct = async (key, mask) => (await json("PUT", `${of(key)}/mask`, mask)).outcome;
+export const signIn = token => json("POST", "/sign-in", JSON.stringify({ token }));
+export const address = (key, name) => `${of(key)}/${name}`;
+export const bytes = async (key, name) => (await ask("GET", address(key, name))).arrayBuffer();
+
+// fetch does not tell how much was sent; the older interface does.
+export function upload(key, number, file, tell, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", `${of(key)}/files/${number}?name=${encodeURIComponent(file.name)}`);
+    request.upload.addEventListener("progress", event => tell(event.loaded));
+    request.addEventListener("load", () => {
+      if (request.status < 300) return resolve();
+      let told = {};
+      try { told = JSON.parse(request.responseText); } catch { /* not ours: the status must do */ }
+      reject(new Error(told.error ?? `The server failed at this (${request.status}).`));
+    });
+    request.addEventListener("error", () => reject(new Error("The upload was cut off.")));
+    request.addEventListener("abort", () => reject(new Error("The upload was cancelled.")));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}

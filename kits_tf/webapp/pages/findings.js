@@ -1,0 +1,56 @@
+// Measurements in tables, what is to be said of them in words, and files to take home.
+import { address } from "./api.js";
+import { find, make, swatch } from "./dom.js";
+
+const KIDNEY = [
+  ["volume_ml", "volume, mL", 0], ["length_mm", "length, mm", 0], ["width_mm", "width, mm", 0], ["thickness_mm", "thickness, mm", 0],
+  ["surface_cm2", "surface, cm²", 0], ["sphericity", "sphericity", 2], ["tumor_ml", "tumor, mL", 1], ["tumor_burden", "tumor, share", 2], ["mean_hu", "mean HU", 0],
+];
+const LESION = [
+  ["volume_ml", "volume, mL", 1], ["diameter_mm", "diameter, mm", 1], ["axial_diameter_mm", "axial diameter, mm", 1], ["depth_mm", "depth, mm", 1],
+  ["exophytic_share", "exophytic, share", 2], ["mean_hu", "mean HU", 0],
+];
+
+export function showFindings(scan, outcome, goTo) {
+  find("findings").hidden = false;
+  find("corrected").hidden = !outcome.is_corrected;
+  const colors = Object.fromEntries(outcome.classes.map(each => [each.name, each.color]));
+  table("kidneys", ["", ...outcome.kidneys.map(kidney => head(colors[`${kidney.side} kidney`], kidney.side))],
+    KIDNEY.map(([name, text, digits]) => [make("th", { scope: "row" }, text), ...outcome.kidneys.map(kidney => number(kidney[name], digits))]));
+  find("asymmetry").textContent = outcome.asymmetry === null ? "" :
+    `The right kidney is ${Math.abs(100 * outcome.asymmetry).toFixed(0)} % ${outcome.asymmetry < 0 ? "smaller" : "larger"} than the left one, of their mean.`;
+  if (outcome.lesions.length) {
+    table("lesions", ["", "side", ...LESION.map(([, text]) => text)], outcome.lesions.map((lesion, i) => {
+      const name = `${lesion.kind} ${i + 1}`;
+      const go = make("button", { type: "button", "aria-label": `Show ${name} in the scan`, onclick: () => goTo(lesion.place_mm) }, swatch(colors[lesion.kind]), name);
+      return [make("th", { scope: "row" }, go), make("td", {}, lesion.side || "unknown"), ...LESION.map(([key, , digits]) => number(lesion[key], digits))];
+    }));
+  } else {
+    table("lesions", [], [[make("td", {}, "None was found. That does not mean that there is none.")]]);
+  }
+  const notes = [
+    ...outcome.kidneys.flatMap(kidney => kidney.notes.map(note => `${kidney.side} kidney: ${note}`)),
+    ...outcome.lesions.flatMap((lesion, i) => lesion.notes.map(note => `${lesion.kind} ${i + 1}: ${note}`)),
+  ];
+  find("notes").replaceChildren(...notes.map(note => make("li", {}, note)));
+  table("confidence", ["structure", "mean probability"], Object.entries(outcome.confidence).map(([name, share]) =>
+    [make("th", { scope: "row" }, name.replace("_", " ")), number(share || null, 2)]));
+  const files = [["mask.nii.gz", "mask, NIfTI"], ...(scan.is_series ? [["mask.dcm", "mask, DICOM SEG"]] : []),
+    ["measurements.zip", "measurements, CSV"], ["measurements.pdf", "measurements and pictures, PDF"]];
+  find("downloads").replaceChildren(...files.map(([name, text]) => make("li", {}, make("a", { href: address(scan.key, name), download: true }, text))));
+}
+
+export function hideFindings() {
+  find("findings").hidden = true;
+}
+
+const head = (color, text) => make("span", {}, swatch(color), text);
+
+function number(value, digits) {
+  return make("td", { class: "number" }, value === null || value === undefined ? "–" : value.toFixed(digits));
+}
+
+function table(id, heads, rows) {
+  const row = cells => make("tr", {}, ...cells);
+  find(id).replaceChildren(make("thead", {}, row(heads.map(text => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows.map(row)));
+}

@@ -1,0 +1,29 @@
+// The page: a list of scans, the one that is looked at, and what was measured in it.
+import * as api from "./api.js";
+import { find } from "./dom.js";
+import { hideFindings, showFindings } from "./findings.js";
+import { startList } from "./scans.js";
+import { close, goTo, open, startViewer } from "./viewer.js";
+
+let current = null;
+
+async function choose(scan) {
+  current = scan;
+  find("problem").textContent = "";
+  try {
+    const outcome = await api.outcome(scan.key);
+    showFindings(scan, outcome, goTo);
+    await open(scan, outcome);
+  } catch (error) {
+    find("problem").textContent = error.message;
+  }
+}
+
+function removed() {
+  current = null;
+  close();
+  hideFindings();
+}
+
+startViewer({ corrected: outcome => showFindings(current, outcome, goTo) });
+startList({ choose, removed });

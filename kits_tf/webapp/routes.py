@@ -1,0 +1,230 @@
+"""What a browser may ask: the page, and a user's own scans.
+
+GET    /                               the page; with a token to give, a form for it
+POST   /sign-in                        {"token": ...}
+GET    /files/NAME                     what the page is made of
+GET    /api/scans                      the user's scans, and how far each is
+POST   /api/scans                      {"name": ...}: a new one -> {"key": ...}
+PUT    /api/scans/KEY/files/N?name=    one of its files
+POST   /api/scans/KEY/start            all files are there
+DELETE /api/scans/KEY                  gives it up and forgets it
+GET    /api/scans/KEY                  what is told of its mask
+GET    /api/scans/KEY/scan.nii.gz      for the viewer, as are the next two
+GET    /api/scans/KEY/mask.nii.gz
+PUT    /api/scans/KEY/mask             a corrected mask, NIfTI -> what is told of it
+GET    /api/scans/KEY/mask.dcm         DICOM SEG; of a series only
+GET    /api/scans/KEY/measurements.zip tables in CSV
+GET    /api/scans/KEY/measurements.pdf
+"""
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from kits_tf.errors import InputError
+from kits_tf.webapp import downloads, pages
+from kits_tf.webapp.correction import correct
+from kits_tf.webapp.outcome import told
+from kits_tf.webapp.studies import RefusedError, Session, Sessions, State, Study
+from kits_tf.webapp.uploads import display_name, receive
+from kits_tf.webapp.worker import Worker
+
+_COOKIE = "kits_tf_session"
+_MOST_JSON = 10_000
+_HEADERS = {
+    # Nothing on the page can reach another machine, whatever its scripts try.
+    "content-security-policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; "
+    "connect-src 'self' data: blob:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Page:
+    """The page's side of the server.
+
+    Args:
+        sessions: of all users.
+        worker: that segments.
+        most_bytes: of a scan, as it comes.
+        hosts: names of this machine that browsers may use; any other is somebody who wants to reach it by a name of
+            theirs. None: any.
+        token: that a user must give; "" for none.
+        secure: whether the connection is encrypted.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        worker: Worker,
+        *,
+        most_bytes: int,
+        hosts: Collection[str] | None = None,
+        token: str = "",
+        secure: bool = False,
+    ) -> None:
+        self._sessions, self._worker, self._most_bytes = sessions, worker, most_bytes
+        self._hosts, self._token, self._secure = hosts, token, secure
+        study = "/api/scans/{key}"
+        self.routes = [
+            self._route("/", self._page),
+            self._route("/sign-in", self._sign_in, "POST"),
+            self._route("/files/{name}", self._file),
+            self._of_user("/api/scans", self._list),
+            self._of_user("/api/scans", self._add, "POST"),
+            self._of_user(study, self._told),
+            self._of_user(study, self._remove, "DELETE"),
+            self._of_user(f"{study}/files/{{number:int}}", self._receive, "PUT"),
+            self._of_user(f"{study}/start", self._start, "POST"),
+            self._of_user(f"{study}/scan.nii.gz", self._download(downloads.scan)),
+            self._of_user(f"{study}/mask.nii.gz", self._download(downloads.mask)),
+            self._of_user(f"{study}/mask", self._correct, "PUT"),
+            self._of_user(f"{study}/mask.dcm", self._download(downloads.segmentation)),
+            self._of_user(f"{study}/measurements.zip", self._download(downloads.tables)),
+            self._of_user(f"{study}/measurements.pdf", self._download(downloads.document)),
+        ]
+
+    def _route(self, path: str, handler: Handler, method: str = "GET") -> Route:
+        """Returns a route whose requests come from this page, and whose responses tell the browser to be careful."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                self._check_origin(request)
+                response = await handler(request)
+            except RefusedError as error:
+                response = JSONResponse({"error": error.message}, error.status)
+            except InputError as error:
+                response = JSONResponse({"error": str(error)}, 400)
+            except ClientDisconnect:
+                response = Response(status_code=499)
+            response.headers.update(_HEADERS)
+            return response
+
+        return Route(path, guarded, methods=[method])
+
+    def _of_user(self, path: str, handler: Callable[[Request, Session], Awaitable[Response]], method: str = "GET") -> Route:
+        """Returns a route for users who have a session."""
+
+        async def with_session(request: Request) -> Response:
+            session = self._sessions.find(request.cookies.get(_COOKIE, ""))
+            if session is None:
+                raise RefusedError(401, "your session has ended, and its scans are removed; load the page anew")
+            return await handler(request, session)
+
+        return self._route(path, with_session, method)
+
+    def _check_origin(self, request: Request) -> None:
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if self._hosts is not None and urlsplit(f"//{host}").hostname not in self._hosts:
+            raise RefusedError(403, f"expected this server to be called {' or '.join(sorted(self._hosts))}")
+        if request.method != "GET" and origin is not None and urlsplit(origin).netloc != host:
+            raise RefusedError(403, "expected a request of this page, got one of another")
+
+    async def _page(self, request: Request) -> Response:
+        session = self._sessions.find(request.cookies.get(_COOKIE, ""))
+        if session is None and self._token:
+            return HTMLResponse(pages.file("sign_in.html")[0])
+        response = HTMLResponse(pages.file("page.html")[0])
+        if session is None:
+            self._give_session(response)
+        return response
+
+    async def _sign_in(self, request: Request) -> Response:
+        given = (await _json(request)).get("token", "")
+        if not hmac.compare_digest(given.encode(), self._token.encode()):
+            raise RefusedError(401, "this is not the token that the server was started with")
+        response = JSONResponse({})
+        self._give_session(response)
+        return response
+
+    def _give_session(self, response: Response) -> None:
+        token = self._sessions.new().token
+        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", secure=self._secure)
+
+    async def _file(self, request: Request) -> Response:
+        content, kind = await run_in_threadpool(pages.file, request.path_params["name"])
+        return Response(content, media_type=kind)
+
+    async def _list(self, _: Request, session: Session) -> Response:
+        return JSONResponse({"scans": [self._state(study) for study in session.studies]})
+
+    async def _add(self, request: Request, session: Session) -> Response:
+        study = session.add(display_name((await _json(request)).get("name", "")))
+        return JSONResponse(self._state(study), 201)
+
+    async def _receive(self, request: Request, session: Session) -> Response:
+        study = session.find(request.path_params["key"])
+        name, number = request.query_params.get("name", ""), request.path_params["number"]
+        await receive(study, name, number, request.stream(), self._most_bytes)
+        return JSONResponse(self._state(study))
+
+    async def _start(self, request: Request, session: Session) -> Response:
+        study = session.find(request.path_params["key"])
+        if study.state is not State.UPLOADING:
+            raise RefusedError(409, "the scan is being segmented already")
+        self._worker.submit(study)
+        return JSONResponse(self._state(study))
+
+    async def _remove(self, request: Request, session: Session) -> Response:
+        session.remove(request.path_params["key"])
+        return JSONResponse({})
+
+    async def _told(self, request: Request, session: Session) -> Response:
+        study = session.find(request.path_params["key"])
+        return JSONResponse(self._state(study) | {"outcome": told(downloads.outcome(study))})
+
+    async def _correct(self, request: Request, session: Session) -> Response:
+        study = session.find(request.path_params["key"])
+        content = await _body(request, self._most_bytes)
+        return JSONResponse({"outcome": told(await run_in_threadpool(correct, study, content))})
+
+    def _download(self, make: Callable[[Study], downloads.File]) -> Callable[[Request, Session], Awaitable[Response]]:
+        async def download(request: Request, session: Session) -> Response:
+            found = await run_in_threadpool(make, session.find(request.path_params["key"]))
+            name = quote(found.name)
+            headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
+            return Response(found.content, media_type=found.kind, headers=headers)
+
+        return download
+
+    def _state(self, study: Study) -> dict[str, Any]:
+        return {
+            "key": study.key,
+            "name": study.name,
+            "state": study.state.value,
+            "message": study.message,
+            "before": self._worker.place_of(study) if study.state is State.QUEUED else 0,
+            "windows": study.windows,
+            "is_series": study.is_series,
+        }
+
+
+async def _json(request: Request) -> dict[str, str]:
+    """Returns the texts of a small JSON object."""
+    try:
+        content = json.loads(await _body(request, _MOST_JSON))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise RefusedError(400, "expected a JSON object of texts")
+    return content
+
+
+async def _body(request: Request, most_bytes: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most_bytes:
+            raise RefusedError(413, f"expected {most_bytes} bytes at most")
+        parts.append(part)
+    return b"".join(parts)

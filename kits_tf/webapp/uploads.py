@@ -1,0 +1,69 @@
+"""From a browser's bytes to files: names that cannot do harm, no more bytes than there may be, whole or not at all."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from kits_tf.ct.volume import SUFFIXES
+from kits_tf.webapp.studies import RefusedError, State, Study
+from tfrecords_tools.files import written_whole
+
+# What a browser's file may be; the longest first. A slice of a DICOM series is called anything.
+_KNOWN = (*SUFFIXES, ".zip")
+_SLICE = ".dcm"
+_LONGEST_NAME = 80
+
+
+def display_name(name: str) -> str:
+    """Returns what a user's file is called on the page and in downloads: its own name, without folders and suffix.
+
+    Only letters, digits, spaces, and _ - . remain; "scan" where nothing does.
+    """
+    own = name.replace("\\", "/").rpartition("/")[2]
+    own = own.removesuffix(_suffix(own)) if _suffix(own) != _SLICE else own.removesuffix(_SLICE)
+    kept = re.sub(r"[^\w .-]+", "_", own).strip(" ._")[:_LONGEST_NAME].strip(" ._")
+    return kept or "scan"
+
+
+async def receive(study: Study, name: str, number: int, parts: AsyncIterator[bytes], most_bytes: int) -> None:
+    """Writes a file of a study, under a name of ours.
+
+    Args:
+        study: it belongs to.
+        name: that the user has for it; only its ending says something.
+        number: of the file within the study.
+        parts: its content.
+        most_bytes: of all files of the study.
+
+    Raises:
+        RefusedError: the study takes no files any more, or there would be too many bytes.
+    """
+    if study.state is not State.UPLOADING:
+        raise RefusedError(409, "the scan is complete already; drop it once more")
+    path = study.uploads / f"{number:06d}{_suffix(name)}"
+    with written_whole(path) as partial, open(partial, "wb") as file:
+        async for part in parts:
+            study.num_bytes += len(part)
+            if study.num_bytes > most_bytes:
+                raise RefusedError(413, f"expected a scan of {most_bytes / 1e6:.0f} MB at most, compressed as it comes")
+            file.write(part)
+
+
+def source_of(study: Study) -> Path:
+    """Returns what `find_scans` takes: the one NIfTI or zip file, or the folder of DICOM files.
+
+    Raises:
+        RefusedError: there is no file, or there are several scans.
+    """
+    files = sorted(study.uploads.iterdir())
+    known = [file for file in files if not file.name.endswith(_SLICE)]
+    if not files:
+        raise RefusedError(400, "expected a scan: a NIfTI file, or a zip file or folder of DICOM files; got none")
+    if len(known) > 1 or (known and len(files) > 1):
+        raise RefusedError(400, "expected one scan at a time: one NIfTI file, one zip file, or the files of one series")
+    return known[0] if known else study.uploads
+
+
+def _suffix(name: str) -> str:
+    lower = name.lower()
+    return next((suffix for suffix in _KNOWN if lower.endswith(suffix)), _SLICE)
