@@ -7,9 +7,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = ["errors", "settings", "config", "commandline", "runtime"]
-ORDER += ["ct", "pipeline", "network", "training", "inference", "analysis", "views", "serving", "api"]
+ORDER += ["ct", "pipeline", "network", "training", "inference", "analysis", "views", "serving", "webapp", "api"]
 COMMANDS = {"phantom", "audit", "convert", "restore", "summary", "train", "evaluate", "predict", "export", "figures"}
-COMMANDS |= {"submission", "measure", "serve", "client", "report", "demo"}
+COMMANDS |= {"submission", "measure", "serve", "client", "app", "report", "demo"}
 MODULES = sorted([*ROOT.glob("kits_tf/**/*.py"), *ROOT.glob("tfrecords_tools/**/*.py")])
 
 

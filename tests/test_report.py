@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import PATIENCE_MS, browser  # noqa: F401
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from kits_tf import config, evaluate, report, runtime
 from kits_tf.ct.labels import LATERALITY
@@ -22,24 +23,6 @@ from kits_tf.pipeline.example import read_labeled
 from kits_tf.views.report.plan import MOST_BYTES
 
 NOTE = "Phantoms & <nothing> else"
-# A busy machine draws slowly without a GPU.
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
-# WebGL 2 without a GPU; without the rest Chromium looks for Google's servers.
-FLAGS = [
-    "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
-
-
-def find_browser() -> str:
-    """Returns an installed Chromium or Chrome; without one the tests are left out, but for CI, which installs one."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI"):
-        pytest.fail("expected Chromium or Chrome, found none")
-    pytest.skip("no Chromium or Chrome is installed")
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +46,6 @@ def page_path(data_dir: Path, masks_dirs: dict[str, Path]) -> Path:
     masks = str(masks_dirs["moved"])
     report.main(config.Report(predictions_dir=masks, data_dir=str(data_dir), data_note=NOTE, workers=1))
     return masks_dirs["moved"] / "evaluation" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = find_browser()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

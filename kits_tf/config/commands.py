@@ -13,6 +13,7 @@ from kits_tf.config.groups import (
     LossSettings,
     NetworkSettings,
     OptimizationSettings,
+    PageSettings,
     PatchSettings,
     RecordsSettings,
     ServerSettings,
@@ -277,9 +278,7 @@ class App(Settings):
     page_token_file: str = setting("", "File with a token that who opens the page must give.")
     tls_cert: str = setting("", "PEM file of the page's certificate; with --tls_key.")
     tls_key: str = setting("", "PEM file of its key.")
-    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, as the files come.", minimum=1)
-    max_scans: int = setting(20, "Scans that a user may have on the page at a time.", minimum=1)
-    keep_hours: float = setting(12.0, "How long scans are kept of users who do nothing any more.", above=0)
+    page: PageSettings = field(default_factory=PageSettings)
     connection: ServerSettings = field(default_factory=ServerSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
@@ -314,6 +313,7 @@ class Serve(Settings):
     poll_s: float = setting(5.0, "How often the folder is looked at for new versions.", above=0)
     grace_s: float = setting(30.0, "How long requests may still run after the server was told to stop.", minimum=0)
     token_file: str = setting("", "File with a token that clients must send.")
+    page: bool = setting(False, "Offers the page of kits_tf.app too, at / on the port of REST.")
     tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.")
     tls_key: str = setting("", "PEM file of its key.")
 

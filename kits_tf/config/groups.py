@@ -426,3 +426,12 @@ class ServerSettings(Settings):
             raise InputError("--ca_file: expected --tls with it")
         if self.model_version is not None and self.model_label:
             raise InputError("expected --model_version or --model_label, got both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSettings(Settings):
+    """Page"""
+
+    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, as the files come.", minimum=1)
+    max_scans: int = setting(20, "Scans that a user may have on the page at a time.", minimum=1)
+    keep_hours: float = setting(12.0, "How long scans are kept of users who do nothing any more.", above=0)

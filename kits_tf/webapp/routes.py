@@ -57,8 +57,8 @@ class Page:
         sessions: of all users.
         worker: that segments.
         most_bytes: of a scan, as it comes.
-        hosts: names of this machine that browsers may use; any other is somebody who wants to reach it by a name of
-            theirs. None: any.
+        hosts: names by which browsers may call this machine; by another somebody wants to reach it whom nobody asked.
+            None of them: any.
         token: that a user must give; "" for none.
         secure: whether the connection is encrypted.
     """
@@ -69,7 +69,7 @@ class Page:
         worker: Worker,
         *,
         most_bytes: int,
-        hosts: Collection[str] | None = None,
+        hosts: Collection[str] = (),
         token: str = "",
         secure: bool = False,
     ) -> None:
@@ -125,7 +125,7 @@ class Page:
 
     def _check_origin(self, request: Request) -> None:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self._hosts is not None and urlsplit(f"//{host}").hostname not in self._hosts:
+        if self._hosts and urlsplit(f"//{host}").hostname not in self._hosts:
             raise RefusedError(403, f"expected this server to be called {' or '.join(sorted(self._hosts))}")
         if request.method != "GET" and origin is not None and urlsplit(origin).netloc != host:
             raise RefusedError(403, "expected a request of this page, got one of another")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from kits_tf import runtime
 from kits_tf.ct.preprocess import as_tensor
 from kits_tf.errors import InputError
-from kits_tf.inference.model import refusal
+from kits_tf.inference.model import Model, refusal
+from kits_tf.inference.progress import Tell
 from kits_tf.serving.metadata import METADATA, VOLUME
 from kits_tf.serving.server.metrics import Metrics
 from kits_tf.serving.server.model_folder import LoadedModel, ModelFolder
@@ -135,6 +136,23 @@ class Service:
                 self.metrics.seconds.labels(name).observe(time.monotonic() - start)
         wanted = {key: value for key, value in found.items() if not outputs or key in outputs}
         return {key: np.asarray(value.numpy(), value.dtype.as_numpy_dtype) for key, value in wanted.items()}, model
+
+    def model(self, tell: Tell | None = None) -> Model:
+        """Returns the newest version as a model, which waits for its turn as all requests do.
+
+        Args:
+            tell: is told of the windows that are done.
+
+        Raises:
+            ServiceError: NOT_FOUND, none is served.
+        """
+        exported = self.find(ModelSpec(self.name)).exported
+
+        def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+            with self._device:
+                return exported.segment(hu, affine, tell)
+
+        return Model(segment, exported.metadata.scheme, exported.metadata.chain)
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]

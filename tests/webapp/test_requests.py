@@ -1,0 +1,191 @@
+"""What the page's server answers, asked without a browser."""
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import requests
+
+from kits_tf import app, config, measure, predict
+from kits_tf.config import App
+from kits_tf.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def scan(data_dir: Path) -> Path:
+    """A phantom."""
+    return data_dir / "case_00000" / "imaging.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def predicted(run_dir: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mask that predict writes of it."""
+    folder = tmp_path_factory.mktemp("predicted")
+    predict.main(config.Predict(model=str(run_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
+    return next(folder.glob("*.nii.gz"))
+
+
+def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted: Path, tmp_path: Path) -> None:
+    key = user.send(scan)
+    assert user.wait(key) == {
+        "key": key,
+        "name": "imaging",
+        "state": "done",
+        "message": "",
+        "before": 0,
+        "windows": user.state(key)["windows"],
+        "is_series": False,
+    }
+    done, total = user.state(key)["windows"]
+    assert done == total > 0
+    mask = user.get(f"api/scans/{key}/mask.nii.gz")
+    assert mask.content == predicted.read_bytes()
+    assert mask.headers["content-disposition"] == "attachment; filename*=UTF-8''imaging.nii.gz"
+    # What measure says of the same mask.
+    measure.main(config.Measure(output_dir=str(tmp_path), image=str(scan)), [str(predicted)])
+    expected = next(iter(json.loads((tmp_path / "measurements.json").read_text()).values()))
+    outcome = user.get(f"api/scans/{key}").json()["outcome"]
+    for kind in ("kidneys", "lesions"):
+        for found, known in zip(outcome[kind], expected[kind], strict=True):
+            assert {name: found[name] for name in known if name != "flags"} == {
+                name: value for name, value in known.items() if name != "flags"
+            }
+            assert len(found["notes"]) == len(known["flags"])
+    # A lesion's place is one of its voxels.
+    labels = nib.load(predicted)
+    for lesion in outcome["lesions"]:
+        voxel = np.rint(np.linalg.inv(labels.affine) @ [*lesion["place_mm"], 1])[:3].astype(int)
+        assert outcome["classes"][int(labels.dataobj[tuple(voxel)]) - 1]["name"] == lesion["kind"]
+    archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
+    assert archive.namelist() == ["kidneys.csv", "lesions.csv", "measurements.json", "pairs.csv"]
+    assert user.get(f"api/scans/{key}/measurements.pdf").content.startswith(b"%PDF")
+    refused = user.get(f"api/scans/{key}/mask.dcm")
+    assert refused.status_code == 404 and "expected a scan that came as DICOM" in refused.json()["error"]
+
+
+def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted: Path) -> None:
+    key = user.send(scan)
+    user.wait(key)
+    image = nib.load(predicted)
+    labels = np.asarray(image.dataobj).copy()
+    labels[:] = 0
+    labels[2:5, 3:6, 4:8] = 1
+    corrected = nib.Nifti1Image(labels, image.affine).to_bytes()
+    outcome = user.put(f"api/scans/{key}/mask", data=corrected).json()["outcome"]
+    voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
+    assert outcome["is_corrected"] and outcome["lesions"] == []
+    assert outcome["kidneys"][0]["volume_ml"] == pytest.approx(3 * 3 * 4 * voxel_ml, rel=1e-6)
+    kept = nib.Nifti1Image.from_bytes(gzip.decompress(user.get(f"api/scans/{key}/mask.nii.gz").content))
+    np.testing.assert_array_equal(np.asarray(kept.dataobj), labels)
+    np.testing.assert_array_equal(kept.affine, image.affine)
+    for bad in (nib.Nifti1Image(labels[1:], image.affine), nib.Nifti1Image(labels + np.uint8(9), image.affine)):
+        refused = user.put(f"api/scans/{key}/mask", data=bad.to_bytes())
+        assert refused.status_code == 400
+        assert refused.json()["error"] == "expected a mask of this scan, with the labels that it has"
+    assert user.put(f"api/scans/{key}/mask", data=b"no NIfTI").status_code == 400
+
+
+def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
+    from test_dicom import write_series
+
+    files = sorted(write_series(tmp_path / "series", [float(2 * i) for i in range(12)]).iterdir())
+    key = user.send(*files, name="series")
+    assert user.wait(key)["state"] == "done" and user.state(key)["is_series"]
+    labels = np.zeros(nib.Nifti1Image.from_bytes(gzip.decompress(user.get(f"api/scans/{key}/mask.nii.gz").content)).shape)
+    assert labels.size
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("scan.nii.gz", b"no gzip", "expected a whole NIfTI file"),
+        ("scan.nii", b"", "expected a whole NIfTI file"),
+        ("photo.jpg", b"\xff\xd8", "expected a CT series in DICOM files, found none"),
+        ("scan.zip", b"PK", "scan"),
+    ],
+)
+def test_files_that_are_no_scan_say_why(user, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    key = user.send(tmp_path / name)
+    found = user.wait(key)
+    assert found["state"] == "failed" and message in found["message"]
+    assert "kits_tf-page" not in found["message"], "names of this machine's folders are not for users"
+
+
+def test_two_users_do_not_see_each_others_scans(new_user, scan: Path) -> None:
+    one, other = new_user(), new_user()
+    key = one.send(scan)
+    one.wait(key)
+    assert other.get("api/scans").json() == {"scans": []}
+    for method, path in (
+        ("GET", f"api/scans/{key}"),
+        ("GET", f"api/scans/{key}/mask.nii.gz"),
+        ("GET", f"api/scans/{key}/scan.nii.gz"),
+        ("PUT", f"api/scans/{key}/mask"),
+        ("PUT", f"api/scans/{key}/files/0"),
+        ("POST", f"api/scans/{key}/start"),
+        ("DELETE", f"api/scans/{key}"),
+    ):
+        assert other.request(method, path).status_code == 404, path
+    assert one.state(key)["state"] == "done"
+
+
+def test_a_scan_is_cancelled_and_removed(user, scan: Path) -> None:
+    keys = [user.send(scan) for _ in range(3)]
+    for key in keys[1:]:
+        assert user.delete(f"api/scans/{key}").status_code == 200
+    assert [each["key"] for each in user.get("api/scans").json()["scans"]] == keys[:1]
+    assert user.wait(keys[0])["state"] == "done"
+
+
+def test_limits(user, scan: Path, tmp_path: Path) -> None:
+    for _ in range(4):
+        assert user.post("api/scans", json={"name": "a"}).status_code == 201
+    refused = user.post("api/scans", json={"name": "a"})
+    assert refused.status_code == 429 and refused.json() == {"error": "expected 4 scans at most; remove one first"}
+    key = user.get("api/scans").json()["scans"][0]["key"]
+    refused = user.put(f"api/scans/{key}/files/0", data=bytes(20_000_001), params={"name": "a.nii"})
+    assert refused.status_code == 413 and "expected a scan of 20 MB at most" in refused.json()["error"]
+    for body in (b"[]", b"no JSON", b'{"name": 3}', b"x" * 20_000):
+        assert user.post("api/scans", data=body).status_code in (400, 413)
+
+
+def test_only_this_page_and_this_machine_are_answered(url: str, user) -> None:
+    assert user.get("", headers={"host": "evil.example:80"}).status_code == 403
+    assert user.post("api/scans", json={"name": "a"}, headers={"origin": "http://evil.example"}).status_code == 403
+    assert requests.get(f"{url}api/scans", timeout=10).status_code == 401
+    found = user.get("")
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    assert found.headers["x-content-type-options"] == "nosniff"
+    for name in ("../server.py", "__init__.py", "%2e%2e%2fserver.py", "nothing.js"):
+        assert user.get(f"files/{name}").status_code == 404, name
+    cookie = next(iter(user.cookies))
+    assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "strict"
+
+
+def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --page_token_file"):
+        App(model=str(run_dir), host="0.0.0.0")
+    with app.offered(App(model=str(run_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
+        user = requests.Session()
+        assert "Sign in" in user.get(url).text and not user.cookies
+        assert user.get(f"{url}api/scans").status_code == 401
+        refused = user.post(f"{url}sign-in", json={"token": "guess"})
+        assert refused.status_code == 401 and not user.cookies
+        assert user.post(f"{url}sign-in", json={"token": "secret"}).status_code == 200
+        assert user.get(f"{url}api/scans").json() == {"scans": []}
+        assert "Drop a scan here" in user.get(url).text
+
+
+def test_nothing_is_left_on_the_disk(run_dir: Path, scan: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with app.offered(App(model=str(run_dir), page_port=0)) as url:
+        requests.get(url, timeout=10)
+        assert len(list(tmp_path.glob("kits_tf-page-*/*"))) == 1
+    assert list(tmp_path.iterdir()) == []
