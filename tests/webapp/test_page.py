@@ -1,0 +1,190 @@
+"""The page, in a browser: what a person sees and does."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import PATIENCE_MS, browser  # noqa: F401
+from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+
+
+@pytest.fixture
+def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:  # noqa: F811
+    """Opens the page for a new user; at the end nothing may have been said on the console, or asked of others."""
+    said: list[str] = []
+    pages: list[Page] = []
+
+    def open_for_user(**context: object) -> Page:
+        page = browser.new_context(**context).new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+        page.on("request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else said.append(asked.url))
+        page.goto(url)
+        pages.append(page)
+        return page
+
+    yield open_for_user
+    for page in pages:
+        page.context.close()
+    refused = "Failed to load resource: the server responded with a status of 4"
+    assert [text for text in said if "niivue" not in text.lower() and refused not in text] == []
+
+
+def scan_path(data_dir: Path) -> Path:
+    return data_dir / "case_00000" / "imaging.nii.gz"
+
+
+def send(page: Page, *files: Path | FilePayload) -> Locator:
+    """Chooses files and returns the last line of the list."""
+    page.locator("#file").set_input_files(list(files))
+    return page.locator("#list li").last
+
+
+def picture(page: Page) -> np.ndarray:
+    """Returns what the viewer shows."""
+    page.wait_for_timeout(300)
+    return np.array(Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB")).astype(int)
+
+
+def colored(pixels: np.ndarray) -> int:
+    """Returns how many pixels are not gray."""
+    return int((np.ptp(pixels, axis=-1) > 20).sum())
+
+
+def open_scan(page: Page, data_dir: Path) -> None:
+    line = send(page, scan_path(data_dir))
+    expect(line).to_have_class("done")
+    expect(page.locator("#findings")).to_be_visible()
+    expect(page.locator("#pen output")).to_have_text("")
+
+
+def test_a_dropped_scan_is_shown_with_its_mask_and_its_measurements(open_page, data_dir: Path) -> None:
+    page = open_page()
+    open_scan(page, data_dir)
+    shown = picture(page)
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 50, "the canvas is blank"
+    assert colored(shown) > 100
+    key = page.evaluate("async () => (await (await fetch('/api/scans')).json()).scans[0].key")
+    outcome = page.evaluate("async key => (await (await fetch(`/api/scans/${key}`)).json()).outcome", key)
+    cells = page.locator("#kidneys tbody tr").first.locator("td").all_text_contents()
+    known = [kidney["volume_ml"] for kidney in outcome["kidneys"]]
+    assert cells == ["–" if volume is None else f"{volume:.0f}" for volume in known]
+    expect(page.locator("#lesions tbody tr")).to_have_count(max(1, len(outcome["lesions"])))
+    assert page.locator("#downloads a").all_text_contents() == [
+        "mask, NIfTI",
+        "measurements, CSV",
+        "measurements and pictures, PDF",
+    ]
+    with page.expect_download() as download:
+        page.get_by_text("mask, NIfTI").click()
+    assert download.value.suggested_filename == "imaging.nii.gz"
+    # Structures go and come.
+    for box in page.locator("#structures input").all():
+        box.uncheck()
+    assert colored(picture(page)) < colored(shown) / 10
+
+
+def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -> None:
+    page = open_page()
+    open_scan(page, data_dir)
+    before = page.locator("#kidneys").inner_text()
+    page.get_by_label("View").select_option("Axial")
+    page.get_by_role("button", name="Correct the mask").click()
+    page.locator("[name=label]").select_option("1")
+    page.locator("[name=size]").select_option("9")
+    unpainted = picture(page)
+
+    def paint() -> None:
+        box = page.locator("#canvas").bounding_box()
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.move(*middle)
+        page.mouse.down()
+        page.mouse.move(middle[0] + 30, middle[1] + 10, steps=5)
+        page.mouse.up()
+
+    paint()
+    painted = picture(page)
+    assert (painted != unpainted).sum() > 100
+    page.get_by_role("button", name="Undo").click()
+    assert (picture(page) != unpainted).sum() < (painted != unpainted).sum() / 4
+    paint()
+    page.get_by_role("button", name="Measure the corrected mask").click()
+    expect(page.locator("#corrected")).to_be_visible()
+    assert page.locator("#kidneys").inner_text() != before
+    expect(page.get_by_role("button", name="Correct the mask")).to_be_visible()
+
+
+def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, data_dir: Path) -> None:
+    page = open_page()
+    open_scan(page, data_dir)
+    lesions = page.locator("#lesions button")
+    if not lesions.count():
+        pytest.skip("the tiny network found no lesion")
+    page.locator("#canvas").click(position={"x": 20, "y": 20})
+    lesions.first.click()
+    expect(page.locator("#place")).to_contain_text("tumor")
+
+
+def test_what_is_no_scan_is_explained_and_removed(open_page) -> None:
+    page = open_page()
+    line = send(page, {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no scan"})
+    expect(line).to_have_class("failed")
+    expect(line).to_contain_text("expected a CT series in DICOM files, found none")
+    line.get_by_role("button", name="Remove photo.jpg").click()
+    expect(page.locator("#list li")).to_have_count(0)
+
+
+def test_two_users_have_lists_of_their_own(open_page, data_dir: Path) -> None:
+    one, other = open_page(), open_page()
+    expect(send(one, scan_path(data_dir))).to_have_class("done")
+    other.reload()
+    expect(other.locator("#list li")).to_have_count(0)
+    one.reload()
+    expect(one.locator("#list li")).to_have_count(1)
+
+
+def test_the_keyboard_does_all(open_page, data_dir: Path) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "file"
+    open_scan(page, data_dir)
+    page.locator("#canvas").focus()
+    before = page.locator("#place").inner_text()
+    page.keyboard.press("PageUp")
+    expect(page.locator("#place")).not_to_have_text(before)
+    # Every control can be reached, in the order in which it stands.
+    wanted = page.locator("button:visible, select:visible, input:visible, a:visible, #canvas").count()
+    page.locator("#file").focus()
+    reached = {page.evaluate("document.activeElement.outerHTML")}
+    for _ in range(wanted + 5):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.outerHTML"))
+    assert len(reached) >= wanted
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_and_both_color_schemes(open_page, data_dir: Path, scheme: str) -> None:
+    page = open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    open_scan(page, data_dir)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    ratio = page.evaluate(
+        """() => {
+          const light = text => {
+            const [r, g, b] = text.match(/[\\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const ratios = [...document.querySelectorAll("p, th, td, h2, h3, label, .state, a, button")].filter(e => e.offsetParent).map(e => {
+            const style = getComputedStyle(e);
+            let behind = e;
+            while (behind && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+            const [a, b] = [light(style.color), light(getComputedStyle(behind ?? document.body).backgroundColor)];
+            return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+          });
+          return Math.min(...ratios);
+        }"""
+    )
+    assert ratio >= 4.5, "WCAG 2.2, 1.4.3"
