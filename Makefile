@@ -45,7 +45,7 @@ bench-predict: $(VENV)/.bench .venv-peers/.installed  ## a scan's file to its ma
 bench-evaluate: $(VENV)/.bench .venv-peers/.installed  ## scores beside MONAI's; DATA_DIR=folder of KiTS19 cases, CASES=0-29
 	$(RUN) benchmarks/evaluate.py --data_dir=$(DATA_DIR) --cases=$(or $(CASES),0-29)
 
-bench-accuracy: $(VENV)/.bench .venv-peers/.installed  ## an hour of training beside MONAI; RECORDS_DIR=what convert wrote
+bench-accuracy: $(VENV)/.bench .venv-peers/.installed  ## an hour of training beside MONAI; RECORDS_DIR=records of configs/body.flags
 	$(RUN) benchmarks/accuracy.py --records_dir=$(RECORDS_DIR) --work_dir=$(or $(WORK_DIR),bench-work/accuracy) --minutes=$(or $(MINUTES),60)
 
 results: $(VENV)/.bench  ## docs/results.md's tables, in hours; stopped, it goes on. DATA_DIR=folder of KiTS19 cases 0 to 179

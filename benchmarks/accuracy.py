@@ -1,6 +1,6 @@
 """Validation Dice against minutes of training: kits_tf and MONAI's UNet, side by side.
 
-    python benchmarks/accuracy.py --records_dir=RECORDS --recipe=configs/cpu.flags --work_dir=WORK --minutes=60
+    python benchmarks/accuracy.py --records_dir=RECORDS --work_dir=WORK --minutes=60
 
 Equal: cases and split, the voxels of the records (exported once for MONAI), patch and batch size, parameters (within
 5 %), float32, cores, and minutes on the wall clock. If the machine has twice --cores, both train at the same time, each
@@ -42,8 +42,8 @@ from tfrecords_tools.files import written_whole
 
 RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Records of convert.", required=True)
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Folder of all that is kept.", required=True)
-RECIPE = flags.DEFINE_string("recipe", "configs/cpu.flags", "Flag file of kits_tf's side.")
-OURS = flags.DEFINE_string("ours", "--cache=memory", "More flags of kits_tf's side.")
+RECIPE = flags.DEFINE_string("recipe", "configs/body.flags", "Flag file of kits_tf's side.")
+OURS = flags.DEFINE_string("ours", "", "More flags of kits_tf's side.")
 THEIRS = flags.DEFINE_string("theirs", "", "Options of peers/monai_train.py.")
 MINUTES = flags.DEFINE_float("minutes", 60.0, "Of training, each side.")
 SNAPSHOT_MINUTES = flags.DEFINE_float("snapshot_minutes", 5.0, "From one snapshot to the next.")
