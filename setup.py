@@ -44,9 +44,7 @@ _PEERS = [
     "types-pyyaml",
     "types-requests",
 ]
-EXTRAS["dev"] = [
-    *(package for name in ("app", "beam", "docs", "serve") for package in EXTRAS[name])
-]
+EXTRAS["dev"] = [*(package for name in ("app", "beam", "docs", "serve") for package in EXTRAS[name])]
 EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = EXTRAS["figures"]

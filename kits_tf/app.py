@@ -23,7 +23,9 @@ def main(settings: config.App) -> None:
         InputError: the extra `app` is not installed, the model cannot be loaded, or the port is taken.
         UnavailableError: the model's server does not answer.
     """
-    runtime.require("app", "starlette", "uvicorn", "ipyniivue", "matplotlib", "pydicom", "highdicom", "grpc", "requests")
+    runtime.require(
+        "app", "starlette", "uvicorn", "ipyniivue", "matplotlib", "pydicom", "highdicom", "grpc", "requests"
+    )
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import Any
 from kits_tf.config import shared
 from kits_tf.config.shared import FLIP_CHOICES, KERNEL_CHOICES
 from kits_tf.errors import InputError
-from kits_tf.settings import Settings, format_value, required, setting
+from kits_tf.settings import Settings, format_value, setting
 
 
 def _chance(default: float, of_what: str) -> Any:

@@ -57,12 +57,20 @@ def _tables(case: CaseMasks, found: Measurements, is_corrected: bool) -> Figure:
     figure = Figure(figsize=_A4_INCHES)
     who = "the network's, corrected by hand" if is_corrected else "the network's, as it is"
     figure.text(0.08, 0.94, f"{case.case_id}: kidneys and lesions", fontsize=16, wrap=True)
-    figure.text(0.08, 0.90, f"Mask: {who}. kits_tf {__version__}, {date.today().isoformat()}.\n{_NOTICE}", fontsize=9, va="top")
-    kidneys = [[text, *(_number(getattr(kidney, name), digits) for kidney in found.kidneys)] for text, name, digits in _KIDNEY]
+    figure.text(
+        0.08, 0.90, f"Mask: {who}. kits_tf {__version__}, {date.today().isoformat()}.\n{_NOTICE}", fontsize=9, va="top"
+    )
+    kidneys = [
+        [text, *(_number(getattr(kidney, name), digits) for kidney in found.kidneys)] for text, name, digits in _KIDNEY
+    ]
     kidneys.append(["", *("; ".join(kidney.flags) for kidney in found.kidneys)])
     _table(figure, (0.08, 0.55, 0.84, 0.29), ["", *(f"{kidney.side} kidney" for kidney in found.kidneys)], kidneys)
     lesions = [
-        [f"{lesion.kind} {i}", lesion.side or "-", *(_number(getattr(lesion, name), digits) for _, name, digits in _LESION)]
+        [
+            f"{lesion.kind} {i}",
+            lesion.side or "-",
+            *(_number(getattr(lesion, name), digits) for _, name, digits in _LESION),
+        ]
         for i, lesion in enumerate(found.lesions[:_MOST_LESIONS], start=1)
     ]
     if len(found.lesions) > _MOST_LESIONS:
@@ -75,7 +83,9 @@ def _tables(case: CaseMasks, found: Measurements, is_corrected: bool) -> Figure:
     return figure
 
 
-def _table(figure: Figure, place: tuple[float, float, float, float], heads: Sequence[str], rows: list[list[str]]) -> None:
+def _table(
+    figure: Figure, place: tuple[float, float, float, float], heads: Sequence[str], rows: list[list[str]]
+) -> None:
     ax = figure.add_axes(place)
     ax.set_axis_off()
     table = ax.table(rows, colLabels=heads, loc="upper left", cellLoc="left", edges="horizontal")

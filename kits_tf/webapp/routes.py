@@ -112,7 +112,9 @@ class Page:
 
         return Route(path, guarded, methods=[method])
 
-    def _of_user(self, path: str, handler: Callable[[Request, Session], Awaitable[Response]], method: str = "GET") -> Route:
+    def _of_user(
+        self, path: str, handler: Callable[[Request, Session], Awaitable[Response]], method: str = "GET"
+    ) -> Route:
         """Returns a route for users who have a session."""
 
         async def with_session(request: Request) -> Response:

@@ -20,7 +20,8 @@ def display_name(name: str) -> str:
     Only letters, digits, spaces, and _ - . remain; "scan" where nothing does.
     """
     own = name.replace("\\", "/").rpartition("/")[2]
-    own = own.removesuffix(_suffix(own)) if _suffix(own) != _SLICE else own.removesuffix(_SLICE)
+    if own.lower().endswith(_suffix(own)):
+        own = own[: -len(_suffix(own))]
     kept = re.sub(r"[^\w .-]+", "_", own).strip(" ._")[:_LONGEST_NAME].strip(" ._")
     return kept or "scan"
 

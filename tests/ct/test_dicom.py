@@ -13,7 +13,8 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.uid import JPEGLSLossless, RLELossless
+from series import COLUMN, GRADIENT, NORMAL, OBLIQUE, ROW, SHAPE, SPACING, write_series, write_slice
 
 from kits_tf import config, predict
 from kits_tf.ct import dicom
@@ -23,52 +24,6 @@ from kits_tf.errors import InputError
 
 SETTINGS = config.DicomSettings()
 ACCEPT = config.DicomSettings(irregular_slices="accept")
-# Turned about the patient's long axis, and tipped.
-ROW, COLUMN = np.array([0.8, 0.6, 0.0]), np.array([-0.6, 0.8, 0.0])
-OBLIQUE = (ROW, np.array([-0.6 * 0.96, 0.8 * 0.96, 0.28]))
-NORMAL = np.cross(ROW, COLUMN)
-GRADIENT = np.array([4.0, -7.0, 3.0])  # HU a mm along left, posterior, superior
-SPACING = (1.5, 2.0)  # rows, columns
-SHAPE = (6, 9)
-IDS = {name: generate_uid() for name in ("study", "series", "frame")}
-
-
-def write_slice(path: Path, position: np.ndarray, axes: tuple = (ROW, COLUMN), **changes: object) -> pydicom.Dataset:
-    """Writes one slice whose upper left pixel center lies at a position; changes are further attributes."""
-    row, column = axes
-    i, j = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    places = position + i[..., None] * SPACING[0] * column + j[..., None] * SPACING[1] * row
-    data = pydicom.Dataset()
-    data.file_meta = pydicom.dataset.FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = IDS.values()
-    data.Modality, data.SeriesDescription, data.ImageType = "CT", "Abdomen 2.0", ["ORIGINAL", "PRIMARY", "AXIAL"]
-    data.PatientID = data.PatientName = "someone"
-    for name in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"):
-        setattr(data, name, "")
-    data.InstanceNumber = int(np.random.default_rng(path.name.encode()[0]).integers(1000))
-    data.ImagePositionPatient, data.ImageOrientationPatient = list(position), [*row, *column]
-    data.PixelSpacing, data.SliceThickness, (data.Rows, data.Columns) = list(SPACING), 2.0, SHAPE
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
-    data.RescaleSlope, data.RescaleIntercept = 0.5, -1024
-    for name, value in changes.items():
-        setattr(data, name, value)
-    data.PixelData = np.rint((places @ GRADIENT + 1024) * 2).astype(np.uint16).tobytes()
-    data.save_as(path, enforce_file_format=True)
-    return data
-
-
-def write_series(folder: Path, places: list[float], axes: tuple = (ROW, COLUMN), **changes: object) -> Path:
-    """Writes slices at places along the normal, in files whose names say nothing about their order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    normal = np.cross(*axes)
-    for number, place in enumerate(places):
-        name = f"{'qzmaxkbn'[number % 8]}{number}"
-        write_slice(folder / name, np.array([-20.0, 30, -5]) + place * normal, axes, **changes)
-    return folder
 
 
 def check_world(volume, tolerance: float = 0.76, where: np.ndarray | bool = True) -> None:

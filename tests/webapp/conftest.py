@@ -22,7 +22,7 @@ class User(requests.Session):
         """Asks for a path below the page."""
         return super().request(method, self.url + path, *args, **kwargs)
 
-    def send(self, *files: Path, name: str = "") -> str:
+    def drop(self, *files: Path, name: str = "") -> str:
         """Sends files as one scan and returns its key."""
         key = self.post("api/scans", json={"name": name or files[0].name}).json()["key"]
         for number, file in enumerate(files):

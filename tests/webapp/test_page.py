@@ -22,7 +22,9 @@ def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:  # n
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
-        page.on("request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else said.append(asked.url))
+        page.on(
+            "request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else said.append(asked.url)
+        )
         page.goto(url)
         pages.append(page)
         return page

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import requests
+from series import write_series
 
 from kits_tf import app, config, measure, predict
 from kits_tf.config import App
@@ -30,8 +32,13 @@ def predicted(run_dir: Path, scan: Path, tmp_path_factory: pytest.TempPathFactor
     return next(folder.glob("*.nii.gz"))
 
 
+def read_mask(user, key: str) -> nib.Nifti1Image:
+    """Returns the mask of a scan as it is downloaded."""
+    return nib.Nifti1Image.from_bytes(gzip.decompress(user.get(f"api/scans/{key}/mask.nii.gz").content))
+
+
 def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted: Path, tmp_path: Path) -> None:
-    key = user.send(scan)
+    key = user.drop(scan)
     assert user.wait(key) == {
         "key": key,
         "name": "imaging",
@@ -69,7 +76,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
 
 
 def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted: Path) -> None:
-    key = user.send(scan)
+    key = user.drop(scan)
     user.wait(key)
     image = nib.load(predicted)
     labels = np.asarray(image.dataobj).copy()
@@ -80,7 +87,7 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
     voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
     assert outcome["is_corrected"] and outcome["lesions"] == []
     assert outcome["kidneys"][0]["volume_ml"] == pytest.approx(3 * 3 * 4 * voxel_ml, rel=1e-6)
-    kept = nib.Nifti1Image.from_bytes(gzip.decompress(user.get(f"api/scans/{key}/mask.nii.gz").content))
+    kept = read_mask(user, key)
     np.testing.assert_array_equal(np.asarray(kept.dataobj), labels)
     np.testing.assert_array_equal(kept.affine, image.affine)
     for bad in (nib.Nifti1Image(labels[1:], image.affine), nib.Nifti1Image(labels + np.uint8(9), image.affine)):
@@ -91,13 +98,16 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
 
 
 def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
-    from test_dicom import write_series
-
-    files = sorted(write_series(tmp_path / "series", [float(2 * i) for i in range(12)]).iterdir())
-    key = user.send(*files, name="series")
+    folder = write_series(tmp_path / "series", [float(2 * i) for i in range(12)])
+    key = user.drop(*sorted(folder.iterdir()), name="series")
     assert user.wait(key)["state"] == "done" and user.state(key)["is_series"]
-    labels = np.zeros(nib.Nifti1Image.from_bytes(gzip.decompress(user.get(f"api/scans/{key}/mask.nii.gz").content)).shape)
-    assert labels.size
+    labels = read_mask(user, key)
+    corrected = np.zeros(labels.shape, np.uint8)
+    corrected[2:5, 1:4, 2:6] = 3
+    content = nib.Nifti1Image(corrected, labels.affine).to_bytes()
+    assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
+    found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
+    assert found.Modality == "SEG" and found.pixel_array.sum() == (corrected > 0).sum()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +121,7 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
 )
 def test_files_that_are_no_scan_say_why(user, tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    key = user.send(tmp_path / name)
+    key = user.drop(tmp_path / name)
     found = user.wait(key)
     assert found["state"] == "failed" and message in found["message"]
     assert "kits_tf-page" not in found["message"], "names of this machine's folders are not for users"
@@ -119,7 +129,7 @@ def test_files_that_are_no_scan_say_why(user, tmp_path: Path, name: str, content
 
 def test_two_users_do_not_see_each_others_scans(new_user, scan: Path) -> None:
     one, other = new_user(), new_user()
-    key = one.send(scan)
+    key = one.drop(scan)
     one.wait(key)
     assert other.get("api/scans").json() == {"scans": []}
     for method, path in (
@@ -136,7 +146,7 @@ def test_two_users_do_not_see_each_others_scans(new_user, scan: Path) -> None:
 
 
 def test_a_scan_is_cancelled_and_removed(user, scan: Path) -> None:
-    keys = [user.send(scan) for _ in range(3)]
+    keys = [user.drop(scan) for _ in range(3)]
     for key in keys[1:]:
         assert user.delete(f"api/scans/{key}").status_code == 200
     assert [each["key"] for each in user.get("api/scans").json()["scans"]] == keys[:1]
