@@ -1,5 +1,6 @@
 """A browser without a window, for tests of pages."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,9 +28,9 @@ def find_browser() -> str:
     pytest.skip("no Chromium or Chrome is installed")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
+@contextlib.contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Gives Chromium."""
     path = find_browser()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)

@@ -2,8 +2,10 @@
 
 import itertools
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +13,9 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from kits_tf import config, convert, phantom, runtime, train
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 runtime.start_tensorflow()
 
@@ -146,3 +151,12 @@ def run_dir(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     root = tmp_path_factory.mktemp("runs") / "run"
     train.main(train_settings(records_dir, root))
     return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, without a window."""
+    from browser import started_browser
+
+    with started_browser() as found:
+        yield found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import PATIENCE_MS, browser  # noqa: F401
+from browser import FLAGS, PATIENCE_MS, find_browser
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 

@@ -55,32 +55,32 @@ def measurements_document(case: CaseMasks, found: Measurements, *, is_corrected:
 
 def _tables(case: CaseMasks, found: Measurements, is_corrected: bool) -> Figure:
     figure = Figure(figsize=_A4_INCHES)
-    who = "the network's, corrected by hand" if is_corrected else "the network's, as it is"
+    whose = "the network's, corrected by hand" if is_corrected else "the network's, as it is"
+    head = f"Mask: {whose}. kits_tf {__version__}, {date.today().isoformat()}.\n{_NOTICE}"
     figure.text(0.08, 0.94, f"{case.case_id}: kidneys and lesions", fontsize=16, wrap=True)
-    figure.text(
-        0.08, 0.90, f"Mask: {who}. kits_tf {__version__}, {date.today().isoformat()}.\n{_NOTICE}", fontsize=9, va="top"
-    )
-    kidneys = [
-        [text, *(_number(getattr(kidney, name), digits) for kidney in found.kidneys)] for text, name, digits in _KIDNEY
-    ]
-    kidneys.append(["", *("; ".join(kidney.flags) for kidney in found.kidneys)])
-    _table(figure, (0.08, 0.55, 0.84, 0.29), ["", *(f"{kidney.side} kidney" for kidney in found.kidneys)], kidneys)
-    lesions = [
-        [
-            f"{lesion.kind} {i}",
-            lesion.side or "-",
-            *(_number(getattr(lesion, name), digits) for _, name, digits in _LESION),
-        ]
-        for i, lesion in enumerate(found.lesions[:_MOST_LESIONS], start=1)
-    ]
-    if len(found.lesions) > _MOST_LESIONS:
-        lesions.append([f"{len(found.lesions) - _MOST_LESIONS} more", *[""] * (1 + len(_LESION))])
-    heads = ["", "side", *(text for text, _, _ in _LESION)]
-    if lesions:
-        _table(figure, (0.08, 0.08, 0.84, 0.43), heads, lesions)
+    figure.text(0.08, 0.92, head, fontsize=9, va="top")
+    heads = ["", *(f"{kidney.side} kidney" for kidney in found.kidneys)]
+    _table(figure, (0.08, 0.55, 0.84, 0.3), heads, _kidney_rows(found))
+    if found.lesions:
+        heads = ["", "side", *(text for text, _, _ in _LESION)]
+        _table(figure, (0.08, 0.08, 0.84, 0.43), heads, _lesion_rows(found))
     else:
         figure.text(0.08, 0.5, "No lesion was found. That does not mean that there is none.", fontsize=10)
     return figure
+
+
+def _kidney_rows(found: Measurements) -> list[list[str]]:
+    rows = [[text, *(_number(getattr(each, name), digits) for each in found.kidneys)] for text, name, digits in _KIDNEY]
+    return [*rows, ["", *("; ".join(kidney.flags) for kidney in found.kidneys)]]
+
+
+def _lesion_rows(found: Measurements) -> list[list[str]]:
+    rows = [
+        [f"{each.kind} {i}", each.side or "-", *(_number(getattr(each, name), digits) for _, name, digits in _LESION)]
+        for i, each in enumerate(found.lesions[:_MOST_LESIONS], start=1)
+    ]
+    left = len(found.lesions) - len(rows)
+    return [*rows, [f"{left} more", *[""] * (1 + len(_LESION))]] if left else rows
 
 
 def _table(

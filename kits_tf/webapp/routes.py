@@ -40,14 +40,15 @@ _COOKIE = "kits_tf_session"
 _MOST_JSON = 10_000
 _HEADERS = {
     # Nothing on the page can reach another machine, whatever its scripts try.
-    "content-security-policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; "
-    "connect-src 'self' data: blob:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "content-security-policy": "default-src 'none'; script-src 'self' blob:; worker-src 'self' blob:; "
+    "connect-src 'self' data: blob:; img-src 'self' data: blob:; style-src 'self'; font-src 'self' data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
 Handler = Callable[[Request], Awaitable[Response]]
+UserHandler = Callable[[Request, Session], Awaitable[Response]]
 
 
 class Page:
@@ -190,7 +191,7 @@ class Page:
         content = await _body(request, self._most_bytes)
         return JSONResponse({"outcome": told(await run_in_threadpool(correct, study, content))})
 
-    def _download(self, make: Callable[[Study], downloads.File]) -> Callable[[Request, Session], Awaitable[Response]]:
+    def _download(self, make: Callable[[Study], downloads.File]) -> UserHandler:
         async def download(request: Request, session: Session) -> Response:
             found = await run_in_threadpool(make, session.find(request.path_params["key"]))
             name = quote(found.name)

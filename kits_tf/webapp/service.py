@@ -44,7 +44,7 @@ class PageService:
         self._looking = threading.Thread(target=self._look, name="forgetting", daemon=True)
 
     def tell(self, done: int, total: int) -> None:
-        """Is told of the windows of the scan that is computed; raises CancelledError where it is not wanted any more."""
+        """Is told of windows, as `Worker.tell`."""
         self._worker.tell(done, total)
 
     def start(self, find_model: Callable[[], Model]) -> None:

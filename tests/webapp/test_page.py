@@ -6,13 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import PATIENCE_MS, browser  # noqa: F401
+from browser import PATIENCE_MS
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
+# Of all visible texts: WCAG 2.2's contrast ratio of text and what lies behind it.
+LOWEST_CONTRAST = """() => {
+  const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = text => {
+    const [r, g, b] = text.match(/[\\d.]+/g).map(v => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    const color = getComputedStyle(element).backgroundColor;
+    return color !== "rgba(0, 0, 0, 0)" || !element.parentElement ? color : behind(element.parentElement);
+  };
+  const texts = [...document.querySelectorAll("p, th, td, h2, h3, label, .state, a, button")];
+  return Math.min(...texts.filter(each => each.offsetParent).map(each => {
+    const [a, b] = [light(getComputedStyle(each).color), light(behind(each))];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  }));
+}"""
+
 
 @pytest.fixture
-def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:  # noqa: F811
+def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
     """Opens the page for a new user; at the end nothing may have been said on the console, or asked of others."""
     said: list[str] = []
     pages: list[Page] = []
@@ -74,7 +92,7 @@ def test_a_dropped_scan_is_shown_with_its_mask_and_its_measurements(open_page, d
     outcome = page.evaluate("async key => (await (await fetch(`/api/scans/${key}`)).json()).outcome", key)
     cells = page.locator("#kidneys tbody tr").first.locator("td").all_text_contents()
     known = [kidney["volume_ml"] for kidney in outcome["kidneys"]]
-    assert cells == ["–" if volume is None else f"{volume:.0f}" for volume in known]
+    assert cells == ["\N{EN DASH}" if volume is None else f"{volume:.0f}" for volume in known]
     expect(page.locator("#lesions tbody tr")).to_have_count(max(1, len(outcome["lesions"])))
     assert page.locator("#downloads a").all_text_contents() == [
         "mask, NIfTI",
@@ -173,20 +191,5 @@ def test_a_phone_and_both_color_schemes(open_page, data_dir: Path, scheme: str) 
     page = open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
     open_scan(page, data_dir)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    ratio = page.evaluate(
-        """() => {
-          const light = text => {
-            const [r, g, b] = text.match(/[\\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-          };
-          const ratios = [...document.querySelectorAll("p, th, td, h2, h3, label, .state, a, button")].filter(e => e.offsetParent).map(e => {
-            const style = getComputedStyle(e);
-            let behind = e;
-            while (behind && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
-            const [a, b] = [light(style.color), light(getComputedStyle(behind ?? document.body).backgroundColor)];
-            return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-          });
-          return Math.min(...ratios);
-        }"""
-    )
+    ratio = page.evaluate(LOWEST_CONTRAST)
     assert ratio >= 4.5, "WCAG 2.2, 1.4.3"
