@@ -140,7 +140,7 @@ def main(_: list[str]) -> None:
         for split in _splits(recipe):
             _score(recipe, split)
     print("\n".join(_table(recipes, split) for split in ("validation", "test")))
-    _draw(trained, _work_dir() / "curves.png")
+    _draw([recipe for recipe in trained if not recipe.training], _work_dir() / "curves.png")
 
 
 def _convert(recipe: Recipe) -> None:
