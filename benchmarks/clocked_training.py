@@ -1,6 +1,6 @@
 """kits_tf's side of benchmarks/accuracy.py: it answers facts, train and validate.
 
-    python clocked_training.py --work_dir=WORK --minutes=60 -- --flagfile=configs/cpu.flags --records_dir=RECORDS ...
+    python clocked_training.py --work_dir=WORK --minutes=60 -- --flagfile=configs/body.flags --records_dir=RECORDS ...
 
 What is timed is `Loop.train` on `fit.training_input`, as kits_tf.train runs it; validation on patches, checkpoints and
 the progress are left out, as they are on the peer's side. The schedule is the flags', but goes by the clock.

@@ -62,58 +62,62 @@ class Recipe:
     tested: bool = False
 
 
-_EACH, _VARIED = ("--overlap_over=example",), ("--random_convolution_probability=0.5",)
-# How fine.flags was before: larger patches, fewer of them around kidneys.
-_WIDE = (
-    "--patch_size_zyx=32,56,56",
-    "--foreground_fraction=0.67",
-    "--crop_shift_fraction=0.1",
-    "--patches_per_case=2",
-    "--validation_patches_per_case=2",
-)
-_CHOSEN = "mirror images, chosen post-processing"
+# Flag files whose records are those of another one.
+_SAME_RECORDS = {"body_record": "body", "fine": "body"}
+_MIRRORED = ("--flip_axes=x",)
+_SHORT = ("--epochs=8",)
+_PLAIN_DICE = ("--overlap_over=batch", "--nooverlap_squared", "--nooverlap_background", "--nooverlap_absent")
+_WEIGHTED = ("--loss=cross_entropy", "--class_weighting=inverse")
 # Each row differs from the one it is compared with by what its title says.
 RECIPES = (
-    Recipe("record", "4 mm, recipe of record", "cpu_record", tested=True),
-    Recipe("adjusted", "+ logit adjustment", "cpu_record", ("--logit_adjustment=1",), against="record"),
-    Recipe("cpu", "4 mm, Dice and cross-entropy", "cpu", against="adjusted"),
-    Recipe("mirrored", "+ mirror images", "cpu", inference=("--flip_axes=x",), trained_as="cpu", against="cpu"),
-    Recipe("coarse", "8 mm, the same loss", "coarse", against="cpu"),
-    Recipe("wide", "4 x 3 x 3 mm", "fine", _WIDE, against="cpu"),
-    Recipe("staged", "+ a first stage: 8 mm", "fine", trained_as="wide", coarse="coarse", against="wide"),
-    Recipe("fine", "+ patches around kidneys", "fine", coarse="coarse", against="staged"),
-    Recipe("each", "+ Dice of each patch", "fine", _EACH, coarse="coarse", against="fine"),
+    Recipe("record", "recipe of record", "body_record", tested=True),
+    Recipe("body", "Dice and cross-entropy", "body", against="record", tested=True),
+    Recipe("mirrored", "+ mirror images", "body", inference=_MIRRORED, trained_as="body", against="body"),
+    Recipe("coarse", "8 mm", "coarse", against="body"),
+    Recipe("staged", "+ a first stage: 8 mm", "body", trained_as="body", coarse="coarse", against="body"),
+    Recipe("fine", "cascade: 8 mm, then a network of its own", "fine", coarse="coarse", against="body", tested=True),
     Recipe(
         "best",
-        f"patches around kidneys, {_CHOSEN}",
+        "cascade, mirror images, chosen post-processing",
         "fine",
-        inference=("--flip_axes=x",),
+        inference=_MIRRORED,
         trained_as="fine",
         coarse="coarse",
         chooses=True,
         against="fine",
         tested=True,
     ),
-    Recipe("large", "3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
+    Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "largest",
-        f"large network, {_CHOSEN}",
+        "large network, mirror images, chosen post-processing",
         "fine_gpu",
-        inference=("--flip_axes=x",),
+        inference=_MIRRORED,
         trained_as="large",
         coarse="coarse",
         chooses=True,
         against="large",
         tested=True,
     ),
-    Recipe("coarse_varied", "8 mm, random convolutions", "coarse", _VARIED, against="coarse"),
+    Recipe("short", "a sixth of the steps", "body", _SHORT, against="body"),
+    Recipe("short_last", "weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
+    Recipe("short_deep", "deep supervision", "body", (*_SHORT, "--deep_supervision"), against="short"),
+    Recipe("short_around", "patches around kidneys", "body", (*_SHORT, "--foreground_fraction=0.9"), against="short"),
     Recipe(
-        "fine_varied",
-        "both stages with random convolutions",
-        "fine",
-        _EACH + _VARIED,
-        coarse="coarse_varied",
-        against="each",
+        "short_varied",
+        "random convolutions",
+        "body",
+        (*_SHORT, "--random_convolution_probability=0.5"),
+        against="short",
+    ),
+    Recipe("short_plain", "Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"),
+    Recipe("short_weighted", "weighted cross-entropy", "body", (*_SHORT, *_PLAIN_DICE, *_WEIGHTED), against="short"),
+    Recipe(
+        "short_adjusted",
+        "+ logit adjustment",
+        "body",
+        (*_SHORT, *_PLAIN_DICE, *_WEIGHTED, "--logit_adjustment=1"),
+        against="short_weighted",
     ),
 )
 
@@ -125,7 +129,7 @@ def main(_: list[str]) -> None:
     _splits_file().write_text(json.dumps(splits))
     recipes = [recipe for recipe in RECIPES if GPU_RECIPES.value or not recipe.config.endswith("_gpu")]
     trained = [recipe for recipe in recipes if not recipe.trained_as]
-    for recipe in {recipe.config: recipe for recipe in trained}.values():
+    for recipe in {_records_dir(recipe): recipe for recipe in trained}.values():
         _convert(recipe)
     cores, lanes = sorted(os.sched_getaffinity(0)), Queue[set[int]]()
     for lane in range(AT_ONCE.value):
@@ -136,7 +140,7 @@ def main(_: list[str]) -> None:
         for split in _splits(recipe):
             _score(recipe, split)
     print("\n".join(_table(recipes, split) for split in ("validation", "test")))
-    _draw(trained, _work_dir() / "curves.png")
+    _draw([recipe for recipe in trained if not recipe.training], _work_dir() / "curves.png")
 
 
 def _convert(recipe: Recipe) -> None:
@@ -255,7 +259,7 @@ def _splits_file() -> Path:
 
 
 def _records_dir(recipe: Recipe) -> Path:
-    return _work_dir() / "records" / recipe.config
+    return _work_dir() / "records" / _SAME_RECORDS.get(recipe.config, recipe.config)
 
 
 def _run_dir(recipe: Recipe) -> Path:

@@ -2,7 +2,7 @@
 
     python benchmarks/train_loop.py
 
-The network of configs/cpu.flags on patches of noise, without augmentation. In turn, the loop of `train` takes ten steps
+The network of configs/body.flags on patches of noise, without augmentation. In turn, the loop of `train` takes ten steps
 (its input, distribution, checks, progress) and the bare compiled step takes ten on one batch in memory. Medians of the
 rounds' seconds a step, and of their ratios.
 """
@@ -36,7 +36,7 @@ def main(_: list[str]) -> None:
     from kits_tf.training.strategy import choose_strategy
     from kits_tf.training.trainer import build_trainer
 
-    arguments = [f"--flagfile={ROOT}/configs/cpu.flags", "--records_dir=-", "--run_dir=-", "--average_decay=0"]
+    arguments = [f"--flagfile={ROOT}/configs/body.flags", "--records_dir=-", "--run_dir=-", "--average_decay=0"]
     settings, _ = commandline.parse(config.Train, ["", *arguments])
     shape = (settings.optimization.batch_size, *settings.patches.patch_size_zyx)
     batch = tf.random.normal(shape), tf.cast(tf.random.uniform(shape, 0, 4, tf.int32), tf.uint8)

@@ -40,6 +40,17 @@ def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) 
         before[recipe.name] = recipe
 
 
+def test_flag_files_that_share_records_convert_alike(results) -> None:
+    for pair in results._SAME_RECORDS.items():
+        both = [
+            commandline.parse(
+                config.Convert, ["", f"--flagfile={ROOT}/configs/{name}.flags", "--data_dir=d", "--records_dir=r"]
+            )
+            for name in pair
+        ]
+        assert both[0] == both[1]
+
+
 def test_splits_are_apart_and_all_180_cases(results) -> None:
     numbers = [number for cases in results.SPLITS.values() for number in cases]
     assert sorted(numbers) == list(range(180))

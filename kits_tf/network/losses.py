@@ -12,9 +12,9 @@ from keras import ops
 
 from kits_tf.config import LossSettings
 
-# Below this, a denominator is taken for this; also the least that a power with an infinite slope at 0 is taken of.
+# The least that a power with an infinite slope at 0 is taken of.
 _TINY = 1e-7
-# Voxels in the denominators of Tversky's: MONAI's and nnU-Net's 1e-5, of which they have twice as much.
+# Voxels added to the denominator of Tversky losses; that of Dice, as MONAI and nnU-Net write it, is twice as large.
 _SMOOTH = 5e-6
 
 
@@ -26,19 +26,19 @@ def make_loss(settings: LossSettings, class_weights: Sequence[float]) -> keras.l
         class_weights: of the cross-entropy, background first.
     """
     sums = (settings.overlap_over, settings.overlap_background, settings.overlap_squared)
-    absent = settings.overlap_absent
+    tversky_sums = (*sums, settings.overlap_absent)
     alpha, beta = settings.tversky_alpha, settings.tversky_beta
     cross_entropy = WeightedCrossEntropy(
         class_weights, settings.focal_gamma, settings.label_smoothing, settings.logit_adjustment
     )
-    dice = Tversky(0.5, 0.5, 1.0, *sums, absent)
+    dice = Tversky(0.5, 0.5, 1.0, *tversky_sums)
     losses: dict[str, keras.losses.Loss] = {
         "cross_entropy": cross_entropy,
         "dice": dice,
         "dice_cross_entropy": Sum([cross_entropy, dice]),
         "generalized_dice": GeneralizedDice(*sums),
-        "tversky": Tversky(alpha, beta, 1.0, *sums, absent),
-        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, *sums, absent),
+        "tversky": Tversky(alpha, beta, 1.0, *tversky_sums),
+        "focal_tversky": Tversky(alpha, beta, settings.focal_tversky_exponent, *tversky_sums),
         "boundary_cross_entropy": Sum([cross_entropy, Boundary(settings.boundary_reach)]),
     }
     return losses[settings.loss]
@@ -106,9 +106,9 @@ class WeightedCrossEntropy(keras.losses.Loss):
 class _Overlap(keras.losses.Loss):
     """A loss of sums over voxels: of each example, or of the batch over all replicas.
 
-    A class that has no voxel in an example (or the batch) does not count there, unless told otherwise: its overlap is 0
-    however little is found of it; false positives cost those classes that are there. Where no class counts the loss is
-    0.
+    A class that has no voxel in an example (or the batch) does not count there: its overlap is 0 however little is
+    found of it; false positives cost those classes that are there. Where no class counts the loss is 0. Tversky losses
+    can count it.
 
     Args:
         over: "example" or "batch".
