@@ -1,6 +1,6 @@
 """Every setting of every command, as frozen dataclasses: types, defaults, ranges, help.
 
-One dataclass a command (commands), built of groups (groups); what a field is stands in settings.py. `commandline`
+One dataclass a command (commands), built of groups (data, training, inference); what a field is stands in settings.py. `commandline`
 makes the flags from here and nothing else defines any. Building a dataclass in Python checks the same ranges as a
 command line does.
 """
@@ -26,26 +26,30 @@ from kits_tf.config.commands import (
     Summary,
     Train,
 )
-from kits_tf.config.groups import (
+from kits_tf.config.data import (
     ELASTIC_LIMIT,
     AppearanceSettings,
-    DicomSettings,
     GridSettings,
-    InferenceSettings,
     InputSettings,
     IntensitySettings,
+    PatchSettings,
+    RecordsSettings,
+    SplitSettings,
+    WarpSettings,
+)
+from kits_tf.config.inference import (
+    DicomSettings,
+    InferenceSettings,
+    PageSettings,
+    ServerSettings,
+)
+from kits_tf.config.shared import CYST_CHOICES, FLIP_CHOICES, KERNEL_CHOICES, SCHEME_CHOICES
+from kits_tf.config.training import (
     LossSettings,
     NetworkSettings,
     OptimizationSettings,
-    PageSettings,
-    PatchSettings,
-    RecordsSettings,
-    ServerSettings,
-    SplitSettings,
     ValidationSettings,
-    WarpSettings,
 )
-from kits_tf.config.shared import CYST_CHOICES, FLIP_CHOICES, KERNEL_CHOICES, SCHEME_CHOICES
 from kits_tf.settings import Settings
 
 __all__ = [
