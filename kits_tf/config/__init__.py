@@ -1,8 +1,8 @@
 """Every setting of every command, as frozen dataclasses: types, defaults, ranges, help.
 
-One dataclass a command (commands), built of groups (groups); what a field is stands in settings.py. `commandline`
-makes the flags from here and nothing else defines any. Building a dataclass in Python checks the same ranges as a
-command line does.
+One dataclass a command (commands), built of groups that commands share (data, training, inference); what a field is
+stands in settings.py. `commandline` makes the flags from here and nothing else defines any. Building a dataclass in
+Python checks the same ranges as a command line does.
 """
 
 from kits_tf.config.commands import (
@@ -24,25 +24,29 @@ from kits_tf.config.commands import (
     Summary,
     Train,
 )
-from kits_tf.config.groups import (
+from kits_tf.config.data import (
     ELASTIC_LIMIT,
     AppearanceSettings,
-    DicomSettings,
     GridSettings,
-    InferenceSettings,
     InputSettings,
     IntensitySettings,
+    PatchSettings,
+    RecordsSettings,
+    SplitSettings,
+    WarpSettings,
+)
+from kits_tf.config.inference import (
+    DicomSettings,
+    InferenceSettings,
+    ServerSettings,
+)
+from kits_tf.config.shared import CYST_CHOICES, FLIP_CHOICES, KERNEL_CHOICES, SCHEME_CHOICES
+from kits_tf.config.training import (
     LossSettings,
     NetworkSettings,
     OptimizationSettings,
-    PatchSettings,
-    RecordsSettings,
-    ServerSettings,
-    SplitSettings,
     ValidationSettings,
-    WarpSettings,
 )
-from kits_tf.config.shared import CYST_CHOICES, FLIP_CHOICES, KERNEL_CHOICES, SCHEME_CHOICES
 from kits_tf.settings import Settings
 
 __all__ = [

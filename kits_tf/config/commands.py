@@ -3,24 +3,28 @@
 from dataclasses import dataclass, field
 
 from kits_tf.config import shared
-from kits_tf.config.groups import (
+from kits_tf.config.data import (
     AppearanceSettings,
-    DicomSettings,
     GridSettings,
-    InferenceSettings,
     InputSettings,
     IntensitySettings,
+    PatchSettings,
+    RecordsSettings,
+    SplitSettings,
+    WarpSettings,
+)
+from kits_tf.config.inference import (
+    DicomSettings,
+    InferenceSettings,
+    ServerSettings,
+)
+from kits_tf.config.shared import CYST_CHOICES, SCHEME_CHOICES
+from kits_tf.config.training import (
     LossSettings,
     NetworkSettings,
     OptimizationSettings,
-    PatchSettings,
-    RecordsSettings,
-    ServerSettings,
-    SplitSettings,
     ValidationSettings,
-    WarpSettings,
 )
-from kits_tf.config.shared import CYST_CHOICES, SCHEME_CHOICES
 from kits_tf.errors import InputError
 from kits_tf.settings import Settings, required, setting
 

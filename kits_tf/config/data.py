@@ -1,0 +1,171 @@
+"""Groups of settings of data: its grid, records, patches and augmentation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kits_tf.config import shared
+from kits_tf.config.shared import KERNEL_CHOICES
+from kits_tf.errors import InputError
+from kits_tf.settings import Settings, format_value, setting
+
+
+def _chance(default: float, of_what: str) -> Any:
+    return setting(default, f"Chance of {of_what}.", minimum=0, maximum=1)
+
+
+def _range(default: tuple[float, float], help_text: str, **limits: Any) -> Any:
+    return setting(default, help_text, is_range=True, **({"minimum": 0} | limits))
+
+
+# Cubic B-splines fold space once a control point may move further than their distance over 2.48 (Choi and Lee 2000,
+# "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical Models 62(6)).
+ELASTIC_LIMIT = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSettings(Settings):
+    """Training grid and labels"""
+
+    spacing_zyx_mm: tuple[float, float, float] = setting(
+        (1.6, 1.2, 1.2), "Voxel size that every scan is resampled to, in mm.", above=0
+    )
+    image_kernel: str = setting(
+        "cubic_fit", "Interpolation of scans; _fit: anti-aliased by least squares.", choices=KERNEL_CHOICES
+    )
+    label_kernel: str = setting(
+        "cubic_fit", "Interpolation of labels, class by class; the largest wins.", choices=KERNEL_CHOICES
+    )
+    label_scheme: str = shared.label_scheme()
+    cyst_as: str = shared.cyst_as()
+    crop: str = setting("none", "body: records hold the box around the body, not the air.", choices=("none", "body"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings(Settings):
+    """Splits"""
+
+    test_cases: str = setting("180-209", "Numbers of the cases held out for the final test, as in 10-12,15.")
+    validation_fraction: float = setting(
+        0.1, "Share of the other cases that validates, drawn by --seed; at least one case.", above=0, below=1
+    )
+    exclude_cases: str = setting("", "Numbers of the cases to leave out, as in 15,23.")
+    splits_file: str = setting(
+        "", 'JSON that lists the splits outright: {"train": [case ids], "validation": [...], "test": [...]}.'
+    )
+    num_folds: int = setting(
+        5, "Parts of the training and validation cases for train's --fold, at most one a case; 0: none.", minimum=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordsSettings(Settings):
+    """Records, as convert made them; a value that is given must be theirs"""
+
+    spacing_zyx_mm: tuple[float, float, float] | None = setting(None, "Voxel size of the records in mm.")
+    image_kernel: str | None = setting(None, "Interpolation of their scans.")
+    label_kernel: str | None = setting(None, "Interpolation of their labels.")
+    label_scheme: str | None = setting(None, "Scheme of their labels.")
+    cyst_as: str | None = setting(None, "What cysts are in them.")
+    crop: str | None = setting(None, "What they were cropped to.")
+    test_cases: str | None = setting(None, "Numbers of the cases they hold out.")
+    validation_fraction: float | None = setting(None, "Share of the other cases that validates.")
+    exclude_cases: str | None = setting(None, "Numbers of the cases they leave out.")
+    splits_file: str | None = setting(None, "JSON that their splits come from.")
+    num_folds: int | None = setting(None, "Number of their folds.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntensitySettings(Settings):
+    """Normalization on the device: (clip(HU) - mean) / std"""
+
+    window_hu: tuple[float, float] = setting((-79.0, 304.0), "Hounsfield units are clipped to this range.")
+    mean_hu: float = setting(101.0, "Subtracted from the clipped Hounsfield units.")
+    std_hu: float = setting(76.9, "The difference is divided by this.", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise InputError(f"--window_hu: expected a lower and a higher value, got {format_value(self.window_hu)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSettings(Settings):
+    """Patches"""
+
+    patch_size_zyx: tuple[int, int, int] = shared.patch_size()
+    patches_per_case: int = setting(4, "Patches read from each training case in an epoch.", minimum=1)
+    foreground_fraction: float = setting(
+        0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
+    )
+    crop_shift_fraction: float = setting(
+        0.1, "Largest random shift of a training patch, as a share of its size.", minimum=0, maximum=1
+    )
+    shuffle_patches: int = setting(32, "Patches held in memory to be shuffled.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSettings(Settings):
+    """Input pipeline"""
+
+    patch_order: str = setting(
+        "fast",
+        "fixed: batches in the same order whenever the seed is the same, whatever the machine. fast: the same patches, "
+        "each as soon as it is ready.",
+        choices=("fast", "fixed"),
+    )
+    cases_at_once: int = setting(2, "Cases in memory at once, whose patches are mixed.", minimum=1)
+    cache: str = setting(
+        "",
+        "Where records stay once they were read: memory, or a folder on a fast disk. Empty: nowhere.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpSettings(Settings):
+    """Augmentation in space, on the device, training only"""
+
+    rotation_probability: float = _chance(0.2, "a rotation")
+    rotation_zyx_degrees: tuple[float, float, float] = setting(
+        (30.0, 15.0, 15.0), "Largest rotation about the z, y and x axes either way.", minimum=0, maximum=90
+    )
+    scale_probability: float = _chance(0.2, "a magnification")
+    scale_range: tuple[float, float] = _range((0.7, 1.4), "Smallest and largest magnification.", above=0)
+    axis_scale_probability: float = _chance(0.0, "a magnification of each axis by itself, on top of the other")
+    axis_scale_range: tuple[float, float] = _range((0.9, 1.1), "Smallest and largest one of an axis.", above=0)
+    flip_zyx_probability: tuple[float, float, float] = setting(
+        (0.0, 0.0, 0.5), "Chance of a mirror image along z, y, x; along x, right and left swap.", minimum=0, maximum=1
+    )
+    elastic_probability: float = _chance(0.0, "an elastic deformation")
+    elastic_mm: float = setting(8.0, "Largest displacement of a control point along each axis.", minimum=0)
+    elastic_spacing_mm: float = setting(40.0, "Distance of control points.", above=0)
+    warp_kernel: str = setting("linear", "Interpolation of warped scans.", choices=("linear", "cubic"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.elastic_mm > ELASTIC_LIMIT * self.elastic_spacing_mm:
+            most = f"at most {ELASTIC_LIMIT} of --elastic_spacing_mm={self.elastic_spacing_mm}, or space folds"
+            raise InputError(f"--elastic_mm: expected {most}, got {self.elastic_mm}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppearanceSettings(Settings):
+    """Augmentation of intensities, on the device, training only; ranges are of normalized values"""
+
+    noise_probability: float = _chance(0.1, "Gaussian noise")
+    noise_variance_range: tuple[float, float] = _range((0.0, 0.1), "Smallest and largest variance of the noise.")
+    blur_probability: float = _chance(0.2, "Gaussian blur")
+    blur_sigma_range: tuple[float, float] = _range((0.5, 1.0), "Smallest and largest sigma in voxels.", above=0)
+    brightness_probability: float = _chance(0.15, "another brightness")
+    brightness_range: tuple[float, float] = _range((0.75, 1.25), "Smallest and largest factor.", above=0)
+    contrast_probability: float = _chance(0.15, "another contrast")
+    contrast_range: tuple[float, float] = _range((0.75, 1.25), "Smallest and largest factor about the mean.", above=0)
+    low_resolution_probability: float = _chance(0.25, "simulated low resolution")
+    low_resolution_range: tuple[float, float] = _range(
+        (0.5, 1.0), "Smallest and largest share of the voxels along each axis that is kept.", above=0, maximum=1
+    )
+    gamma_probability: float = _chance(0.3, "gamma")
+    inverted_gamma_probability: float = _chance(0.1, "gamma of the negative")
+    gamma_range: tuple[float, float] = _range((0.7, 1.5), "Smallest and largest exponent.", above=0)
+    random_convolution_probability: float = _chance(
+        0.0, "random convolutions, which give tissues other grays and textures, to learn for other scanners"
+    )

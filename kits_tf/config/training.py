@@ -1,0 +1,186 @@
+"""Groups of settings of training: the network, the loss, the steps, the validation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kits_tf.config import shared
+from kits_tf.errors import InputError
+from kits_tf.settings import Settings, setting
+
+
+def _of_preset(help_text: str, **limits: Any) -> Any:
+    return setting(None, f"{help_text} Default: the preset's.", **limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(Settings):
+    """Network"""
+
+    preset: str = setting(
+        "record",
+        "Which architecture; the flags below change it. docs/network.md describes them.",
+        choices=("record", "small", "mlperf", "winner", "resenc_m"),
+    )
+    filters: tuple[int, ...] | None = _of_preset("Filters of each level, finest first.", minimum=1)
+    blocks: tuple[int, ...] | None = _of_preset(
+        "Convolutions of each level of the encoder, or residual blocks of two; one number for all levels. The finest "
+        "may have 0.",
+        minimum=0,
+    )
+    decoder_convolutions: tuple[int, ...] | None = _of_preset(
+        "Convolutions of each level of the decoder, finest first; one number for all.", minimum=1
+    )
+    kernels_z: tuple[int, ...] | None = _of_preset(
+        "Size along z of each level's kernels, which are 3 along y and x: 1 or 3; one number for all levels.",
+        choices=(1, 3),
+    )
+    strides_z: tuple[int, ...] | None = _of_preset(
+        "Stride along z from each level to the next, which is 2 along y and x: 1 or 2; one number for all.",
+        choices=(1, 2),
+    )
+    residual: bool | None = _of_preset("An encoder of residual blocks.")
+    norm: str | None = _of_preset("Normalization.", choices=("batch", "instance", "group", "none"))
+    activation: str | None = _of_preset("Activation.", choices=("relu", "leaky_relu", "elu", "silu"))
+    downsampling: str | None = _of_preset("Max pooling or strided convolution.", choices=("pool", "stride"))
+    upsampling: str | None = _of_preset(
+        "Transposed convolution or nearest neighbor.", choices=("transposed", "nearest")
+    )
+    attention: bool | None = _of_preset("Attention gates in the skip connections.")
+    deep_supervision: bool | None = _of_preset("Coarser levels of the decoder are trained to find the classes too.")
+    dropout: float | None = _of_preset("Share of feature maps dropped in training.", minimum=0, below=1)
+    norm_momentum: float | None = _of_preset("Momentum of batch norm's moving statistics.", above=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings(Settings):
+    """Loss"""
+
+    loss: str = setting(
+        "cross_entropy",
+        "What is minimized; dice_cross_entropy and boundary_cross_entropy are sums.",
+        choices=(
+            "cross_entropy",
+            "dice",
+            "dice_cross_entropy",
+            "generalized_dice",
+            "tversky",
+            "focal_tversky",
+            "boundary_cross_entropy",
+        ),
+    )
+    class_weighting: str = setting(
+        "inverse",
+        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), 1/f among cases that "
+        "have the class, Cui's effective number, or all equal.",
+        choices=("inverse", "square_root", "median_frequency", "effective_number", "none"),
+    )
+    effective_number_beta: float = setting(
+        1 - 1e-6, "Of effective_number: near 1 as inverse, 0 as none.", minimum=0, below=1
+    )
+    label_smoothing: float = setting(
+        0.0, "Share of each voxel's truth in the cross-entropy that all classes get alike.", minimum=0, below=1
+    )
+    focal_gamma: float = setting(
+        0.0,
+        "The cross-entropy is multiplied by (1 - p) ** this, p the true class's probability; 0: as it is.",
+        minimum=0,
+    )
+    logit_adjustment: float = setting(
+        0.0,
+        "The cross-entropy is taken of logits plus this times the logarithm of the class weights. 1: what the network "
+        "finds is as frequent as it truly is, whatever the weights; 0: rare classes are found too often.",
+        minimum=0,
+        maximum=1,
+    )
+    overlap_over: str = setting(
+        "batch",
+        "Dice and Tversky losses: of all voxels of a batch, over all replicas, or of each example.",
+        choices=("batch", "example"),
+    )
+    overlap_background: bool = setting(False, "Dice and Tversky losses: whether the background counts as a class.")
+    overlap_squared: bool = setting(
+        False, "Dice and Tversky losses: whether probabilities are squared in the denominator, as in V-Net's."
+    )
+    overlap_absent: bool = setting(
+        False,
+        "Dice and Tversky losses: whether a class without voxels counts too, as in MONAI's and nnU-Net's; its loss "
+        "is 1 but where all of it is next to 0.",
+    )
+    tversky_alpha: float = setting(0.3, "Tversky losses: weight of false positives.", minimum=0)
+    tversky_beta: float = setting(0.7, "Tversky losses: weight of false negatives.", above=0)
+    focal_tversky_exponent: float = setting(
+        0.75, "focal_tversky: exponent of what is missing to 1; below 1, classes found badly count more.", above=0
+    )
+    boundary_reach: int = setting(
+        5, "boundary_cross_entropy: voxels from the boundary beyond which distance makes no difference.", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationSettings(Settings):
+    """Optimization"""
+
+    epochs: int = setting(50, "Passes over the training cases.", minimum=1)
+    optimizer: str = setting(
+        "adam", "adam, with --weight_decay AdamW; or sgd, with Nesterov's momentum.", choices=("adam", "sgd")
+    )
+    learning_rate: float = setting(1e-3, "Highest step size.", above=0)
+    learning_rate_schedule: str = setting(
+        "constant",
+        "How it falls from the end of warm-up to that of the run: not at all, as half a cosine, or as (1 - p)^0.9.",
+        choices=("constant", "cosine", "polynomial"),
+    )
+    learning_rate_rule: str = setting(
+        "fixed",
+        "How it grows with the replicas, whose batches are larger together: not at all, as their number, or its square "
+        "root.",
+        choices=("fixed", "linear", "square_root"),
+    )
+    warmup_epochs: float = setting(0.0, "Epochs in which it rises from 0.", minimum=0)
+    momentum: float = setting(0.99, "Of sgd.", minimum=0, below=1)
+    weight_decay: float = setting(
+        0.0,
+        "Share of each kernel that a step takes away, times the learning rate; biases and norms are spared.",
+        minimum=0,
+    )
+    clip_norm: float = setting(
+        0.0, "Gradients of all weights together are shortened to this length. 0: not.", minimum=0
+    )
+    batch_size: int = shared.batch_size()
+    accumulated_batches: int = setting(
+        1, "Batches whose gradients make one step, one after the other: memory of one, step of all.", minimum=1
+    )
+    average_decay: float = setting(
+        0.0,
+        "Decay of a moving average of the weights, which is then what is validated, kept and exported. 0: none.",
+        minimum=0,
+        below=1,
+    )
+    rematerialize: bool = shared.rematerialize()
+    precision: str = setting(
+        "auto",
+        "Of convolutions and volumes; weights are float32. auto: float32 on a CPU; on GPUs mixed_bfloat16, or "
+        "mixed_float16 with scaled losses where they do not know bfloat16.",
+        choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_epochs >= self.epochs:
+            raise InputError(f"--warmup_epochs: expected fewer than --epochs={self.epochs}, got {self.warmup_epochs}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings(Settings):
+    """Validation while training"""
+
+    validation_patches_per_case: int = setting(
+        4, "Fixed patches of each validation case, scored every epoch.", minimum=1
+    )
+    whole_cases_every: int = setting(
+        0,
+        "Epochs from one validation on whole cases, on their own grids, to the next; the best epoch is then one of "
+        "those. 0: patches alone.",
+        minimum=0,
+    )
+    patience: int = setting(0, "Training stops when the best epoch lies this many epochs back. 0: never.", minimum=0)
