@@ -2,9 +2,9 @@
 
     python benchmarks/train_loop.py
 
-The network of configs/body.flags on patches of noise, without augmentation. In turn, the loop of `train` takes ten steps
-(its input, distribution, checks, progress) and the bare compiled step takes ten on one batch in memory. Medians of the
-rounds' seconds a step, and of their ratios.
+The network of configs/body.flags on patches of noise, without augmentation. In turn, the loop of `train` takes ten
+steps (its input, distribution, checks, progress) and the bare compiled step takes ten on one batch in memory. Medians
+of the rounds' seconds a step, and of their ratios.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Every setting of every command, as frozen dataclasses: types, defaults, ranges, help.
 
-One dataclass a command (commands), built of groups (data, training, inference); what a field is stands in settings.py. `commandline`
-makes the flags from here and nothing else defines any. Building a dataclass in Python checks the same ranges as a
-command line does.
+One dataclass a command (commands), built of groups that commands share (data, training, inference); what a field is
+stands in settings.py. `commandline` makes the flags from here and nothing else defines any. Building a dataclass in
+Python checks the same ranges as a command line does.
 """
 
 from kits_tf.config.commands import (
