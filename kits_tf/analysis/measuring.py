@@ -1,6 +1,6 @@
 """From a mask to its measurements."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cc3d
 import numpy as np
@@ -96,25 +96,21 @@ class _LabeledBox:
         side, deepest_zyx = self._nearest_kidney(border), self._deepest(inside, box)
         mean_hu = None if self.hu is None else float(self.hu[mask].mean())
         std_hu = None if self.hu is None else float(self.hu[mask].std())
+        of_any = LesionMeasures(kind=kind, side=side, deepest_zyx=deepest_zyx, mean_hu=mean_hu, std_hu=std_hu)
         if self._is_cut_off(mask):
-            known = {"deepest_zyx": deepest_zyx, "mean_hu": mean_hu, "std_hu": std_hu}
-            return _Lesion(LesionMeasures(kind=kind, side=side, flags=(CUT_OFF,), **known), volume_ml)
+            return _Lesion(replace(of_any, flags=(CUT_OFF,)), volume_ml)
         exophytic = None
         if side in self._trees:
             places = np.argwhere(inside) * np.array(self.spacing_mm) + origin_mm
             exophytic = 1 - shapes.share_inside_hull(places, self._trees[side].data)
         nearest = self._depth[box][inside].min() - min(self.spacing_mm)  # a voxel at the border has about one
-        measures = LesionMeasures(
-            kind=kind,
-            side=side,
-            deepest_zyx=deepest_zyx,
+        measures = replace(
+            of_any,
             volume_ml=volume_ml,
             diameter_mm=shapes.largest_diameter_mm(inside, self.spacing_mm),
             axial_diameter_mm=shapes.largest_axial_diameter_mm(inside, self.spacing_mm),
             depth_mm=max(0.0, float(nearest)),
             exophytic_share=exophytic,
-            mean_hu=mean_hu,
-            std_hu=std_hu,
         )
         return _Lesion(measures, volume_ml)
 

@@ -57,12 +57,12 @@ def segment_by_patches(
     def network(hu: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(fetch, [hu], tf.float32), [None, *window, classes])
 
-    segmenter = Segmenter(network, frame, tell=tell)
+    segmenter = Segmenter(network, frame)
 
     def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
         failures.clear()
         try:
-            return call(segmenter.segment, hu, affine)
+            return call(segmenter.segment, hu, affine, segmenter.progress, tell)
         except (InputError, tf.errors.OpError):
             if failures:
                 raise failures[0] from None
