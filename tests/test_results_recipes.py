@@ -26,7 +26,8 @@ def results():
 def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) -> None:
     before: dict[str, object] = {}
     for recipe in results.RECIPES:
-        assert recipe.name not in before and {recipe.against, recipe.coarse, recipe.trained_as} <= {"", *before}
+        stands_on = {recipe.against, recipe.coarse, recipe.trained_as, recipe.begins_with}
+        assert recipe.name not in before and stands_on <= {"", *before}
         flagfile = f"--flagfile={ROOT}/configs/{recipe.config}.flags"
         paths = {"records_dir": "r", "run_dir": "run", "data_dir": "d", "model": "m", "output_dir": "o"}
         for kind, more in ((config.Convert, ()), (config.Train, recipe.training), (config.Predict, recipe.inference)):

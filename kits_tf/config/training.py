@@ -120,6 +120,9 @@ class LossSettings(Settings):
 class OptimizationSettings(Settings):
     """Optimization"""
 
+    initial_weights: str = setting(
+        "", "A run whose best weights this one begins with: another one of the same network and classes. Empty: random."
+    )
     epochs: int = setting(50, "Passes over the training cases.", minimum=1)
     optimizer: str = setting(
         "adam", "adam, with --weight_decay AdamW; or sgd, with Nesterov's momentum.", choices=("adam", "sgd")

@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 
 from kits_tf.config import Train
+from kits_tf.ct.labels import Scheme
+from kits_tf.errors import InputError
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
@@ -39,7 +41,7 @@ def fit(
         looks: at each epoch's network.
 
     Raises:
-        InputError: the loss became infinite or NaN; the best weights so far stay.
+        InputError: the loss became infinite or NaN; the best weights so far stay. Or the initial weights do not fit.
         RecordError: a shard is damaged; it is named.
         SystemExit, KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved, and the same call goes on.
     """
@@ -58,6 +60,8 @@ def fit(
     with strategy.scope():
         trainer = make_trainer(settings, manifest, synchronized=replicas > 1, steps_per_epoch=steps)
         position = restore(trainer, run_dir, strategy)
+        if position == BEGINNING and settings.optimization.initial_weights:
+            begin_with(trainer, settings.optimization.initial_weights, manifest.scheme)
     chief = is_chief(strategy)
     if chief:
         # A run that goes on has shown that it fits.
@@ -75,6 +79,21 @@ def fit(
             check_files([*shards, *manifest.shard_paths("validation", shards_dir)])
             raise
     return course.history
+
+
+def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
+    """Gives a trainer the best weights of a run; call it within the strategy's scope.
+
+    Raises:
+        InputError: there is no such run, or its network or its classes are others.
+    """
+    found = run.load_run(run_dir)
+    shapes, wanted = ([weight.shape for weight in network.weights] for network in (found.network, trainer.network))
+    if shapes != wanted or found.manifest.scheme.classes != scheme.classes:
+        raise InputError(f"--initial_weights: expected a run of this one's network and classes, {run_dir} has others")
+    for network in (trainer.network, trainer.validated):
+        network.set_weights(found.network.get_weights())
+    print(f"begins with the weights of {run_dir}")
 
 
 def training_input(settings: Train, manifest: Manifest, shards_dir: str, position: Position = BEGINNING) -> Input:

@@ -70,6 +70,38 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_been(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_run_begins_with_the_weights_of_another_one(
+    fixed: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(fixed.run_dir, other)
+    still = {"initial_weights": str(other), "optimizer": "sgd", "momentum": 0.0, "learning_rate": 1e-30}
+    settings = replace(fixed, run_dir=str(tmp_path / "run"), optimization=replace(fixed.optimization, **still))
+    interrupt(monkeypatch, (1, 1), signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        train.main(settings)
+    assert f"begins with the weights of {other}" in capsys.readouterr().out
+    shutil.rmtree(other)  # what goes on has weights of its own
+    monkeypatch.undo()
+    train.main(settings)
+    networks = [run.load_run(folder).network for folder in (fixed.run_dir, tmp_path / "run")]
+    for before, after in zip(*(network.trainable_weights for network in networks), strict=True):
+        np.testing.assert_array_equal(before.numpy(), after.numpy())
+
+
+@pytest.mark.parametrize("part", ["network", "classes"])
+def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(fixed: Train, tmp_path: Path, part: str) -> None:
+    settings, manifest = fixed, Manifest.read(fixed.records_dir)
+    if part == "network":
+        settings = replace(settings, network=replace(settings.network, filters=(4, 6)))
+    scheme = replace(manifest.scheme, classes=manifest.scheme.classes[::-1]) if part == "classes" else manifest.scheme
+    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    with pytest.raises(InputError, match="--initial_weights: expected a run of this one's network and classes, .* has"):
+        fit.begin_with(trainer, fixed.run_dir, scheme)
+    with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
+        fit.begin_with(trainer, str(tmp_path / "nowhere"), manifest.scheme)
+
+
 @pytest.mark.parametrize(("kind", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_a_first_signal_waits_and_a_second_does_not(kind: signal.Signals, end: type[BaseException]) -> None:
     before = signal.getsignal(kind)
