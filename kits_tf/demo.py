@@ -55,6 +55,7 @@ def main(settings: config.Demo) -> None:
         (pictures, "pictures of truth and prediction"),
     ):
         print(f"  {path:<20} {what}")
+    print(f"\nTo drop a scan on a page and see its kidneys: python -m kits_tf.app --model={model}", flush=True)
 
 
 def _empty(root: Path) -> None:
