@@ -10,7 +10,7 @@ RUN = $(VENV)/bin/python
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
 
-demo: $(VENV)/.report  ## the whole line on phantoms, into demo/ (minutes)
+demo: $(VENV)/.app  ## the whole line on phantoms, into demo/ (minutes)
 	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo
 
 test: lint  ## ruff, mypy, and the tests that are not slow, in two processes
@@ -58,7 +58,7 @@ site: $(VENV)/.dev  ## the documents as a site, into site/
 	$(RUN) -m mkdocs build --strict --quiet
 
 pictures: $(VENV)/.dev  ## README's pictures, out of demo/
-	$(RUN) docs/pictures.py demo
+	PYTHONPATH=tests $(RUN) docs/pictures.py demo
 
 clean:  ## remove the environments and the demo
 	rm -rf $(VENV) .venv-addons .venv-peers demo site

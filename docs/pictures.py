@@ -4,34 +4,56 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
+from browser import PATIENCE_MS, started_browser
+from playwright.sync_api import Browser, Page, expect
+
+from kits_tf import app, config
 
 HERE = Path(__file__).parent
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
 WIDTH = 1100
 
 
-def main(demo: Path, browser_path: str) -> None:
-    """Copies the figure of the demo's first held-out phantom, and takes a picture of its report from the charts on."""
-    shutil.copyfile(sorted((demo / "figures").glob("*.png"))[0], HERE / "demo.png")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
-        page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-        page.goto((demo / "run/evaluation/test/report.html").resolve().as_uri())
-        page.get_by_role("button", name="Open the viewer").click()
-        expect(page.locator("#viewer output")).to_contain_text("voxels", timeout=60_000)
-        page.wait_for_timeout(1000)
-        top, bottom = (
-            page.locator(place).evaluate(f"element => element.getBoundingClientRect().{edge} + scrollY")
-            for place, edge in (("#charts", "top"), ("#viewer", "bottom"))
-        )
-        clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top + 10}
-        page.screenshot(path=HERE / "report.png", full_page=True, clip=clip)
-        browser.close()
+def main(demo: Path) -> None:
+    """Copies the figure of the demo's first held-out phantom, and takes pictures of its report and of the page."""
+    figure = sorted((demo / "figures").glob("*.png"))[0]
+    shutil.copyfile(figure, HERE / "demo.png")
+    with started_browser() as browser:
+        take_report(browser, demo / "run/evaluation/test/report.html")
+        with app.offered(config.App(model=str(demo / "model"), page_port=0)) as url:
+            scan = demo / "data" / figure.stem / "imaging.nii.gz"
+            take_page(browser, url, scan, "light").screenshot(path=HERE / "page.png")
+            page = take_page(browser, url, scan, "dark")
+            page.get_by_role("button", name="Correct the mask").click()
+            page.wait_for_timeout(1000)
+            page.screenshot(path=HERE / "page_dark.png")
+
+
+def take_report(browser: Browser, report: Path) -> None:
+    """Takes a picture of a report from the charts on, with its viewer open."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+    page.goto(report.resolve().as_uri())
+    page.get_by_role("button", name="Open the viewer").click()
+    expect(page.locator("#viewer output")).to_contain_text("voxels", timeout=60_000)
+    page.wait_for_timeout(1000)
+    top, bottom = (
+        page.locator(place).evaluate(f"element => element.getBoundingClientRect().{edge} + scrollY")
+        for place, edge in (("#charts", "top"), ("#viewer", "bottom"))
+    )
+    clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top + 10}
+    page.screenshot(path=HERE / "report.png", full_page=True, clip=clip)
+
+
+def take_page(browser: Browser, url: str, scan: Path, scheme: str) -> Page:
+    """Returns the page with a scan, its mask and its measurements."""
+    page = browser.new_page(viewport={"width": 1500, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(url)
+    page.locator("#file").set_input_files(scan)
+    expect(page.locator("#list li")).to_have_class("done")
+    expect(page.locator("#pen output")).to_have_text("")
+    page.wait_for_timeout(1000)
+    return page
 
 
 if __name__ == "__main__":
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        sys.exit("error: expected Chromium or Chrome, found none; on Debian: apt install chromium")
-    main(Path(sys.argv[1]), found)
+    main(Path(sys.argv[1]))

@@ -1,6 +1,8 @@
 """python -m kits_tf.demo: the whole line on phantoms, from volumes to a served mask and its picture."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 from time import monotonic
 
@@ -55,7 +57,8 @@ def main(settings: config.Demo) -> None:
         (pictures, "pictures of truth and prediction"),
     ):
         print(f"  {path:<20} {what}")
-    print(f"\nTo drop a scan on a page and see its kidneys: python -m kits_tf.app --model={model}", flush=True)
+    python = os.path.relpath(sys.executable)
+    print(f"\nTo drop a scan on a page and see its kidneys: {python} -m kits_tf.app --model={model}")
 
 
 def _empty(root: Path) -> None:
