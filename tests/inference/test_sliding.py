@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kits_tf.inference import sliding
+from kits_tf.inference.progress import Progress
 
 RNG = np.random.default_rng(0)
 # Written by benchmarks/peers/sliding.py.
@@ -138,21 +139,25 @@ def test_planes_are_handed_on_as_soon_as_no_window_adds_to_them() -> None:
     assert seen.numpy().tolist() == [2, 2, 2, 1, 4]  # windows start at 0, 2, 4, 6 and 7
 
 
-def test_each_batch_of_windows_is_told() -> None:
-    told: list[tuple[int, int]] = []
+def test_each_batch_of_windows_is_counted() -> None:
+    counted: list[list[int]] = []
+
+    class Recorded(Progress):
+        def count(self, done: tf.Tensor, total: tf.Tensor) -> None:
+            super().count(done, total)
+            if tf.executing_eagerly():
+                counted.append(self.windows.numpy().tolist())
 
     def receive(planes: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor]:
         return (total + tf.reduce_sum(planes),)
 
-    def tell(done: int, total: int) -> None:
-        told.append((int(done), int(total)))
+    progress, windows, scan = Recorded(), sliding.Windows((4, 4, 4), at_once=2), tf.zeros([6, 4, 9], tf.int16)
 
-    @tf.function(autograph=False)
     def run() -> tf.Tensor:
-        windows = sliding.Windows((4, 4, 4), at_once=2)
-        return sliding.stream_windows(
-            tf.zeros([6, 4, 9], tf.int16), ones, windows, 1, 0, receive, (tf.constant(0.0),), tell
-        )[0]
+        return sliding.stream_windows(scan, ones, windows, 1, 0, receive, (tf.constant(0.0),), progress)[0]
 
     assert float(run()) == 6 * 4 * 9
-    assert told == [(i + 1, 4) for i in range(4)]  # two layers of four windows along x, two at once
+    assert counted == [[i + 1, 4] for i in range(4)]  # two layers of four windows along x, two at once
+    progress.windows.assign([0, 0])
+    assert float(tf.function(run, autograph=False)()) == 6 * 4 * 9
+    assert progress.windows.numpy().tolist() == [4, 4]

@@ -115,6 +115,22 @@ def test_impossible_input_is_refused_by_the_graph(model_dir: Path, shape: tuple,
         segment(np.zeros(shape, np.int16), affine)
 
 
+def test_an_export_tells_how_far_it_is_and_can_be_stopped(model_dir: Path, scan) -> None:
+    hu, affine = np.asarray(scan.dataobj), scan.affine
+    exported = saved_model.load(model_dir / "1")
+    told: list[tuple[int, int]] = []
+    labels = exported.segment(hu, affine, lambda *windows: told.append(windows))["labels"]
+    done, total = told[-1]
+    assert done == total > 1
+
+    def enough(*_: int) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        exported.segment(hu, affine, enough)
+    np.testing.assert_array_equal(exported.segment(hu, affine)["labels"], labels)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 3), (50, 2, 2)])
 def test_tiny_and_thin_scans_work(model_dir: Path, shape: tuple[int, int, int]) -> None:
     result = saved_model.load_model(str(model_dir), InferenceSettings()).segment(np.zeros(shape, np.int16), np.eye(4))
