@@ -114,11 +114,11 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -
     before = page.locator("#kidneys").inner_text()
     page.get_by_label("View").select_option("Axial")
     page.get_by_role("button", name="Correct the mask").click()
-    page.locator("[name=label]").select_option("1")
-    page.locator("[name=size]").select_option("9")
-    unpainted = colored(picture(page))
+    page.locator("[name=label]").select_option("erase")
+    page.locator("[name=size]").select_option("15")
+    before_pen = colored(picture(page))
 
-    def paint() -> None:
+    def erase() -> None:
         box = page.locator("#canvas").bounding_box()
         middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.move(*middle)
@@ -126,12 +126,13 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -
         page.mouse.move(middle[0] + 30, middle[1] + 10, steps=5)
         page.mouse.up()
 
-    paint()
-    painted = colored(picture(page))
-    assert abs(painted - unpainted) > 100
-    page.get_by_role("button", name="Undo").click()
-    assert abs(colored(picture(page)) - unpainted) < abs(painted - unpainted) / 4
-    paint()
+    erase()
+    erased = before_pen - colored(picture(page))
+    assert erased > 1000
+    for _ in range(2):  # of one stroke: the second time there is nothing to undo
+        page.get_by_role("button", name="Undo").click()
+        assert abs(colored(picture(page)) - before_pen) < erased / 4  # the crosshair has moved
+    erase()
     page.get_by_role("button", name="Measure the corrected mask").click()
     expect(page.locator("#corrected")).to_be_visible()
     assert page.locator("#kidneys").inner_text() != before

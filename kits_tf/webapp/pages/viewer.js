@@ -15,7 +15,7 @@ export function startViewer({ corrected }) {
   look.addEventListener("submit", event => event.preventDefault());
   pen.addEventListener("submit", event => event.preventDefault());
   pen.elements.edit.addEventListener("click", edit);
-  pen.elements.undo.addEventListener("click", () => niivue.drawUndo());
+  pen.elements.undo.addEventListener("click", undo);
   pen.elements.apply.addEventListener("click", apply);
   pen.elements.discard.addEventListener("click", () => stopEditing("Discarded."));
   for (const name of ["label", "size", "filled"]) pen.elements[name].addEventListener("input", takePen);
@@ -30,7 +30,7 @@ async function begin() {
   const { Niivue } = await import("/files/niivue.js");
   niivue = new Niivue({
     backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, show3Dcrosshair: true, dragAndDropEnabled: false,
-    isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2, logLevel: "silent",
+    isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2, logLevel: "silent", maxDrawUndoBitmaps: 1000,
   });
   niivue.onLocationChange = tellPlace;
   await niivue.attachToCanvas(find("canvas"));
@@ -122,6 +122,12 @@ function edit() {
   adjust();
   say("Paint on the slices; the right mouse button still moves through them.");
   pen.elements.label.focus();
+}
+
+// NiiVue keeps the mask after each stroke, at index 0 as it was; before that index it would go round to the newest one.
+function undo() {
+  if (niivue.currentDrawUndoBitmap > 0) niivue.drawUndo();
+  else say("There is nothing to undo.");
 }
 
 function takePen() {
