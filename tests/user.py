@@ -24,7 +24,7 @@ class User(requests.Session):
         for number, file in enumerate(files):
             found = self.put(f"api/scans/{key}/files/{number}", data=file.read_bytes(), params={"name": file.name})
             assert found.status_code == 200, found.text
-        assert self.post(f"api/scans/{key}/start").status_code == 200
+        assert self.post(f"api/scans/{key}/start", json={}).status_code == 200
         return key
 
     def state(self, key: str) -> dict:
@@ -34,7 +34,7 @@ class User(requests.Session):
     def wait(self, key: str) -> dict:
         """Returns what the list says of a scan once nothing more becomes of it."""
         end = time.monotonic() + 120
-        while self.state(key)["state"] not in ("done", "failed", "cancelled"):
+        while self.state(key)["state"] not in ("choosing", "done", "failed", "cancelled"):
             assert time.monotonic() < end, self.state(key)
             time.sleep(0.05)
         return self.state(key)

@@ -5,7 +5,7 @@ import importlib.util
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,18 @@ class Series:
         return f"{self.uid or '(no UID)'} {self.description!r}, {len(self.files)} slices"
 
 
+class SeveralSeriesError(InputError):
+    """Files of several series, and none or several of them fit what was asked for.
+
+    Attributes:
+        series: that there are.
+    """
+
+    def __init__(self, message: str, series: Sequence[Series]) -> None:
+        super().__init__(message)
+        self.series = tuple(series)
+
+
 @dataclass(frozen=True, eq=False)
 class SeriesScan:
     """A series as a volume.
@@ -87,7 +99,8 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
     """Returns the one CT series of a folder, with those in it, or of a zip file; --series tells several apart.
 
     Raises:
-        InputError: pydicom is missing, there is no CT series, or not one that fits; those that are there are listed.
+        InputError: pydicom is missing, or there is no CT series.
+        SeveralSeriesError: there is not one that fits; those that are there are listed.
     """
     if importlib.util.find_spec("pydicom") is None:
         raise InputError(f"{path}: DICOM needs pydicom: pip install 'kits_tf[dicom]'")
@@ -108,10 +121,13 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
     if not series:
         instead = f"found {', '.join(sorted(others))}" if others else "found none"
         raise InputError(f"{path}: expected a CT series in DICOM files, {instead}")
-    wanted = [each for each in series if settings.series in each.uid or settings.series in each.description]
+    fit = [each for each in series if settings.series in each.uid or settings.series in each.description]
+    # A UID may be the beginning of another one.
+    wanted = [each for each in fit if each.uid == settings.series] or fit
     if len(wanted) != 1:
         asked = f" that fit --series={settings.series}" if settings.series else " (--series chooses)"
-        raise InputError(f"{path}: expected one series, found {len(wanted)}{asked}, of {'; '.join(map(str, series))}")
+        there_are = f"expected one series, found {len(wanted)}{asked}, of {'; '.join(map(str, series))}"
+        raise SeveralSeriesError(f"{path}: {there_are}", series)
     return wanted[0]
 
 

@@ -6,7 +6,7 @@ GET    /files/NAME                     what the page is made of
 GET    /api/scans                      the user's scans, and how far each is
 POST   /api/scans                      {"name": ...}: a new one -> {"key": ...}
 PUT    /api/scans/KEY/files/N?name=    one of its files
-POST   /api/scans/KEY/start            all files are there
+POST   /api/scans/KEY/start            {}: all files are there; {"series": ...}: one of the choices
 DELETE /api/scans/KEY                  gives it up and forgets it
 GET    /api/scans/KEY                  what is told of its mask
 GET    /api/scans/KEY/scan.nii.gz      for the viewer, as are the next two
@@ -173,8 +173,9 @@ class Page:
 
     async def _start(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
-        if study.state is not State.UPLOADING:
+        if not study.waits_for_user:
             raise RefusedError(409, "the scan is being segmented already")
+        study.series = (await _json(request)).get("series", "")
         self._worker.submit(study)
         return JSONResponse(self._state(study))
 
@@ -208,6 +209,7 @@ class Page:
             "message": study.message,
             "before": self._worker.place_of(study) if study.state is State.QUEUED else 0,
             "windows": study.windows,
+            "choices": study.choices,
             "is_series": study.is_series,
         }
 

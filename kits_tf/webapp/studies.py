@@ -13,11 +13,15 @@ from kits_tf.webapp.outcome import Outcome
 
 
 class State(str, enum.Enum):
-    """Of a study, in the order in which it goes through them; the last three are ends."""
+    """Of a study, in the order in which it goes through them; the last three are ends.
+
+    A user who chooses one of several series sends it back to QUEUED.
+    """
 
     UPLOADING = "uploading"
     QUEUED = "queued"
     READING = "reading"
+    CHOOSING = "choosing"
     SEGMENTING = "segmenting"
     DONE = "done"
     FAILED = "failed"
@@ -25,6 +29,7 @@ class State(str, enum.Enum):
 
 
 _ENDS = {State.DONE, State.FAILED, State.CANCELLED}
+_OF_USERS = {State.UPLOADING, State.CHOOSING}
 
 
 class RefusedError(Exception):
@@ -52,6 +57,8 @@ class Study:
         message: why it failed.
         windows: how many are done, of how many; None where nobody knows.
         num_bytes: that were uploaded.
+        choices: series to choose from, (what `DicomSettings.series` takes, what people read).
+        series: that was chosen.
         is_series: whether it came as a DICOM series; known once it was read.
         outcome: what is told of its mask, once there is one.
     """
@@ -63,6 +70,8 @@ class Study:
     message: str = ""
     windows: tuple[int, int] | None = None
     num_bytes: int = 0
+    choices: tuple[tuple[str, str], ...] = ()
+    series: str = ""
     is_series: bool = False
     outcome: Outcome | None = None
 
@@ -80,6 +89,11 @@ class Study:
     def mask_path(self) -> Path:
         """Its mask, as it is now."""
         return self.folder / "mask.nii.gz"
+
+    @property
+    def waits_for_user(self) -> bool:
+        """Whether it is the user's turn: to send the files, or to choose a series."""
+        return self.state in _OF_USERS
 
     @property
     def is_over(self) -> bool:
@@ -114,8 +128,8 @@ class Session:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it waits or is computed; an upload that stopped midway does not count."""
-        return all(study.is_over or study.state is State.UPLOADING for study in self.studies)
+        """Whether nothing of it waits or is computed; what a user has left off midway does not count."""
+        return all(study.is_over or study.waits_for_user for study in self.studies)
 
     def add(self, name: str) -> Study:
         """Returns a new study.

@@ -5,9 +5,11 @@ import shutil
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 from kits_tf import runtime
 from kits_tf.config import DicomSettings
+from kits_tf.ct.dicom import Series, SeveralSeriesError
 from kits_tf.ct.scans import Loaded, find_scans
 from kits_tf.ct.volume import write_stored
 from kits_tf.errors import InputError, UnavailableError
@@ -50,7 +52,7 @@ class Worker:
             self._thread.join(wait_s)
 
     def submit(self, study: Study) -> None:
-        """Takes a study whose files are all there."""
+        """Takes a study whose files are all there, or one whose series was chosen."""
         study.state = State.QUEUED
         self._waiting.append(study)
         self._queue.put(study)
@@ -80,6 +82,9 @@ class Worker:
             try:
                 if study.state is State.QUEUED:
                     _segment(study, find_model(), self._dicom)
+            except SeveralSeriesError as error:
+                study.choices = tuple((series.uid or series.description, _words(series)) for series in error.series)
+                study.state = State.CHOOSING if study.state is State.READING else study.state
             except Exception as error:  # whatever it is, the next scan is to be computed
                 _fail(study, error)
             finally:
@@ -94,11 +99,14 @@ def read_upload(study: Study, dicom: DicomSettings) -> Loaded:
 
     Raises:
         InputError: it cannot be read, or is none.
+        SeveralSeriesError: there is more than one.
         RefusedError: there is no file, or there are several scans.
     """
     source = source_of(study)
     try:
-        return find_scans([str(source)], dicom)[0].read()
+        return find_scans([str(source)], replace(dicom, series=study.series or dicom.series))[0].read()
+    except SeveralSeriesError:
+        raise
     except InputError as error:
         # Of our names for the user's files there should be nothing to read.
         raise InputError(str(error).replace(str(source), study.name)) from None
@@ -116,6 +124,10 @@ def _segment(study: Study, model: Model, dicom: DicomSettings) -> None:
     confidence = dict(zip(model.scheme.classes[1:], found["confidence"][1:].tolist(), strict=True))
     study.outcome = outcome_of(study.mask_path, volume, confidence, is_corrected=False)
     _go_on(study, State.DONE)
+
+
+def _words(series: Series) -> str:
+    return f"{series.description or 'without a description'}, {len(series.files)} slices"
 
 
 def _go_on(study: Study, state: State) -> None:

@@ -9,6 +9,8 @@ import pytest
 from browser import PATIENCE_MS
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from pydicom.uid import generate_uid
+from series import write_series
 
 # Of all visible texts: WCAG 2.2's contrast ratio of text and what lies behind it.
 LOWEST_CONTRAST = """() => {
@@ -148,6 +150,20 @@ def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, data_dir: Path
     page.locator("#canvas").click(position={"x": 20, "y": 20})
     lesions.first.click()
     expect(page.locator("#place")).to_contain_text("tumor")
+
+
+def test_of_several_series_one_is_chosen(open_page, tmp_path: Path) -> None:
+    files = []
+    for words in ("arterial", "venous"):
+        changes = {"SeriesInstanceUID": generate_uid(), "SeriesDescription": words}
+        files += sorted(write_series(tmp_path / words, [float(2 * i) for i in range(12)], **changes).iterdir())
+    for number, file in enumerate(files):
+        file.rename(tmp_path / f"{number}.dcm")
+    page = open_page()
+    line = send(page, *sorted(tmp_path.glob("*.dcm")))
+    expect(line).to_contain_text("has several series; which one?")
+    line.get_by_role("button", name="venous, 12 slices").click()
+    expect(line).to_have_class("done")
 
 
 def test_what_is_no_scan_is_explained_and_removed(open_page) -> None:

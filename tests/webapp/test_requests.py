@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import requests
+from pydicom.uid import generate_uid
 from series import write_series
 
 from kits_tf import app, config, measure, predict
@@ -46,6 +47,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
         "message": "",
         "before": 0,
         "windows": user.state(key)["windows"],
+        "choices": [],
         "is_series": False,
     }
     done, total = user.state(key)["windows"]
@@ -108,6 +110,26 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
     assert found.Modality == "SEG" and found.pixel_array.sum() == (corrected > 0).sum()
+
+
+def test_of_several_series_the_user_chooses_one(user, tmp_path: Path) -> None:
+    places = [float(2 * i) for i in range(12)]
+    uids = [generate_uid(), generate_uid()]
+    files: list[Path] = []
+    for uid, words in zip(uids, ("arterial", "venous"), strict=True):
+        folder = write_series(tmp_path / words, places, SeriesInstanceUID=uid, SeriesDescription=words)
+        files += sorted(folder.iterdir())
+    key = user.drop(*files, name="both")
+    waiting = user.wait(key)
+    assert waiting["state"] == "choosing"
+    assert sorted(waiting["choices"]) == sorted([[uids[0], "arterial, 12 slices"], [uids[1], "venous, 12 slices"]])
+    assert user.get(f"api/scans/{key}").status_code == 409
+    assert user.post(f"api/scans/{key}/start", json={"series": uids[1]}).status_code == 200
+    assert user.wait(key)["state"] == "done" and user.state(key)["is_series"]
+    content = nib.Nifti1Image(np.full(read_mask(user, key).shape, 3, np.uint8), read_mask(user, key).affine).to_bytes()
+    assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
+    found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
+    assert found.ReferencedSeriesSequence[0].SeriesInstanceUID == uids[1]
 
 
 @pytest.mark.parametrize(

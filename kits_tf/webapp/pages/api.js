@@ -16,7 +16,7 @@ const of = key => `/api/scans/${encodeURIComponent(key)}`;
 
 export const scans = async () => (await json("GET", "/api/scans")).scans;
 export const add = name => json("POST", "/api/scans", JSON.stringify({ name }));
-export const start = key => json("POST", `${of(key)}/start`);
+export const start = (key, series = "") => json("POST", `${of(key)}/start`, JSON.stringify({ series }));
 export const remove = key => json("DELETE", of(key));
 export const outcome = async key => (await json("GET", of(key))).outcome;
 export const correct = async (key, mask) => (await json("PUT", `${of(key)}/mask`, mask)).outcome;

@@ -4,7 +4,7 @@ import { find, make } from "./dom.js";
 
 const POLL_MS = 700, AT_ONCE = 4;
 const KNOWN = /\.(nii|nii\.gz|zip)$/i;
-const OVER = new Set(["done", "failed", "cancelled"]);
+const OVER = new Set(["done", "failed", "cancelled"]), STILL = new Set([...OVER, "choosing"]);
 
 // key -> {sent, total, controller} of what this page is sending
 const uploads = new Map();
@@ -111,13 +111,19 @@ async function refresh() {
     say(error.message);
   }
   show();
-  if (scans.some(scan => !OVER.has(scan.state))) timer = setTimeout(refresh, POLL_MS);
+  if (scans.some(scan => !STILL.has(scan.state))) timer = setTimeout(refresh, POLL_MS);
 }
 
 function choose(scan) {
   chosen = scan.key;
   show();
   onChosen(scan);
+}
+
+async function pick(scan, series) {
+  await api.start(scan.key, series).catch(error => say(error.message));
+  await refresh();
+  find("list").querySelector(`[data-key="end ${CSS.escape(scan.key)}"]`)?.focus();
 }
 
 async function remove(scan) {
@@ -145,6 +151,7 @@ function progress(scan) {
   if (scan.state === "uploading") return ["was not sent in full", undefined];
   if (scan.state === "queued") return [`waiting, ${scan.before} before it`, null];
   if (scan.state === "reading") return ["reading", null];
+  if (scan.state === "choosing") return ["has several series; which one?", undefined];
   if (scan.state === "segmenting") {
     const [done, total] = scan.windows ?? [0, 0];
     return total ? [`window ${done} of ${total}`, done / total] : ["segmenting", null];
@@ -160,9 +167,11 @@ function show() {
       ? make("button", { type: "button", "data-key": `open ${scan.key}`, "aria-pressed": String(scan.key === chosen), onclick: () => choose(scan) }, scan.name)
       : make("span", {}, scan.name);
     const bar = share === undefined ? "" : make("progress", share === null ? { "aria-label": text } : { value: share, "aria-label": text });
+    const choices = scan.state !== "choosing" ? "" : make("div", { class: "choices", role: "group", "aria-label": `Series of ${scan.name}` },
+      ...scan.choices.map(([series, words]) => make("button", { type: "button", onclick: () => pick(scan, series) }, words)));
     const end = OVER.has(scan.state) ? "Remove" : "Cancel";
     const away = make("button", { type: "button", "data-key": `end ${scan.key}`, "aria-label": `${end} ${scan.name}`, onclick: () => remove(scan) }, end);
-    return make("li", { class: scan.state }, make("span", { class: "name" }, name), make("span", { class: "state" }, text), bar, away);
+    return make("li", { class: scan.state }, make("span", { class: "name" }, name), make("span", { class: "state" }, text), bar, choices, away);
   });
   find("list").replaceChildren(...items);
   if (focused) find("list").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
