@@ -13,13 +13,9 @@ const viewer = (() => {
     const packed = bytesOf(document.getElementById("niivue-module").textContent);
     const source = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const { Niivue } = await import(url);
+    const { Niivue, LOOK } = await import(url);
     URL.revokeObjectURL(url);
-    niivue = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, show3Dcrosshair: true,
-      isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2, dragAndDropEnabled: false,
-      logLevel: "silent",
-    });
+    niivue = new Niivue(LOOK);
     await niivue.attachToCanvas(document.getElementById("niivue"));
   }
 

@@ -12,10 +12,16 @@ from kits_tf.errors import InputError
 # ipyniivue 2: where the widget makes a viewer, `... = new CLASS(options)`, and what the module exports.
 _CLASS = re.compile(r'"Creating new Niivue instance".{0,200}?=new (\w+)\(', re.DOTALL)
 _EXPORT = re.compile(r"export\{[^{}]*\};?\s*$")
+# How radiologists expect scans to look, wherever a page of ours shows one; nothing is read by dropping it on the canvas.
+_LOOK = """export const LOOK = {
+  backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, show3Dcrosshair: true, dragAndDropEnabled: false,
+  isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2, logLevel: "silent",
+};
+"""
 
 
 def niivue_module() -> str:
-    """Returns the source of a module that exports the class `Niivue`.
+    """Returns the source of a module that exports the class `Niivue`, and `LOOK`, options to make one.
 
     Raises:
         InputError: ipyniivue is not installed, or is another one than is known here.
@@ -28,4 +34,4 @@ def niivue_module() -> str:
         raise InputError(
             "expected ipyniivue 2 with NiiVue in it, found another one: pip install 'kits_tf[report]', or --noviewer"
         )
-    return f"{source[: export.start()]}export{{{named[1]} as Niivue}};"
+    return f"{source[: export.start()]}export{{{named[1]} as Niivue}};\n{_LOOK}"

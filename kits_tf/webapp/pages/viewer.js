@@ -27,11 +27,8 @@ async function begin() {
   if (!document.createElement("canvas").getContext("webgl2")) {
     throw new Error("This browser has no WebGL 2, so the scan cannot be shown; measurements and downloads are there.");
   }
-  const { Niivue } = await import("/files/niivue.js");
-  niivue = new Niivue({
-    backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, show3Dcrosshair: true, dragAndDropEnabled: false,
-    isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2, logLevel: "silent", maxDrawUndoBitmaps: 1000,
-  });
+  const { Niivue, LOOK } = await import("/files/niivue.js");
+  niivue = new Niivue({ ...LOOK, maxDrawUndoBitmaps: 1000 });
   niivue.onLocationChange = tellPlace;
   await niivue.attachToCanvas(find("canvas"));
 }
