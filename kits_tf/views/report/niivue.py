@@ -12,10 +12,11 @@ from kits_tf.errors import InputError
 # ipyniivue 2: where the widget makes a viewer, `... = new CLASS(options)`, and what the module exports.
 _CLASS = re.compile(r'"Creating new Niivue instance".{0,200}?=new (\w+)\(', re.DOTALL)
 _EXPORT = re.compile(r"export\{[^{}]*\};?\s*$")
-# How radiologists expect scans to look, wherever a page of ours shows one; nothing is read by dropping it on the canvas.
+# How radiologists expect scans to look, on all our pages; nothing is read by dropping it on the canvas.
 _LOOK = """export const LOOK = {
-  backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, show3Dcrosshair: true, dragAndDropEnabled: false,
-  isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2, logLevel: "silent",
+  isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2,
+  backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, show3Dcrosshair: true,
+  dragAndDropEnabled: false, logLevel: "silent",
 };
 """
 
