@@ -1,6 +1,9 @@
 """The page, in a browser: what a person sees and does."""
 
+import glob
 import io
+import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from pydicom.uid import generate_uid
 from series import write_series
+
+from kits_tf import config, measure, predict
 
 # Of all visible texts: WCAG 2.2's contrast ratio of text and what lies behind it.
 LOWEST_CONTRAST = """() => {
@@ -77,33 +82,45 @@ def colored(pixels: np.ndarray) -> int:
     return int((np.ptp(pixels, axis=-1) > 20).sum())
 
 
-def open_scan(page: Page, data_dir: Path) -> None:
-    line = send(page, scan_path(data_dir))
-    expect(line).to_have_class("done")
+def open_scan(page: Page, scan: Path) -> None:
+    line = send(page, scan)
+    expect(line).to_have_class("done", timeout=600_000)
     expect(page.locator("#findings")).to_be_visible()
     expect(page.locator("#pen output")).to_have_text("")
 
 
-def test_a_dropped_scan_is_shown_with_its_mask_and_its_measurements(open_page, data_dir: Path) -> None:
-    page = open_page()
-    open_scan(page, data_dir)
+def cells(page: Page, row: str) -> list[str]:
+    """Returns a row of the table of kidneys."""
+    return page.locator("#kidneys tbody tr", has_text=row).first.locator("td").all_text_contents()
+
+
+# A phantom; and the files of the pattern KITS_TF_SCANS, as a real scan.
+@pytest.mark.parametrize("named", [None, *sorted(glob.glob(os.environ.get("KITS_TF_SCANS", "")))])
+def test_a_dropped_scan_is_shown_as_predict_and_measure_have_it(
+    open_page, data_dir: Path, run_dir: Path, tmp_path: Path, named: str | None
+) -> None:
+    scan, page = Path(named) if named else scan_path(data_dir), open_page()
+    open_scan(page, scan)
     shown = picture(page)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 50, "the canvas is blank"
     assert colored(shown) > 100
-    key = page.evaluate("async () => (await (await fetch('/api/scans')).json()).scans[0].key")
-    outcome = page.evaluate("async key => (await (await fetch(`/api/scans/${key}`)).json()).outcome", key)
-    cells = page.locator("#kidneys tbody tr").first.locator("td").all_text_contents()
-    known = [kidney["volume_ml"] for kidney in outcome["kidneys"]]
-    assert cells == ["\N{EN DASH}" if volume is None else f"{volume:.0f}" for volume in known]
-    expect(page.locator("#lesions tbody tr")).to_have_count(max(1, len(outcome["lesions"])))
+    predict.main(config.Predict(model=str(run_dir), output_dir=str(tmp_path), labels="laterality"), [str(scan)])
+    (mask,) = tmp_path.glob("*.nii.gz")
+    with page.expect_download() as download:
+        page.get_by_text("mask, NIfTI").click()
+    assert download.value.suggested_filename == "imaging.nii.gz"
+    assert Path(download.value.path()).read_bytes() == mask.read_bytes()
+    measure.main(config.Measure(output_dir=str(tmp_path), image=str(scan)), [str(mask)])
+    (measured,) = json.loads((tmp_path / "measurements.json").read_text()).values()
+    for row, name in (("volume, mL", "volume_ml"), ("length, mm", "length_mm"), ("mean HU", "mean_hu")):
+        known = [kidney[name] for kidney in measured["kidneys"]]
+        assert cells(page, row) == ["\N{EN DASH}" if value is None else f"{value:.0f}" for value in known]
+    expect(page.locator("#lesions tbody tr")).to_have_count(max(1, len(measured["lesions"])))
     assert page.locator("#downloads a").all_text_contents() == [
         "mask, NIfTI",
         "measurements, CSV",
         "measurements and pictures, PDF",
     ]
-    with page.expect_download() as download:
-        page.get_by_text("mask, NIfTI").click()
-    assert download.value.suggested_filename == "imaging.nii.gz"
     # Structures go and come.
     for box in page.locator("#structures input").all():
         box.uncheck()
@@ -112,7 +129,7 @@ def test_a_dropped_scan_is_shown_with_its_mask_and_its_measurements(open_page, d
 
 def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -> None:
     page = open_page()
-    open_scan(page, data_dir)
+    open_scan(page, scan_path(data_dir))
     before = page.locator("#kidneys").inner_text()
     page.get_by_label("View").select_option("Axial")
     page.get_by_role("button", name="Correct the mask").click()
@@ -143,7 +160,7 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -
 
 def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, data_dir: Path) -> None:
     page = open_page()
-    open_scan(page, data_dir)
+    open_scan(page, scan_path(data_dir))
     lesions = page.locator("#lesions button")
     if not lesions.count():
         pytest.skip("the tiny network found no lesion")
@@ -188,7 +205,7 @@ def test_the_keyboard_does_all(open_page, data_dir: Path) -> None:
     page = open_page()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
-    open_scan(page, data_dir)
+    open_scan(page, scan_path(data_dir))
     page.locator("#canvas").focus()
     before = page.locator("#place").inner_text()
     page.keyboard.press("PageUp")
@@ -206,7 +223,7 @@ def test_the_keyboard_does_all(open_page, data_dir: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_and_both_color_schemes(open_page, data_dir: Path, scheme: str) -> None:
     page = open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    open_scan(page, data_dir)
+    open_scan(page, scan_path(data_dir))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     ratio = page.evaluate(LOWEST_CONTRAST)
     assert ratio >= 4.5, "WCAG 2.2, 1.4.3"

@@ -181,8 +181,8 @@ def test_limits(user, scan: Path, tmp_path: Path) -> None:
     refused = user.post("api/scans", json={"name": "a"})
     assert refused.status_code == 429 and refused.json() == {"error": "expected 4 scans at most; remove one first"}
     key = user.get("api/scans").json()["scans"][0]["key"]
-    refused = user.put(f"api/scans/{key}/files/0", data=bytes(20_000_001), params={"name": "a.nii"})
-    assert refused.status_code == 413 and "expected a scan of 20 MB at most" in refused.json()["error"]
+    refused = user.put(f"api/scans/{key}/files/0", data=bytes(100_000_001), params={"name": "a.nii"})
+    assert refused.status_code == 413 and "expected a scan of 100 MB at most" in refused.json()["error"]
     for body in (b"[]", b"no JSON", b'{"name": 3}', b"x" * 20_000):
         assert user.post("api/scans", data=body).status_code in (400, 413)
 
