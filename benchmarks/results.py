@@ -67,10 +67,10 @@ class Recipe:
 # Flag files whose records are those of another one.
 _SAME_RECORDS = {"body_record": "body", "fine": "body"}
 _MIRRORED = ("--flip_axes=x",)
-_SHORT = ("--epochs=8",)
+_SHORT = ("--epochs=6",)
 _PLAIN_DICE = ("--overlap_over=batch", "--nooverlap_squared", "--nooverlap_background", "--nooverlap_absent")
 _SETTLED = (
-    "--epochs=2",
+    "--epochs=1",
     "--warmup_epochs=0.1",
     "--learning_rate=0.0008",
     "--average_decay=0.99",
@@ -102,7 +102,7 @@ RECIPES = (
     Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "settled",
-        "+ 1152 steps at a falling rate",
+        "+ 576 steps at a falling rate",
         "fine_gpu",
         _SETTLED,
         coarse="coarse",
@@ -120,7 +120,7 @@ RECIPES = (
         against="settled",
         tested=True,
     ),
-    Recipe("short", "a sixth of the steps", "body", _SHORT, against="body"),
+    Recipe("short", "an eighth of the steps", "body", _SHORT, against="body"),
     Recipe("short_plain", "Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"),
     Recipe("short_around", "patches around kidneys", "body", (*_SHORT, "--foreground_fraction=0.9"), against="short"),
     Recipe(
