@@ -31,6 +31,8 @@ AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by s
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
 SCORES = ("kidney_dice", "tumor_dice")
+# Of a run that had its last epoch; training.run, which names it too, would start TensorFlow.
+_LAST_WEIGHTS = "last.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -168,15 +170,13 @@ def _convert(recipe: Recipe) -> None:
 
 def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
     """Trains on the cores of a lane that is free; stops if the training did, which is no failure of its own."""
-    from kits_tf.training.run import LAST_WEIGHTS
-
     cores = lanes.get()
     os.sched_setaffinity(0, cores)  # of this thread, and of the processes that it starts
     try:
         paths = [f"--records_dir={_records_dir(recipe)}", f"--run_dir={_run_dir(recipe)}"]
         begin = [f"--initial_weights={_run_dir(_recipe(recipe.begins_with))}"] if recipe.begins_with else []
         _call(f"train_{recipe.name}", "train", recipe, *paths, *recipe.training, *begin)
-        if not (_run_dir(recipe) / LAST_WEIGHTS).exists():
+        if not (_run_dir(recipe) / _LAST_WEIGHTS).exists():
             raise SystemExit(f"{_run_dir(recipe)}: stopped before its last epoch; the same command goes on")
     finally:
         lanes.put(cores)
