@@ -104,7 +104,7 @@ RECIPES = (
     Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "settled",
-        "+ 576 steps at a falling rate",
+        "large network, 576 more steps at a falling rate",
         "fine_gpu",
         _SETTLED,
         coarse="coarse",
@@ -114,7 +114,7 @@ RECIPES = (
     ),
     Recipe(
         "largest",
-        "large network, mirror images, chosen post-processing",
+        "the same, mirror images, chosen post-processing",
         "fine_gpu",
         inference=_MIRRORED,
         trained_as="settled",
@@ -124,16 +124,24 @@ RECIPES = (
         tested=True,
     ),
     Recipe("short", "an eighth of the steps", "body", _SHORT, against="body"),
-    Recipe("short_plain", "Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"),
-    Recipe("short_around", "patches around kidneys", "body", (*_SHORT, "--foreground_fraction=0.9"), against="short"),
+    Recipe(
+        "short_plain", "an eighth, Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"
+    ),
+    Recipe(
+        "short_around",
+        "an eighth, patches around kidneys",
+        "body",
+        (*_SHORT, "--foreground_fraction=0.9"),
+        against="short",
+    ),
     Recipe(
         "short_varied",
-        "random convolutions",
+        "an eighth, random convolutions",
         "body",
         (*_SHORT, "--random_convolution_probability=0.5"),
         against="short",
     ),
-    Recipe("short_last", "weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
+    Recipe("short_last", "an eighth, weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
 )
 
 
