@@ -71,6 +71,7 @@ _SAME_RECORDS = {"body_record": "body", "fine": "body"}
 _MIRRORED = ("--flip_axes=x",)
 _SHORT = ("--epochs=6",)
 _PLAIN_DICE = ("--overlap_over=batch", "--nooverlap_squared", "--nooverlap_background", "--nooverlap_absent")
+# Smaller patches, which a CPU bears, the loss of fine.flags, and a rate that falls to nothing.
 _SETTLED = (
     "--epochs=1",
     "--warmup_epochs=0.1",
