@@ -65,6 +65,7 @@ clean:  ## remove the environments and the demo
 
 # One stamp an extra: it is newer than setup.py once the extra is installed.
 $(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "kits_tf[$*] and what it needs are installed in $(VENV): a few minutes the first time"
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 

@@ -31,6 +31,8 @@ AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by s
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
 SCORES = ("kidney_dice", "tumor_dice")
+# Of a run that had its last epoch; training.run, which names it too, would start TensorFlow.
+_LAST_WEIGHTS = "last.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,11 @@ class Recipe:
 # Flag files whose records are those of another one.
 _SAME_RECORDS = {"body_record": "body", "fine": "body"}
 _MIRRORED = ("--flip_axes=x",)
-_SHORT = ("--epochs=8",)
+_SHORT = ("--epochs=6",)
 _PLAIN_DICE = ("--overlap_over=batch", "--nooverlap_squared", "--nooverlap_background", "--nooverlap_absent")
+# Smaller patches, which a CPU bears, the loss of fine.flags, and a rate that falls to nothing.
 _SETTLED = (
-    "--epochs=2",
+    "--epochs=1",
     "--warmup_epochs=0.1",
     "--learning_rate=0.0008",
     "--average_decay=0.99",
@@ -102,16 +105,17 @@ RECIPES = (
     Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "settled",
-        "+ 1152 steps at a falling rate",
+        "large network, 576 more steps at a falling rate",
         "fine_gpu",
         _SETTLED,
         coarse="coarse",
         begins_with="large",
         against="large",
+        tested=True,
     ),
     Recipe(
         "largest",
-        "large network, mirror images, chosen post-processing",
+        "the same, mirror images, chosen post-processing",
         "fine_gpu",
         inference=_MIRRORED,
         trained_as="settled",
@@ -120,17 +124,25 @@ RECIPES = (
         against="settled",
         tested=True,
     ),
-    Recipe("short", "a sixth of the steps", "body", _SHORT, against="body"),
-    Recipe("short_plain", "Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"),
-    Recipe("short_around", "patches around kidneys", "body", (*_SHORT, "--foreground_fraction=0.9"), against="short"),
+    Recipe("short", "an eighth of the steps", "body", _SHORT, against="body"),
+    Recipe(
+        "short_plain", "an eighth, Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"
+    ),
+    Recipe(
+        "short_around",
+        "an eighth, patches around kidneys",
+        "body",
+        (*_SHORT, "--foreground_fraction=0.9"),
+        against="short",
+    ),
     Recipe(
         "short_varied",
-        "random convolutions",
+        "an eighth, random convolutions",
         "body",
         (*_SHORT, "--random_convolution_probability=0.5"),
         against="short",
     ),
-    Recipe("short_last", "weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
+    Recipe("short_last", "an eighth, weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
 )
 
 
@@ -168,15 +180,13 @@ def _convert(recipe: Recipe) -> None:
 
 def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
     """Trains on the cores of a lane that is free; stops if the training did, which is no failure of its own."""
-    from kits_tf.training.run import LAST_WEIGHTS
-
     cores = lanes.get()
     os.sched_setaffinity(0, cores)  # of this thread, and of the processes that it starts
     try:
         paths = [f"--records_dir={_records_dir(recipe)}", f"--run_dir={_run_dir(recipe)}"]
         begin = [f"--initial_weights={_run_dir(_recipe(recipe.begins_with))}"] if recipe.begins_with else []
         _call(f"train_{recipe.name}", "train", recipe, *paths, *recipe.training, *begin)
-        if not (_run_dir(recipe) / LAST_WEIGHTS).exists():
+        if not (_run_dir(recipe) / _LAST_WEIGHTS).exists():
             raise SystemExit(f"{_run_dir(recipe)}: stopped before its last epoch; the same command goes on")
     finally:
         lanes.put(cores)

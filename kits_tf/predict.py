@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kits_tf import commandline, config, runtime
+from kits_tf.errors import InputError
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
@@ -19,6 +20,9 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
     from kits_tf.inference.many import segment_scans
 
     scans = find_scans(inputs, settings.dicom)
+    for part in settings.model.split(","):  # at once: the model is not loaded where every scan has its mask
+        if not Path(part).exists():
+            raise InputError(f"{part}: expected a run directory or an exported model, found no such folder")
     segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings))
 
 

@@ -49,6 +49,8 @@ def test_what_has_a_mask_is_left_out(data_dir: Path, run_dir: Path, tmp_path: Pa
     assert "1 of 2 scans have a mask in" in capsys.readouterr().out
     assert (tmp_path / "case_00000.nii.gz").stat().st_mtime_ns == before
     assert (tmp_path / "case_00001.nii.gz").is_file()
+    with pytest.raises(InputError, match="gone: expected a run directory or an exported model, found no such folder"):
+        predict.main(settings(tmp_path / "gone", tmp_path), [str(data_dir / "case_00000")])
 
 
 def test_labels_of_the_challenge_and_their_names(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:

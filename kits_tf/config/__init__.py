@@ -37,19 +37,9 @@ from kits_tf.config.data import (
     SplitSettings,
     WarpSettings,
 )
-from kits_tf.config.inference import (
-    DicomSettings,
-    InferenceSettings,
-    PageSettings,
-    ServerSettings,
-)
+from kits_tf.config.inference import DicomSettings, InferenceSettings, PageSettings, ServerSettings
 from kits_tf.config.shared import CYST_CHOICES, FLIP_CHOICES, KERNEL_CHOICES, SCHEME_CHOICES
-from kits_tf.config.training import (
-    LossSettings,
-    NetworkSettings,
-    OptimizationSettings,
-    ValidationSettings,
-)
+from kits_tf.config.training import LossSettings, NetworkSettings, OptimizationSettings, ValidationSettings
 from kits_tf.settings import Settings
 
 __all__ = [

@@ -13,19 +13,9 @@ from kits_tf.config.data import (
     SplitSettings,
     WarpSettings,
 )
-from kits_tf.config.inference import (
-    DicomSettings,
-    InferenceSettings,
-    PageSettings,
-    ServerSettings,
-)
+from kits_tf.config.inference import DicomSettings, InferenceSettings, PageSettings, ServerSettings
 from kits_tf.config.shared import CYST_CHOICES, SCHEME_CHOICES
-from kits_tf.config.training import (
-    LossSettings,
-    NetworkSettings,
-    OptimizationSettings,
-    ValidationSettings,
-)
+from kits_tf.config.training import LossSettings, NetworkSettings, OptimizationSettings, ValidationSettings
 from kits_tf.errors import InputError
 from kits_tf.settings import Settings, required, setting
 

@@ -130,6 +130,8 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     root = Path(run_dir)
     if not root.is_dir():
         raise InputError(f"{root}: expected a run directory, found no such folder")
+    if not (root / FLAGS).exists():
+        raise InputError(f"{root}: expected a run directory, found no {FLAGS} in it (an exported model is no run)")
     settings, manifest = commandline.from_flagfile(Train, root / FLAGS), Manifest.read(root)
     weights = root / BEST_WEIGHTS
     if not weights.is_file():

@@ -95,3 +95,5 @@ def test_what_a_cascade_cannot_do_is_refused(run_dir: Path, cascade_dir: Path, t
         saved_model.load_model(str(cascade_dir), InferenceSettings(coarse_model=str(run_dir)))
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
         segmenter_of([load_run(run_dir)], InferenceSettings(coarse_model=str(tmp_path / "nowhere")))
+    with pytest.raises(InputError, match="expected a run directory, found no train.flags in it"):
+        segmenter_of([load_run(run_dir)], InferenceSettings(coarse_model=str(cascade_dir)))

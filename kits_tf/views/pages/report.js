@@ -47,8 +47,12 @@ function step(by) {
   if (next) location.hash = next.dataset.case;
 }
 
+function addressedCase() {
+  return decodeURIComponent(location.hash.slice(1));
+}
+
 function followAddress() {
-  const caseId = decodeURIComponent(location.hash.slice(1));
+  const caseId = addressedCase();
   if (caseId && caseRow(caseId)) showCase(caseId);
 }
 
@@ -58,7 +62,11 @@ dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
-// Only the fragment may change in the address of a file.
-dialog.addEventListener("close", () => history.replaceState(null, "", "#"));
+// The event comes later than the closing: by then the address may name the next case, or that be open.
+dialog.addEventListener("close", () => {
+  const closed = document.getElementById("case-heading").textContent;
+  // Only the fragment may change in the address of a file.
+  if (!dialog.open && addressedCase() === closed) history.replaceState(null, "", "#");
+});
 addEventListener("hashchange", followAddress);
 followAddress();
