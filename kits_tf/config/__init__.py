@@ -5,27 +5,11 @@ stands in settings.py. `commandline` makes the flags from here and nothing else 
 Python checks the same ranges as a command line does.
 """
 
-from kits_tf.config.commands import (
-    COMMANDS,
-    THIS_MACHINE,
-    App,
-    Audit,
-    Client,
-    Convert,
-    Demo,
-    Evaluate,
-    Export,
-    Figures,
-    Measure,
-    Phantom,
-    Predict,
-    Report,
-    Restore,
-    Serve,
-    Submission,
-    Summary,
-    Train,
-)
+from kits_tf.config.commands import COMMANDS
+from kits_tf.config.commands.data import Audit, Convert, Phantom, Restore, Summary
+from kits_tf.config.commands.model import Evaluate, Measure, Predict, Submission, Train
+from kits_tf.config.commands.serving import THIS_MACHINE, App, Client, Export, Serve
+from kits_tf.config.commands.views import Demo, Figures, Report
 from kits_tf.config.data import (
     ELASTIC_LIMIT,
     AppearanceSettings,
