@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { find } from "./dom.js";
 import { hideFindings, showFindings } from "./findings.js";
 import { startList } from "./scans.js";
-import { close, goTo, open, startViewer } from "./viewer.js";
+import { close, goTo, mayLeave, open, startViewer } from "./viewer.js";
 
 let current = null;
 
@@ -12,6 +12,7 @@ async function choose(scan) {
   find("problem").textContent = "";
   try {
     const outcome = await api.outcome(scan.key);
+    if (current !== scan) return;
     showFindings(scan, outcome, goTo);
     await open(scan, outcome);
   } catch (error) {
@@ -26,4 +27,4 @@ function removed() {
 }
 
 startViewer({ corrected: outcome => showFindings(current, outcome, goTo) });
-startList({ choose, removed });
+startList({ choose, removed, mayLeave });

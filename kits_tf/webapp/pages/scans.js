@@ -8,10 +8,10 @@ const OVER = new Set(["done", "failed", "cancelled"]), STILL = new Set([...OVER,
 
 // key -> {sent, total, controller} of what this page is sending
 const uploads = new Map();
-let scans = [], chosen = null, onChosen = () => {}, onRemoved = () => {}, timer = null;
+let scans = [], chosen = null, onChosen = () => {}, onRemoved = () => {}, mayChange = () => true, timer = null;
 
-export function startList({ choose, removed }) {
-  [onChosen, onRemoved] = [choose, removed];
+export function startList({ choose, removed, mayLeave }) {
+  [onChosen, onRemoved, mayChange] = [choose, removed, mayLeave];
   const drop = document.body;
   drop.addEventListener("dragover", event => { event.preventDefault(); find("drop").classList.add("over"); });
   drop.addEventListener("dragleave", event => { if (!event.relatedTarget) find("drop").classList.remove("over"); });
@@ -115,6 +115,7 @@ async function refresh() {
 }
 
 function choose(scan) {
+  if (!mayChange()) return;
   chosen = scan.key;
   show();
   onChosen(scan);

@@ -7,7 +7,7 @@ const look = find("look"), pen = find("pen");
 const KEYS = {
   ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1],
 };
-let niivue = null, shown = null, classes = [], editing = false, onCorrected = () => {};
+let niivue = null, shown = null, classes = [], editing = false, opening = Promise.resolve(), onCorrected = () => {};
 
 export function startViewer({ corrected }) {
   onCorrected = corrected;
@@ -20,7 +20,14 @@ export function startViewer({ corrected }) {
   pen.elements.discard.addEventListener("click", () => stopEditing("Discarded."));
   for (const name of ["label", "size", "filled"]) pen.elements[name].addEventListener("input", takePen);
   find("canvas").addEventListener("keydown", move);
+  addEventListener("beforeunload", event => { if (isPainted()) event.preventDefault(); });
 }
+
+// NiiVue keeps the mask after each stroke, at index 0 as it was; before that index it would go round to the newest one.
+const isPainted = () => editing && niivue.currentDrawUndoBitmap > 0;
+
+// Whether another scan may be shown: the user is asked where strokes would be lost.
+export const mayLeave = () => !isPainted() || confirm("Give up what you have changed of this mask?");
 
 async function begin() {
   if (niivue) return;
@@ -33,7 +40,13 @@ async function begin() {
   await niivue.attachToCanvas(find("canvas"));
 }
 
-export async function open(scan, outcome) {
+// One after the other: of two at a time, parts of both would be shown.
+export function open(scan, outcome) {
+  opening = opening.catch(() => {}).then(() => load(scan, outcome));
+  return opening;
+}
+
+async function load(scan, outcome) {
   say("loading");
   find("view").hidden = false;
   find("view-heading").textContent = scan.name;
@@ -121,9 +134,8 @@ function edit() {
   pen.elements.label.focus();
 }
 
-// NiiVue keeps the mask after each stroke, at index 0 as it was; before that index it would go round to the newest one.
 function undo() {
-  if (niivue.currentDrawUndoBitmap > 0) niivue.drawUndo();
+  if (isPainted()) niivue.drawUndo();
   else say("There is nothing to undo.");
 }
 
