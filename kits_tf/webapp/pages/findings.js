@@ -7,8 +7,8 @@ const KIDNEY = [
   ["surface_cm2", "surface, cm²", 0], ["sphericity", "sphericity", 2], ["tumor_ml", "tumor, mL", 1], ["tumor_burden", "tumor, share", 2], ["mean_hu", "mean HU", 0],
 ];
 const LESION = [
-  ["volume_ml", "volume, mL", 1], ["diameter_mm", "diameter, mm", 1], ["axial_diameter_mm", "axial diameter, mm", 1], ["depth_mm", "depth, mm", 1],
-  ["exophytic_share", "exophytic, share", 2], ["mean_hu", "mean HU", 0],
+  ["volume_ml", "mL", 1], ["diameter_mm", "diameter, mm", 1], ["axial_diameter_mm", "axial, mm", 1], ["depth_mm", "depth, mm", 1],
+  ["exophytic_share", "outside, share", 2], ["mean_hu", "mean HU", 0],
 ];
 
 export function showFindings(scan, outcome, goTo) {

@@ -155,7 +155,8 @@ function progress(scan) {
   if (scan.state === "choosing") return ["has several series; which one?", undefined];
   if (scan.state === "segmenting") {
     const [done, total] = scan.windows ?? [0, 0];
-    return total ? [`window ${done} of ${total}`, done / total] : ["segmenting", null];
+    if (!total) return ["segmenting", null];
+    return done < total ? [`window ${done} of ${total}`, done / total] : ["putting the mask together and measuring", null];
   }
   return [scan.state === "failed" ? scan.message : scan.state, undefined];
 }
