@@ -163,6 +163,26 @@ def test_a_case_opens_from_its_thumbnail_a_chart_or_the_address(
     expect(dialog.get_by_role("heading")).to_have_text("case_00002")
 
 
+def test_nothing_moves_when_a_picture_comes(page_path: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(page_path)
+    page.evaluate(
+        """() => {
+        window.moved = [];
+        const note = list => moved.push(...list.getEntries().map(entry => entry.value));
+        new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+        }"""
+    )
+    pictures = page.locator(".examples img, #case-table img")
+    assert pictures.count() > 4
+    for picture in pictures.all():
+        picture.scroll_into_view_if_needed()
+        picture.evaluate("image => image.decode()")
+        known = picture.evaluate("image => [image.getAttribute('width'), image.getAttribute('height')].map(Number)")
+        assert known == picture.evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    page.wait_for_timeout(300)
+    assert page.evaluate("moved") == []
+
+
 def canvas_pixels(page: Page) -> np.ndarray:
     """Returns what the viewer shows, (height, width, 3)."""
     return np.asarray(Image.open(io.BytesIO(page.locator("#niivue").screenshot())).convert("RGB")).astype(int)
@@ -174,8 +194,7 @@ def colored(pixels: np.ndarray) -> int:
 
 def test_the_viewer_shows_scan_and_masks(page_path: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(page_path, viewport={"width": 1200, "height": 900})
-    # Not a click, which missed once on a busy machine: pictures that are still loaded move the button.
-    page.get_by_role("button", name="Open the viewer").press("Enter")
+    page.get_by_role("button", name="Open the viewer").click()
     told = page.locator("#viewer output")
     expect(told).to_contain_text("case_00000, voxels of about 1.5 mm")
     with_prediction = canvas_pixels(page)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kits_tf.ct.audit import SEVERITIES, Finding
 from kits_tf.ct.facts import CaseFacts
 from kits_tf.views.page import data_url, render
+from kits_tf.views.thumbnail import SIZE
 
 _FACTS = ("voxels (z, y, x)", "mm (z, y, x)", "axes", "types", "HU", "kidney, mL", "tumor, mL", "parts", "specks")
 _LABEL_FACTS = 4
@@ -45,6 +46,7 @@ def audit_page(
         labeled=sum(1 for of_case in facts.values() if of_case and of_case.labels),
         counts=count_findings(findings),
         facts=_FACTS,
+        thumbnail_size=SIZE,
         rows=rows,
     )
 

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from PIL import Image
 
 from kits_tf.ct.labels import Scheme
 from kits_tf.views import style
@@ -92,6 +93,11 @@ def webp(figure: Figure, width: int) -> bytes:
     dpi = width / figure.get_size_inches()[0]
     figure.savefig(content, dpi=dpi, format="webp", pil_kwargs={"quality": _WEBP_QUALITY, "method": 2})
     return content.getvalue()
+
+
+def webp_size(content: bytes) -> tuple[int, int]:
+    """Returns width and height of a WebP in pixels."""
+    return Image.open(io.BytesIO(content)).size
 
 
 def svg(figure: Figure) -> str:

@@ -11,7 +11,9 @@ from kits_tf.ct.volume import Volume
 from kits_tf.views import raster, style
 from kits_tf.views.raster import find_errors
 
-HEIGHT, WIDTH = 112, 150
+HEIGHT, WIDTH = 112, 150  # of each plane
+_GAP = 2
+SIZE = (2 * WIDTH + _GAP, HEIGHT)  # width and height of a thumbnail
 _JPEG_QUALITY = 80
 
 
@@ -50,9 +52,9 @@ def _thumbnail(
     (z, y), (z_mm, y_mm, x_mm) = planes, spacing_mm
     axial = _plane(hu[z], labels[z], classes, (y_mm, x_mm))
     coronal = _plane(hu[:, y], labels[:, y], classes, (z_mm, x_mm))
-    picture = np.zeros((HEIGHT, 2 * WIDTH + 2, 3), np.uint8)
+    picture = np.zeros((*SIZE[::-1], 3), np.uint8)
     picture[: len(axial), : axial.shape[1]] = axial
-    picture[: len(coronal), WIDTH + 2 :][:, : coronal.shape[1]] = coronal
+    picture[: len(coronal), WIDTH + _GAP :][:, : coronal.shape[1]] = coronal
     return tf.io.encode_jpeg(picture, quality=_JPEG_QUALITY).numpy()
 
 

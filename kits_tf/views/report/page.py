@@ -22,6 +22,7 @@ from kits_tf.views.report.case import CasePictures
 from kits_tf.views.report.charts import bland_altman, score_boxes
 from kits_tf.views.report.plan import examples
 from kits_tf.views.report.viewer import layers, viewer_data
+from kits_tf.views.thumbnail import SIZE
 
 # Charts of boxes: heading, score of each structure, what is told below.
 _SURFACE = {"kidney": "kidney_and_mass", "tumor": "tumor"}
@@ -106,7 +107,11 @@ def report_page(
         columns=tables.columns(evaluations),
         all_severities=SEVERITIES,
         rows=[_row(case_id, evaluations, of_case, findings) for case_id, of_case in pictures.items()],
+        thumbnail_size=SIZE,
         figures=_figures(evaluations, pictures),
+        figure_sizes={
+            case_id: canvas.webp_size(of_case.figures[0]) for case_id, of_case in pictures.items() if of_case.figures
+        },
         viewed=viewer_data(shown, viewed),
         viewer_module=base64_text(igzip.compress(viewer_module.encode(), mtime=0)) if viewer_module else "",
         layers=shown,
