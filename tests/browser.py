@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 # A busy machine draws slowly without a GPU.
 PATIENCE_MS = 60_000
@@ -26,6 +26,11 @@ def find_browser() -> str:
     if os.environ.get("CI"):
         pytest.fail("expected Chromium or Chrome, found none")
     pytest.skip("no Chromium or Chrome is installed")
+
+
+def wait_for_picture(page: Page) -> None:
+    """Waits until the page is drawn: before that Chromium may drop clicks, and nobody would click."""
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import FLAGS, PATIENCE_MS, find_browser
+from browser import FLAGS, PATIENCE_MS, find_browser, wait_for_picture
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -60,6 +60,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.on("request", lambda request: said.append(request.url) if request.url.startswith(("http", "ws")) else None)
         page.goto(path.as_uri())
+        wait_for_picture(page)
         pages.append(page)
         return page
 

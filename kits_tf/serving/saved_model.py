@@ -41,6 +41,7 @@ class Served(tf.Module):
         self._segmenter: Callable[[], Segmenter] = lambda: segmenter  # a function is not tracked
         stages = [segmenter, *([segmenter.coarse.segmenter] if segmenter.coarse else [])]
         self.progress = segmenter.progress
+        self._all_progress = [stage.progress for stage in stages]  # to be saved, a variable must be tracked
         self.weights = [weight for stage in stages for weight in cast(Passes, stage.network).weights]
         self._json = metadata.to_json()
         # A CPU gains nothing from several windows at once, and float32 is for CPUs.

@@ -294,7 +294,7 @@ def test_ports_that_are_taken_are_refused(server: Server, model_dir: Path) -> No
         "grpc_port": int(server.grpc_address.rpartition(":")[2]),
         "rest_port": int(server.rest_address.rpartition(":")[2]),
     }
-    for name, kind in (("grpc_port", "gRPC"), ("rest_port", "REST")):
+    for name, kind in (("grpc_port", "gRPC"), ("rest_port", "HTTP")):
         ports = {"grpc_port": 0, "rest_port": 0, name: taken[name]}
         with pytest.raises(InputError, match=f"127.0.0.1:{taken[name]}: expected an address and a port .* for {kind}"):
             Server(Serve(export_dir=str(model_dir), **ports))

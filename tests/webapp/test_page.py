@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from browser import PATIENCE_MS
+from browser import PATIENCE_MS, wait_for_picture
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from pydicom.uid import generate_uid
@@ -52,6 +52,7 @@ def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
             "request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else said.append(asked.url)
         )
         page.goto(url)
+        wait_for_picture(page)
         pages.append(page)
         return page
 

@@ -79,6 +79,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         where = address(host, port)
-        raise InputError(f"{where}: expected an address and a port that is free: {error}") from None
+        raise InputError(f"{where}: expected an address and a port that is free for HTTP: {error}") from None
     listening.listen()
     return listening

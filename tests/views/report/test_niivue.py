@@ -1,4 +1,5 @@
 import importlib.util
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ from kits_tf.views.report.niivue import niivue_module
 
 def test_the_installed_package_gives_a_module_that_exports_the_class() -> None:
     source = niivue_module()
-    assert len(source) > 10**6 and source.rstrip().endswith("as Niivue};") and "</script" not in source[-200:]
+    assert len(source) > 10**6 and re.search(r"export\{\w+ as Niivue\};\nexport const LOOK = \{", source[-600:])
+    assert "</script" not in source[-600:]
 
 
 @pytest.mark.parametrize("content", [None, "export default {};", 'console.log("Creating new Niivue instance");'])
