@@ -30,7 +30,7 @@ def find_browser() -> str:
 
 def wait_for_picture(page: Page) -> None:
     """Waits until the page is drawn: before that Chromium may drop clicks, and nobody would click."""
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+    page.evaluate("() => new Promise(done => new PerformanceObserver(done).observe({ type: 'paint', buffered: true }))")
 
 
 @contextlib.contextmanager

@@ -11,29 +11,11 @@ from kits_tf import __version__
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.measurements import Measurements
 from kits_tf.views.case_figure import case_figure
+from kits_tf.views.shown_measurements import KIDNEY, LESION
 
 _A4_INCHES = (8.27, 11.69)
-_KIDNEY = (
-    ("volume, mL", "volume_ml", 0),
-    ("length, mm", "length_mm", 0),
-    ("width, mm", "width_mm", 0),
-    ("thickness, mm", "thickness_mm", 0),
-    ("surface, cm\u00b2", "surface_cm2", 0),
-    ("sphericity", "sphericity", 2),
-    ("tumor, mL", "tumor_ml", 1),
-    ("tumor, share", "tumor_burden", 2),
-    ("mean HU", "mean_hu", 0),
-)
-_LESION = (
-    ("volume, mL", "volume_ml", 1),
-    ("diameter, mm", "diameter_mm", 1),
-    ("axial, mm", "axial_diameter_mm", 1),
-    ("depth, mm", "depth_mm", 1),
-    ("exophytic", "exophytic_share", 2),
-    ("mean HU", "mean_hu", 0),
-)
 # The largest, as many as the page has room for.
-_MOST_LESIONS = 20
+_MOST_ROWS = 20
 _NOTICE = "For research. Not a medical device. Volumes and sizes are of the mask: look at it before you use them."
 
 
@@ -62,7 +44,7 @@ def _tables(case: CaseMasks, found: Measurements, is_corrected: bool) -> Figure:
     heads = ["", *(f"{kidney.side} kidney" for kidney in found.kidneys)]
     _table(figure, (0.08, 0.55, 0.84, 0.3), heads, _kidney_rows(found))
     if found.lesions:
-        heads = ["", "side", *(text for text, _, _ in _LESION)]
+        heads = ["", "side", *(text for _, text, _ in LESION)]
         _table(figure, (0.08, 0.08, 0.84, 0.43), heads, _lesion_rows(found))
     else:
         figure.text(0.08, 0.5, "No lesion was found. That does not mean that there is none.", fontsize=10)
@@ -70,17 +52,17 @@ def _tables(case: CaseMasks, found: Measurements, is_corrected: bool) -> Figure:
 
 
 def _kidney_rows(found: Measurements) -> list[list[str]]:
-    rows = [[text, *(_number(getattr(each, name), digits) for each in found.kidneys)] for text, name, digits in _KIDNEY]
+    rows = [[text, *(_number(getattr(each, name), digits) for each in found.kidneys)] for name, text, digits in KIDNEY]
     return [*rows, ["", *("; ".join(kidney.flags) for kidney in found.kidneys)]]
 
 
 def _lesion_rows(found: Measurements) -> list[list[str]]:
     rows = [
-        [f"{each.kind} {i}", each.side or "-", *(_number(getattr(each, name), digits) for _, name, digits in _LESION)]
-        for i, each in enumerate(found.lesions[:_MOST_LESIONS], start=1)
+        [f"{each.kind} {i}", each.side or "-", *(_number(getattr(each, name), digits) for name, _, digits in LESION)]
+        for i, each in enumerate(found.lesions[:_MOST_ROWS], start=1)
     ]
     left = len(found.lesions) - len(rows)
-    return [*rows, [f"{left} more", *[""] * (1 + len(_LESION))]] if left else rows
+    return [*rows, [f"{left} more", *[""] * (1 + len(LESION))]] if left else rows
 
 
 def _table(

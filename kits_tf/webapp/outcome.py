@@ -13,6 +13,7 @@ from kits_tf.analysis.measuring import measure
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.volume import Volume
 from kits_tf.views import style
+from kits_tf.views.shown_measurements import KIDNEY, LESION
 
 _FLAGS = {
     ABSENT: "No kidney was found on this side.",
@@ -67,6 +68,7 @@ def told(outcome: Outcome) -> dict[str, Any]:
     for lesion, place_mm in zip(measurements["lesions"], outcome.places_mm, strict=True):
         lesion["place_mm"] = place_mm
     return measurements | {
+        "shown": {"kidney": KIDNEY, "lesion": LESION},
         "classes": classes(outcome.scheme.classes),
         "confidence": outcome.confidence,
         "is_corrected": outcome.is_corrected,

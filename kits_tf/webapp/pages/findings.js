@@ -2,28 +2,20 @@
 import { address } from "./api.js";
 import { find, make, swatch } from "./dom.js";
 
-const KIDNEY = [
-  ["volume_ml", "volume, mL", 0], ["length_mm", "length, mm", 0], ["width_mm", "width, mm", 0], ["thickness_mm", "thickness, mm", 0],
-  ["surface_cm2", "surface, cm²", 0], ["sphericity", "sphericity", 2], ["tumor_ml", "tumor, mL", 1], ["tumor_burden", "tumor, share", 2], ["mean_hu", "mean HU", 0],
-];
-const LESION = [
-  ["volume_ml", "mL", 1], ["diameter_mm", "diameter, mm", 1], ["axial_diameter_mm", "axial, mm", 1], ["depth_mm", "depth, mm", 1],
-  ["exophytic_share", "outside, share", 2], ["mean_hu", "mean HU", 0],
-];
-
 export function showFindings(scan, outcome, goTo) {
+  const { shown } = outcome;  // [field, words, digits]
   find("findings").hidden = false;
   find("corrected").hidden = !outcome.is_corrected;
   const colors = Object.fromEntries(outcome.classes.map(each => [each.name, each.color]));
   table("kidneys", ["", ...outcome.kidneys.map(kidney => head(colors[`${kidney.side} kidney`], kidney.side))],
-    KIDNEY.map(([name, text, digits]) => [make("th", { scope: "row" }, text), ...outcome.kidneys.map(kidney => number(kidney[name], digits))]));
+    shown.kidney.map(([name, text, digits]) => [make("th", { scope: "row" }, text), ...outcome.kidneys.map(kidney => number(kidney[name], digits))]));
   find("asymmetry").textContent = outcome.asymmetry === null ? "" :
     `The right kidney is ${Math.abs(100 * outcome.asymmetry).toFixed(0)} % ${outcome.asymmetry < 0 ? "smaller" : "larger"} than the left one, of their mean.`;
   if (outcome.lesions.length) {
-    table("lesions", ["", "side", ...LESION.map(([, text]) => text)], outcome.lesions.map((lesion, i) => {
+    table("lesions", ["", "side", ...shown.lesion.map(([, text]) => text)], outcome.lesions.map((lesion, i) => {
       const name = `${lesion.kind} ${i + 1}`;
       const go = make("button", { type: "button", "aria-label": `Show ${name} in the scan`, onclick: () => goTo(lesion.place_mm) }, swatch(colors[lesion.kind]), name);
-      return [make("th", { scope: "row" }, go), make("td", {}, lesion.side || "unknown"), ...LESION.map(([key, , digits]) => number(lesion[key], digits))];
+      return [make("th", { scope: "row" }, go), make("td", {}, lesion.side || "unknown"), ...shown.lesion.map(([key, , digits]) => number(lesion[key], digits))];
     }));
   } else {
     table("lesions", [], [[make("td", {}, "None was found. That does not mean that there is none.")]]);
