@@ -45,7 +45,7 @@ def take_report(browser: Browser, report: Path) -> None:
 
 def take_page(browser: Browser, url: str, scan: Path, scheme: str) -> Page:
     """Returns the page with a scan, its mask and its measurements."""
-    page = browser.new_page(viewport={"width": 1500, "height": 900}, color_scheme=scheme)
+    page = browser.new_page(viewport={"width": 1500, "height": 1000}, color_scheme=scheme)
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
     page.locator("#file").set_input_files(scan)
