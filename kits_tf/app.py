@@ -47,9 +47,8 @@ def offered(settings: config.App) -> Iterator[str]:
     from kits_tf.serving.server.http import HttpServer
     from kits_tf.webapp.service import PageService
 
-    hosts = config.THIS_MACHINE if settings.host in config.THIS_MACHINE else ()
     token, secure = read_token(settings.page_token_file), bool(settings.tls_cert)
-    with PageService(settings.page, settings.dicom, hosts=hosts, token=token, secure=secure) as page:
+    with PageService(settings.page, settings.dicom, host=settings.host, token=token, secure=secure) as page:
         http = HttpServer(
             Starlette(routes=page.routes),
             settings.host,

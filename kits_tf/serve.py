@@ -51,10 +51,9 @@ def _page(settings: config.Serve) -> Iterator["PageService | None"]:
     from kits_tf.serving.credentials import read_token
     from kits_tf.webapp.service import PageService
 
-    hosts = config.THIS_MACHINE if settings.host in config.THIS_MACHINE else ()
     token, secure = read_token(settings.token_file), bool(settings.tls_cert)
     limits = config.PageSettings()
-    with PageService(limits, config.DicomSettings(), hosts=hosts, token=token, secure=secure) as page:
+    with PageService(limits, config.DicomSettings(), host=settings.host, token=token, secure=secure) as page:
         yield page
 
 

@@ -3,13 +3,13 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from starlette.routing import Route
 
-from kits_tf.config import DicomSettings, PageSettings
+from kits_tf.config import THIS_MACHINE, DicomSettings, PageSettings
 from kits_tf.inference.model import Model
 from kits_tf.webapp.routes import Page
 from kits_tf.webapp.studies import Sessions
@@ -26,18 +26,18 @@ class PageService:
     Args:
         settings: of the page.
         dicom: how to read DICOM.
-        hosts: names by which browsers may call this machine; none: any.
+        host: the address that the server listens on.
         token: that a user must give; "" for none.
         secure: whether connections are encrypted.
     """
 
-    def __init__(
-        self, settings: PageSettings, dicom: DicomSettings, *, hosts: Sequence[str], token: str, secure: bool
-    ) -> None:
+    def __init__(self, settings: PageSettings, dicom: DicomSettings, *, host: str, token: str, secure: bool) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kits_tf-page-"))
         self._sessions = Sessions(self._folder, settings.max_scans, settings.keep_hours * _HOUR_S)
         self._worker = Worker(dicom)
         most_bytes = settings.max_scan_mb * _MB
+        # By another name than its own, some web site means to reach a page that only this machine may.
+        hosts = THIS_MACHINE if host in THIS_MACHINE else ()
         page = Page(self._sessions, self._worker, most_bytes=most_bytes, hosts=hosts, token=token, secure=secure)
         self.routes: list[Route] = page.routes
         self._ended = threading.Event()

@@ -15,7 +15,6 @@ from pydicom.uid import generate_uid
 from series import write_series
 
 from kits_tf import app, config, measure, predict
-from kits_tf.config import App
 from kits_tf.errors import InputError
 
 
@@ -203,8 +202,11 @@ def test_only_this_page_and_this_machine_are_answered(url: str, user) -> None:
 def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --page_token_file"):
-        App(model=str(run_dir), host="0.0.0.0")
-    with app.offered(App(model=str(run_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
+        config.App(model=str(run_dir), host="0.0.0.0")
+    with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --token_file"):
+        config.Serve(export_dir="models", host="0.0.0.0", page=True)
+    config.Serve(export_dir="models", host="0.0.0.0")
+    with app.offered(config.App(model=str(run_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
         user = requests.Session()
         assert "Sign in" in user.get(url).text and not user.cookies
         assert user.get(f"{url}api/scans").status_code == 401
@@ -217,7 +219,7 @@ def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -
 
 def test_nothing_is_left_on_the_disk(run_dir: Path, scan: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with app.offered(App(model=str(run_dir), page_port=0)) as url:
+    with app.offered(config.App(model=str(run_dir), page_port=0)) as url:
         requests.get(url, timeout=10)
         assert len(list(tmp_path.glob("kits_tf-page-*/*"))) == 1
     assert list(tmp_path.iterdir()) == []

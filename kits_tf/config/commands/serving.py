@@ -7,6 +7,9 @@ from kits_tf.config.inference import DicomSettings, InferenceSettings, PageSetti
 from kits_tf.errors import InputError
 from kits_tf.settings import Settings, required, setting
 
+# Names of a machine by which nobody else can reach it.
+THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Settings):
@@ -53,8 +56,9 @@ class Serve(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise InputError("expected --tls_cert and --tls_key, got one of them")
+        _check_tls(self.tls_cert, self.tls_key)
+        if self.page and not self.token_file:
+            _check_host(self.host, "--token_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +74,6 @@ class Client(Settings):
         super().__post_init__()
         if not self.connection.server:
             raise InputError("--server: expected HOST:PORT, got none")
-
-
-# Names under which nobody else can reach it.
-THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,17 @@ class App(Settings):
         super().__post_init__()
         if bool(self.model) == bool(self.connection.server):
             raise InputError("expected --model or --server, got " + ("both" if self.model else "none"))
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise InputError("expected --tls_cert and --tls_key, got one of them")
-        if self.host not in THIS_MACHINE and not self.page_token_file:
-            raise InputError(f"--host={self.host}: expected --page_token_file with it, as others can reach the page")
+        _check_tls(self.tls_cert, self.tls_key)
+        if not self.page_token_file:
+            _check_host(self.host, "--page_token_file")
+
+
+def _check_tls(cert: str, key: str) -> None:
+    if bool(cert) != bool(key):
+        raise InputError("expected --tls_cert and --tls_key, got one of them")
+
+
+def _check_host(host: str, token_flag: str) -> None:
+    """Refuses a page that asks for no token where others can reach it."""
+    if host not in THIS_MACHINE:
+        raise InputError(f"--host={host}: expected {token_flag} with it, as others can reach the page")
