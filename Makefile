@@ -48,8 +48,8 @@ bench-evaluate: $(VENV)/.bench .venv-peers/.installed  ## scores beside MONAI's;
 bench-accuracy: $(VENV)/.bench .venv-peers/.installed  ## an hour of training beside MONAI; RECORDS_DIR=records of configs/body.flags
 	$(RUN) benchmarks/accuracy.py --records_dir=$(RECORDS_DIR) --work_dir=$(or $(WORK_DIR),bench-work/accuracy) --minutes=$(or $(MINUTES),60)
 
-results: $(VENV)/.bench  ## docs/results.md's tables, in hours; stopped, it goes on. DATA_DIR=folder of KiTS19 cases 0 to 179
-	$(RUN) benchmarks/results.py --data_dir=$(DATA_DIR) --work_dir=$(or $(WORK_DIR),results-work)
+results: $(VENV)/.report  ## docs/results.md's tables, in hours; stopped, it goes on. DATA_DIR=folder of KiTS19 cases 0 to 179, NOTE="simulated" for the reports
+	$(RUN) benchmarks/results.py --data_dir=$(DATA_DIR) --work_dir=$(or $(WORK_DIR),results-work) --data_note="$(NOTE)"
 
 reference: $(VENV)/.dev  ## docs/flags.md, and the reference in docs/api.md, out of the code
 	$(RUN) docs/reference.py

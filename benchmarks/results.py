@@ -26,6 +26,7 @@ from kits_tf.analysis.summary import Difference
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases 0 to 179, real or simulated.", required=True)
 WORK_DIR = flags.DEFINE_string("work_dir", "results-work", "Folder for records, runs, masks, scores and logs.")
+DATA_NOTE = flags.DEFINE_string("data_note", "", "What the scans are, if they are not what they seem: for the reports.")
 GPU_RECIPES = flags.DEFINE_boolean("gpu_recipes", False, "The recipes for a GPU too: a day on two cores.")
 AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by side, each on cores of its own.")
 ROOT = Path(__file__).parent.parent
@@ -165,6 +166,8 @@ def main(_: list[str]) -> None:
     for recipe in recipes:
         for split in _splits(recipe):
             _score(recipe, split)
+        if recipe.tested:
+            _report(recipe)
     print("\n".join(_table(recipes, split) for split in ("validation", "test")))
     _draw([recipe for recipe in trained if not recipe.training], _work_dir() / "curves.png")
 
@@ -206,8 +209,19 @@ def _score(recipe: Recipe, split: str) -> None:
         how.append("--postprocess=off")
     used = [f"--model={_run_dir(recipe)}", f"--output_dir={masks_dir}", *how]
     _call(f"predict_{recipe.name}_{split}", "predict", recipe, *used, *scans)
-    scored = [f"--predictions_dir={masks_dir}", f"--data_dir={DATA_DIR.value}"]
-    _call(f"evaluate_{recipe.name}_{split}", "evaluate", recipe, *scored)
+    _call(f"evaluate_{recipe.name}_{split}", "evaluate", recipe, *_against_truth(masks_dir))
+
+
+def _report(recipe: Recipe) -> None:
+    """Writes the page of the test cases: charts, every case's figure, a viewer."""
+    masks_dir = _masks_dir(recipe, "test")
+    if not (results.scores_dir_of_masks(masks_dir) / "report.html").exists():
+        note = f"--data_note={DATA_NOTE.value}"
+        _call(f"report_{recipe.name}", "report", recipe, *_against_truth(masks_dir), note)
+
+
+def _against_truth(masks_dir: Path) -> list[str]:
+    return [f"--predictions_dir={masks_dir}", f"--data_dir={DATA_DIR.value}"]
 
 
 def _call(log: str, command: str, recipe: Recipe, *arguments: str) -> None:
