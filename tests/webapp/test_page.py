@@ -18,6 +18,8 @@ from series import write_series
 
 from kits_tf import config, measure, predict
 
+# A real scan takes minutes to segment and, drawn without a GPU, to show.
+REAL_SCAN_MS = 600_000
 # Of all visible texts: WCAG 2.2's contrast ratio of text and what lies behind it.
 LOWEST_CONTRAST = """() => {
   const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -86,9 +88,9 @@ def colored(pixels: np.ndarray) -> int:
 
 def open_scan(page: Page, scan: Path) -> None:
     line = send(page, scan)
-    expect(line).to_have_class("done", timeout=600_000)
+    expect(line).to_have_class("done", timeout=REAL_SCAN_MS)
     expect(page.locator("#findings")).to_be_visible()
-    expect(page.locator("#pen output")).to_have_text("")
+    expect(page.locator("#pen output")).to_have_text("", timeout=REAL_SCAN_MS)
 
 
 def cells(page: Page, row: str) -> list[str]:
