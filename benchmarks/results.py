@@ -70,6 +70,7 @@ class Recipe:
 # Flag files whose records are those of another one.
 _SAME_RECORDS = {"body_record": "body", "fine": "body"}
 _MIRRORED = ("--flip_axes=x",)
+_VARIED = ("--random_convolution_probability=0.5",)
 _SHORT = ("--epochs=6",)
 _PLAIN_DICE = ("--overlap_over=batch", "--nooverlap_squared", "--nooverlap_background", "--nooverlap_absent")
 # Smaller patches, which a CPU bears, the loss of fine.flags, and a rate that falls to nothing.
@@ -103,6 +104,7 @@ RECIPES = (
         against="fine",
         tested=True,
     ),
+    Recipe("fine_varied", "cascade, random convolutions", "fine", _VARIED, coarse="coarse", against="fine"),
     Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "settled",
@@ -136,13 +138,8 @@ RECIPES = (
         (*_SHORT, "--foreground_fraction=0.9"),
         against="short",
     ),
-    Recipe(
-        "short_varied",
-        "an eighth, random convolutions",
-        "body",
-        (*_SHORT, "--random_convolution_probability=0.5"),
-        against="short",
-    ),
+    Recipe("short_varied", "an eighth, random convolutions", "body", (*_SHORT, *_VARIED), against="short"),
+    Recipe("short_deep", "an eighth, deep supervision", "body", (*_SHORT, "--deep_supervision"), against="short"),
     Recipe("short_last", "an eighth, weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
 )
 
