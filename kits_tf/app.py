@@ -41,6 +41,7 @@ def offered(settings: config.App) -> Iterator[str]:
     Raises:
         InputError: as `main`.
     """
+    runtime.start_tensorflow()
     from starlette.applications import Starlette
 
     from kits_tf.serving.credentials import read_token
@@ -69,12 +70,9 @@ def offered(settings: config.App) -> Iterator[str]:
 
 def _load(settings: config.App, tell: "Tell") -> "Model":
     if settings.connection.server:
-        if settings.connection.mode == "patches":
-            runtime.start_tensorflow()
         from kits_tf.serving.client.client import Client
 
         return Client(tell=tell, **dataclasses.asdict(settings.connection)).model
-    runtime.start_tensorflow()
     from kits_tf.serving.saved_model import load_model
 
     return load_model(settings.model, settings.inference, tell=tell)

@@ -3,6 +3,11 @@
 import gzip
 import io
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,6 +18,7 @@ import pytest
 import requests
 from pydicom.uid import generate_uid
 from series import write_series
+from user import User
 
 from kits_tf import app, config, measure, predict
 from kits_tf.errors import InputError
@@ -222,4 +228,20 @@ def test_nothing_is_left_on_the_disk(run_dir: Path, scan: Path, tmp_path: Path, 
     with app.offered(config.App(model=str(run_dir), page_port=0)) as url:
         requests.get(url, timeout=10)
         assert len(list(tmp_path.glob("kits_tf-page-*/*"))) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_starts_without_noise_and_leaves_nothing(run_dir: Path, tmp_path: Path, scan: Path) -> None:
+    command = [sys.executable, "-m", "kits_tf.app", f"--model={run_dir}", "--page_port=0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+    ) as process:
+        assert process.stdout.readline() == "loading the model\n"
+        url = re.match(r"open (http://127.0.0.1:\d+/) in a browser", process.stdout.readline())[1]
+        user = User(url)
+        assert user.wait(user.drop(scan))["state"] == "done"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(signal.SIGTERM)
+        told, noise = process.communicate(timeout=60)
+        assert (process.returncode, told, noise) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
