@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from browser import PATIENCE_MS, started_browser
+from browser import PATIENCE_MS, go_to, started_browser
 from playwright.sync_api import Browser, Page, expect
 
 from kits_tf import app, config
@@ -31,7 +31,7 @@ def main(demo: Path) -> None:
 def take_report(browser: Browser, report: Path) -> None:
     """Takes a picture of a report from the charts on, with its viewer open."""
     page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-    page.goto(report.resolve().as_uri())
+    go_to(page, report.resolve().as_uri())
     page.get_by_role("button", name="Open the viewer").click()
     expect(page.locator("#viewer output")).to_contain_text("voxels", timeout=60_000)
     page.wait_for_timeout(1000)
@@ -47,7 +47,7 @@ def take_page(browser: Browser, url: str, scan: Path, scheme: str) -> Page:
     """Returns the page with a scan, its mask and its measurements."""
     page = browser.new_page(viewport={"width": 1500, "height": 1000}, color_scheme=scheme)
     page.set_default_timeout(PATIENCE_MS)
-    page.goto(url)
+    go_to(page, url)
     page.locator("#file").set_input_files(scan)
     expect(page.locator("#list li")).to_have_class("done")
     expect(page.locator("#pen output")).to_have_text("")

@@ -28,8 +28,9 @@ def find_browser() -> str:
     pytest.skip("no Chromium or Chrome is installed")
 
 
-def wait_for_picture(page: Page) -> None:
-    """Waits until the page is drawn: before that Chromium may drop clicks, and nobody would click."""
+def go_to(page: Page, address: str) -> None:
+    """Opens an address and waits until it is drawn: before that nobody would click, and Chromium may drop clicks."""
+    page.goto(address)
     page.evaluate("() => new Promise(done => new PerformanceObserver(done).observe({ type: 'paint', buffered: true }))")
 
 

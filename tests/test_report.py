@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import FLAGS, PATIENCE_MS, find_browser, wait_for_picture
+from browser import FLAGS, PATIENCE_MS, find_browser, go_to
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -59,8 +59,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.on("request", lambda request: said.append(request.url) if request.url.startswith(("http", "ws")) else None)
-        page.goto(path.as_uri())
-        wait_for_picture(page)
+        go_to(page, path.as_uri())
         pages.append(page)
         return page
 
@@ -221,7 +220,7 @@ def test_the_viewer_shows_scan_and_masks(page_path: Path, open_page: Callable[..
 def test_without_webgl_the_viewer_says_so_and_the_figures_are_there(page_path: Path, browser: Browser) -> None:
     without = browser.browser_type.launch(executable_path=find_browser(), args=[*FLAGS, "--disable-3d-apis"])
     page = without.new_page()
-    page.goto(page_path.as_uri())
+    go_to(page, page_path.as_uri())
     page.get_by_role("button", name="Open the viewer").click()
     expect(page.locator("#viewer output")).to_contain_text("this browser has no WebGL 2: the figures of the cases")
     expect(page.locator("#viewer .canvas")).to_be_hidden()

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from browser import PATIENCE_MS, wait_for_picture
+from browser import PATIENCE_MS, go_to
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from pydicom.uid import generate_uid
@@ -53,8 +53,7 @@ def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
         page.on(
             "request", lambda asked: None if asked.url.startswith((url, "blob:", "data:")) else said.append(asked.url)
         )
-        page.goto(url)
-        wait_for_picture(page)
+        go_to(page, url)
         pages.append(page)
         return page
 

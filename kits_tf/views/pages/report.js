@@ -62,7 +62,7 @@ dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
-// The event comes later than the closing: by then the address may name the next case, or that be open.
+// The event comes later than the closing: by then the address may name another case, which may be open already.
 dialog.addEventListener("close", () => {
   const closed = document.getElementById("case-heading").textContent;
   // Only the fragment may change in the address of a file.

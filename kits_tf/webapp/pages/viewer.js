@@ -7,7 +7,7 @@ const look = find("look"), pen = find("pen");
 const KEYS = {
   ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1],
 };
-let niivue = null, shown = null, classes = [], editing = false, opening = Promise.resolve(), onCorrected = () => {};
+let niivue = null, shown = null, classes = [], editing = false, wanted = null, opening = Promise.resolve(), onCorrected = () => {};
 
 export function startViewer({ corrected }) {
   onCorrected = corrected;
@@ -42,11 +42,13 @@ async function begin() {
 
 // One after the other: of two at a time, parts of both would be shown.
 export function open(scan, outcome) {
+  wanted = scan.key;
   opening = opening.catch(() => {}).then(() => load(scan, outcome));
   return opening;
 }
 
 async function load(scan, outcome) {
+  if (wanted !== scan.key) return;
   say("loading");
   find("view").hidden = false;
   find("view-heading").textContent = scan.name;
@@ -63,7 +65,7 @@ async function load(scan, outcome) {
 
 export function close() {
   if (niivue) closePen();
-  shown = null;
+  shown = wanted = null;
   find("view").hidden = true;
 }
 
