@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "kits_tf/__init__.py").read_text())[1]
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "kits_tf/base/version.py").read_text())[1]
 
 EXTRAS = {
     # convert --runner=beam.
@@ -76,12 +76,14 @@ setup(
         "nibabel>=5.2",
         "numpy>=1.26",
         "pebble>=5.1",
+        "rich>=13.7",
         "scipy>=1.11",
         "surface-distance>=0.1",
         # TensorFlow 2.21 no longer brings it, and writes no curves without it.
         "tensorboard>=2.20",
         "tensorflow>=2.21",
     ],
+    entry_points={"console_scripts": ["kits-tf = kits_tf.__main__:main"]},
     extras_require=EXTRAS,
     classifiers=[
         "Intended Audience :: Science/Research",

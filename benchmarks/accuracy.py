@@ -37,7 +37,9 @@ import numpy as np
 from absl import app, flags
 from side_by_side import Contender
 
-from kits_tf import commandline, config, runtime
+from kits_tf import config, train
+from kits_tf.base.provenance import package_versions
+from kits_tf.base.startup import start_tensorflow
 from tfrecords_tools.files import written_whole
 
 RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Records of convert.", required=True)
@@ -61,7 +63,7 @@ Row = dict[str, Any]
 def main(_: list[str]) -> None:
     work_dir = Path(WORK_DIR.value).absolute()
     settings = our_settings(work_dir)
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.pipeline.manifest import Manifest
 
     manifest = Manifest.read(settings.records_dir)
@@ -84,9 +86,9 @@ def main(_: list[str]) -> None:
     draw(rows, work_dir / "accuracy.png")
 
 
-def our_settings(work_dir: Path) -> config.Train:
+def our_settings(work_dir: Path) -> config.RunSettings:
     """Returns the settings of kits_tf's side."""
-    return commandline.parse(config.Train, ["", *our_flags(), f"--run_dir={work_dir / NAMES[0]}"])[0]
+    return train.COMMAND.parse([*our_flags(), f"--run_dir={work_dir / NAMES[0]}"])[0]
 
 
 def our_flags() -> list[str]:
@@ -106,7 +108,7 @@ def check_same(work_dir: Path) -> None:
 
 def export(manifest: Any, split: str, folder: Path) -> None:
     """Writes HU and labels of a split's cases as .npy."""
-    from kits_tf.pipeline.example import Case
+    from kits_tf.pipeline.case import Case
     from tfrecords_tools.read import read_records
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,14 +122,14 @@ def export(manifest: Any, split: str, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def contenders(settings: config.Train, manifest: Any, work_dir: Path) -> Iterator[Callable[[str], list[dict]]]:
+def contenders(settings: config.RunSettings, manifest: Any, work_dir: Path) -> Iterator[Callable[[str], list[dict]]]:
     """Yields what asks both contenders the same: at the same time if there are cores for that."""
     available = sorted(os.sched_getaffinity(0))
     at_once = len(available) >= 2 * CORES.value
     cores = [available[: CORES.value], available[CORES.value : 2 * CORES.value] if at_once else available]
     cores[1] = cores[1][: CORES.value]
     where = " at the same time" if at_once else " one after the other"
-    print(f"cores {cores[0]} and {cores[1]},{where}; {runtime.package_versions()}", flush=True)
+    print(f"cores {cores[0]} and {cores[1]},{where}; {package_versions()}", flush=True)
     budget = [f"--minutes={MINUTES.value}", f"--snapshot_minutes={SNAPSHOT_MINUTES.value}"]
     ours = [sys.executable, str(HERE / "clocked_training.py"), f"--work_dir={work_dir / NAMES[0]}", *budget]
     both = [start([*ours, "--", *our_flags()], cores[0])]
@@ -150,7 +152,7 @@ def start(command: list[str], cores: list[int]) -> Contender:
         os.sched_setaffinity(0, own)
 
 
-def write_task(settings: config.Train, manifest: Any, parameters: int, work_dir: Path) -> Path:
+def write_task(settings: config.RunSettings, manifest: Any, parameters: int, work_dir: Path) -> Path:
     """Writes what both sides share for the one that knows nothing of kits_tf, and returns where."""
     from kits_tf.network.architecture import architecture
 
@@ -185,7 +187,7 @@ def forget(work_dir: Path) -> None:
 def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str, list[float]]]]:
     """Returns a row for each snapshot, and of each contender's last one the Dice of each case by region."""
     from kits_tf.analysis.scores import confusion, dice_scores
-    from kits_tf.analysis.summary import mean_with_interval
+    from kits_tf.analysis.statistics import mean_with_interval
 
     rows, per_case = [], {}
     for name in NAMES:
@@ -207,7 +209,7 @@ def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str,
 
 def tell(rows: list[Row], per_case: dict[str, dict[str, list[float]]], work_dir: Path) -> None:
     """Prints the table, and the difference at the end."""
-    from kits_tf.analysis.summary import difference
+    from kits_tf.analysis.statistics import difference
 
     print(
         "\n| minute | | steps | patches | training loss | kidney (95 %) | tumor (95 %) |\n|---|---|---|---|---|---|---|"

@@ -14,7 +14,10 @@ import numpy as np
 from absl import app, flags
 from side_by_side import answer
 
-from kits_tf import commandline, config, runtime
+from kits_tf import config
+from kits_tf.base.memory import keep_freed_memory
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.train import COMMAND
 from tfrecords_tools.files import written_whole
 
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Folder of snapshots and predictions; cases beside it.", required=True)
@@ -26,11 +29,11 @@ STEPS_PER_EPOCH = 1000
 
 def main(arguments: list[str]) -> None:
     # absl's flags of this script end at "--"; what follows are kits_tf's own.
-    settings, _ = commandline.parse(config.Train, ["", *arguments[1:], f"--run_dir={WORK_DIR.value}"])
+    settings, _ = COMMAND.parse([*arguments[1:], f"--run_dir={WORK_DIR.value}"])
     folder = Path(WORK_DIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    runtime.keep_freed_memory()
-    runtime.start_tensorflow()
+    keep_freed_memory()
+    start_tensorflow()
     import keras
     import tensorflow as tf
 
@@ -86,12 +89,12 @@ def main(arguments: list[str]) -> None:
     answer({"facts": facts, "train": train, "validate": lambda: validate(folder, trainer, settings, manifest)})
 
 
-def validate(folder: Path, trainer, settings: config.Train, manifest) -> dict:
+def validate(folder: Path, trainer, settings: config.RunSettings, manifest) -> dict:
     """Segments every exported validation case with every snapshot that has not yet, and tells how many it was."""
     import tensorflow as tf
 
     from kits_tf.ct.volume import AIR_HU
-    from kits_tf.inference.passes import Passes
+    from kits_tf.inference.ensemble import Passes
     from kits_tf.inference.sliding import Windows, merge_windows
 
     passes = Passes([(trainer.validated, settings.intensity)], manifest.scheme)

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from kits_tf import runtime
+from kits_tf.base.provenance import package_versions
 from kits_tf.ct import layouts
 
 PEERS_DIR = Path(__file__).parent / "peers"
@@ -103,7 +103,7 @@ def main(_: list[str]) -> None:
     workers = WORKERS.value or cores
     folders = find_folders(Path(DATA_DIR.value), CASES.value)
     print(f"{len(folders)} cases, {read_all(folders) / 1e6:.0f} MB compressed; {cores} cores, {workers} workers")
-    print(f"kits_tf: {', '.join(f'{name} {version}' for name, version in runtime.package_versions().items())}")
+    print(f"kits_tf: {', '.join(f'{name} {version}' for name, version in package_versions().items())}")
     import_once(sys.executable, "kits_tf.pipeline.shards, tensorflow")
     if not all(contender.is_ours for contender in contenders):
         print(f"peers: {peer_versions(PEERS_PYTHON.value)}")

@@ -13,15 +13,15 @@ from typing import Any
 
 from absl import app, flags
 
-from kits_tf import runtime
+from kits_tf.base.processes import THREADS
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import GridSettings
-from kits_tf.ct.facts import case_facts
+from kits_tf.ct.case_facts import case_facts
+from kits_tf.ct.hu_statistics import hu_statistics
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import case_number, find_cases, parse_case_numbers
 from kits_tf.ct.sides import BODY_HU
-from kits_tf.ct.statistics import hu_statistics
 from kits_tf.ct.volume import read_image, read_labels
-from kits_tf.pipeline.workers import THREADS
 from tfrecords_tools.write import sha256, write_records
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases.", required=True)
@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow(THREADS)
+    start_tensorflow(THREADS)
     wanted = parse_case_numbers(CASES.value)
     cases = [case for case in find_cases(DATA_DIR.value) if case_number(case.case_id) in wanted]
     convert_timed(cases[0], Stopwatch())  # traces the graphs, which takes a process a second or two, once
@@ -62,8 +62,9 @@ def main(_: list[str]) -> None:
 def convert_timed(files: Any, watch: Stopwatch) -> None:
     """Does what convert_case does, stage by stage."""
     from kits_tf.ct import preprocess
+    from kits_tf.ct.cases import label_scan
     from kits_tf.ct.crop import no_crop
-    from kits_tf.pipeline.example import Case, label_scan, sample_class_voxels
+    from kits_tf.pipeline.case import Case, sample_class_voxels
 
     settings = GridSettings(image_kernel=IMAGE_KERNEL.value, label_kernel=LABEL_KERNEL.value)
     scheme = find_scheme(settings.label_scheme, settings.cyst_as)

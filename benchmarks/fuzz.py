@@ -28,9 +28,9 @@ from absl import app, flags
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kits_tf import runtime
+from kits_tf.base.errors import InputError
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import DicomSettings
-from kits_tf.errors import InputError
 
 COUNTS = {
     name: flags.DEFINE_integer(name, count, f"Inputs to the {name}.")
@@ -56,7 +56,7 @@ class Tally:
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow()
+    start_tensorflow()
     logging.getLogger("nibabel").disabled = logging.getLogger("nibabel.global").disabled = True
     tallies = []
     with tempfile.TemporaryDirectory() as name:

@@ -14,7 +14,7 @@ from absl import app
 from grids import DOWN_KERNELS, GRIDS
 from scipy import ndimage
 
-from kits_tf import runtime
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import IntensitySettings
 from kits_tf.ct.sides import BODY_HU
 from kits_tf.ct.volume import read_image
@@ -23,7 +23,7 @@ UP_KERNELS = ("linear", "cubic")
 
 
 def main(arguments: list[str]) -> None:
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.ct import preprocess
 
     image = read_image(arguments[1])

@@ -12,7 +12,8 @@ import numpy as np
 from absl import app, flags
 from grids import DOWN_KERNELS, GRIDS
 
-from kits_tf import runtime
+from kits_tf.base.progress import track
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.ct import layouts
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.volume import AIR_HU, read_labels
@@ -23,13 +24,13 @@ UP_KERNELS = ("nearest", "linear", "cubic")
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.ct import preprocess
 
     dice: dict[tuple[str, str, str], list[list[float]]] = {}
     num_classes = len(LATERALITY.classes)
     numbers = sorted(layouts.parse_case_numbers(CASES.value))
-    for number in runtime.progress(numbers, "mask", len(numbers)):
+    for number in track(numbers, "mask", len(numbers)):
         mask = read_labels(Path(DATA_DIR.value) / f"case_{number:05d}" / layouts.LABELS_NAME)
         no_scan = np.broadcast_to(np.int16(AIR_HU), mask.array.shape)
         labels, _ = from_challenge(mask.array, LATERALITY, no_scan, mask.grid.spacing_mm)

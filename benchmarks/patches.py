@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from kits_tf import config, runtime
+from kits_tf import config
+from kits_tf.base.memory import keep_freed_memory
+from kits_tf.base.startup import start_tensorflow
 
 WHAT = flags.DEFINE_enum("what", None, ("warps", "pipeline", "reading", "memory"), "What to measure.", required=True)
 RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Folder of records on 1.6, 1.2, 1.2 mm.")
@@ -46,8 +48,8 @@ WARPS = {
 
 
 def main(_: list[str]) -> None:
-    runtime.keep_freed_memory()
-    runtime.start_tensorflow()
+    keep_freed_memory()
+    start_tensorflow()
     {"warps": time_warps, "pipeline": time_pipeline, "reading": time_reading, "memory": watch_memory}[WHAT.value]()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import app, flags
 from side_by_side import results
 
-from kits_tf import runtime
+from kits_tf.base.provenance import package_versions
 from kits_tf.ct import layouts
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases.", required=True)
@@ -37,7 +37,7 @@ def main(_: list[str]) -> None:
     kits_tf = [sys.executable, "-m", "kits_tf.convert", f"--data_dir={data}", f"--records_dir={records}"]
     subprocess.run([*kits_tf, "--test_cases="], check=True, stdout=subprocess.DEVNULL)
     cores = len(os.sched_getaffinity(0))
-    print(f"{len(list(data.iterdir()))} cases, {cores} cores; {runtime.package_versions()}")
+    print(f"{len(list(data.iterdir()))} cases, {cores} cores; {package_versions()}")
     ours = [sys.executable, str(HERE / "patches.py"), f"--records_dir={records}", f"--batches={BATCHES.value}"]
     loader = [f"--data_dir={data}", f"--workers={cores}", f"--batches={BATCHES.value}"]
     monai = [*peer("monai_patches.py"), *loader, f"--cache_dir={work / 'monai'}"]

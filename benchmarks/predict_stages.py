@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags
 
-from kits_tf import runtime
+from kits_tf.base.progress import seconds_since_start
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import InferenceSettings
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ WINDOWS_TIMED = 5
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.ct.volume import read_image, write_stored
-    from kits_tf.inference.assembly import segmenter_of
+    from kits_tf.inference.building import segmenter_of
     from kits_tf.training.run import load_runs
 
-    laps = [("start and imports", runtime.seconds_since_start())]
+    laps = [("start and imports", seconds_since_start())]
     start = perf_counter()
 
     def lap(stage: str) -> None:

@@ -14,7 +14,7 @@ from absl import app, flags
 from matplotlib.figure import Figure
 
 from kits_tf.analysis.masks import read_to_measure
-from kits_tf.analysis.measuring import measure
+from kits_tf.analysis.morphometry import measure
 from kits_tf.ct import layouts
 from kits_tf.ct.labels import KITS19
 from kits_tf.views import canvas

@@ -20,9 +20,10 @@ from queue import Queue
 import numpy as np
 from absl import app, flags
 
-from kits_tf import commandline, config
+from kits_tf import config
 from kits_tf.analysis import results
-from kits_tf.analysis.summary import Difference
+from kits_tf.analysis.statistics import Difference
+from kits_tf.base.flagfile import from_flagfile
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases 0 to 179, real or simulated.", required=True)
 WORK_DIR = flags.DEFINE_string("work_dir", "results-work", "Folder for records, runs, masks, scores and logs.")
@@ -266,7 +267,7 @@ def _draw(recipes: list[Recipe], path: Path) -> None:
     figure = Figure(figsize=(11, 4.6), facecolor=style.FACE, layout="constrained")
     for ax, region in zip(figure.subplots(1, 2), ("kidney", "tumor"), strict=True):
         for recipe in recipes:
-            settings = commandline.from_flagfile(config.Train, _run_dir(recipe) / FLAGS)
+            settings = from_flagfile(config.RunSettings, _run_dir(recipe) / FLAGS)
             dice = [epoch[f"val_{region}_dice"] for epoch in read_history(_run_dir(recipe))]
             shares = np.arange(1, len(dice) + 1) / settings.optimization.epochs
             ax.plot(shares, dice, linewidth=1.5, label=recipe.name)

@@ -18,7 +18,7 @@ from pathlib import Path
 import requests
 from absl import app, flags
 
-from kits_tf import runtime
+from kits_tf.base.startup import start_tensorflow
 
 EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder of an exported model's versions.", required=True)
 SCAN = flags.DEFINE_string("scan", None, "A NIfTI file.", required=True)
@@ -28,7 +28,7 @@ GRPC, REST, PORTS = "127.0.0.1:18500", "127.0.0.1:18501", ("--grpc_port=18500", 
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.ct.volume import read_image
     from kits_tf.serving.client.client import Client
     from kits_tf.serving.saved_model import load

@@ -10,7 +10,8 @@ from pathlib import Path
 from absl import app, flags
 from side_by_side import answer, timed
 
-from kits_tf import runtime
+from kits_tf.base.memory import keep_freed_memory
+from kits_tf.base.startup import start_tensorflow
 
 SIZE = flags.DEFINE_integer("size", 64, "Voxels of a patch along each axis.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Patches in a batch.")
@@ -18,8 +19,8 @@ PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16"), "
 
 
 def main(_: list[str]) -> None:
-    runtime.keep_freed_memory()
-    runtime.start_tensorflow()
+    keep_freed_memory()
+    start_tensorflow()
     import keras
     import tensorflow as tf
 

@@ -22,7 +22,7 @@ from statistics import median
 from absl import app, flags
 from side_by_side import Contender
 
-from kits_tf import runtime
+from kits_tf.base.provenance import package_versions
 
 PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Python of the peers' environment.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "In which each contender takes a turn, after a call that is not timed.")
@@ -33,7 +33,7 @@ OURS = "kits_tf"
 
 def main(_: list[str]) -> None:
     precisions = ["float32", *(["bfloat16"] if _computes_in_bfloat16() else [])]
-    print(f"{len(os.sched_getaffinity(0))} cores; {', '.join(precisions)}; {runtime.package_versions()}")
+    print(f"{len(os.sched_getaffinity(0))} cores; {', '.join(precisions)}; {package_versions()}")
     for size, batch_size in ((64, 2), (128, 1)):
         for precision in precisions:
             _compare(size, batch_size, precision)

@@ -17,7 +17,10 @@ from typing import Any
 
 from absl import app, flags
 
-from kits_tf import commandline, config, runtime
+from kits_tf import train
+from kits_tf.base.memory import keep_freed_memory
+from kits_tf.base.provenance import package_versions
+from kits_tf.base.startup import start_tensorflow
 
 ROUNDS = flags.DEFINE_integer("rounds", 10, "Of ten steps each, after one that is not timed.")
 ROOT = Path(__file__).parent.parent
@@ -25,8 +28,8 @@ STEPS = 10
 
 
 def main(_: list[str]) -> None:
-    runtime.keep_freed_memory()
-    runtime.start_tensorflow()
+    keep_freed_memory()
+    start_tensorflow()
     import tensorflow as tf
 
     from kits_tf.ct.labels import find_scheme
@@ -37,7 +40,7 @@ def main(_: list[str]) -> None:
     from kits_tf.training.trainer import build_trainer
 
     arguments = [f"--flagfile={ROOT}/configs/body.flags", "--records_dir=-", "--run_dir=-", "--average_decay=0"]
-    settings, _ = commandline.parse(config.Train, ["", *arguments])
+    settings, _ = train.COMMAND.parse([*arguments])
     shape = (settings.optimization.batch_size, *settings.patches.patch_size_zyx)
     batch = tf.random.normal(shape), tf.cast(tf.random.uniform(shape, 0, 4, tf.int32), tf.uint8)
     strategy = choose_strategy()
@@ -51,7 +54,7 @@ def main(_: list[str]) -> None:
             course.run(lambda _: tf.data.Dataset.from_tensors(batch).repeat().prefetch(2), None, turns)
     loop, own = turns.seconds["loop"], turns.seconds["bare"]
     ratio = median(one / other for one, other in zip(loop, own, strict=True))
-    print(f"{runtime.package_versions()}")
+    print(f"{package_versions()}")
     print(f"seconds a step: loop {median(loop):.4f}, bare {median(own):.4f}; loop / bare {ratio:.3f}")
 
 

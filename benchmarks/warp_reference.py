@@ -11,7 +11,8 @@ import numpy as np
 from absl import app, flags
 from scipy import ndimage
 
-from kits_tf import config, runtime
+from kits_tf import config
+from kits_tf.base.startup import start_tensorflow
 
 RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Folder of records.", required=True)
 PATCHES = flags.DEFINE_integer("patches", 40, "Patches, two of each case, until so many are done.")
@@ -21,7 +22,7 @@ HALF = (np.array(SIZE) - 1) / 2
 
 
 def main(_: list[str]) -> None:
-    runtime.start_tensorflow()
+    start_tensorflow()
     import tensorflow as tf
 
     from kits_tf.pipeline import dataset, patches, warp

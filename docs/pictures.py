@@ -7,7 +7,7 @@ from pathlib import Path
 from browser import PATIENCE_MS, go_to, started_browser
 from playwright.sync_api import Browser, Page, expect
 
-from kits_tf import app, config
+from kits_tf import app
 
 HERE = Path(__file__).parent
 WIDTH = 1100
@@ -19,7 +19,7 @@ def main(demo: Path) -> None:
     shutil.copyfile(figure, HERE / "demo.png")
     with started_browser() as browser:
         take_report(browser, demo / "run/evaluation/test/report.html")
-        with app.offered(config.App(model=str(demo / "model"), page_port=0)) as url:
+        with app.offered(app.App(model=str(demo / "model"), page_port=0)) as url:
             scan = demo / "data" / figure.stem / "imaging.nii.gz"
             take_page(browser, url, scan, "light").screenshot(path=HERE / "page.png")
             page = take_page(browser, url, scan, "dark")

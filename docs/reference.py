@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kits_tf
-from kits_tf import commandline, config
+from kits_tf.base.flagfile import all_commands
 
 HERE = Path(__file__).parent
 MARK = "<!-- What follows is made by make reference. -->\n"
-INPUTS = {"restore": "RECORD", "predict": "SCAN", "client": "SCAN", "measure": "MASK"}
 
 
 def api_reference() -> str:
@@ -29,11 +28,8 @@ def api_reference() -> str:
 def flags_page() -> str:
     """Returns what --help of every command prints."""
     parts = ["# Flags", "", "What `--help` of each command prints; every command takes every flag file.", ""]
-    for kind in config.COMMANDS:
-        name = kind.__name__.lower()
-        text = "\n".join(
-            f"    {line}".rstrip() for line in commandline.help_text(kind, INPUTS.get(name, "")).split("\n")
-        )
+    for name, command in all_commands().items():
+        text = "\n".join(f"    {line}".rstrip() for line in command.help_text().split("\n"))
         parts += [f"## {name}", "", text, ""]
     return "\n".join(parts)
 

@@ -1,42 +1,48 @@
 """kits_tf: kidneys and kidney tumors in CT, from NIfTI to a served mask, in TensorFlow.
 
 The names below are the library; each is imported when it is first used, so that `import kits_tf` takes no time.
+
+The package has a module for each command, and a room for each part of the way that a scan takes, in this order: ct,
+pipeline, network, training, inference, analysis, views, serving, webapp. base and config are the ground floor.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from kits_tf.base.version import __version__
 
 if TYPE_CHECKING:
     from kits_tf.analysis.case_masks import CaseMasks
+    from kits_tf.analysis.morphometry import measure as measure_labels
     from kits_tf.analysis.scores import score_case
-    from kits_tf.api import load_model, measure_labels, read_scan
+    from kits_tf.base.errors import InputError
     from kits_tf.ct.geometry import Grid
     from kits_tf.ct.labels import Scheme, find_scheme
+    from kits_tf.ct.scans import read_scan
     from kits_tf.ct.volume import Volume, read_labels, write_labels
-    from kits_tf.errors import InputError
     from kits_tf.inference.model import Model
     from kits_tf.serving.client.client import Client
+    from kits_tf.serving.models import load_model
     from kits_tf.views.case_figure import case_figure
 
-# Where each public name lives; the reference has them in this order.
+# Module and name of each public name; the reference has them in this order.
 _HOMES = {
-    "load_model": "kits_tf.api",
-    "read_scan": "kits_tf.api",
-    "read_labels": "kits_tf.ct.volume",
-    "write_labels": "kits_tf.ct.volume",
-    "measure_labels": "kits_tf.api",  # kits_tf.measure is the command
-    "score_case": "kits_tf.analysis.scores",
-    "case_figure": "kits_tf.views.case_figure",
-    "CaseMasks": "kits_tf.analysis.case_masks",
-    "Client": "kits_tf.serving.client.client",
-    "Model": "kits_tf.inference.model",
-    "Volume": "kits_tf.ct.volume",
-    "Grid": "kits_tf.ct.geometry",
-    "Scheme": "kits_tf.ct.labels",
-    "find_scheme": "kits_tf.ct.labels",
-    "InputError": "kits_tf.errors",
+    "load_model": "kits_tf.serving.models:load_model",
+    "read_scan": "kits_tf.ct.scans:read_scan",
+    "read_labels": "kits_tf.ct.volume:read_labels",
+    "write_labels": "kits_tf.ct.volume:write_labels",
+    "measure_labels": "kits_tf.analysis.morphometry:measure",  # kits_tf.measure is the command
+    "score_case": "kits_tf.analysis.scores:score_case",
+    "case_figure": "kits_tf.views.case_figure:case_figure",
+    "CaseMasks": "kits_tf.analysis.case_masks:CaseMasks",
+    "Client": "kits_tf.serving.client.client:Client",
+    "Model": "kits_tf.inference.model:Model",
+    "Volume": "kits_tf.ct.volume:Volume",
+    "Grid": "kits_tf.ct.geometry:Grid",
+    "Scheme": "kits_tf.ct.labels:Scheme",
+    "find_scheme": "kits_tf.ct.labels:find_scheme",
+    "InputError": "kits_tf.base.errors:InputError",
 }
 __all__ = [
     "CaseMasks",
@@ -57,17 +63,20 @@ __all__ = [
     "write_labels",
 ]
 
+# Names that import TensorFlow: it is started first, quietly and with the kernels of the commands.
+_ON_TENSORFLOW = {"CaseMasks", "case_figure", "load_model"}
 
-# What imports TensorFlow: it is started first, quietly and with the kernels of the commands.
-_ON_TENSORFLOW = {"CaseMasks", "case_figure"}
+# A library is silent unless its user sets up logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kits_tf' has no attribute {name!r}")
     if name in _ON_TENSORFLOW:
-        importlib.import_module("kits_tf.runtime").start_tensorflow()
-    return getattr(importlib.import_module(_HOMES[name]), name)
+        importlib.import_module("kits_tf.base.startup").start_tensorflow()
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -5,9 +5,16 @@ import dataclasses
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.packages import require
+from kits_tf.base.settings import Settings, setting
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings, PageSettings
+from kits_tf.config.serving import check_host, check_tls
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
@@ -16,16 +23,38 @@ if TYPE_CHECKING:
 _GRACE_S = 5.0
 
 
-def main(settings: config.App) -> None:
+@dataclass(frozen=True, kw_only=True)
+class App(Settings):
+    """Offers a page: a scan dropped on it is segmented, shown with its mask, corrected and measured, in any browser."""
+
+    model: str = setting("", "What segments: a run or an exported model, as predict takes it. This or --server.")
+    host: str = setting("127.0.0.1", "Address to listen on; any but this machine's own wants --page_token_file.")
+    page_port: int = setting(8080, "Port of the page; 0 for any that is free.", minimum=0, maximum=65535)
+    page_token_file: str = setting("", "File with a token that who opens the page must give.")
+    tls_cert: str = setting("", "PEM file of the page's certificate; with --tls_key.")
+    tls_key: str = setting("", "PEM file of its key.")
+    page: PageSettings = field(default_factory=PageSettings)
+    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    dicom: DicomSettings = field(default_factory=DicomSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.model) == bool(self.connection.server):
+            raise InputError("expected --model or --server, got " + ("both" if self.model else "none"))
+        check_tls(self.tls_cert, self.tls_key)
+        if not self.page_token_file:
+            check_host(self.host, "--page_token_file")
+
+
+def main(settings: App) -> None:
     """Offers the page until SIGTERM or Ctrl-C; then all that was dropped on it is removed.
 
     Raises:
         InputError: the extra `app` is not installed, the model cannot be loaded, or the port is taken.
         UnavailableError: the model's server does not answer.
     """
-    runtime.require(
-        "app", "starlette", "uvicorn", "ipyniivue", "matplotlib", "pydicom", "highdicom", "grpc", "requests"
-    )
+    require("app", "starlette", "uvicorn", "ipyniivue", "matplotlib", "pydicom", "highdicom", "grpc", "requests")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -35,13 +64,13 @@ def main(settings: config.App) -> None:
 
 
 @contextlib.contextmanager
-def offered(settings: config.App) -> Iterator[str]:
+def offered(settings: App) -> Iterator[str]:
     """Offers the page and gives its address.
 
     Raises:
         InputError: as `main`.
     """
-    runtime.start_tensorflow()
+    start_tensorflow()
     from starlette.applications import Starlette
 
     from kits_tf.serving.credentials import read_token
@@ -68,15 +97,17 @@ def offered(settings: config.App) -> Iterator[str]:
             http.close()
 
 
-def _load(settings: config.App, tell: "Tell") -> "Model":
+def _load(settings: App, tell: "Tell") -> "Model":
     if settings.connection.server:
         from kits_tf.serving.client.client import Client
 
         return Client(tell=tell, **dataclasses.asdict(settings.connection)).model
-    from kits_tf.serving.saved_model import load_model
+    from kits_tf.serving.models import open_model
 
-    return load_model(settings.model, settings.inference, tell=tell)
+    return open_model(settings.model, settings.inference, tell=tell)
 
+
+COMMAND = Command(name="app", settings=App, main=main)
 
 if __name__ == "__main__":
-    commandline.run(config.App, main)
+    COMMAND.run()

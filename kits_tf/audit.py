@@ -1,30 +1,43 @@
 """python -m kits_tf.audit: what is wrong or odd about a data set."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
-from tfrecords_tools.write import write_text
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_text
+from kits_tf.base.progress import pace
+from kits_tf.base.provenance import package_versions
+from kits_tf.base.settings import Settings, setting
+from kits_tf.config import shared
 
 if TYPE_CHECKING:
-    from kits_tf.ct.audit import Finding
+    from kits_tf.ct.findings import Finding
 
 FORMAT_VERSION = 1
 
 
-def main(settings: config.Audit) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Audit(Settings):
+    """Looks for what is wrong or odd about a data set: a table, audit.json, and audit.html with pictures."""
+
+    data_dir: str = shared.data_dir()
+    output_dir: str = setting("audit", "Folder to write audit.json and audit.html to.")
+    workers: int = shared.workers()
+
+
+def main(settings: Audit) -> None:
     """Reads every case, prints facts and findings, and writes audit.json and audit.html.
 
     Raises:
         InputError: there is no data set, or some case has an error; everything is written all the same.
     """
-    from kits_tf.ct.audit import Finding, audit, ordered
+    from kits_tf.base.processes import choose_workers, run_in_processes
+    from kits_tf.ct.findings import Finding, audit, ordered
     from kits_tf.ct.layouts import find_cases
-    from kits_tf.pipeline.workers import choose_workers, run_in_processes
     from kits_tf.views.audit_page import audit_page
     from kits_tf.views.audit_table import facts_table, findings_table
     from kits_tf.views.case_audit import ExaminedCase, examine
@@ -37,7 +50,7 @@ def main(settings: config.Audit) -> None:
         if isinstance(result, InputError):  # its process died
             result = ExaminedCase(None, None, Finding("error", "unreadable", case_id, str(result)))
         examined[case_id] = result
-        print(f"case {done}/{len(cases)} {case_id} ({runtime.pace(done, len(cases), start)})", flush=True)
+        print(f"case {done}/{len(cases)} {case_id} ({pace(done, len(cases), start)})", flush=True)
 
     facts = {case.case_id: examined[case.case_id].facts for case in cases}
     read = {case_id: of_case for case_id, of_case in facts.items() if of_case}
@@ -57,12 +70,14 @@ def _to_json(data_dir: str, facts: dict, findings: "list[Finding]") -> str:
     content = {
         "format_version": FORMAT_VERSION,
         "data_dir": str(Path(data_dir).resolve()),
-        "versions": runtime.package_versions(),
+        "versions": package_versions(),
         "findings": [asdict(finding) for finding in findings],
         "cases": {case_id: asdict(of_case) for case_id, of_case in facts.items()},
     }
     return json.dumps(content, indent=1) + "\n"
 
 
+COMMAND = Command(name="audit", settings=Audit, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Audit, main)
+    COMMAND.run()

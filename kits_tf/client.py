@@ -2,39 +2,63 @@
 
 import contextlib
 import dataclasses
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.packages import require
+from kits_tf.base.progress import counter
+from kits_tf.base.settings import Settings, required
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import ConnectionSettings, DicomSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
 
 
-def main(settings: config.Client, inputs: list[str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Client(Settings):
+    """Segments scans on a server: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns of these."""
+
+    output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
+    labels: str = shared.mask_labels()
+    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    dicom: DicomSettings = field(default_factory=DicomSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.connection.server:
+            raise InputError("--server: expected HOST:PORT, got none")
+
+
+def main(settings: Client, inputs: list[str]) -> None:
     """Segments every input and writes NAME.nii.gz.
 
     Raises:
         InputError: the extra `client` is not installed, two inputs would give the same file, or an input failed.
         UnavailableError: the server cannot be reached.
     """
-    runtime.require("client", "grpc", "requests")
+    require("client", "grpc", "requests")
     from kits_tf.ct.scans import find_scans
-    from kits_tf.inference.many import segment_scans
+    from kits_tf.inference.batch_prediction import segment_scans
 
     scans, connection = find_scans(inputs, settings.dicom), settings.connection
     if connection.mode == "patches":
-        runtime.start_tensorflow()
+        start_tensorflow()
     from kits_tf.serving.client.client import Client
 
     options = dataclasses.asdict(connection)
     with contextlib.ExitStack() as stack:
 
         def load() -> "Model":
-            return stack.enter_context(Client(tell=runtime.tell_on_terminal("window"), **options)).model
+            return stack.enter_context(Client(tell=counter("window"), **options)).model
 
         segment_scans(scans, Path(settings.output_dir), settings.labels, load)
 
 
+COMMAND = Command(name="client", settings=Client, main=main, inputs="SCAN")
+
 if __name__ == "__main__":
-    commandline.run(config.Client, main, inputs="SCAN")
+    COMMAND.run()

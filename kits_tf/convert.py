@@ -1,9 +1,17 @@
 """python -m kits_tf.convert: CT volumes -> TFRecords and their manifest."""
 
-from kits_tf import commandline, config
+from dataclasses import dataclass
+
+from kits_tf.base.command import Command
+from kits_tf.config import ConversionSettings
 
 
-def main(settings: config.Convert) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Convert(ConversionSettings):
+    """Converts CT volumes and their masks into TFRecords on the training grid."""
+
+
+def main(settings: Convert) -> None:
     """Converts every case, audited on the way; a second run converts what is missing or changed.
 
     Raises:
@@ -24,5 +32,7 @@ def main(settings: config.Convert) -> None:
     print(f"wrote {settings.records_dir}")
 
 
+COMMAND = Command(name="convert", settings=Convert, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Convert, main)
+    COMMAND.run()

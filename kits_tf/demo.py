@@ -3,18 +3,57 @@
 import os
 import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from kits_tf import commandline, config, convert, evaluate, export, figures, phantom, predict, report, train
-from kits_tf.commandline import select
-from kits_tf.errors import InputError
+from kits_tf import convert, evaluate, export, figures, phantom, predict, report, train
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.settings import Settings, select, setting
+from kits_tf.config import (
+    AppearanceSettings,
+    GridSettings,
+    InferenceSettings,
+    InputSettings,
+    IntensitySettings,
+    LossSettings,
+    NetworkSettings,
+    OptimizationSettings,
+    PatchSettings,
+    SplitSettings,
+    ValidationSettings,
+    WarpSettings,
+    shared,
+)
 
 MARKER = ".kits_tf_demo"
 NOTE = "Phantoms: they show that the line runs, nothing about real CT."
 
 
-def main(settings: config.Demo) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Demo(Settings):
+    """Runs the whole line on phantoms: data, records, training, scores, export, masks, figures."""
+
+    output_dir: str = setting("demo", "Folder for all that the demo writes; a previous demo in it is replaced.")
+    num_cases: int = setting(14, "Phantoms to make.", minimum=4, maximum=210)
+    phantom_spacing_zyx_mm: tuple[float, float, float] = setting((4.0, 2.0, 2.0), "Voxel size in mm.", above=0)
+    seed: int = shared.seed()
+    grid: GridSettings = field(default_factory=GridSettings)
+    splits: SplitSettings = field(default_factory=SplitSettings)
+    patches: PatchSettings = field(default_factory=PatchSettings)
+    input: InputSettings = field(default_factory=InputSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    warp: WarpSettings = field(default_factory=WarpSettings)
+    appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    objective: LossSettings = field(default_factory=LossSettings)
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+def main(settings: Demo) -> None:
     """Runs every command in turn, each on what the one before it wrote.
 
     Raises:
@@ -28,22 +67,22 @@ def main(settings: config.Demo) -> None:
     masks, pictures = str(root / "masks"), str(root / "figures")
 
     _announce(f"phantom --output_dir={data} --num_cases={settings.num_cases}")
-    phantom.main(select(config.Phantom, settings, output_dir=data))
+    phantom.main(select(phantom.Phantom, settings, output_dir=data))
     _announce(f"convert --data_dir={data} --records_dir={records}")
-    convert.main(select(config.Convert, settings, data_dir=data, records_dir=records))
+    convert.main(select(convert.Convert, settings, data_dir=data, records_dir=records))
     _announce(f"train --records_dir={records} --run_dir={run}")
-    train.main(select(config.Train, settings, records_dir=records, run_dir=run))
+    train.main(select(train.Train, settings, records_dir=records, run_dir=run))
     _announce(f"export --run_dir={run} --export_dir={model}")
-    export.main(select(config.Export, settings, run_dir=run, export_dir=model))
+    export.main(select(export.Export, settings, run_dir=run, export_dir=model))
     scans = [str(Path(data) / f"case_{number:05d}") for number in test_cases]
     _announce(f"predict --model={model} --output_dir={masks} {' '.join(scans)}")
-    predict.main(select(config.Predict, settings, model=model, output_dir=masks), scans)
+    predict.main(select(predict.Predict, settings, model=model, output_dir=masks), scans)
     _announce(f"figures --predictions_dir={masks} --data_dir={data} --output_dir={pictures}")
-    figures.main(select(config.Figures, settings, predictions_dir=masks, data_dir=data, output_dir=pictures))
+    figures.main(select(figures.Figures, settings, predictions_dir=masks, data_dir=data, output_dir=pictures))
     _announce(f"evaluate --run_dir={run} --split=test")
-    evaluate.main(config.Evaluate(run_dir=run, split="test", inference=settings.inference))
+    evaluate.main(evaluate.Evaluate(run_dir=run, split="test", inference=settings.inference))
     _announce(f"report --run_dir={run} --split=test --data_note='{NOTE}'")
-    report.main(config.Report(run_dir=run, split="test", data_note=NOTE))
+    report.main(report.Report(run_dir=run, split="test", data_note=NOTE))
 
     print(f"\nDone in {monotonic() - start:.0f} s. The scores above are of held-out phantoms: they show that the line")
     print("runs from end to end, nothing about real CT. What was written:")
@@ -70,7 +109,7 @@ def _empty(root: Path) -> None:
     (root / MARKER).touch()
 
 
-def _test_cases(settings: config.Demo) -> list[int]:
+def _test_cases(settings: Demo) -> list[int]:
     """Returns the numbers of the phantoms that are held out; without any the demo would end without a score."""
     from kits_tf.ct.layouts import parse_case_numbers
 
@@ -86,5 +125,7 @@ def _announce(command: str) -> None:
     print(f"\n$ python -m kits_tf.{command}", flush=True)
 
 
+COMMAND = Command(name="demo", settings=Demo, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Demo, main)
+    COMMAND.run()

@@ -1,11 +1,19 @@
 """python -m kits_tf.evaluate: scores on the original grid, of a run or of masks from any program."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.progress import track
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import EvaluationSettings
 
 
-def main(settings: config.Evaluate) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(EvaluationSettings):
+    """Scores a run on the original grid, or masks from any program; or compares two evaluations."""
+
+
+def main(settings: Evaluate) -> None:
     """Scores every case, writes cases.csv, lesions.csv and summary.json, and prints them; or compares two such.
 
     With --postprocess=auto, what helps the run is chosen first.
@@ -13,7 +21,7 @@ def main(settings: config.Evaluate) -> None:
     Raises:
         InputError: run, predictions or data cannot be used, or there is nothing to score.
     """
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.analysis import evaluation, results
     from kits_tf.analysis.chain_choice import choose_chain
     from kits_tf.views.scores_table import chains_table, differences_table, scores_table
@@ -26,11 +34,13 @@ def main(settings: config.Evaluate) -> None:
         print(chains_table(chosen, tried))
         settings = replace(settings, inference=replace(settings.inference, postprocess=""))
     plan = evaluation.of_run(settings) if settings.run_dir else evaluation.of_predictions(settings)
-    scores = list(runtime.progress(plan.scores(), "case", plan.num_cases))
+    scores = list(track(plan.scores(), "case", plan.num_cases))
     summary = results.write(scores, plan.output_dir, plan.inference)
     print(scores_table(scores, summary))
     print(f"wrote {plan.output_dir}")
 
 
+COMMAND = Command(name="evaluate", settings=Evaluate, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Evaluate, main)
+    COMMAND.run()

@@ -1,19 +1,41 @@
 """python -m kits_tf.export: a run -> a SavedModel for TensorFlow Serving."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.settings import Settings, required, setting
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import InferenceSettings
 
 
-def main(settings: config.Export) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Export(Settings):
+    """Exports a run as a SavedModel that takes scans as stored, for TensorFlow Serving."""
+
+    run_dir: str = required("Folder of a training run, of folds, or several with commas between, which are averaged.")
+    export_dir: str = required("Folder of the model's versions; the next free number is written.")
+    serving_precision: str = setting(
+        "float32",
+        "What the network computes in. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    calibrate: bool = setting(
+        True,
+        "Fits the temperature of the probabilities on the validation cases of the run's records, once over each. "
+        "--nocalibrate: the one that the run has, or none. Averages of runs have none.",
+    )
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+def main(settings: Export) -> None:
     """Exports the network of a run, or of several averaged, with its preprocessing, as the next version.
 
     Raises:
         InputError: a run cannot be loaded, runs do not fit together, or the records for calibration are gone.
     """
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.analysis.calibration import calibrate
-    from kits_tf.inference.assembly import segmenter_of
+    from kits_tf.inference.building import segmenter_of
     from kits_tf.serving.extra import describe, write_extra
     from kits_tf.serving.saved_model import Served, export
     from kits_tf.training.run import load_runs
@@ -38,5 +60,7 @@ def main(settings: config.Export) -> None:
     print(f"wrote {written} ({size_mb:.1f} MB)")
 
 
+COMMAND = Command(name="export", settings=Export, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Export, main)
+    COMMAND.run()

@@ -1,11 +1,17 @@
 """python -m kits_tf.figures: pictures of predicted against true masks, case by case; or augmented patches."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
-from tfrecords_tools.files import written_whole
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import written_whole
+from kits_tf.base.packages import require
+from kits_tf.base.progress import track
+from kits_tf.base.settings import Settings, required, setting
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import AppearanceSettings, GridSettings, IntensitySettings, PatchSettings, WarpSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.ct.labels import Scheme
@@ -14,14 +20,50 @@ if TYPE_CHECKING:
 AUGMENTATIONS = 16
 
 
-def main(settings: config.Figures) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Figures(Settings):
+    """Draws predicted against true masks over the scan, one PNG a case; or one patch as training would see it.
+
+    Cases without a true mask are drawn with the prediction alone.
+    """
+
+    data_dir: str = shared.data_dir()
+    output_dir: str = required("Folder to write case_00000.png, ... or case_00000_augmentations.png to.")
+    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ...; or give --augmentations.")
+    montage: bool = setting(False, "Draws case_00000_montage.png too: 20 axial planes.")
+    gif: bool = setting(False, "Draws case_00000.gif too: up to 60 axial planes, one after the other.")
+    augmentations: bool = setting(
+        False, "Draws one patch around a labeled voxel under 16 augmentations; or give --predictions_dir."
+    )
+    case: int | None = setting(
+        None, "Number of the case to augment. Default: the first one that has a mask.", minimum=0
+    )
+    seed: int = shared.seed()
+    grid: GridSettings = field(default_factory=GridSettings)
+    patches: PatchSettings = field(default_factory=PatchSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    warp: WarpSettings = field(default_factory=WarpSettings)
+    appearance: AppearanceSettings = field(default_factory=AppearanceSettings)
+    workers: int = shared.workers()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.predictions_dir is None) == (not self.augmentations):
+            raise InputError("expected either --predictions_dir or --augmentations")
+        if self.case is not None and not self.augmentations:
+            raise InputError("--case: expected --augmentations with it")
+        if self.augmentations and (self.montage or self.gif):
+            raise InputError("expected --predictions_dir with --montage and --gif")
+
+
+def main(settings: Figures) -> None:
     """Draws every mask of a folder beside the truth, or one patch under many augmentations.
 
     Raises:
         InputError: matplotlib is not installed, or data or masks cannot be used.
     """
-    runtime.require("figures", "matplotlib")
-    runtime.start_tensorflow()
+    require("figures", "matplotlib")
+    start_tensorflow()
     if settings.augmentations:
         draw_augmentations(settings)
     else:
@@ -29,18 +71,18 @@ def main(settings: config.Figures) -> None:
     print(f"wrote {settings.output_dir}")
 
 
-def draw_predictions(settings: config.Figures, predictions_dir: str) -> None:
+def draw_predictions(settings: Figures, predictions_dir: str) -> None:
     """Draws every mask of the folder beside the truth, on several processes."""
     from kits_tf.analysis.masks import named_scheme, predicted_cases
+    from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
     from kits_tf.ct.labels import find_scheme
-    from kits_tf.pipeline.workers import run_tasks
 
     masks_dir, output_dir = Path(predictions_dir), Path(settings.output_dir)
     scheme = named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as)
     cases = predicted_cases(masks_dir, settings.data_dir)
     tasks = [(files, masks_dir, scheme, output_dir, settings.montage, settings.gif) for files in cases]
-    results = run_tasks(draw_prediction, tasks, settings.workers)
-    for _, result in runtime.progress(results, "figure", len(tasks)):
+    results = run_tasks(draw_prediction, tasks, settings.workers, start_tensorflow_in_worker)
+    for _, result in track(results, "figure", len(tasks)):
         if isinstance(result, InputError):
             raise result
 
@@ -67,11 +109,12 @@ def draw_prediction(
             partial.write_bytes(animation(case))
 
 
-def draw_augmentations(settings: config.Figures) -> None:
+def draw_augmentations(settings: Figures) -> None:
     """Draws one patch of a case under many augmentations."""
+    from kits_tf.ct.cases import read_labeled
     from kits_tf.ct.labels import find_scheme
     from kits_tf.ct.layouts import case_number, find_cases
-    from kits_tf.pipeline.example import read_labeled, to_training_grid
+    from kits_tf.pipeline.case import to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
     from kits_tf.views import canvas
     from kits_tf.views.augmentation_sheet import augmentation_sheet
@@ -94,5 +137,7 @@ def draw_augmentations(settings: config.Figures) -> None:
     canvas.save(augmentation_sheet(title, previews, scheme, case.grid.spacing_mm, (low, high)), path)
 
 
+COMMAND = Command(name="figures", settings=Figures, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Figures, main)
+    COMMAND.run()

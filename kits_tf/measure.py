@@ -1,12 +1,31 @@
 """python -m kits_tf.measure: masks -> volumes, sizes and shapes of kidneys and lesions."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.progress import track
+from kits_tf.base.settings import Settings, setting
+from kits_tf.config import DicomSettings
+from kits_tf.config.shared import CYST_CHOICES, SCHEME_CHOICES
 
 
-def main(settings: config.Measure, inputs: list[str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Measure(Settings):
+    """Measures kidneys and lesions: NIfTI masks, KiTS19 case folders, folders of these, or patterns."""
+
+    image: str | None = setting(
+        None, "Scan that a single mask belongs to, or folder of scans with the masks' names: for HU, and for sides."
+    )
+    output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")
+    label_scheme: str = setting(
+        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
+    )
+    cyst_as: str = setting("kidney", "What cysts are in masks that do not name their labels.", choices=CYST_CHOICES)
+
+
+def main(settings: Measure, inputs: list[str]) -> None:
     """Measures every mask, prints a table, and with --output_dir writes it.
 
     Raises:
@@ -14,20 +33,20 @@ def main(settings: config.Measure, inputs: list[str]) -> None:
     """
     from kits_tf.analysis.masks import read_to_measure
     from kits_tf.analysis.measurements import Measurements, write
-    from kits_tf.analysis.measuring import measure
+    from kits_tf.analysis.morphometry import measure
     from kits_tf.ct.labels import find_scheme
     from kits_tf.ct.scans import find_masks, find_scans
     from kits_tf.views.measurements_table import measurements_table
 
     masks = find_masks(inputs)
-    scans = {scan.name: scan for scan in find_scans([settings.image], config.DicomSettings())} if settings.image else {}
+    scans = {scan.name: scan for scan in find_scans([settings.image], DicomSettings())} if settings.image else {}
     if len(masks) == len(scans) == 1:  # whatever their names
         scans = {masks[0][0]: next(iter(scans.values()))}
     if scans and (missing := [name for name, _ in masks if name not in scans]):
         raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
     fallback = find_scheme(settings.label_scheme, settings.cyst_as)
     found: dict[str, Measurements] = {}
-    for name, path in runtime.progress(masks, "mask", len(masks)):
+    for name, path in track(masks, "mask", len(masks)):
         image = scans[name].read().volume if scans else None
         mask, scheme = read_to_measure(path, fallback, image)
         found[name] = measure(mask.array, scheme, mask.grid.spacing_mm, None if image is None else image.array)
@@ -37,5 +56,7 @@ def main(settings: config.Measure, inputs: list[str]) -> None:
         print(f"wrote {settings.output_dir}")
 
 
+COMMAND = Command(name="measure", settings=Measure, main=main, inputs="MASK")
+
 if __name__ == "__main__":
-    commandline.run(config.Measure, main, inputs="MASK")
+    COMMAND.run()

@@ -1,19 +1,37 @@
 """python -m kits_tf.phantom: a small data set of simulated CT in KiTS19's layout."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.progress import track
+from kits_tf.base.settings import Settings, required, setting
+from kits_tf.config import shared
 
 
-def main(settings: config.Phantom) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Phantom(Settings):
+    """Writes a small data set of simulated CT in KiTS19's layout."""
+
+    output_dir: str = required("Folder to write case_00000, case_00001, ... to.")
+    num_cases: int = setting(14, "Cases to write.", minimum=1, maximum=210)
+    phantom_spacing_zyx_mm: tuple[float, float, float] = setting(
+        (4.0, 2.0, 2.0), "Voxel size in mm; KiTS19's median is about 3,0.8,0.8.", above=0
+    )
+    seed: int = shared.seed()
+
+
+def main(settings: Phantom) -> None:
     """Writes the phantoms; the same flags give the same files."""
-    from kits_tf.ct.phantom import write_phantom
+    from kits_tf.ct.simulation import write_phantom
 
-    for number in runtime.progress(range(settings.num_cases), "phantom", settings.num_cases):
+    for number in track(range(settings.num_cases), "phantom", settings.num_cases):
         case_dir = Path(settings.output_dir) / f"case_{number:05d}"
         write_phantom(case_dir, number, settings.phantom_spacing_zyx_mm, settings.seed)
     print(f"wrote {settings.output_dir}")
 
 
+COMMAND = Command(name="phantom", settings=Phantom, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Phantom, main)
+    COMMAND.run()

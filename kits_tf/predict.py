@@ -1,23 +1,48 @@
 """python -m kits_tf.predict: scans -> masks on their own grids."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.progress import counter
+from kits_tf.base.settings import Settings, required, setting
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import DicomSettings, InferenceSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
 
 
-def main(settings: config.Predict, inputs: list[str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Predict(Settings):
+    """Segments scans: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns like 'scans/*.nii.gz'."""
+
+    model: str = required(
+        "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
+        "model (models/kits or models/kits/1)."
+    )
+    output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
+    labels: str = shared.mask_labels()
+    probabilities: bool = setting(
+        False, "Also writes NAME_probabilities.nii.gz, (i, j, k, class) of all classes but background."
+    )
+    uncertainty: bool = setting(
+        False, "Also writes NAME_uncertainty.nii.gz: how far models and mirror images disagree, from 0 to 1."
+    )
+    dicom: DicomSettings = field(default_factory=DicomSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+def main(settings: Predict, inputs: list[str]) -> None:
     """Segments every input and writes NAME.nii.gz.
 
     Raises:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
     """
     from kits_tf.ct.scans import find_scans
-    from kits_tf.inference.many import segment_scans
+    from kits_tf.inference.batch_prediction import segment_scans
 
     scans = find_scans(inputs, settings.dicom)
     for part in settings.model.split(","):  # at once: the model is not loaded where every scan has its mask
@@ -26,14 +51,16 @@ def main(settings: config.Predict, inputs: list[str]) -> None:
     segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings))
 
 
-def _load(settings: config.Predict) -> "Model":
-    runtime.start_tensorflow()
+def _load(settings: Predict) -> "Model":
+    start_tensorflow()
     from kits_tf.inference.segmenter import Extras
-    from kits_tf.serving.saved_model import load_model
+    from kits_tf.serving.models import open_model
 
     extras = Extras(settings.probabilities, settings.uncertainty)
-    return load_model(settings.model, settings.inference, extras, runtime.tell_on_terminal("window"))
+    return open_model(settings.model, settings.inference, extras, counter("window"))
 
+
+COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN")
 
 if __name__ == "__main__":
-    commandline.run(config.Predict, main, inputs="SCAN")
+    COMMAND.run()

@@ -1,33 +1,46 @@
 """python -m kits_tf.report: an evaluation as one page that opens from disk."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
-from tfrecords_tools.write import write_text
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_text
+from kits_tf.base.packages import require
+from kits_tf.base.progress import track
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import ReportSettings
 
 if TYPE_CHECKING:
     from kits_tf.analysis.evaluated import Evaluated
-    from kits_tf.views.report.case import CasePictures, Wanted
+    from kits_tf.views.evaluation_page.case import CasePictures, Wanted
 
 NAME = "report.html"
 
 
-def main(settings: config.Report) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Report(ReportSettings):
+    """Writes an evaluation as one page, report.html, that opens from disk: scores, figures, charts, a 3-D viewer.
+
+    The cases must have been scored before, by evaluate.
+    """
+
+
+def main(settings: Report) -> None:
     """Draws every case and writes the page.
 
     Raises:
         InputError: a package is missing, or evaluation, masks or data cannot be used.
     """
     require_packages(with_viewer=settings.viewer)
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.analysis.evaluated import find_evaluations, shared_cases
-    from kits_tf.ct.audit import audit
-    from kits_tf.views.report.niivue import niivue_module
-    from kits_tf.views.report.page import report_page
-    from kits_tf.views.report.plan import plan
+    from kits_tf.ct.findings import audit
+    from kits_tf.views.evaluation_page.niivue import niivue_module
+    from kits_tf.views.evaluation_page.page import report_page
+    from kits_tf.views.evaluation_page.plan import plan
 
     module = niivue_module() if settings.viewer else None
     evaluations = find_evaluations(settings)
@@ -44,7 +57,7 @@ def main(settings: config.Report) -> None:
 
 def require_packages(*, with_viewer: bool = True) -> None:
     """Raises InputError if a package is missing that a report needs."""
-    runtime.require("report", "matplotlib", *["ipyniivue"] * with_viewer)
+    require("report", "matplotlib", *["ipyniivue"] * with_viewer)
 
 
 def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", workers: int) -> "dict[str, CasePictures]":
@@ -53,20 +66,22 @@ def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", worker
     Raises:
         InputError: a file of a case cannot be used.
     """
-    from kits_tf.pipeline.workers import run_tasks
-    from kits_tf.views.report.case import picture_case
+    from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
+    from kits_tf.views.evaluation_page.case import picture_case
 
     cases = [files for files in evaluations[0].cases if files.case_id in wanted]
     predictions = [(each.masks_dir, each.scheme) for each in evaluations]
     tasks = [(files, predictions, wanted[files.case_id]) for files in cases]
     found = {}
-    results = run_tasks(picture_case, tasks, workers)
-    for index, result in runtime.progress(results, "case", len(tasks)):
+    results = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
+    for index, result in track(results, "case", len(tasks)):
         if isinstance(result, InputError):
             raise InputError(f"{cases[index].case_id}: {result}") from None
         found[cases[index].case_id] = result
     return {files.case_id: found[files.case_id] for files in cases}
 
 
+COMMAND = Command(name="report", settings=Report, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Report, main)
+    COMMAND.run()

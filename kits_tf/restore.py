@@ -1,9 +1,13 @@
 """python -m kits_tf.restore: records -> NIfTI on the scans' own grids."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.progress import track
+from kits_tf.base.settings import Settings, required, setting
+from kits_tf.base.startup import start_tensorflow
 from tfrecords_tools.index import MANIFEST_NAME
 from tfrecords_tools.read import read_records
 
@@ -11,21 +15,33 @@ if TYPE_CHECKING:
     from kits_tf.ct.geometry import Orientation
 
 
-def main(settings: config.Restore, inputs: list[str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Restore(Settings):
+    """Turns records back into NIfTI on the scans' own grids, in KiTS19's layout."""
+
+    output_dir: str = required("Folder to write case_00000/imaging.nii.gz and segmentation.nii.gz, ... to.")
+    restored_labels: str = setting(
+        "challenge",
+        "challenge: 0 background, 1 kidney, 2 tumor, 3 cyst, so that convert can read them; record: as they are.",
+        choices=("challenge", "record"),
+    )
+
+
+def main(settings: Restore, inputs: list[str]) -> None:
     """Writes every case of the files of records; the axis order is the scan's own where a manifest lies beside them.
 
     Raises:
         RecordError: a file is missing or damaged, or holds other records.
         InputError: the manifest beside a file cannot be read.
     """
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.ct.geometry import reorient
     from kits_tf.ct.labels import challenge_lookup
     from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
     from kits_tf.ct.volume import write_stored
-    from kits_tf.pipeline.example import Case
+    from kits_tf.pipeline.case import Case
 
-    for path in runtime.progress(inputs, "file", len(inputs)):
+    for path in track(inputs, "file", len(inputs)):
         for record in read_records(path):
             case = Case.parse(record)
             way = _way_back(case.case_id, Path(path).parent)
@@ -50,5 +66,7 @@ def _way_back(case_id: str, records_dir: Path) -> "Orientation":
     return orientation_of(Manifest.read(records_dir).cases[case_id].source.axes).inverse
 
 
+COMMAND = Command(name="restore", settings=Restore, main=main, inputs="RECORD")
+
 if __name__ == "__main__":
-    commandline.run(config.Restore, main, inputs="RECORD")
+    COMMAND.run()

@@ -4,26 +4,44 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
+from kits_tf.base.command import Command
+from kits_tf.base.packages import require
+from kits_tf.base.settings import setting
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import DicomSettings, PageSettings, ServerSettings
+from kits_tf.config.serving import check_host
 
 if TYPE_CHECKING:
     from kits_tf.webapp.service import PageService
 
 
-def main(settings: config.Serve) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Serve(ServerSettings):
+    """Serves exported models over gRPC and REST as TensorFlow Serving does, for development and small sites."""
+
+    page: bool = setting(False, "Offers the page of kits_tf.app too, at / on the port of REST.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.page and not self.token_file:
+            check_host(self.host, "--token_file")
+
+
+def main(settings: Serve) -> None:
     """Serves until SIGTERM or Ctrl-C, then finishes what runs.
 
     Raises:
         InputError: the extra `serve` is not installed, or with --page `app`; there is no version to serve, or a port is
             taken.
     """
-    runtime.require("serve", "grpc", "starlette", "uvicorn", "prometheus_client")
+    require("serve", "grpc", "starlette", "uvicorn", "prometheus_client")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.serving.server.server import Server
 
     with _page(settings) as page:
@@ -43,19 +61,21 @@ def main(settings: config.Serve) -> None:
 
 
 @contextlib.contextmanager
-def _page(settings: config.Serve) -> Iterator["PageService | None"]:
+def _page(settings: Serve) -> Iterator["PageService | None"]:
     if not settings.page:
         yield None
         return
-    runtime.require("app", "ipyniivue", "matplotlib", "pydicom", "highdicom")
+    require("app", "ipyniivue", "matplotlib", "pydicom", "highdicom")
     from kits_tf.serving.credentials import read_token
     from kits_tf.webapp.service import PageService
 
     token, secure = read_token(settings.token_file), bool(settings.tls_cert)
-    limits = config.PageSettings()
-    with PageService(limits, config.DicomSettings(), host=settings.host, token=token, secure=secure) as page:
+    limits = PageSettings()
+    with PageService(limits, DicomSettings(), host=settings.host, token=token, secure=secure) as page:
         yield page
 
 
+COMMAND = Command(name="serve", settings=Serve, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Serve, main)
+    COMMAND.run()

@@ -1,10 +1,37 @@
 """python -m kits_tf.submission: masks -> KiTS19's predictions.zip, and whether one is in order."""
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
+from dataclasses import dataclass
+
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.progress import track
+from kits_tf.base.settings import Settings, setting
+from kits_tf.config.shared import SCHEME_CHOICES
 
 
-def main(settings: config.Submission) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Submission(Settings):
+    """Makes KiTS19's predictions.zip of a folder of masks, or checks one."""
+
+    predictions_dir: str | None = setting(None, "Folder of masks case_00210.nii.gz, ... to pack; with --output.")
+    output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...")
+    check: str | None = setting(None, "Zip file to check; with --data_dir.")
+    data_dir: str | None = setting(None, "Folder of the scans: every one without a true mask, else every one, is due.")
+    label_scheme: str = setting(
+        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.predictions_dir is None) == (self.check is None):
+            raise InputError("expected either --predictions_dir or --check")
+        if (self.predictions_dir is None) != (self.output is None):
+            raise InputError("expected --output with --predictions_dir, and not without")
+        if self.check is not None and self.data_dir is None:
+            raise InputError("expected --data_dir with --check")
+
+
+def main(settings: Submission) -> None:
     """Packs a folder of masks, or checks a zip file and says what is wrong with it.
 
     Raises:
@@ -17,7 +44,7 @@ def main(settings: config.Submission) -> None:
     from kits_tf.ct.labels import find_scheme
 
     masks, output = masks_to_pack(settings.predictions_dir or ""), settings.output or ""
-    pack(runtime.progress(masks, "mask", len(masks)), output, find_scheme(settings.label_scheme))
+    pack(track(masks, "mask", len(masks)), output, find_scheme(settings.label_scheme))
     print(f"wrote {output}; --check={output} --data_dir=DATA checks it")
 
 
@@ -28,7 +55,7 @@ def _check(submission: str, data_dir: str) -> None:
     cases = due(find_cases(data_dir))
     with open_submission(submission) as archive:
         found = unexpected(archive, cases)
-        for case in runtime.progress(cases, "case", len(cases)):
+        for case in track(cases, "case", len(cases)):
             found += problems(archive, case)
     if found:
         print("\n".join(found))
@@ -36,5 +63,7 @@ def _check(submission: str, data_dir: str) -> None:
     print(f"{submission}: {len(cases)} predictions, in order")
 
 
+COMMAND = Command(name="submission", settings=Submission, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Submission, main)
+    COMMAND.run()

@@ -1,24 +1,32 @@
 """python -m kits_tf.summary: what a network is made of and what it costs."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
-from kits_tf.settings import format_value
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.packages import require
+from kits_tf.base.settings import format_value
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import SummarySettings
 
 
-def main(settings: config.Summary) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Summary(SummarySettings):
+    """Tells what a network is made of and what it costs, before anything is trained."""
+
+
+def main(settings: Summary) -> None:
     """Prints layers, receptive field, operations and memory, and draws the network where asked to.
 
     Raises:
         InputError: the network cannot take the patch, or the picture cannot be drawn there or without matplotlib.
     """
     if settings.graph_png:
-        runtime.require("figures", "matplotlib")
+        require("figures", "matplotlib")
         if Path(settings.graph_png).is_dir():
             raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
-    runtime.start_tensorflow()
+    start_tensorflow()
     from kits_tf.training.description import describe
     from kits_tf.views.network_table import network_table
 
@@ -34,5 +42,7 @@ def main(settings: config.Summary) -> None:
         print(f"wrote {settings.graph_png}")
 
 
+COMMAND = Command(name="summary", settings=Summary, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Summary, main)
+    COMMAND.run()

@@ -1,12 +1,17 @@
 """python -m kits_tf.train: records -> a trained network in a run directory."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf import commandline, config, runtime
-from kits_tf.errors import InputError
+from kits_tf.base import devices
+from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.memory import keep_freed_memory
+from kits_tf.base.packages import is_installed
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import RunSettings
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -14,14 +19,19 @@ if TYPE_CHECKING:
     from kits_tf.pipeline.manifest import Manifest
 
 
-def main(settings: config.Train) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Train(RunSettings):
+    """Trains a 3-D U-Net on the records; started again on the same folder, it goes on where it stopped."""
+
+
+def main(settings: Train) -> None:
     """Trains, or goes on with a run that was interrupted.
 
     Raises:
         InputError: records or run directory do not fit the settings, the loss became infinite, or a worker is lost.
     """
-    runtime.keep_freed_memory()
-    runtime.start_tensorflow()
+    keep_freed_memory()
+    start_tensorflow()
     import tensorflow as tf
 
     from kits_tf.network.architecture import architecture
@@ -48,7 +58,7 @@ def main(settings: config.Train) -> None:
         ) from None
 
 
-def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
+def _runs(settings: Train, manifest: "Manifest") -> list[Train]:
     """Returns the settings of each run: one, or one a fold."""
     if not settings.all_folds:
         return [settings]
@@ -60,7 +70,7 @@ def _runs(settings: config.Train, manifest: "Manifest") -> list[config.Train]:
     ]
 
 
-def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
+def _train(settings: Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
     from kits_tf.analysis.evaluation import validation_scorer
     from kits_tf.training import course, fit, overview, run
     from kits_tf.training.strategy import is_chief
@@ -69,21 +79,21 @@ def _train(settings: config.Train, manifest: "Manifest", strategy: "tf.distribut
     score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
     chief = is_chief(strategy)
     run_dir = run.open_run_dir(settings, manifest) if chief else Path(settings.run_dir)
-    precision = runtime.choose_precision(settings.optimization.precision)
+    precision = devices.choose_precision(settings.optimization.precision)
     print(f"{overview.describe_strategy(strategy, settings.optimization)}, {precision}")
     looks = course.Looks(score_cases, validation_overlays(settings, manifest) if chief else None)
-    with runtime.layers_in(precision):
+    with devices.layers_in(precision):
         history = fit.fit(settings, manifest, run_dir, strategy, looks)
     if chief:
         _conclude(settings, run_dir, history)
 
 
-def _conclude(settings: config.Train, run_dir: Path, history: list[dict[str, float]]) -> None:
+def _conclude(settings: Train, run_dir: Path, history: list[dict[str, float]]) -> None:
     """Draws the learning curves and says what was reached."""
     from kits_tf.training import course, run
 
     best, kind = course.best_epoch(settings, history), course.best_score_name(settings).removesuffix("composite")
-    if runtime.has_matplotlib():
+    if is_installed("matplotlib"):
         from kits_tf.views import canvas
         from kits_tf.views.learning_curves import learning_curves
 
@@ -98,5 +108,7 @@ def _conclude(settings: config.Train, run_dir: Path, history: list[dict[str, flo
     print(f"wrote {run_dir} (Dice above is over {over})")
 
 
+COMMAND = Command(name="train", settings=Train, main=main)
+
 if __name__ == "__main__":
-    commandline.run(config.Train, main)
+    COMMAND.run()

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from kits_tf import config, convert, phantom, runtime, train
+from kits_tf import config, convert, phantom, train
+from kits_tf.base.startup import start_tensorflow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-runtime.start_tensorflow()
+start_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
@@ -76,17 +77,17 @@ def rotation(degrees_xyz: tuple[float, float, float]) -> np.ndarray:
     return result
 
 
-def convert_settings(data_dir: Path, records_dir: Path, **changes: object) -> config.Convert:
+def convert_settings(data_dir: Path, records_dir: Path, **changes: object) -> config.ConversionSettings:
     """Returns settings of a conversion that takes seconds, in this process."""
-    settings = config.Convert(
+    settings = config.ConversionSettings(
         data_dir=str(data_dir), records_dir=str(records_dir), grid=TINY_GRID, splits=TINY_SPLITS, runner="here"
     )
     return replace(settings, **changes)
 
 
-def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> config.Train:
+def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> config.RunSettings:
     """Returns settings of a run that takes seconds."""
-    return config.Train(
+    return config.RunSettings(
         records_dir=str(records_dir),
         run_dir=str(run_dir),
         patches=config.PatchSettings(patch_size_zyx=(8, 16, 16), patches_per_case=2, shuffle_patches=4),
@@ -133,7 +134,7 @@ def two_replicas() -> tf.distribute.Strategy:
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four phantoms of 8 x 6 x 6 mm voxels."""
     root = tmp_path_factory.mktemp("data")
-    phantom.main(config.Phantom(output_dir=str(root), num_cases=4, phantom_spacing_zyx_mm=(8.0, 6.0, 6.0)))
+    phantom.main(phantom.Phantom(output_dir=str(root), num_cases=4, phantom_spacing_zyx_mm=(8.0, 6.0, 6.0)))
     return root
 
 

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 import kits_tf
 from kits_tf import config, predict
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.serving import saved_model
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ def test_the_example_does_what_predict_and_measure_do(
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == ["right", "left"] and all("mL of tumor" in line for line in said)
 
-    predict.main(config.Predict(model=str(run_dir), output_dir="masks"), ["scan.nii.gz"])
+    predict.main(predict.Predict(model=str(run_dir), output_dir="masks"), ["scan.nii.gz"])
     mask, expected = nib.load("mask.nii.gz"), nib.load("masks/scan.nii.gz")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(expected.dataobj))
     np.testing.assert_array_equal(mask.affine, nib.load(scan).affine)

@@ -11,7 +11,7 @@ import pytest
 from conftest import convert_settings
 
 from kits_tf import audit, config, convert
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 
 
 def change(path: Path, function) -> None:
@@ -34,7 +34,7 @@ def damaged(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys) -> None:
-    settings = config.Audit(data_dir=str(damaged), output_dir=str(tmp_path / "out"), workers=1)
+    settings = audit.Audit(data_dir=str(damaged), output_dir=str(tmp_path / "out"), workers=1)
     with pytest.raises(
         InputError, match=r"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: mask has"
     ):

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from kits_tf import commandline, config, demo
-from kits_tf.errors import InputError
+from kits_tf import config, demo
+from kits_tf.base.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
 def test_the_whole_line_learns_phantoms(tmp_path: Path, capsys) -> None:
-    arguments = ["demo", f"--flagfile={ROOT}/configs/smoke.flags", f"--output_dir={tmp_path / 'demo'}"]
-    settings, _ = commandline.parse(config.Demo, arguments)
+    arguments = [f"--flagfile={ROOT}/configs/smoke.flags", f"--output_dir={tmp_path / 'demo'}"]
+    settings, _ = demo.COMMAND.parse(arguments)
     demo.main(settings)
     written = tmp_path / "demo"
     summary = json.loads((written / "run" / "evaluation" / "test" / "summary.json").read_text())
@@ -29,7 +29,7 @@ def test_the_whole_line_learns_phantoms(tmp_path: Path, capsys) -> None:
 def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="expected a new folder or an earlier demo, found other files"):
-        demo.main(config.Demo(output_dir=str(tmp_path), splits=config.SplitSettings(test_cases="3")))
+        demo.main(demo.Demo(output_dir=str(tmp_path), splits=config.SplitSettings(test_cases="3")))
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -37,10 +37,10 @@ def test_what_would_fail_late_is_refused_at_once(tmp_path: Path, monkeypatch: py
     with pytest.raises(
         InputError, match=r"--test_cases: expected some of the phantoms 0-13, got 180-209 .*smoke.flags"
     ):
-        demo.main(config.Demo(output_dir=str(tmp_path / "demo")))
+        demo.main(demo.Demo(output_dir=str(tmp_path / "demo")))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="expected matplotlib, ipyniivue to be installed: pip install"):
-        demo.main(config.Demo(output_dir=str(tmp_path / "demo"), splits=config.SplitSettings(test_cases="3")))
+        demo.main(demo.Demo(output_dir=str(tmp_path / "demo"), splits=config.SplitSettings(test_cases="3")))
     assert not (tmp_path / "demo").exists()
 
 

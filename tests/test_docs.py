@@ -30,21 +30,9 @@ def test_the_site_has_every_page_and_takes_nothing_from_a_network(tmp_path: Path
     assert loaded == []
 
 
-def test_readme_names_every_command() -> None:
-    readme = (ROOT / "README.md").read_text()
-    commands = {path.stem for path in (ROOT / "kits_tf").glob("*.py") if "commandline.run(" in path.read_text()}
-    assert len(commands) == 17 and [name for name in sorted(commands) if name not in readme] == []
-
-
 def test_the_page_of_flags_is_what_make_reference_writes() -> None:
     spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
     assert spec and spec.loader
     reference = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(reference)
     assert (ROOT / "docs" / "flags.md").read_text() == reference.flags_page()
-    takes_inputs = {
-        path.stem: found[1]
-        for path in (ROOT / "kits_tf").glob("*.py")
-        if (found := re.search(r'commandline\.run\(.*inputs="(\w+)"\)', path.read_text()))
-    }
-    assert takes_inputs == reference.INPUTS

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 
 from kits_tf import config, figures
+from kits_tf.base.errors import InputError
+from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import find_cases
-from kits_tf.errors import InputError
-from kits_tf.pipeline.example import CASE_SPEC, read_labeled, to_training_grid
+from kits_tf.pipeline.case import CASE_SPEC, to_training_grid
 from kits_tf.pipeline.patches import draw_patch, patch_seed
 from kits_tf.pipeline.preview import describe, preview_augmentations
 
@@ -16,9 +17,9 @@ GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
 PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))
 
 
-def settings(data_dir: Path, output_dir: Path, **changes: object) -> config.Figures:
+def settings(data_dir: Path, output_dir: Path, **changes: object) -> figures.Figures:
     known = {"data_dir": str(data_dir), "output_dir": str(output_dir), "augmentations": True}
-    return config.Figures(**known | {"grid": GRID, "patches": PATCHES} | changes)
+    return figures.Figures(**known | {"grid": GRID, "patches": PATCHES} | changes)
 
 
 def test_a_sheet_of_augmentations(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

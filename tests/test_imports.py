@@ -3,14 +3,26 @@
 import ast
 from pathlib import Path
 
-import pytest
+from kits_tf.base.flagfile import all_commands
 
 ROOT = Path(__file__).parent.parent
-ORDER = ["errors", "settings", "config", "commandline", "runtime"]
-ORDER += ["ct", "pipeline", "network", "training", "inference", "analysis", "views", "serving", "webapp", "api"]
-COMMANDS = {"phantom", "audit", "convert", "restore", "summary", "train", "evaluate", "predict", "export", "figures"}
-COMMANDS |= {"submission", "measure", "serve", "client", "app", "report", "demo"}
+PACKAGE = ROOT / "kits_tf"
+ROOMS = [
+    "base",
+    "config",
+    "ct",
+    "pipeline",
+    "network",
+    "training",
+    "inference",
+    "analysis",
+    "views",
+    "serving",
+    "webapp",
+]
 MODULES = sorted([*ROOT.glob("kits_tf/**/*.py"), *ROOT.glob("tfrecords_tools/**/*.py")])
+# All that kits_tf takes of tfrecords_tools outside of its ground floor: records, and the files that they are in.
+RECORDS = {"errors", "index", "read", "spec", "write"}
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -25,36 +37,66 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
-def room(module: str) -> str:
-    """Returns "ct" for "kits_tf.ct.volume.Volume"; "" for the package itself."""
+def name_of(path: Path) -> str:
+    """Returns "kits_tf.ct.volume" for its file, and "kits_tf.ct" for that of the package."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    """Returns "ct" for "kits_tf.ct.volume.Volume"; "" for what is not in a room."""
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] != "__version__" else ""
+    return parts[1] if parts[0] == "kits_tf" and len(parts) > 1 and parts[1] in ROOMS else ""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_only_what_stands_before(path: Path) -> None:
-    own = path.relative_to(ROOT).with_suffix("").parts
-    used = imported_modules(path)
-    if own[0] == "tfrecords_tools":
-        forbidden = ("kits_tf", "keras", "nibabel")
-        assert not [name for name in used if name.split(".")[0] in forbidden]
-        return
-    rooms = {room(name) for name in used if name.split(".")[0] == "kits_tf"} - {""}
-    here = own[1] if len(own) > 1 else ""
-    if here in COMMANDS:
-        assert rooms <= set(ORDER) | (COMMANDS if here == "demo" else set())
-    elif here != "__init__":
-        assert here in ORDER, f"{here} has no place in the order"
-        assert {ORDER.index(name) for name in rooms - COMMANDS} <= set(range(ORDER.index(here) + 1))
-        assert not rooms & COMMANDS
+def test_the_package_has_commands_and_rooms_and_nothing_else() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert modules == set(all_commands()) and rooms == set(ROOMS)
+    assert all(name == command.name for name, command in all_commands().items())
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_only_volume_knows_nibabel(path: Path) -> None:
-    uses = any(name.split(".")[0] == "nibabel" for name in imported_modules(path))
-    assert uses == (path.parts[-3:] == ("kits_tf", "ct", "volume.py"))
+def test_no_module_in_a_room_has_the_name_of_a_command() -> None:
+    names = {part for path in PACKAGE.glob("*/**/*.py") for part in path.relative_to(PACKAGE).with_suffix("").parts[1:]}
+    assert not names & set(all_commands())
 
 
-def test_every_room_exists() -> None:
-    assert all((ROOT / "kits_tf" / name).exists() or (ROOT / "kits_tf" / f"{name}.py").exists() for name in ORDER)
-    assert all((ROOT / "kits_tf" / f"{name}.py").exists() for name in COMMANDS)
+def test_rooms_import_only_rooms_before_them_and_no_command() -> None:
+    wrong = []
+    for path in PACKAGE.glob("*/**/*.py"):
+        allowed = {"", *ROOMS[: ROOMS.index(room_of(name_of(path))) + 1]}
+        used = imported_modules(path)
+        wrong += [f"{name_of(path)} imports {name}" for name in used if room_of(name) not in allowed]
+        wrong += [f"{name_of(path)} imports {name}" for name in used if name.split(".")[:2] in COMMAND_MODULES]
+    assert not wrong, "\n".join(wrong)
+
+
+COMMAND_MODULES = [["kits_tf", name] for name in all_commands()]
+
+
+def test_commands_import_no_command_except_the_demo() -> None:
+    for name in set(all_commands()) - {"demo"}:
+        used = imported_modules(PACKAGE / f"{name}.py")
+        assert not [module for module in used if module.split(".")[:2] in COMMAND_MODULES], name
+
+
+def test_only_commands_know_the_command_line() -> None:
+    assert not [
+        path
+        for path in PACKAGE.glob("*/**/*.py")
+        if "kits_tf.base.command.Command" in imported_modules(path) and "TYPE_CHECKING" not in path.read_text()
+    ]
+
+
+def test_the_package_of_records_knows_no_kidneys_and_is_used_for_records_only() -> None:
+    for path in MODULES:
+        used = imported_modules(path)
+        if path.is_relative_to(ROOT / "tfrecords_tools"):
+            assert not [name for name in used if name.split(".")[0] in ("kits_tf", "keras", "nibabel")], path
+        elif room_of(name_of(path)) != "base":
+            tools = {name.split(".")[1] for name in used if name.startswith("tfrecords_tools.")}
+            assert tools <= RECORDS, f"{path}: {tools - RECORDS}"
+
+
+def test_only_volume_knows_nibabel() -> None:
+    users = {name_of(path) for path in MODULES for name in imported_modules(path) if name.split(".")[0] == "nibabel"}
+    assert users == {"kits_tf.ct.volume"}

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from kits_tf import config, predict
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.scans import find_scans
 from kits_tf.ct.volume import read_image
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
+from kits_tf.inference.building import segmenter_of
 from kits_tf.inference.chain import parse_chain
 from kits_tf.training.run import POSTPROCESS, load_run
 
 DICOM, WITHOUT = config.DicomSettings(), config.InferenceSettings(postprocess="off")
 
 
-def settings(run_dir: Path, output_dir: Path) -> config.Predict:
-    return config.Predict(model=str(run_dir), output_dir=str(output_dir))
+def settings(run_dir: Path, output_dir: Path) -> predict.Predict:
+    return predict.Predict(model=str(run_dir), output_dir=str(output_dir))
 
 
 def test_case_folders_and_files_are_named_after_the_case(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import convert_settings
 
-from kits_tf import config, convert, restore
+from kits_tf import convert, restore
 from kits_tf.config import GridSettings, SplitSettings
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.read import read_records
@@ -58,7 +58,7 @@ def same_file(path: Path, source: Path, inside: np.ndarray | None = None) -> Non
 
 def test_what_was_not_resampled_comes_back_to_the_bit(turned: Path, records: Path, tmp_path: Path) -> None:
     shards = [str(path) for path in sorted(records.glob("*.tfrecord"))]
-    restore.main(config.Restore(output_dir=str(tmp_path)), shards)
+    restore.main(restore.Restore(output_dir=str(tmp_path)), shards)
     assert len(shards) == 4
     for case in sorted(turned.iterdir()):
         scan = np.asarray(nib.load(tmp_path / case.name / "imaging.nii.gz").dataobj)
@@ -70,7 +70,7 @@ def test_what_was_not_resampled_comes_back_to_the_bit(turned: Path, records: Pat
 
 
 def test_labels_of_the_record_on_request(turned: Path, records: Path, tmp_path: Path) -> None:
-    settings = config.Restore(output_dir=str(tmp_path), restored_labels="record")
+    settings = restore.Restore(output_dir=str(tmp_path), restored_labels="record")
     restore.main(settings, [str(records / "case_00000.tfrecord")])
     labels = np.asarray(nib.load(tmp_path / "case_00000/segmentation.nii.gz").dataobj)
     truth = np.asarray(nib.load(turned / "case_00000/segmentation.nii.gz").dataobj)
@@ -82,7 +82,7 @@ def test_labels_of_the_record_on_request(turned: Path, records: Path, tmp_path: 
 def test_without_a_manifest_axes_are_ipl_and_the_place_is_the_same(turned: Path, records: Path, tmp_path: Path) -> None:
     both = [record for i in (0, 1) for record in read_records(records / f"case_{i:05d}.tfrecord")]
     write_records(tmp_path / "both.tfrecord", both)
-    restore.main(config.Restore(output_dir=str(tmp_path)), [str(tmp_path / "both.tfrecord")])
+    restore.main(restore.Restore(output_dir=str(tmp_path)), [str(tmp_path / "both.tfrecord")])
     for name in ("case_00000", "case_00001"):
         found = nib.load(tmp_path / name / "segmentation.nii.gz")
         assert nib.aff2axcodes(found.affine) == ("I", "P", "L")
@@ -94,7 +94,7 @@ def test_without_a_manifest_axes_are_ipl_and_the_place_is_the_same(turned: Path,
 def test_a_resampled_record_comes_close(data_dir: Path, tmp_path: Path) -> None:
     grid = GridSettings(spacing_zyx_mm=(6.0, 5.0, 5.0))
     convert.main(convert_settings(data_dir, tmp_path / "records", grid=grid))
-    restore.main(config.Restore(output_dir=str(tmp_path)), [str(tmp_path / "records/case_00000.tfrecord")])
+    restore.main(restore.Restore(output_dir=str(tmp_path)), [str(tmp_path / "records/case_00000.tfrecord")])
     scan, truth = (
         np.asarray(nib.load(root / "case_00000/imaging.nii.gz").dataobj).astype(float) for root in (tmp_path, data_dir)
     )
@@ -106,7 +106,7 @@ def test_a_resampled_record_comes_close(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_bad_files_are_named(records: Path, tmp_path: Path) -> None:
-    settings = config.Restore(output_dir=str(tmp_path / "out"))
+    settings = restore.Restore(output_dir=str(tmp_path / "out"))
     with pytest.raises(RecordError, match=r"gone.tfrecord"):
         restore.main(settings, [str(tmp_path / "gone.tfrecord")])
     write_records(tmp_path / "other.tfrecord", [b"no example at all"])

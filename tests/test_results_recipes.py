@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kits_tf import commandline, config
+from kits_tf import convert, predict, train
+from kits_tf.base.settings import flag_fields
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,11 +31,11 @@ def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) 
         assert recipe.name not in before and stands_on <= {"", *before}
         flagfile = f"--flagfile={ROOT}/configs/{recipe.config}.flags"
         paths = {"records_dir": "r", "run_dir": "run", "data_dir": "d", "model": "m", "output_dir": "o"}
-        for kind, more in ((config.Convert, ()), (config.Train, recipe.training), (config.Predict, recipe.inference)):
-            own = {item.name for _, item, _ in commandline.flag_fields(kind)}
+        for module, more in ((convert, ()), (train, recipe.training), (predict, recipe.inference)):
+            command = module.COMMAND
+            own = {item.name for _, item, _ in flag_fields(command.settings)}
             given = [f"--{name}={value}" for name, value in paths.items() if name in own]
-            scans = ["scan"] if kind is config.Predict else []
-            commandline.parse(kind, ["", flagfile, *given, *more, *scans], "SCAN" if scans else "")
+            command.parse([flagfile, *given, *more, *(["scan"] if command.inputs else [])])
         if recipe.trained_as:
             trained = before[recipe.trained_as]
             assert trained.config == recipe.config and not trained.trained_as and not recipe.training
@@ -44,9 +45,7 @@ def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) 
 def test_flag_files_that_share_records_convert_alike(results) -> None:
     for pair in results._SAME_RECORDS.items():
         both = [
-            commandline.parse(
-                config.Convert, ["", f"--flagfile={ROOT}/configs/{name}.flags", "--data_dir=d", "--records_dir=r"]
-            )
+            convert.COMMAND.parse([f"--flagfile={ROOT}/configs/{name}.flags", "--data_dir=d", "--records_dir=r"])
             for name in pair
         ]
         assert both[0] == both[1]

@@ -8,26 +8,26 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kits_tf import config, predict, submission
+from kits_tf import predict, submission
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY
-from kits_tf.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def masks_dir(data_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("masks")
-    predict.main(config.Predict(model=str(run_dir), output_dir=str(folder)), [str(data_dir)])
+    predict.main(predict.Predict(model=str(run_dir), output_dir=str(folder)), [str(data_dir)])
     return folder
 
 
 @pytest.fixture
 def packed(masks_dir: Path, tmp_path: Path) -> Path:
-    submission.main(config.Submission(predictions_dir=str(masks_dir), output=str(tmp_path / "predictions.zip")))
+    submission.main(submission.Submission(predictions_dir=str(masks_dir), output=str(tmp_path / "predictions.zip")))
     return tmp_path / "predictions.zip"
 
 
 def check(archive: Path, data_dir: Path) -> None:
-    submission.main(config.Submission(check=str(archive), data_dir=str(data_dir)))
+    submission.main(submission.Submission(check=str(archive), data_dir=str(data_dir)))
 
 
 def change(archive: Path, name: str, content: Path | None) -> None:
@@ -63,7 +63,7 @@ def test_masks_without_names_are_of_the_scheme_that_is_given(data_dir: Path, tmp
     truth = np.asarray(nib.load(tmp_path / "masks" / "case_00002.nii.gz").dataobj)
     for scheme, expected in (("kits19", truth), ("laterality", np.array([0, 1, 1])[truth])):
         submission.main(
-            config.Submission(
+            submission.Submission(
                 predictions_dir=str(tmp_path / "masks"), output=str(tmp_path / f"{scheme}.zip"), label_scheme=scheme
             )
         )
@@ -113,9 +113,9 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         ({"check": "a.zip"}, "expected --data_dir with --check"),
     ):
         with pytest.raises(InputError, match=message):
-            config.Submission(**changes)
+            submission.Submission(**changes)
     with pytest.raises(InputError, match="expected masks case_00210.nii.gz, ..., found none"):
-        submission.main(config.Submission(predictions_dir=str(tmp_path), output=str(tmp_path / "a.zip")))
+        submission.main(submission.Submission(predictions_dir=str(tmp_path), output=str(tmp_path / "a.zip")))
     assert not list(tmp_path.iterdir())
 
 

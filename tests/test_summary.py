@@ -4,15 +4,15 @@ import matplotlib.image
 import pytest
 
 from kits_tf import config, summary
+from kits_tf.base.errors import InputError
 from kits_tf.config import NetworkSettings
-from kits_tf.errors import InputError
 
 TINY = {"filters": (4, 8), "blocks": (1,), "decoder_convolutions": (1,)}
 
 
 def test_prints_what_the_network_is_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = tmp_path / "pictures" / "tiny.png"
-    settings = config.Summary(
+    settings = config.SummarySettings(
         network=NetworkSettings(**TINY, attention=True), patch_size_zyx=(16, 24, 32), batch_size=2, graph_png=str(path)
     )
     summary.main(settings)
@@ -43,4 +43,4 @@ def test_prints_what_the_network_is_and_draws_it(tmp_path: Path, capsys: pytest.
 )
 def test_what_cannot_be_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        summary.main(config.Summary(network=NetworkSettings(**TINY), **changes))
+        summary.main(config.SummarySettings(network=NetworkSettings(**TINY), **changes))

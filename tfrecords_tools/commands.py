@@ -36,12 +36,12 @@ class _Terminated(BaseException):
     """SIGTERM; as KeyboardInterrupt, nothing that catches errors catches it, and half-written files go."""
 
 
-def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Calls main(arguments) and exits with what it returns, or with one line for its error."""
+def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Calls main(arguments), by default those of the process, and exits with its status, or one line for its error."""
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names and texts of records may be any Unicode
-    status = _status(main)
+    status = _status(main, sys.argv[1:] if arguments is None else arguments)
     try:
         print(end="", flush=True)
     except OSError as error:
@@ -71,9 +71,9 @@ def whole_number(lowest: int) -> Callable[[str], int]:
     return read
 
 
-def _status(main: Callable[[Sequence[str]], int]) -> int:
+def _status(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     try:
-        return main(sys.argv[1:])
+        return main(arguments)
     except SystemExit as ended:  # after --help, or a wrong command line
         return int(ended.code or 0)
     except BrokenPipeError:

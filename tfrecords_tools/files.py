@@ -27,6 +27,15 @@ def written_whole(path: str | os.PathLike) -> Iterator[AnyPath]:
         partial.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def name_in_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Makes every OSError within say which file could not be written, and why, in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from None
+
+
 def remove_partial(directory: str | os.PathLike) -> None:
     """Removes what processes that were killed left half-written in a folder; nobody else may be writing to it."""
     for path in as_path(directory).glob(f"{_PARTIAL}*"):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tfrecords_tools import commands
 from tfrecords_tools.errors import RecordError
-from tfrecords_tools.files import remove_partial
+from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 from tfrecords_tools.framing import framed_size
 from tfrecords_tools.index import MANIFEST_NAME, Shard, read_index, record_files
 from tfrecords_tools.packing import Packed, Places, check_splits, find_examples, pack_splits
 from tfrecords_tools.progress import Progress, count_text
 from tfrecords_tools.read import read_at
-from tfrecords_tools.write import write_records, write_text
+from tfrecords_tools.write import write_records
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +58,8 @@ def reshard(source: Path, target: Path, max_bytes: int) -> str:
     with Progress("writing", sum(framed_size(where.num_bytes) for _, where in places.values())) as progress:
         shards = {shard.name: _write(target, shard, places, progress) for shard in packed}
         content = index.content | {"shards": {name: dataclasses.asdict(shards[name]) for name in sorted(shards)}}
-        write_text(target / MANIFEST_NAME, json.dumps(content, indent=1) + "\n")
+        with name_in_errors(target / MANIFEST_NAME), written_whole(target / MANIFEST_NAME) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return f"wrote {count_text(len(places), 'example')} in {count_text(len(shards), 'shard')}, {progress.summary()}"
 
 

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from kits_tf import runtime
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_text
+from kits_tf.base.progress import track
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.volume import AIR_HU
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
+from kits_tf.inference.building import segmenter_of
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.inference.sliding import merge_windows
-from kits_tf.pipeline.example import Case
+from kits_tf.pipeline.case import Case
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.run import CALIBRATION, Run
 from tfrecords_tools.read import read_records
-from tfrecords_tools.write import write_text
 
 SPLIT = "validation"
 VOXELS_PER_CASE = 100_000
@@ -94,7 +94,7 @@ def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
     logits_of = _merged_logits(segmenter_of([run], replace(inference, coarse_model="")))
     logits, truth = [], []
     num_cases = len(run.manifest.splits[SPLIT])
-    for case in runtime.progress(_cases(run), "calibration on case", num_cases):
+    for case in track(_cases(run), "calibration on case", num_cases):
         if case.labels is not None:
             found = _sample(logits_of(case.hu).numpy(), case.labels)
             logits.append(found[0])

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.masks import read_prediction
+from kits_tf.ct.cases import LabeledScan, read_labeled
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.pipeline.example import LabeledScan, read_labeled
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kits_tf import runtime
 from kits_tf.analysis.evaluation import cases_of, read_truth
 from kits_tf.analysis.scores import confusion, dice_scores
-from kits_tf.analysis.summary import Difference, difference
-from kits_tf.config import Evaluate
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
+from kits_tf.analysis.statistics import Difference, difference
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_text
+from kits_tf.base.progress import track
+from kits_tf.config import EvaluationSettings
+from kits_tf.inference.building import segmenter_of
 from kits_tf.inference.chain import CRF, apply_chain, parse_chain
 from kits_tf.inference.postprocess import Context
 from kits_tf.training.run import POSTPROCESS, load_run
-from tfrecords_tools.write import write_text
 
 _MASK_CHAINS = (
     "kidneys",
@@ -52,7 +52,7 @@ class Tried:
     gain: Difference
 
 
-def choose_chain(settings: Evaluate) -> tuple[str, list[Tried]]:
+def choose_chain(settings: EvaluationSettings) -> tuple[str, list[Tried]]:
     """Returns the chain that is best of those whose gain has a 95 % interval above 0, "" if none has, and all tried.
 
     The score of a case is the mean of KiTS19's composite and of the mean Dice over the classes of the scheme, so that
@@ -73,7 +73,7 @@ def choose_chain(settings: Evaluate) -> tuple[str, list[Tried]]:
         first: segmenter_of([run], replace(settings.inference, postprocess=first or "off")).model()
         for first in ("", CRF)
     }
-    for column, files in enumerate(runtime.progress(cases, "post-processing of case", len(cases))):
+    for column, files in enumerate(track(cases, "post-processing of case", len(cases))):
         image, truth = read_truth(files, scheme)
         context = Context(scheme, image.grid.spacing_mm, image.array)
         masks = {first: replace(model, chain=()).labels(image) for first, model in models.items()}

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from kits_tf.analysis.masks import scheme_in
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import written_whole
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.layouts import CaseFiles, case_number
 from kits_tf.ct.volume import Volume, read_grid, read_labels, strip_suffix, write_stored
-from kits_tf.errors import InputError
-from tfrecords_tools.files import written_whole
 
 # 0 background, 1 kidney, 2 tumor.
 CHALLENGE = find_scheme("kits19")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kits_tf.analysis import results
 from kits_tf.analysis.masks import check_scheme, predicted_scheme
-from kits_tf.config import Report
+from kits_tf.base.errors import InputError
+from kits_tf.config import ReportSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
-from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.run import FLAGS
 
@@ -39,7 +39,7 @@ class Evaluated:
     run_dir: Path | None
 
 
-def find_evaluations(settings: Report) -> list[Evaluated]:
+def find_evaluations(settings: ReportSettings) -> list[Evaluated]:
     """Returns the evaluation of the run or of the masks, and the one to compare it with, if any.
 
     Raises:
@@ -59,7 +59,7 @@ def shared_cases(evaluations: Sequence[Evaluated]) -> list[str]:
     return results.shared_cases(first.scores, last.scores, first.name, last.name)
 
 
-def _of_run(settings: Report, run_dir: Path) -> Evaluated:
+def _of_run(settings: ReportSettings, run_dir: Path) -> Evaluated:
     """Returns the evaluation of a run's split; the scans are where convert found them, or in --data_dir.
 
     Raises:
@@ -74,7 +74,7 @@ def _of_run(settings: Report, run_dir: Path) -> Evaluated:
     return _evaluated(run_dir, scores_dir, masks_dir, data_dir, manifest.scheme, run_dir)
 
 
-def _of_masks(settings: Report, masks_dir: Path) -> Evaluated:
+def _of_masks(settings: ReportSettings, masks_dir: Path) -> Evaluated:
     """Returns the evaluation of a folder of masks; the scheme is found as `evaluate` finds it.
 
     Raises:

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf import runtime
 from kits_tf.analysis import results
 from kits_tf.analysis.masks import (
     check_scheme,
@@ -20,18 +19,19 @@ from kits_tf.analysis.masks import (
     scheme_in,
 )
 from kits_tf.analysis.scores import CaseScores, confusion, dice_scores, region_dice, score_case
-from kits_tf.config import Evaluate, GridSettings, Train
+from kits_tf.base import devices
+from kits_tf.base.errors import InputError
+from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
+from kits_tf.base.settings import non_default_flags
+from kits_tf.config import EvaluationSettings, GridSettings, RunSettings
+from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.geometry import resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, KITS19, Scheme, challenge_lookup, check_labels
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.ct.preprocess import resample_labels
 from kits_tf.ct.volume import Volume, read_labels, write_labels
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
-from kits_tf.pipeline.example import read_labeled
+from kits_tf.inference.building import segmenter_of
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.pipeline.workers import run_tasks
-from kits_tf.settings import changed_flags
 from kits_tf.training.run import Run, float32_copy, load_run
 
 
@@ -52,7 +52,7 @@ class Evaluation:
     scores: Callable[[], Iterator[CaseScores]]
 
 
-def of_run(settings: Evaluate) -> Evaluation:
+def of_run(settings: EvaluationSettings) -> Evaluation:
     """Returns the evaluation of a run's split; predicted masks are kept beside the scores.
 
     Raises:
@@ -79,10 +79,10 @@ def of_run(settings: Evaluate) -> Evaluation:
     inference = settings.inference
     if inference.coarse_model:  # where it lies is of no interest to who reads the scores
         inference = replace(inference, coarse_model=Path(inference.coarse_model).name)
-    return Evaluation(len(cases), output_dir, changed_flags(inference), scores)
+    return Evaluation(len(cases), output_dir, non_default_flags(inference), scores)
 
 
-def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
+def validation_scorer(settings: RunSettings, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
     """Returns what finds a network's Dice as `of_run` would, on the validation cases: kidney, tumor, composite.
 
     Args:
@@ -95,7 +95,7 @@ def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Mo
     cases, scheme = cases_of(manifest, "validation", manifest.data_dir), manifest.scheme
 
     def score(network: keras.Model) -> dict[str, float]:
-        with runtime.layers_in("float32"):
+        with devices.layers_in("float32"):
             runs = [Run(settings, manifest, float32_copy(network, settings))]
             model = segmenter_of(runs, settings.inference).model()
         found = []
@@ -109,7 +109,7 @@ def validation_scorer(settings: Train, manifest: Manifest) -> Callable[[keras.Mo
     return score
 
 
-def of_predictions(settings: Evaluate) -> Evaluation:
+def of_predictions(settings: EvaluationSettings) -> Evaluation:
     """Returns the evaluation of a folder of masks case_00000.nii.gz, ..., on several processes.
 
     The truth is the data's own, or with --truth_dir in a folder of masks of the same names.
@@ -127,7 +127,7 @@ def of_predictions(settings: Evaluate) -> Evaluation:
         tasks = [(files, masks_dir, scheme) for files in predicted_cases(masks_dir, settings.data_dir or "")]
 
     def scores() -> Iterator[CaseScores]:
-        return _in_order(run_tasks(function, tasks, settings.workers))
+        return _in_order(run_tasks(function, tasks, settings.workers, start_tensorflow_in_worker))
 
     return Evaluation(len(tasks), results.scores_dir_of_masks(masks_dir), "", scores)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, find_scheme, from_challenge, scheme_named
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
-from kits_tf.errors import InputError
 
 
 def masks_in(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from tfrecords_tools.write import write_table, write_text
+from kits_tf.base.files import write_table, write_text
 
 SIDES = ("right", "left")
 ABSENT, CUT_OFF, FUSED = "absent", "cut off by the scan", "fused with the other kidney"

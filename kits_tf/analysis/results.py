@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kits_tf.analysis.scores import CaseScores
-from kits_tf.analysis.summary import Difference, difference, summarize
-from kits_tf.errors import InputError
-from tfrecords_tools.write import write_table, write_text
+from kits_tf.analysis.statistics import Difference, difference, summarize
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_table, write_text
 
 CASES_NAME, SUMMARY_NAME = "cases.csv", "summary.json"
 MASKS = "masks"

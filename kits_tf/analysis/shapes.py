@@ -9,8 +9,8 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
 from kits_tf.ct.components import border
+from kits_tf.ct.geometry import Spacing
 
-Spacing = tuple[float, float, float]
 # Width of the filter that smooths a mask's steps, in the largest voxel size.
 _SIGMA_VOXELS = 0.8
 _SAMPLES = 10_000

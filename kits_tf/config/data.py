@@ -1,12 +1,12 @@
 """Groups of settings of data: its grid, records, patches and augmentation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.settings import Settings, format_value, setting
 from kits_tf.config import shared
 from kits_tf.config.shared import KERNEL_CHOICES
-from kits_tf.errors import InputError
-from kits_tf.settings import Settings, format_value, setting
 
 
 def _chance(default: float, of_what: str) -> Any:
@@ -169,3 +169,28 @@ class AppearanceSettings(Settings):
     random_convolution_probability: float = _chance(
         0.0, "random convolutions, which give tissues other grays and textures, to learn for other scanners"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionSettings(Settings):
+    """Settings of a conversion"""
+
+    data_dir: str = shared.data_dir()
+    records_dir: str = shared.records_dir()
+    seed: int = shared.seed()
+    grid: GridSettings = field(default_factory=GridSettings)
+    splits: SplitSettings = field(default_factory=SplitSettings)
+    workers: int = shared.workers()
+    runner: str = setting(
+        "processes",
+        "Where cases are converted: in processes of their own, here, one by one, or by an Apache Beam pipeline.",
+        choices=("processes", "here", "beam"),
+    )
+    beam_options: str = setting(
+        "", "Options of the Beam pipeline, as in '--runner=FlinkRunner --flink_master=HOST:8081'."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beam_options and self.runner != "beam":
+            raise InputError(f"--beam_options: expected --runner=beam with it, got --runner={self.runner}")

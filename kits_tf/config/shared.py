@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kits_tf.settings import required, setting
+from kits_tf.base.settings import required, setting
 
 
 def data_dir() -> Any:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.settings import Settings, setting
 from kits_tf.config import shared
-from kits_tf.errors import InputError
-from kits_tf.settings import Settings, setting
 
 
 def _of_preset(help_text: str, **limits: Any) -> Any:

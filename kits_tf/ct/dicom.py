@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import DicomSettings
-from kits_tf.ct.tilt import set_upright
+from kits_tf.ct.gantry_tilt import set_upright
 from kits_tf.ct.volume import Volume
-from kits_tf.errors import InputError
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf import __version__
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import written_whole
 from kits_tf.ct.dicom import SeriesScan
-from kits_tf.errors import InputError
-from tfrecords_tools.files import written_whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset

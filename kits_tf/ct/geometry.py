@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
+
+# (z, y, x): voxels, and mm.
+Triple = tuple[int, int, int]
+Spacing = tuple[float, float, float]
 
 # Voxel axis (z, y, x) -> world axis it runs along, and always towards the negative end: I, P, L.
 CANONICAL_WORLD_AXES = (2, 1, 0)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.base.errors import InputError
 from kits_tf.ct.geometry import bounding_box
 from kits_tf.ct.sides import SideDecision, right_side
-from kits_tf.errors import InputError
 
 CHALLENGE_KIDNEY, CHALLENGE_TUMOR, CHALLENGE_CYST = 1, 2, 3
 CHALLENGE_CLASSES = ("background", "kidney", "tumor", "cyst")

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.paths import AnyPath, as_path, joined
 from kits_tf.ct.labels import CHALLENGE_CLASSES
 from kits_tf.ct.volume import SUFFIXES, strip_suffix
-from kits_tf.errors import InputError
-from tfrecords_tools.paths import AnyPath, as_path, joined
 
 IMAGE_NAME = "imaging.nii.gz"
 LABELS_NAME = "segmentation.nii.gz"

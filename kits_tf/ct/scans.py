@@ -1,15 +1,16 @@
 """What a person hands over -> scans or masks to read: NIfTI files, case folders, DICOM folders and zips, patterns."""
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import SeriesScan, find_series, read_series
 from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
 from kits_tf.ct.volume import SUFFIXES, Volume, read_image, strip_suffix
-from kits_tf.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,21 @@ class Scan:
     name: str
     source: str
     read: Callable[[], Loaded]
+
+
+def read_scan(path: str | os.PathLike) -> Volume:
+    """Returns a scan: a NIfTI file, a KiTS19 case folder, or a folder or zip file of a DICOM series.
+
+    Returns:
+        (z, y, x) int16 HU in (I, P, L), with the grid of its file.
+
+    Raises:
+        InputError: there is none, there are several, or it cannot be read.
+    """
+    found = find_scans([os.fspath(path)], DicomSettings())
+    if len(found) != 1:
+        raise InputError(f"{path}: expected one scan, found {len(found)}")
+    return found[0].read().volume
 
 
 def find_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:

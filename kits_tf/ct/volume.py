@@ -17,10 +17,10 @@ from nibabel.spatialimages import HeaderDataError, ImageDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import written_whole
+from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.ct.geometry import Grid, bounding_box, check_affine, orientation, reorient, undo_reorient
-from kits_tf.errors import InputError
-from tfrecords_tools.files import written_whole
-from tfrecords_tools.paths import AnyPath, as_path
 
 AIR_HU = -1024
 # Probabilities and the like are kept in 16 bits, which NIfTI has as whole numbers only: this many are 1.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.inference import postprocess
 from kits_tf.inference.postprocess import Context, Labels
 

@@ -7,16 +7,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings
-from kits_tf.ct import orient, preprocess
+from kits_tf.ct import graph_geometry, preprocess
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.volume import AIR_HU, SHARE_QUANTA
-from kits_tf.errors import InputError
-from kits_tf.inference.boxes import body_box, box_of_labels, on_grid
 from kits_tf.inference.chain import Chain
 from kits_tf.inference.confidence import Confidence
 from kits_tf.inference.model import Model, refusal
 from kits_tf.inference.progress import Progress, Tell, watched
+from kits_tf.inference.region_of_interest import body_box, box_of_labels, on_grid
 from kits_tf.inference.restoration import Output, Restoration, labels_output
 from kits_tf.inference.sliding import Network, Windows, stream_windows
 
@@ -113,10 +113,10 @@ class Segmenter(tf.Module):
         """
         with tf.control_dependencies(_input_checks(hu, affine)):
             # float64, as geometry has it: a size near a half must round the same way in records and here.
-            permutation, flips, spacing_mm = orient.orientation(tf.cast(affine, tf.float64))
-        found = self.segment_oriented(orient.reorient(hu, permutation, flips), spacing_mm)
+            permutation, flips, spacing_mm = graph_geometry.orientation(tf.cast(affine, tf.float64))
+        found = self.segment_oriented(graph_geometry.reorient(hu, permutation, flips), spacing_mm)
         confidence, voxel_ml = found.pop("confidence"), tf.abs(tf.linalg.det(affine[:3, :3])) / 1000
-        stored = {name: orient.undo_reorient(result, permutation, flips) for name, result in found.items()}
+        stored = {name: graph_geometry.undo_reorient(result, permutation, flips) for name, result in found.items()}
         return stored | {"volumes_ml": _count(found["labels"], self._num_classes) * voxel_ml, "confidence": confidence}
 
     def probabilities(self, hu: tf.Tensor) -> tf.Tensor:
@@ -136,7 +136,7 @@ class Segmenter(tf.Module):
     def segment_oriented(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns labels, confidence, extras of a scan (z, y, x) int16 in (I, P, L), with voxel sizes (3,) float64."""
         shape, grid, windows = tf.shape(hu), self.frame.grid, self.frame.windows
-        grid_shape = orient.resampled_shape(shape, spacing_mm, grid.spacing_zyx_mm)
+        grid_shape = graph_geometry.resampled_shape(shape, spacing_mm, grid.spacing_zyx_mm)
         box = self.coarse.box(hu, spacing_mm) if self.coarse else body_box(hu, spacing_mm)
         start, size = on_grid(box, grid_shape, windows.size)
         inside = preprocess.resample_box(hu, grid_shape, start, size, grid.image_kernel)

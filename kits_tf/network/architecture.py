@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass, fields
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.settings import format_value
 from kits_tf.config import NetworkSettings
-from kits_tf.errors import InputError
-from kits_tf.settings import format_value
+from kits_tf.ct.geometry import Triple
 
-Triple = tuple[int, int, int]
 _BUT_THE_LAST = "the levels of --filters but the last"
 
 

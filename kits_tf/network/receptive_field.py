@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from kits_tf.network.architecture import Triple
+from kits_tf.ct.geometry import Triple
 
 Interval = tuple[int, int]
 

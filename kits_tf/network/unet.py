@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from kits_tf.network.architecture import Architecture, Triple
+from kits_tf.ct.geometry import Triple
+from kits_tf.network.architecture import Architecture
 from kits_tf.network.layers import BatchNormalization3D
 
 # Of group norm, unless the filters are fewer or no multiple.

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings
-from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.lookup import cubic_weights
+from kits_tf.pipeline.xla import compiled
 
 
 class Appearance(NamedTuple):

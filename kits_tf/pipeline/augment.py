@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, WarpSettings
+from kits_tf.ct.geometry import Spacing, Triple
 from kits_tf.ct.preprocess import normalize
 from kits_tf.pipeline.appearance import Appearance, change_appearance, sample_appearance
-from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.lookup import Source, look_up
-from kits_tf.pipeline.warp import Spacing, Triple, Warp, sample_warp
+from kits_tf.pipeline.warp import Warp, sample_warp
+from kits_tf.pipeline.xla import compiled
 
 
 class Augmentation(NamedTuple):

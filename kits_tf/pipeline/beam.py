@@ -14,14 +14,13 @@ from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
-from kits_tf import runtime
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import remove_partial, write_text
+from kits_tf.base.paths import AnyPath
+from kits_tf.base.processes import THREADS
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.pipeline.manifest import JSON
 from kits_tf.pipeline.plan import Converted
-from kits_tf.pipeline.workers import THREADS
-from tfrecords_tools.files import remove_partial
-from tfrecords_tools.paths import AnyPath
-from tfrecords_tools.write import write_text
 
 RESULTS_NAME = ".beam-results"
 # Beam's in-process runner. Its DirectRunner would first fetch another one, Prism, from the network.
@@ -107,7 +106,7 @@ def _do(element: bytes, function: Callable[..., Converted], results: AnyPath) ->
     with _START:
         if "tensorflow" not in sys.modules:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-            runtime.start_tensorflow(THREADS)
+            start_tensorflow(THREADS)
     index, task = pickle.loads(element)
     try:
         content: dict[str, Any] = {"converted": asdict(function(*task))}

@@ -4,10 +4,10 @@ import hashlib
 import os
 import shutil
 
-from kits_tf import runtime
+from kits_tf.base.files import written_whole
+from kits_tf.base.paths import as_path
+from kits_tf.base.progress import track
 from kits_tf.pipeline.manifest import Manifest
-from tfrecords_tools.files import written_whole
-from tfrecords_tools.paths import as_path
 
 _BLOCK_BYTES = 1 << 24
 
@@ -25,7 +25,7 @@ def copy_shards(manifest: Manifest, records_dir: str | os.PathLike, cache_dir: s
     folder.mkdir(parents=True, exist_ok=True)
     paths = [*manifest.shard_paths("train", records_dir), *manifest.shard_paths("validation", records_dir)]
     missing = [path for path in map(as_path, paths) if not (folder / path.name).exists()]
-    for path in runtime.progress(missing, "cache: shard", len(missing)):
+    for path in track(missing, "cache: shard", len(missing)):
         with path.open("rb") as source, written_whole(folder / path.name) as partial, partial.open("wb") as target:
             shutil.copyfileobj(source, target, _BLOCK_BYTES)
     return os.fspath(folder)

@@ -5,21 +5,22 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
-from kits_tf import runtime
-from kits_tf.config import Convert, GridSettings
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import remove_partial
+from kits_tf.base.paths import AnyPath, GFilePath, as_path
+from kits_tf.base.processes import THREADS, choose_workers, run_here, run_in_processes, start_tensorflow_in_worker
+from kits_tf.base.progress import pace
+from kits_tf.base.startup import start_tensorflow
+from kits_tf.config import ConversionSettings, GridSettings
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.errors import InputError
 from kits_tf.pipeline.beam import run_on_beam
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.plan import Converted, converted_before, shard_name, start_manifest
-from kits_tf.pipeline.workers import THREADS, choose_workers, run_here, run_in_processes
-from tfrecords_tools.files import remove_partial
-from tfrecords_tools.paths import AnyPath, GFilePath, as_path
 
 LOCK_NAME = ".lock"
 
 
-def convert_all(settings: Convert, cases: list[CaseFiles]) -> Manifest:
+def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifest:
     """Returns the manifest of all cases, converted now or before.
 
     Raises:
@@ -43,7 +44,9 @@ def convert_all(settings: Convert, cases: list[CaseFiles]) -> Manifest:
     return manifest
 
 
-def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Converted | None], manifest: Manifest) -> int:
+def _convert(
+    settings: ConversionSettings, cases: list[CaseFiles], before: Sequence[Converted | None], manifest: Manifest
+) -> int:
     """Fills the manifest, after each case also on disk, and returns how many cases failed."""
     records_dir, start, failed, unchanged = as_path(settings.records_dir), monotonic(), 0, 0
     tasks = [(case, settings.grid, records_dir, known) for case, known in zip(cases, before, strict=True)]
@@ -60,18 +63,19 @@ def _convert(settings: Convert, cases: list[CaseFiles], before: Sequence[Convert
             manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
             told = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
         manifest.write(records_dir)
-        print(f"case {done}/{len(cases)} {case_id}: {told} ({runtime.pace(done, len(cases), start)})", flush=True)
+        print(f"case {done}/{len(cases)} {case_id}: {told} ({pace(done, len(cases), start)})", flush=True)
     if unchanged:
         print(f"{unchanged} cases were converted already")
     return failed
 
 
-def _results(settings: Convert, tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
+def _results(settings: ConversionSettings, tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
     if settings.runner == "processes":
-        return run_in_processes(_convert_case, tasks, choose_workers(settings.workers, len(tasks)))
+        workers = choose_workers(settings.workers, len(tasks))
+        return run_in_processes(_convert_case, tasks, workers, start_tensorflow_in_worker)
     if settings.runner == "beam":
         return run_on_beam(_convert_case, tasks, as_path(settings.records_dir), settings.beam_options)
-    runtime.start_tensorflow(THREADS)
+    start_tensorflow(THREADS)
     return run_here(_convert_case, tasks)
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import AppearanceSettings, InputSettings, PatchSettings, WarpSettings
-from kits_tf.errors import InputError
+from kits_tf.ct.geometry import Spacing
 from kits_tf.pipeline.augment import TrainingPatches
-from kits_tf.pipeline.example import CASE_SPEC
+from kits_tf.pipeline.case import CASE_SPEC
 from kits_tf.pipeline.patches import cut_case, draw_center, draw_patch, move_inside, patch_seed
-from kits_tf.pipeline.warp import Spacing
 
 IN_MEMORY = "memory"
 

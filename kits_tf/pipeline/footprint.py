@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kits_tf.config import InputSettings, PatchSettings, WarpSettings
+from kits_tf.ct.geometry import Spacing
 from kits_tf.pipeline.dataset import IN_MEMORY, PREFETCHED_BATCHES, RECORDS_AHEAD
 from kits_tf.pipeline.patches import capacity
-from kits_tf.pipeline.warp import Spacing, sample_warp, source_box
+from kits_tf.pipeline.warp import sample_warp, source_box
 
 _BYTES_PER_VOXEL = 3  # int16 HU and uint8 labels
 _DRAWS = 400

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from kits_tf.pipeline.compiled import compiled
-from kits_tf.pipeline.warp import SUPPORT, Triple, Warp, spline_matrix
+from kits_tf.ct.geometry import Triple
+from kits_tf.pipeline.warp import SUPPORT, Warp, spline_matrix
+from kits_tf.pipeline.xla import compiled
 
 
 class Source(NamedTuple):

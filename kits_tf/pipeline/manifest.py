@@ -9,17 +9,17 @@ import numpy as np
 from cattrs import BaseValidationError, Converter, transform_error
 from numpy.typing import NDArray
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_text
+from kits_tf.base.paths import as_path
+from kits_tf.base.settings import format_value
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings
-from kits_tf.ct.audit import Finding, audit
-from kits_tf.ct.facts import CaseFacts
+from kits_tf.ct.case_facts import CaseFacts
+from kits_tf.ct.findings import Finding, audit
+from kits_tf.ct.hu_statistics import HuStatistics, pooled_mean_std
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.sides import SideDecision
-from kits_tf.ct.statistics import HuStatistics, pooled_mean_std
-from kits_tf.errors import InputError
-from kits_tf.settings import format_value
 from tfrecords_tools.index import MANIFEST_NAME, Shard
-from tfrecords_tools.paths import as_path
-from tfrecords_tools.write import write_text
 
 FORMAT_VERSION = 4
 JSON = Converter(forbid_extra_keys=True)

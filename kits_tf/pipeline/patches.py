@@ -6,10 +6,11 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
+from kits_tf.ct.geometry import Spacing, Triple
 from kits_tf.ct.volume import AIR_HU
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches, sample_augmentation
 from kits_tf.pipeline.lookup import Source
-from kits_tf.pipeline.warp import Spacing, Triple, source_box, source_origin
+from kits_tf.pipeline.warp import source_box, source_origin
 
 # What patches of a case without a mask have for labels.
 NO_LABEL = 255

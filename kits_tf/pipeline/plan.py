@@ -3,14 +3,14 @@
 import dataclasses
 from dataclasses import dataclass
 
-from kits_tf import runtime
-from kits_tf.config import Convert
+from kits_tf.base.errors import InputError
+from kits_tf.base.paths import AnyPath, as_path
+from kits_tf.base.provenance import package_versions
+from kits_tf.config import ConversionSettings
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import CaseEntry, Manifest
 from kits_tf.pipeline.splits import assign_splits, make_folds
 from tfrecords_tools.index import MANIFEST_NAME, Shard
-from tfrecords_tools.paths import AnyPath, as_path
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Converted:
     entry: CaseEntry
 
 
-def start_manifest(settings: Convert, cases: list[CaseFiles]) -> Manifest:
+def start_manifest(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifest:
     """Returns the manifest to fill: a new one, or that of an earlier run with the same settings.
 
     Raises:
@@ -37,7 +37,7 @@ def start_manifest(settings: Convert, cases: list[CaseFiles]) -> Manifest:
         splitting=settings.splits,
         splits=splits,
         folds=make_folds(splits, settings.splits.num_folds, settings.seed),
-        versions=runtime.package_versions(),
+        versions=package_versions(),
     )
     if not (records_dir / MANIFEST_NAME).exists():
         return wanted

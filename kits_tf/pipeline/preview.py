@@ -7,12 +7,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.pipeline.appearance import Appearance
 from kits_tf.pipeline.augment import Augmentation, augment_batch
-from kits_tf.pipeline.example import CASE_SPEC, Case
+from kits_tf.pipeline.case import CASE_SPEC, Case
 from kits_tf.pipeline.patches import draw_center, draw_patch, patch_seed
-from kits_tf.pipeline.warp import BENT, Spacing, Warp
+from kits_tf.pipeline.warp import BENT, Warp
 
 
 class Preview(NamedTuple):

@@ -1,19 +1,21 @@
 """One case's files -> its shard."""
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import sha256
+from kits_tf.base.paths import AnyPath
 from kits_tf.config import GridSettings
-from kits_tf.ct.audit import case_findings
-from kits_tf.ct.facts import case_facts
+from kits_tf.ct.case_facts import case_facts
+from kits_tf.ct.cases import label_scan, read_pair
+from kits_tf.ct.findings import case_findings
+from kits_tf.ct.hu_statistics import hu_statistics
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import BODY_HU
-from kits_tf.ct.statistics import hu_statistics
-from kits_tf.errors import InputError
-from kits_tf.pipeline.example import label_scan, read_pair, to_training_grid
+from kits_tf.pipeline.case import to_training_grid
 from kits_tf.pipeline.manifest import CaseEntry
 from kits_tf.pipeline.plan import Converted, shard_name
 from tfrecords_tools.index import Shard
-from tfrecords_tools.paths import AnyPath
-from tfrecords_tools.write import sha256, write_records
+from tfrecords_tools.write import write_records
 
 
 def convert_case(files: CaseFiles, grid: GridSettings, records_dir: AnyPath, before: Converted | None) -> Converted:

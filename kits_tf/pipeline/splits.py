@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import SplitSettings
 from kits_tf.ct.layouts import CaseFiles, case_number, parse_case_numbers
-from kits_tf.errors import InputError
 
 
 def assign_splits(cases: Sequence[CaseFiles], settings: SplitSettings, seed: int) -> dict[str, list[str]]:

@@ -11,9 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.config import WarpSettings
-
-Triple = tuple[int, int, int]
-Spacing = tuple[float, float, float]
+from kits_tf.ct.geometry import Spacing, Triple
 
 # How much of the work a warp needs: voxels change places only; they move within their planes; anywhere; and bent too.
 EXACT, IN_PLANE, AFFINE, BENT = range(4)

@@ -3,7 +3,7 @@
 import hmac
 from pathlib import Path
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 
 
 def read_file(path: str) -> bytes:

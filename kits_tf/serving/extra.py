@@ -5,8 +5,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from kits_tf import runtime
 from kits_tf.analysis.calibration import Calibration
+from kits_tf.base.provenance import git_revision, package_versions
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.chain import chain_text
 from kits_tf.inference.segmenter import Segmenter
@@ -35,7 +35,7 @@ def describe(runs: Sequence[Run], segmenter: Segmenter, inference: InferenceSett
         inference=replace(inference, postprocess=chain_text(frame.chain), coarse_model=""),
         temperature=frame.temperature,
         precision=precision,
-        versions=runtime.package_versions() | {"git": runtime.git_revision() or "unknown"},
+        versions=package_versions() | {"git": git_revision() or "unknown"},
         manifest_sha256=tuple(sha256(_manifest(run).to_json().encode()).hexdigest() for run in runs),
         coarse=coarse,
     )

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 
 from cattrs import BaseValidationError, Converter, transform_error
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings, InferenceSettings, IntensitySettings
 from kits_tf.ct.labels import Scheme, find_scheme
-from kits_tf.errors import InputError
 from kits_tf.inference.chain import Chain, parse_chain
 
 FORMAT_VERSION = 1

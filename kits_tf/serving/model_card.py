@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kits_tf.analysis.calibration import Calibration, Reliability
+from kits_tf.base.settings import format_value
 from kits_tf.serving.metadata import Metadata
-from kits_tf.settings import format_value
 from kits_tf.training.run import Run
 
 CARD_NAME = "model_card.md"

@@ -1,10 +1,9 @@
 """The SavedModel: how it is written, and how it is found and called again."""
 
-import functools
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,17 +11,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.config import InferenceSettings
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
-from kits_tf.inference.chain import changed_chain
-from kits_tf.inference.model import Model
-from kits_tf.inference.passes import Passes
+from kits_tf.base.errors import InputError
+from kits_tf.inference.ensemble import Passes
 from kits_tf.inference.progress import Progress, Tell
-from kits_tf.inference.segmenter import NO_EXTRAS, Extras, Segmenter, call
+from kits_tf.inference.segmenter import Segmenter, call
 from kits_tf.serving.metadata import METADATA, PATCHES, VOLUME, Metadata
-from kits_tf.serving.versions import find, versions
-from kits_tf.training.run import load_runs
+from kits_tf.serving.versions import versions
 
 EXTRA = "assets.extra"
 # Windows in a batch on a GPU and in a request, how long the first waits for others, and how many batches may wait.
@@ -126,36 +120,6 @@ def _renamed(partial: Path, root: Path) -> Path:
         except OSError:
             if not final.exists():  # or another export has just taken the number
                 raise
-
-
-def load_model(
-    model: str,
-    inference: InferenceSettings,
-    extras: Extras = NO_EXTRAS,
-    tell: Tell | None = None,
-) -> Model:
-    """Returns a SavedModel, the newest version in a model's folder, or the segmenter of one or several runs.
-
-    Args:
-        model: path; of runs several, with commas between, or a folder of folds.
-        inference: as `segmenter_of` takes it, and what follows too.
-        extras: likewise.
-        tell: is told of the windows that are done.
-
-    Raises:
-        InputError: the path is none of these, or asks an exported model for what it does not have built in.
-    """
-    directory = find(model)
-    if directory is None:
-        return segmenter_of(load_runs(model), inference, extras).model(tell)
-    if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS:
-        raise InputError(
-            f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
-            "--flip_axes, --coarse_model, --probabilities and --uncertainty"
-        )
-    exported = load(directory)
-    chain = changed_chain(exported.metadata.chain, inference.postprocess, str(directory))
-    return Model(functools.partial(exported.segment, tell=tell), exported.metadata.scheme, chain)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.serving.messages import TensorProto
 
 # Number in DataType, type, field that holds values one by one: tensorflow/core/framework/types.proto, tensor.proto.

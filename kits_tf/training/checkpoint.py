@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tfrecords_tools.files import remove_partial, written_whole
+from kits_tf.base.files import remove_partial, written_whole
 
 KEPT = 2
 _POSITION = "position"

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.config import Train
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
+from kits_tf.config import RunSettings
 from kits_tf.pipeline.patches import case_ids
 from kits_tf.training import run
 from kits_tf.training.checkpoint import BEGINNING, Checkpoint, Position, load_checkpoint, save_checkpoint
@@ -38,20 +38,20 @@ class Looks:
     draw: Callable[[keras.Model], NDArray[np.uint8]] | None = None
 
 
-def is_finished(settings: Train, history: list[dict[str, float]]) -> bool:
+def is_finished(settings: RunSettings, history: list[dict[str, float]]) -> bool:
     """Returns whether a run has had all its epochs, or its best one lies --patience epochs back."""
     best, patience = best_epoch(settings, history), settings.validation.patience
     waited = history[-1]["epoch"] - best["epoch"] if best else 0
     return len(history) >= settings.optimization.epochs or 0 < patience <= waited
 
 
-def best_epoch(settings: Train, history: list[dict[str, float]]) -> dict[str, float] | None:
+def best_epoch(settings: RunSettings, history: list[dict[str, float]]) -> dict[str, float] | None:
     """Returns the first epoch of the best score; None if none has been scored."""
     score = best_score_name(settings)
     return max((row for row in history if score in row), key=lambda row: row[score], default=None)
 
 
-def best_score_name(settings: Train) -> str:
+def best_score_name(settings: RunSettings) -> str:
     """Returns the column of the history by which the best epoch is chosen."""
     return "case_composite" if settings.validation.whole_cases_every else "val_composite"
 
@@ -89,7 +89,7 @@ class Course:
 
     def __init__(
         self,
-        settings: Train,
+        settings: RunSettings,
         run_dir: Path,
         loop: Loop,
         steps: int,

@@ -7,10 +7,13 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from kits_tf import commandline, runtime
-from kits_tf.config import Summary, Train
+from kits_tf.base import devices
+from kits_tf.base.progress import track
+from kits_tf.base.settings import select
+from kits_tf.config import RunSettings, SummarySettings
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.labels import find_scheme
-from kits_tf.network.architecture import PRESETS, Triple, architecture
+from kits_tf.network.architecture import PRESETS, architecture
 from kits_tf.network.cost import Cost, trace_cost, variable_bytes
 from kits_tf.network.receptive_field import receptive_field
 from kits_tf.training.trainer import Trainer, build_trainer
@@ -79,7 +82,7 @@ class NetworkDescription:
         return sum(layer.parameters for layer in self.layers)
 
 
-def describe(settings: Summary) -> NetworkDescription:
+def describe(settings: SummarySettings) -> NetworkDescription:
     """Returns what the network of the settings is made of, and what it costs.
 
     Raises:
@@ -87,10 +90,10 @@ def describe(settings: Summary) -> NetworkDescription:
     """
     made_of, scheme = architecture(settings.network), find_scheme(settings.label_scheme, settings.cyst_as)
     made_of.check_training(settings.patch_size_zyx, settings.rematerialize)
-    run = commandline.select(Train, settings, records_dir="-", run_dir="-")
+    run = select(RunSettings, settings, records_dir="-", run_dir="-")
     memory = {}
-    for precision in runtime.progress(PRECISIONS, "tracing", len(PRECISIONS)):
-        with runtime.layers_in(precision):
+    for precision in track(PRECISIONS, "tracing", len(PRECISIONS)):
+        with devices.layers_in(precision):
             trainer = build_trainer(run, scheme, (1.0,) * len(scheme.classes))
         inference, training = trace_trainer(trainer, settings.batch_size, settings.patch_size_zyx)
         num_bytes = variable_bytes([*trainer.supervised.variables, *trainer.optimizer.variables])

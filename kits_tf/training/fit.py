@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from kits_tf.config import Train
+from kits_tf.base.errors import InputError
+from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
-from kits_tf.errors import InputError
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
@@ -25,7 +25,7 @@ from tfrecords_tools.read import check_files
 
 
 def fit(
-    settings: Train,
+    settings: RunSettings,
     manifest: Manifest,
     run_dir: Path,
     strategy: tf.distribute.Strategy,
@@ -96,7 +96,7 @@ def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
     print(f"begins with the weights of {run_dir}")
 
 
-def training_input(settings: Train, manifest: Manifest, shards_dir: str, position: Position = BEGINNING) -> Input:
+def training_input(settings: RunSettings, manifest: Manifest, shards_dir: str, position: Position = BEGINNING) -> Input:
     """Returns the input of training, as `Loop.train` takes it, from a position on."""
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -119,7 +119,7 @@ def training_input(settings: Train, manifest: Manifest, shards_dir: str, positio
     return of_worker
 
 
-def validation_input(settings: Train, manifest: Manifest, shards_dir: str) -> Input:
+def validation_input(settings: RunSettings, manifest: Manifest, shards_dir: str) -> Input:
     """Returns the input of validation: patches that are the same in every epoch."""
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -135,7 +135,7 @@ def validation_input(settings: Train, manifest: Manifest, shards_dir: str) -> In
     return of_worker
 
 
-def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_per_epoch: int = 1) -> Trainer:
+def make_trainer(settings: RunSettings, manifest: Manifest, synchronized: bool, steps_per_epoch: int = 1) -> Trainer:
     """Returns the trainer of a run on these records; call it within the strategy's scope."""
     case_voxels = manifest.case_voxels("train")
     weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
@@ -145,6 +145,6 @@ def make_trainer(settings: Train, manifest: Manifest, synchronized: bool, steps_
     return build_trainer(settings, manifest.scheme, weights, shares, synchronized, steps_per_epoch)
 
 
-def _replica_batch(settings: Train) -> int:
+def _replica_batch(settings: RunSettings) -> int:
     """Returns the patches that a replica takes in a step."""
     return settings.optimization.batch_size * settings.optimization.accumulated_batches

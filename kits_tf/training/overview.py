@@ -4,9 +4,9 @@ import math
 
 import tensorflow as tf
 
-from kits_tf import runtime
+from kits_tf.base import devices
+from kits_tf.base.errors import InputError
 from kits_tf.config import OptimizationSettings
-from kits_tf.errors import InputError
 from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
@@ -70,7 +70,7 @@ def plan_memory(trainer: Trainer, manifest: Manifest, worker_batch: int) -> str:
     Raises:
         InputError: a step needs more than the device has.
     """
-    settings, needed, available = trainer.settings, training_bytes(trainer), runtime.device_memory()
+    settings, needed, available = trainer.settings, training_bytes(trainer), devices.device_memory()
     check_memory(needed, available)
     of_device = f" of the device's {available / 1e9:.1f} GB" if available else ""
     record_bytes = [

@@ -3,7 +3,7 @@
 import sys
 from time import monotonic
 
-from kits_tf import runtime
+from kits_tf.base.progress import seconds_since_start
 from kits_tf.training.loop import Step
 
 
@@ -31,7 +31,7 @@ class Progress:
         """Notes a step, the `number`-th of its epoch from 1."""
         self.done += 1
         if self.shown and self.done == 1:
-            print(f"first step {runtime.seconds_since_start():.0f} s after the start", flush=True)
+            print(f"first step {seconds_since_start():.0f} s after the start", flush=True)
         self.epoch_done += 1
         self.waited += step.waited
         if self.shown and sys.stdout.isatty():

@@ -24,14 +24,16 @@ from pathlib import Path
 import h5py
 import keras
 
-from kits_tf import commandline, runtime
-from kits_tf.config import Train
-from kits_tf.errors import InputError
+from kits_tf.base import devices
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_table, write_text, written_whole
+from kits_tf.base.flagfile import from_flagfile, to_flagfile
+from kits_tf.base.provenance import environment
+from kits_tf.base.settings import changed_flags
+from kits_tf.config import RunSettings
 from kits_tf.network.architecture import architecture
 from kits_tf.network.unet import build_unet
 from kits_tf.pipeline.manifest import Manifest
-from tfrecords_tools.files import written_whole
-from tfrecords_tools.write import write_table, write_text
 
 FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
@@ -54,14 +56,14 @@ class Run:
         temperature: by which its logits are divided for probabilities.
     """
 
-    settings: Train
+    settings: RunSettings
     manifest: Manifest
     network: keras.Model
     postprocess: str = ""
     temperature: float = 1.0
 
 
-def open_run_dir(settings: Train, manifest: Manifest) -> Path:
+def open_run_dir(settings: RunSettings, manifest: Manifest) -> Path:
     """Returns the run directory, with flags, manifest and environment in it; nothing that was trained is lost.
 
     Raises:
@@ -72,7 +74,7 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
     is_run = (run_dir / FLAGS).exists()
     if is_run and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
         # A flag that is newer than the run has its default there.
-        new = commandline.changed_flags(commandline.from_flagfile(Train, run_dir / FLAGS), settings)
+        new = changed_flags(from_flagfile(RunSettings, run_dir / FLAGS), settings)
         changed = sorted(flag for name, flag in new.items() if name not in _MOVABLE)
         if changed:
             raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
@@ -85,8 +87,8 @@ def open_run_dir(settings: Train, manifest: Manifest) -> Path:
         raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
-    write_text(run_dir / ENVIRONMENT, json.dumps(runtime.environment(), indent=1) + "\n")
-    write_text(run_dir / FLAGS, commandline.to_flagfile(settings, "train"))  # last: a folder with flags is a run
+    write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
+    write_text(run_dir / FLAGS, to_flagfile(settings, "train"))  # last: a folder with flags is a run
     return run_dir
 
 
@@ -132,7 +134,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         raise InputError(f"{root}: expected a run directory, found no such folder")
     if not (root / FLAGS).exists():
         raise InputError(f"{root}: expected a run directory, found no {FLAGS} in it (an exported model is no run)")
-    settings, manifest = commandline.from_flagfile(Train, root / FLAGS), Manifest.read(root)
+    settings, manifest = from_flagfile(RunSettings, root / FLAGS), Manifest.read(root)
     weights = root / BEST_WEIGHTS
     if not weights.is_file():
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
@@ -175,15 +177,15 @@ def load_runs(model: str) -> list[Run]:
     return found
 
 
-def float32_copy(network: keras.Model, settings: Train) -> keras.Model:
+def float32_copy(network: keras.Model, settings: RunSettings) -> keras.Model:
     """Returns a network as `load_run` would have it from a file of these weights."""
     copy = _build(settings, network.output.shape[-1])
     copy.set_weights(network.get_weights())
     return copy
 
 
-def _build(settings: Train, num_classes: int) -> keras.Model:
-    with runtime.layers_in("float32"):
+def _build(settings: RunSettings, num_classes: int) -> keras.Model:
+    with devices.layers_in("float32"):
         return build_unet(architecture(settings.network), num_classes)
 
 

@@ -5,7 +5,7 @@ import os
 
 import tensorflow as tf
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 
 
 def choose_strategy() -> tf.distribute.Strategy:

@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.config import Train
+from kits_tf.base.errors import InputError
+from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
-from kits_tf.errors import InputError
 from kits_tf.network.architecture import architecture
 from kits_tf.network.losses import DeepSupervision, make_loss
 from kits_tf.network.metrics import StreamingDice
@@ -35,7 +35,7 @@ class Trainer:
     def __init__(
         self,
         network: keras.Model,
-        settings: Train,
+        settings: RunSettings,
         scheme: Scheme,
         class_weights: tuple[float, ...],
         steps_per_epoch: int,
@@ -183,7 +183,7 @@ class Trainer:
 
 
 def build_trainer(
-    settings: Train,
+    settings: RunSettings,
     scheme: Scheme,
     class_weights: tuple[float, ...],
     class_shares: Sequence[float] | None = None,

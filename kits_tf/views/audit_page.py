@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kits_tf.ct.audit import SEVERITIES, Finding
-from kits_tf.ct.facts import CaseFacts
+from kits_tf.ct.case_facts import CaseFacts
+from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.views.page import data_url, render
 from kits_tf.views.thumbnail import SIZE
 

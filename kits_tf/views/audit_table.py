@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from kits_tf.ct.audit import SEVERITIES, Finding
-from kits_tf.ct.facts import CaseFacts
+from kits_tf.ct.case_facts import CaseFacts
+from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.views.table import aligned
 
 # Cases listed in one line of findings.

@@ -16,9 +16,9 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from PIL import Image
 
+from kits_tf.base.files import written_whole
 from kits_tf.ct.labels import Scheme
 from kits_tf.views import style
-from tfrecords_tools.files import written_whole
 
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text: it can be read, searched, and has the page's font

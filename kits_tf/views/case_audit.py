@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from kits_tf.ct.audit import Finding
-from kits_tf.ct.facts import CaseFacts, case_facts
+from kits_tf.base.errors import GridMismatchError, InputError
+from kits_tf.ct.case_facts import CaseFacts, case_facts
+from kits_tf.ct.findings import Finding
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.errors import GridMismatchError, InputError
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ExaminedCase:
 def examine(files: CaseFiles) -> ExaminedCase:
     """Returns facts and thumbnail of a case; files that cannot be used are a finding rather than an exception."""
     # TensorFlow takes seconds to import: only where cases are read.
-    from kits_tf.pipeline.example import read_pair
+    from kits_tf.ct.cases import read_pair
     from kits_tf.views.thumbnail import thumbnail
 
     try:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from kits_tf.settings import format_value
+from kits_tf.base.settings import format_value
 from kits_tf.training.description import LayerDescription, NetworkDescription
 from kits_tf.views import style
 

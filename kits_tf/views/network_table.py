@@ -1,6 +1,6 @@
 """A network as a table for the terminal."""
 
-from kits_tf.settings import format_value
+from kits_tf.base.settings import format_value
 from kits_tf.training.description import NetworkDescription
 from kits_tf.views.table import aligned
 

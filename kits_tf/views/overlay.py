@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.config import Train
+from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
 from kits_tf.pipeline.dataset import fixed_patches
@@ -19,7 +19,7 @@ from kits_tf.views.thumbnail import fullest_planes
 COUNT = 4
 
 
-def validation_overlays(settings: Train, manifest: Manifest) -> Callable[[keras.Model], NDArray[np.uint8]]:
+def validation_overlays(settings: RunSettings, manifest: Manifest) -> Callable[[keras.Model], NDArray[np.uint8]]:
     """Returns what draws a network's labels over the same patches each time: the first one of up to four cases.
 
     Args:

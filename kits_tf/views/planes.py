@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.ct.components import components_26
-from kits_tf.ct.geometry import bounding_box
+from kits_tf.ct.geometry import Triple, bounding_box
 from kits_tf.ct.labels import LATERALITY, Scheme, challenge_lookup, from_challenge
-
-Triple = tuple[int, int, int]
 
 
 @dataclass(frozen=True)

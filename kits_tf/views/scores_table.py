@@ -6,7 +6,7 @@ import numpy as np
 
 from kits_tf.analysis.chain_choice import Tried
 from kits_tf.analysis.scores import CaseScores
-from kits_tf.analysis.summary import Difference
+from kits_tf.analysis.statistics import Difference
 from kits_tf.views.table import aligned
 
 # Scores that have their own place, or stand in the table of lesions.

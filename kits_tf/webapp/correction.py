@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from kits_tf.analysis.masks import read_on_grid_of
+from kits_tf.base.errors import InputError
 from kits_tf.ct.volume import read_image, write_labels
-from kits_tf.errors import InputError
 from kits_tf.webapp.outcome import Outcome, outcome_of
 from kits_tf.webapp.studies import RefusedError, Study
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, Measurements
-from kits_tf.analysis.measuring import measure
+from kits_tf.analysis.morphometry import measure
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.volume import Volume
 from kits_tf.views import style

@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.webapp import downloads, pages
 from kits_tf.webapp.correction import correct
 from kits_tf.webapp.outcome import told

@@ -9,7 +9,8 @@ from types import TracebackType
 
 from starlette.routing import Route
 
-from kits_tf.config import THIS_MACHINE, DicomSettings, PageSettings
+from kits_tf.config import DicomSettings, PageSettings
+from kits_tf.config.serving import THIS_MACHINE
 from kits_tf.inference.model import Model
 from kits_tf.webapp.routes import Page
 from kits_tf.webapp.studies import Sessions

@@ -4,9 +4,9 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from kits_tf.base.files import written_whole
 from kits_tf.ct.volume import SUFFIXES
 from kits_tf.webapp.studies import RefusedError, State, Study
-from tfrecords_tools.files import written_whole
 
 # What a browser's file may be; the longest first. A slice of a DICOM series is called anything.
 _KNOWN = (*SUFFIXES, ".zip")

@@ -7,13 +7,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from kits_tf import runtime
+from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.base.memory import return_freed_memory
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
 from kits_tf.ct.scans import Loaded, find_scans
 from kits_tf.ct.volume import write_stored
-from kits_tf.errors import InputError, UnavailableError
-from kits_tf.inference.many import labels_as
+from kits_tf.inference.batch_prediction import labels_as
 from kits_tf.inference.model import Model
 from kits_tf.webapp.outcome import outcome_of
 from kits_tf.webapp.studies import RefusedError, State, Study
@@ -91,7 +91,7 @@ class Worker:
                 self._current = None
                 if study.state is State.CANCELLED:
                     shutil.rmtree(study.folder, ignore_errors=True)
-                runtime.return_freed_memory()
+                return_freed_memory()
 
 
 def read_upload(study: Study, dicom: DicomSettings) -> Loaded:

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, softmax
 
-from kits_tf import config, export
+from kits_tf import export
 from kits_tf.analysis.calibration import calibrate, fit, reliability
+from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
+from kits_tf.inference.building import segmenter_of
 from kits_tf.training.run import CALIBRATION, load_run
 
 
@@ -74,7 +74,7 @@ def test_the_card_and_the_graph_have_it(run_dir: Path, tmp_path: Path, capsys: p
     copy = shutil.copytree(run_dir, tmp_path / "run")
     flags = (copy / "train.flags").read_text().replace(str(run_dir), str(copy))
     (copy / "train.flags").write_text(flags)
-    export.main(config.Export(run_dir=str(copy), export_dir=str(tmp_path / "kits")))
+    export.main(export.Export(run_dir=str(copy), export_dir=str(tmp_path / "kits")))
     temperature = json.loads((copy / CALIBRATION).read_text())["temperature"]
     assert f"temperature {temperature:.3f}: expected calibration error" in capsys.readouterr().out
     card = (tmp_path / "kits" / "1" / "assets.extra" / "model_card.md").read_text()

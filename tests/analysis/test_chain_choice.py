@@ -8,9 +8,9 @@ import pytest
 
 from kits_tf import config, evaluate
 from kits_tf.analysis import chain_choice, evaluation
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.volume import Volume
-from kits_tf.errors import InputError
 from kits_tf.inference.model import Model
 from kits_tf.training.run import POSTPROCESS, load_run
 
@@ -61,7 +61,7 @@ def test_what_helps_is_kept(pretended: list[str], run_dir: Path, tmp_path: Path,
     monkeypatch.setattr(
         evaluation, "of_run", lambda settings: seen.append(settings) or (_ for _ in ()).throw(InputError("enough"))
     )
-    settings = config.Evaluate(run_dir=str(copy), inference=config.InferenceSettings(postprocess="auto"))
+    settings = config.EvaluationSettings(run_dir=str(copy), inference=config.InferenceSettings(postprocess="auto"))
     with pytest.raises(InputError, match="enough"):
         evaluate.main(settings)
     assert pretended == ["off", "crf"] and seen[0].inference.postprocess == ""
@@ -80,11 +80,11 @@ def test_what_helps_is_kept(pretended: list[str], run_dir: Path, tmp_path: Path,
 def test_nothing_is_kept_where_nothing_surely_helps(pretended, run_dir: Path, tmp_path: Path, monkeypatch) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
     monkeypatch.setattr(Model, "labels", lambda self, image: truth_of(int(image.array[0, 0, 0])))
-    settings = config.Evaluate(run_dir=str(copy), inference=config.InferenceSettings(postprocess="auto"))
+    settings = config.EvaluationSettings(run_dir=str(copy), inference=config.InferenceSettings(postprocess="auto"))
     chosen, tried = chain_choice.choose_chain(settings)
     assert chosen == "" and tried[0].mean == 1 and json.loads((copy / POSTPROCESS).read_text())["chain"] == ""
     monkeypatch.setattr(chain_choice, "cases_of", lambda *_: CASES[:5])
     with pytest.raises(InputError, match="expected 6 validation cases or more, found 5"):
         chain_choice.choose_chain(settings)
     with pytest.raises(InputError, match="expected --run_dir with --postprocess=auto"):
-        config.Evaluate(predictions_dir="p", data_dir="d", inference=settings.inference)
+        config.EvaluationSettings(predictions_dir="p", data_dir="d", inference=settings.inference)

@@ -9,11 +9,11 @@ import pytest
 from conftest import affine_of
 
 from kits_tf import config, evaluate, figures
+from kits_tf.base.errors import InputError
+from kits_tf.ct.cases import read_pair
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.volume import write_labels, write_stored
-from kits_tf.errors import InputError
-from kits_tf.pipeline.example import read_pair
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def perfect(data_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_masks_from_any_program(perfect: Path, data_dir: Path, capsys) -> None:
-    evaluate.main(config.Evaluate(predictions_dir=str(perfect), data_dir=str(data_dir)))
+    evaluate.main(config.EvaluationSettings(predictions_dir=str(perfect), data_dir=str(data_dir)))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
     assert summary["num_cases"] == 2
     assert summary["kidney_dice"]["mean"] == 1.0
@@ -59,7 +59,7 @@ def test_two_folders_of_masks_need_no_scans(perfect: Path, data_dir: Path, tmp_p
         name = f"case_{number:05d}"
         shutil.copyfile(data_dir / name / "segmentation.nii.gz", tmp_path / "truth" / f"{name}.nii.gz")
     both = {"predictions_dir": str(perfect), "truth_dir": str(tmp_path / "truth"), "workers": 1}
-    evaluate.main(config.Evaluate(**both))
+    evaluate.main(config.EvaluationSettings(**both))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
     assert summary["composite"]["mean"] == 0.75 and set(summary["dice"]) == {"kidney", "tumor"}
     # True masks that name their labels are of these.
@@ -68,12 +68,12 @@ def test_two_folders_of_masks_need_no_scans(perfect: Path, data_dir: Path, tmp_p
     image = nib.load(named)
     write_stored(named, np.asarray(image.dataobj), image.affine, image.header, classes=LATERALITY.classes)
     (perfect / "case_00001.nii.gz").unlink()
-    evaluate.main(config.Evaluate(**both))
+    evaluate.main(config.EvaluationSettings(**both))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
     assert summary["composite"]["mean"] == 1 and set(summary["dice"]) == {"right_kidney", "left_kidney", "tumor"}
     named.unlink()
     with pytest.raises(InputError, match=r"case_00000.nii.gz: expected a true mask of this name in .*truth"):
-        evaluate.main(config.Evaluate(**both))
+        evaluate.main(config.EvaluationSettings(**both))
 
 
 def test_masks_that_name_their_labels_need_no_flag(data_dir: Path, tmp_path: Path) -> None:
@@ -82,13 +82,13 @@ def test_masks_that_name_their_labels_need_no_flag(data_dir: Path, tmp_path: Pat
     path = tmp_path / "case_00002.nii.gz"
     write_stored(path, labels, image.affine, image.header, classes=("background", "kidney", "tumor"))
     both = {"predictions_dir": str(tmp_path), "data_dir": str(data_dir)}
-    evaluate.main(config.Evaluate(**both))
+    evaluate.main(config.EvaluationSettings(**both))
     assert json.loads((tmp_path / "evaluation" / "summary.json").read_text())["composite"]["mean"] == 1
     with pytest.raises(InputError, match="expected labels background, right_kidney.*found background, kidney, tumor"):
-        evaluate.main(config.Evaluate(**both, label_scheme="laterality"))
+        evaluate.main(config.EvaluationSettings(**both, label_scheme="laterality"))
     write_stored(path, labels, image.affine, image.header, classes=("background", "liver", "spleen"))
     with pytest.raises(InputError, match="case_00002.nii.gz: expected labels of a scheme of kits_tf, found .*liver"):
-        evaluate.main(config.Evaluate(**both))
+        evaluate.main(config.EvaluationSettings(**both))
 
 
 def test_two_evaluations_are_compared(tmp_path: Path, capsys) -> None:
@@ -96,23 +96,23 @@ def test_two_evaluations_are_compared(tmp_path: Path, capsys) -> None:
         (tmp_path / name).mkdir()
         rows = [f"case_{i:05d},{0.5 + 0.01 * i + gain * (i > 0)},nan" for i in range(7)]
         (tmp_path / name / "cases.csv").write_text("\n".join(["case_id,tumor_dice,tumor_hd95_mm", *rows]))
-    evaluate.main(config.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/second"))
+    evaluate.main(config.EvaluationSettings(compare=f"{tmp_path}/first,{tmp_path}/second"))
     tumor, distance = capsys.readouterr().out.splitlines()[-2:]
     # Of 2^6 ways to sign six equal differences two are as far off; the normal approximation, for ties, says less.
     assert tumor.split()[:3] == ["tumor_dice", "7", "+0.0857"] and float(tumor.split()[4]) < 0.05
     assert distance.split() == ["tumor_hd95_mm", "0", "-", "-..-"]
     with pytest.raises(InputError, match=r"gone/cases.csv: expected a table of scores"):
-        evaluate.main(config.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/gone"))
+        evaluate.main(config.EvaluationSettings(compare=f"{tmp_path}/first,{tmp_path}/gone"))
     with pytest.raises(InputError, match="--compare: expected two folders with a comma between"):
-        config.Evaluate(compare="one")
+        config.EvaluationSettings(compare="one")
     (tmp_path / "second" / "cases.csv").write_text("case_id,tumor_dice\nother,0.5\n")
     with pytest.raises(InputError, match="second: expected cases of .*first, found none of them"):
-        evaluate.main(config.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/second"))
+        evaluate.main(config.EvaluationSettings(compare=f"{tmp_path}/first,{tmp_path}/second"))
 
 
 def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
     shutil.copyfile(data_dir / "case_00002" / "segmentation.nii.gz", tmp_path / "case_00002.nii.gz")
-    settings = config.Evaluate(predictions_dir=str(tmp_path), data_dir=str(data_dir), label_scheme="kits19")
+    settings = config.EvaluationSettings(predictions_dir=str(tmp_path), data_dir=str(data_dir), label_scheme="kits19")
     evaluate.main(settings)
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
     assert summary["composite"] == {"mean": 1.0, "interval_95": [1.0, 1.0], "median": 1.0, "left_out": 0}
@@ -122,7 +122,7 @@ def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, tmp_path: Path, split: str) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    evaluate.main(config.Evaluate(run_dir=str(copy), split=split))
+    evaluate.main(config.EvaluationSettings(run_dir=str(copy), split=split))
     output = copy / "evaluation" / split
     summary = json.loads((output / "summary.json").read_text())
     (mask_path,) = (output / "masks").iterdir()
@@ -142,7 +142,7 @@ def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, tmp
 def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
     def refused(message: str, **flags: str | int) -> None:
         with pytest.raises(InputError, match=message):
-            evaluate.main(config.Evaluate(**flags))
+            evaluate.main(config.EvaluationSettings(**flags))
 
     both = {"predictions_dir": str(perfect), "data_dir": str(data_dir), "workers": 1}
     refused("labels 0..2, found", **both, label_scheme="kits19")
@@ -167,7 +167,7 @@ def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: 
 
 def test_figures_show_both_masks(perfect: Path, data_dir: Path, tmp_path: Path) -> None:
     known = {"predictions_dir": str(perfect), "data_dir": str(data_dir), "workers": 1}
-    settings = config.Figures(output_dir=str(tmp_path / "png"), **known)
+    settings = figures.Figures(output_dir=str(tmp_path / "png"), **known)
     figures.main(settings)
     first = {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
     assert set(first) == {"case_00000.png", "case_00001.png"}

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import affine_of
 
-from kits_tf import config, measure
+from kits_tf import measure
 from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED
-from kits_tf.analysis.measuring import measure as measure_mask
+from kits_tf.analysis.morphometry import measure as measure_mask
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY, find_scheme
 from kits_tf.ct.volume import write_stored
-from kits_tf.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SPACING = (2.0, 1.0, 1.0)
@@ -91,7 +91,7 @@ def pairs_text(right_ml: float, left_ml: float) -> str:
 
 def test_the_command(data_dir: Path, tmp_path: Path, capsys) -> None:
     """Masks of the challenge's labels: sides come from geometry; with the scan, HU too."""
-    settings = config.Measure(image=str(data_dir), output_dir=str(tmp_path / "out"), label_scheme="kits19")
+    settings = measure.Measure(image=str(data_dir), output_dir=str(tmp_path / "out"), label_scheme="kits19")
     measure.main(settings, [str(data_dir / "case_0000[01]")])
     said = capsys.readouterr().out
     assert "case_00000 right" in said and "case_00001 1 tumor" in said
@@ -114,14 +114,14 @@ def test_the_command(data_dir: Path, tmp_path: Path, capsys) -> None:
     assert f"case_00000 {pairs_text(right, left)}" in " ".join(said.split())
     facts = json.loads((tmp_path / "out" / "measurements.json").read_text())
     assert facts["case_00000"]["kidneys"][1]["volume_ml"] == pytest.approx(float(rows[1]["volume_ml"]))
-    measure.main(config.Measure(label_scheme="kits19"), [str(data_dir / "case_00000" / "segmentation.nii.gz")])
+    measure.main(measure.Measure(label_scheme="kits19"), [str(data_dir / "case_00000" / "segmentation.nii.gz")])
     assert "HU\ncase" in capsys.readouterr().out.replace(" ", "").replace("-", "")  # none is known
 
 
 def test_what_cannot_be_measured_is_named(data_dir: Path, tmp_path: Path) -> None:
     def refused(message: str, inputs: list[str], **flags: str) -> None:
         with pytest.raises(InputError, match=message):
-            measure.main(config.Measure(**flags), inputs)
+            measure.main(measure.Measure(**flags), inputs)
 
     mask = str(data_dir / "case_00000" / "segmentation.nii.gz")
     refused("gone.nii: expected a mask, found no such file", [str(tmp_path / "gone.nii")])
@@ -137,6 +137,6 @@ def test_what_cannot_be_measured_is_named(data_dir: Path, tmp_path: Path) -> Non
 
 def test_it_starts_without_tensorflow(tmp_path: Path) -> None:
     write_stored(tmp_path / "a.nii.gz", two_kidneys() % CYST, np.diag([1, 1, 2, 1]))
-    code = "import sys; from kits_tf import config, measure; measure.main(config.Measure(), sys.argv[1:]);"
+    code = "import sys; from kits_tf import config, measure; measure.main(measure.Measure(), sys.argv[1:]);"
     code += "assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, cwd=ROOT)

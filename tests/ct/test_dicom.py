@@ -17,10 +17,10 @@ from pydicom.uid import JPEGLSLossless, RLELossless
 from series import COLUMN, GRADIENT, NORMAL, OBLIQUE, ROW, SHAPE, SPACING, write_series, write_slice
 
 from kits_tf import config, predict
+from kits_tf.base.errors import InputError
 from kits_tf.ct import dicom
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.volume import AIR_HU, Volume
-from kits_tf.errors import InputError
 
 SETTINGS = config.DicomSettings()
 ACCEPT = config.DicomSettings(irregular_slices="accept")
@@ -157,7 +157,7 @@ def test_damaged_slices_are_named(tmp_path: Path) -> None:
 
 def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, run_dir: Path) -> None:
     folder = write_series(tmp_path / "scan", [4.0 * i for i in range(6)])
-    predict.main(config.Predict(model=str(run_dir), output_dir=str(tmp_path / "out")), [str(folder)])
+    predict.main(predict.Predict(model=str(run_dir), output_dir=str(tmp_path / "out")), [str(folder)])
     mask = nib.load(tmp_path / "out" / "scan.nii.gz")
     found = highdicom.seg.segread(tmp_path / "out" / "scan.dcm")
     assert [s.segment_label for s in map(found.get_segment_description, found.segment_numbers)] == [

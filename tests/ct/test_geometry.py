@@ -5,9 +5,9 @@ from conftest import ALL_AXIS_CODES, affine_of, rotation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kits_tf.base.errors import InputError
 from kits_tf.ct import geometry
 from kits_tf.ct.geometry import Grid
-from kits_tf.errors import InputError
 
 SHAPE = (4, 5, 6)
 

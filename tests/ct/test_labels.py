@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kits_tf.config import CYST_CHOICES, SCHEME_CHOICES
+from kits_tf.base.errors import InputError
+from kits_tf.config.shared import CYST_CHOICES, SCHEME_CHOICES
 from kits_tf.ct.labels import KITS19, LATERALITY, Scheme, check_labels, find_scheme, from_challenge, with_sides
-from kits_tf.errors import InputError
 
 SPACING = (2.0, 2.0, 2.0)
 SHAPE = (20, 40, 100)

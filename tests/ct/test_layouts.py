@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from kits_tf.base.errors import InputError
 from kits_tf.ct.layouts import CaseFiles, case_number, find_cases, find_cases_named, parse_case_numbers
-from kits_tf.errors import InputError
 
 
 def make(root: Path, *names: str) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import ALL_AXIS_CODES, affine_of, rotation
 
+from kits_tf.base.errors import InputError
 from kits_tf.ct import volume
-from kits_tf.errors import InputError
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6) - 60
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import KITS19, LATERALITY
-from kits_tf.errors import InputError
 from kits_tf.inference.chain import STEPS, Step, apply_chain, parse_chain
 from kits_tf.inference.postprocess import Context
 

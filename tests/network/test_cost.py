@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from kits_tf import commandline
-from kits_tf.config import NetworkSettings, Summary, Train
+from kits_tf.base.settings import select
+from kits_tf.config import NetworkSettings, RunSettings, SummarySettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.network.cost import trace_cost
 from kits_tf.training.description import describe_layers, trace_trainer
@@ -22,8 +22,8 @@ SLOW = pytest.mark.slow
 
 def trainer_of(rematerialize: bool = False, **network: object) -> Trainer:
     network = {"filters": (8, 16)} | network if "preset" not in network else network
-    settings = Summary(rematerialize=rematerialize, network=NetworkSettings(**network))
-    return build_trainer(commandline.select(Train, settings, records_dir="-", run_dir="-"), LATERALITY, (1.0,) * 4)
+    settings = SummarySettings(rematerialize=rematerialize, network=NetworkSettings(**network))
+    return build_trainer(select(RunSettings, settings, records_dir="-", run_dir="-"), LATERALITY, (1.0,) * 4)
 
 
 def test_operations_by_hand() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.network.architecture import Architecture
 from kits_tf.network.cost import trace_cost
 from kits_tf.network.rematerialization import rematerialized

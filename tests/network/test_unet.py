@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import NetworkSettings
-from kits_tf.errors import InputError
 from kits_tf.network.architecture import PRESETS, Architecture, Preset, architecture
 from kits_tf.network.unet import add_heads, build_unet
 

@@ -13,9 +13,9 @@ from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings,
 from kits_tf.pipeline import augment, dataset, preview
 from kits_tf.pipeline.appearance import Appearance
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
-from kits_tf.pipeline.compiled import compiled
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.warp import BENT, IN_PLANE, rotation_matrix
+from kits_tf.pipeline.xla import compiled
 
 SIZE = (6, 8, 10)
 SPACING = (12.0, 10.0, 10.0)

@@ -12,10 +12,10 @@ import tensorflow as tf
 from conftest import convert_settings
 
 from kits_tf import config, convert
+from kits_tf.base.errors import InputError
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.errors import InputError
 from kits_tf.pipeline import beam, conversion
-from kits_tf.pipeline.example import CASE_SPEC
+from kits_tf.pipeline.case import CASE_SPEC
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.plan import Converted
 from kits_tf.pipeline.shards import convert_case
@@ -112,7 +112,7 @@ def test_wrong_options_are_one_line(tmp_path: Path, options: str) -> None:
 
 def test_options_without_beam_are_refused() -> None:
     with pytest.raises(InputError, match="--beam_options: expected --runner=beam with it, got --runner=processes"):
-        config.Convert(data_dir="a", records_dir="b", beam_options="--runner=FlinkRunner")
+        config.ConversionSettings(data_dir="a", records_dir="b", beam_options="--runner=FlinkRunner")
 
 
 def test_without_apache_beam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

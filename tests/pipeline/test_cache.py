@@ -7,10 +7,11 @@ from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.manifest import Manifest
 
 
-def test_shards_are_copied_once_and_whole(records_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_shards_are_copied_once_and_whole(records_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "kits_tf")
     manifest = Manifest.read(records_dir)
     folder = copy_shards(manifest, records_dir, tmp_path / "fast")
-    assert "cache: shard: 3 done" in capsys.readouterr().out
+    assert "cache: shard: 3 done" in caplog.text
     copied = sorted(path.name for path in Path(folder).iterdir())
     expected = [*manifest.shard_paths("train", records_dir), *manifest.shard_paths("validation", records_dir)]
     assert copied == sorted(Path(path).name for path in expected)

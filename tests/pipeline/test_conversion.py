@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from conftest import TINY_GRID, convert_settings
 
-from kits_tf import config, convert, phantom
+from kits_tf import convert, phantom
+from kits_tf.base.errors import InputError
+from kits_tf.base.settings import format_value
 from kits_tf.ct.volume import read_labels, write_labels
-from kits_tf.errors import InputError
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.settings import format_value
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -110,7 +110,7 @@ def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent:
     run = subprocess.Popen(
         command(data_dir, tmp_path, "--workers=1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert run.stdout is not None and "case 1/4" in run.stdout.readline()
+    assert run.stderr is not None and "case 1/4" in run.stderr.readline()
     run.send_signal(sent)
     _, stderr = run.communicate(timeout=60)
     assert run.returncode == status and stderr in ("error: terminated\n", "error: interrupted\n")
@@ -120,7 +120,7 @@ def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent:
 @pytest.mark.slow
 def test_twenty_kills_end_in_the_same_bytes(tmp_path: Path) -> None:
     data, finer = tmp_path / "data", "--spacing_zyx_mm=4,3,3"
-    phantom.main(config.Phantom(output_dir=str(data), num_cases=16, phantom_spacing_zyx_mm=(4.0, 3.0, 3.0)))
+    phantom.main(phantom.Phantom(output_dir=str(data), num_cases=16, phantom_spacing_zyx_mm=(4.0, 3.0, 3.0)))
     subprocess.run(command(data, tmp_path / "undisturbed", finer), check=True, stdout=subprocess.DEVNULL)
     wanted = contents(tmp_path / "undisturbed")
     chance, kills, folder = random.Random(19), 0, tmp_path / "killed-0"

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kits_tf.base.errors import InputError
 from kits_tf.config import AppearanceSettings, InputSettings, IntensitySettings, PatchSettings, WarpSettings
-from kits_tf.errors import InputError
 from kits_tf.pipeline import augment, dataset, patches, preview
 from kits_tf.pipeline.augment import TrainingPatches
+from kits_tf.pipeline.case import CASE_SPEC, Case
 from kits_tf.pipeline.dataset import Worker
-from kits_tf.pipeline.example import CASE_SPEC, Case
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.warp import EXACT
 from tfrecords_tools.read import read_records

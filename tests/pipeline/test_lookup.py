@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from kits_tf.config import WarpSettings
-from kits_tf.ct.phantom import draw_phantom
+from kits_tf.ct.simulation import draw_phantom
 from kits_tf.pipeline import augment, lookup, patches, warp
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.lookup import look_up

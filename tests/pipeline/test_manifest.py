@@ -8,18 +8,18 @@ import tensorflow as tf
 from conftest import TINY_GRID, convert_settings, train_settings
 
 from kits_tf import config, convert, train
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import sha256
 from kits_tf.config import GridSettings, SplitSettings
-from kits_tf.ct.facts import case_facts
+from kits_tf.ct.case_facts import case_facts
+from kits_tf.ct.hu_statistics import hu_statistics
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import BODY_HU, SideDecision
-from kits_tf.ct.statistics import hu_statistics
 from kits_tf.ct.volume import read_image, read_labels
-from kits_tf.errors import InputError
-from kits_tf.pipeline.example import Case
+from kits_tf.pipeline.case import Case
 from kits_tf.pipeline.manifest import CaseEntry, Manifest
 from kits_tf.pipeline.splits import assign_splits
 from tfrecords_tools.index import Shard
-from tfrecords_tools.write import sha256
 
 KITS19_IDS = [f"case_{i:05d}" for i in range(210)]
 # Of the challenge, with its own test set.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import as_codes, rotation
 
-from kits_tf import config, export, phantom
+from kits_tf import export, phantom
 from kits_tf.config import InferenceSettings, Serve
 from kits_tf.serving.server.server import Server
 
@@ -29,7 +29,7 @@ KINDS = (
 def model_dir(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, exported as version 1 of the model "kits"."""
     root = tmp_path_factory.mktemp("models") / "kits"
-    export.main(config.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False))
+    export.main(export.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False))
     return root
 
 
@@ -43,7 +43,7 @@ def cascade(run_dir: Path) -> InferenceSettings:
 def cascade_dir(run_dir: Path, cascade: InferenceSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cascade, exported as version 1 of the model "kits"."""
     root = tmp_path_factory.mktemp("cascade") / "kits"
-    export.main(config.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False, inference=cascade))
+    export.main(export.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False, inference=cascade))
     return root
 
 
@@ -52,7 +52,9 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Phantoms of five orientations and spacings; and the files of the pattern KITS_TF_SCANS, as a real scan."""
     root, found = tmp_path_factory.mktemp("scans"), []
     for i, (codes, spacing, askew) in enumerate(KINDS):
-        phantom.main(config.Phantom(output_dir=str(root / str(i)), num_cases=1, phantom_spacing_zyx_mm=spacing, seed=i))
+        phantom.main(
+            phantom.Phantom(output_dir=str(root / str(i)), num_cases=1, phantom_spacing_zyx_mm=spacing, seed=i)
+        )
         image = as_codes(nib.load(root / str(i) / "case_00000" / "imaging.nii.gz"), codes)
         found.append(root / f"{codes}.nii.gz")
         nib.save(nib.Nifti1Image(np.asarray(image.dataobj), rotation(askew) @ image.affine), found[-1])

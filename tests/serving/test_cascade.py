@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from kits_tf import config, evaluate, predict
+from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings, Serve
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
-from kits_tf.inference.boxes import on_grid
+from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.region_of_interest import on_grid
 from kits_tf.serving import saved_model
 from kits_tf.serving.client.client import Client
 from kits_tf.serving.server.server import Server
@@ -24,7 +24,7 @@ from kits_tf.training.run import load_run
 def by_run(run_dir: Path, data_dir: Path, cascade: InferenceSettings, tmp_path_factory) -> Path:
     """The mask of case 3, the run's test case, by predict."""
     root = tmp_path_factory.mktemp("masks")
-    settings = config.Predict(model=str(run_dir), output_dir=str(root), inference=cascade)
+    settings = predict.Predict(model=str(run_dir), output_dir=str(root), inference=cascade)
     predict.main(settings, [str(data_dir / "case_00003")])
     return root / "case_00003.nii.gz"
 
@@ -39,10 +39,10 @@ def test_predict_evaluate_and_the_exported_graph_give_the_same_mask(
     expected = labels_of(by_run)
     assert expected.any()  # or the comparison would say nothing
     inputs = [str(data_dir / "case_00003")]
-    predict.main(config.Predict(model=str(cascade_dir), output_dir=str(tmp_path / "model")), inputs)
+    predict.main(predict.Predict(model=str(cascade_dir), output_dir=str(tmp_path / "model")), inputs)
     np.testing.assert_array_equal(labels_of(tmp_path / "model" / "case_00003.nii.gz"), expected)
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    evaluate.main(config.Evaluate(run_dir=str(copy), split="test", inference=cascade))
+    evaluate.main(config.EvaluationSettings(run_dir=str(copy), split="test", inference=cascade))
     np.testing.assert_array_equal(labels_of(copy / "evaluation/test/masks/case_00003.nii.gz"), expected)
     summary = json.loads((copy / "evaluation/test/summary.json").read_text())
     assert summary["inference"] == f"--coarse_model={run_dir.name} --coarse_margin_mm=0.0"

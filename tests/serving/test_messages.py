@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2,
 )
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.serving import messages, tensors
 
 THEIRS = {

@@ -25,14 +25,14 @@ def scan(data_dir: Path) -> Path:
 def expected(model_dir: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The mask that predict writes of it."""
     folder = tmp_path_factory.mktemp("predicted")
-    predict.main(config.Predict(model=str(model_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
+    predict.main(predict.Predict(model=str(model_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
     return next(folder.glob("*.nii.gz"))
 
 
 @pytest.mark.parametrize("mode", ["volume", "patches"])
 def test_the_model_may_be_on_another_server(served, scan: Path, expected: Path, tmp_path: Path, mode: str) -> None:
-    connection = config.ServerSettings(server=served.grpc_address, mode=mode)
-    with app.offered(config.App(page_port=0, connection=connection)) as url:
+    connection = config.ConnectionSettings(server=served.grpc_address, mode=mode)
+    with app.offered(app.App(page_port=0, connection=connection)) as url:
         user = User(url)
         key = user.drop(scan)
         assert user.wait(key)["state"] == "done"

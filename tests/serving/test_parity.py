@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from kits_tf import config, predict
+from kits_tf import predict
 from kits_tf.config import InferenceSettings
 from kits_tf.serving import saved_model, warmup
 
@@ -37,7 +37,7 @@ def run(*command: object) -> None:
 def predicted(run_dir: Path, model_dir: Path, scans: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Masks of the scans by the run itself, in a folder."""
     root = tmp_path_factory.mktemp("masks")
-    predict.main(config.Predict(model=str(run_dir), output_dir=str(root)), [str(scan) for scan in scans])
+    predict.main(predict.Predict(model=str(run_dir), output_dir=str(root)), [str(scan) for scan in scans])
     return root
 
 
@@ -60,7 +60,7 @@ def check(found: dict[str, np.ndarray], predicted: Path, scan: Path) -> None:
 def test_predict_gives_the_same_by_run_and_export(
     model_dir: Path, predicted: Path, scans: list[Path], tmp_path: Path
 ) -> None:
-    predict.main(config.Predict(model=str(model_dir), output_dir=str(tmp_path)), [str(scan) for scan in scans])
+    predict.main(predict.Predict(model=str(model_dir), output_dir=str(tmp_path)), [str(scan) for scan in scans])
     for scan in scans:
         ours, theirs = (nib.load(folder / scan.name) for folder in (tmp_path, predicted))
         np.testing.assert_array_equal(np.asarray(ours.dataobj), np.asarray(theirs.dataobj))

@@ -13,10 +13,10 @@ import tensorflow as tf
 from conftest import ALL_AXIS_CODES, as_codes
 
 from kits_tf import config, export
+from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
-from kits_tf.errors import InputError
-from kits_tf.inference.assembly import segmenter_of
+from kits_tf.inference.building import segmenter_of
 from kits_tf.serving import saved_model, versions
 from kits_tf.serving.extra import describe, write_extra
 from kits_tf.serving.metadata import Metadata
@@ -268,7 +268,7 @@ def test_several_runs_have_a_manifest_each(run_dir: Path, model_dir: Path, tmp_p
 def test_mixed_precision_is_in_the_graph_and_gives_nearly_the_same(
     run_dir: Path, model_dir: Path, scan: nib.Nifti1Image, tmp_path: Path
 ) -> None:
-    settings = config.Export(
+    settings = export.Export(
         run_dir=str(run_dir), export_dir=str(tmp_path), calibrate=False, serving_precision="mixed_bfloat16"
     )
     export.main(settings)

@@ -19,9 +19,9 @@ from tensorflow_serving.apis import (
 )
 
 from kits_tf import client, config
+from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.volume import read_image
-from kits_tf.errors import InputError, UnavailableError
 from kits_tf.serving import saved_model
 from kits_tf.serving.client.client import Client
 
@@ -189,8 +189,8 @@ def test_the_command_writes_what_predict_writes(served, model, scans: list[Path]
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     turned = as_codes(nib.load(scans[0]), "SAR")
     nib.save(turned, tmp_path / "turned.nii.gz")
-    settings = config.Client(
-        output_dir=str(tmp_path / "masks"), connection=config.ServerSettings(server=served.grpc_address)
+    settings = client.Client(
+        output_dir=str(tmp_path / "masks"), connection=config.ConnectionSettings(server=served.grpc_address)
     )
     inputs = [str(scans[0]), str(tmp_path / "turned.nii.gz"), str(tmp_path / "bad.nii.gz")]
     with pytest.raises(InputError, match="1 of 3 scans failed, the first: .*bad.nii.gz: expected a whole NIfTI file"):

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 import requests
 
+from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import Serve, ServerSettings
-from kits_tf.errors import InputError, UnavailableError
 from kits_tf.serving import messages, tensors
 from kits_tf.serving.client.client import Client
 from kits_tf.serving.client.grpc_connection import GrpcConnection

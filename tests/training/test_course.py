@@ -15,10 +15,11 @@ import pytest
 import tensorflow as tf
 from conftest import train_settings
 
-from kits_tf import commandline, train
+from kits_tf import train
 from kits_tf.analysis import evaluation, results
-from kits_tf.config import Evaluate, Train, ValidationSettings
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
+from kits_tf.base.flagfile import to_flagfile
+from kits_tf.config import EvaluationSettings, RunSettings, ValidationSettings
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import course, fit, run
 from kits_tf.training.interruption import Interruption
@@ -38,7 +39,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: tuple[int, int], kind: signal
 
 
 @pytest.fixture(scope="module")
-def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
+def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunSettings:
     """Settings of a run that can be made again exactly; it has been made."""
     settings = train_settings(
         records_dir, tmp_path_factory.mktemp("fixed") / "run", epochs=2, warmup_epochs=1.0, average_decay=0.9
@@ -51,7 +52,7 @@ def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 
 def test_a_terminated_run_goes_on_as_if_nothing_had_been(
-    fixed: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     settings = replace(fixed, run_dir=str(tmp_path / "run"))
     interrupt(monkeypatch, (2, 1), signal.SIGTERM)
@@ -71,7 +72,7 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_been(
 
 
 def test_a_run_begins_with_the_weights_of_another_one(
-    fixed: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(fixed.run_dir, other)
@@ -90,7 +91,9 @@ def test_a_run_begins_with_the_weights_of_another_one(
 
 
 @pytest.mark.parametrize("part", ["network", "classes"])
-def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(fixed: Train, tmp_path: Path, part: str) -> None:
+def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(
+    fixed: RunSettings, tmp_path: Path, part: str
+) -> None:
     settings, manifest = fixed, Manifest.read(fixed.records_dir)
     if part == "network":
         settings = replace(settings, network=replace(settings.network, filters=(4, 6)))
@@ -116,7 +119,7 @@ def test_a_first_signal_waits_and_a_second_does_not(kind: signal.Signals, end: t
     assert signal.getsignal(kind) is before
 
 
-def test_the_best_weights_are_not_overwritten_by_worse_ones(fixed: Train, tmp_path: Path) -> None:
+def test_the_best_weights_are_not_overwritten_by_worse_ones(fixed: RunSettings, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     network = run.load_run(fixed.run_dir).network
     assert run.best_score(run_dir) == -np.inf
@@ -133,7 +136,7 @@ def history(*composites: float | None, column: str = "val_composite") -> list[di
     return [{"epoch": i} | ({} if score is None else {column: score}) for i, score in enumerate(composites)]
 
 
-def test_when_a_run_is_finished(fixed: Train) -> None:
+def test_when_a_run_is_finished(fixed: RunSettings) -> None:
     three = replace(fixed, optimization=replace(fixed.optimization, epochs=3))
     assert not course.is_finished(three, [])
     assert not course.is_finished(three, history(0.5, 0.1))
@@ -149,7 +152,7 @@ def test_when_a_run_is_finished(fixed: Train) -> None:
     assert course.is_finished(whole, history(None, 0.5, None, 0.4, column="case_composite"))
 
 
-def test_whole_cases_choose_the_best_epoch(fixed: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_whole_cases_choose_the_best_epoch(fixed: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run_dir = tmp_path / "run"
     validation = replace(fixed.validation, whole_cases_every=2)
     train.main(replace(fixed, run_dir=str(run_dir), validation=validation, profile_steps=1))
@@ -159,21 +162,21 @@ def test_whole_cases_choose_the_best_epoch(fixed: Train, tmp_path: Path, capsys:
     assert f"best epoch 2: kidney {second['case_kidney_dice']:.3f}" in said
     assert "wrote a profile of 1 steps" in said and list(run_dir.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
     # What evaluate finds in the weights that were kept.
-    settings = Evaluate(run_dir=str(run_dir))
+    settings = EvaluationSettings(run_dir=str(run_dir))
     plan = evaluation.of_run(settings)
     summary = results.write(list(plan.scores()), plan.output_dir)
     for name in ("kidney_dice", "tumor_dice", "composite"):
         assert summary[name]["mean"] == second[f"case_{name}"]
 
 
-def test_a_checkpoint_of_another_network_is_refused(fixed: Train) -> None:
+def test_a_checkpoint_of_another_network_is_refused(fixed: RunSettings) -> None:
     other = replace(fixed, network=replace(fixed.network, filters=(4, 6)))
     trainer = fit.make_trainer(other, Manifest.read(fixed.records_dir), synchronized=False)
     with pytest.raises(InputError, match=r"network/\d+/kernel of shape \(3, 3, 3, 4, 6\), found \(3, 3, 3, 4, 8\)"):
         course.restore(trainer, Path(fixed.run_dir), tf.distribute.get_strategy())
 
 
-def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: Train, tmp_path: Path) -> None:
+def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: RunSettings, tmp_path: Path) -> None:
     shutil.copytree(fixed.run_dir, tmp_path / "moved")
     shutil.copytree(fixed.records_dir, tmp_path / "records")
     moved = replace(fixed, run_dir=str(tmp_path / "moved"), records_dir=str(tmp_path / "records"))
@@ -183,9 +186,9 @@ def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: Train, t
         train.main(replace(moved, optimization=replace(fixed.optimization, warmup_epochs=0.5)))
 
 
-def start(settings: Train, folder: Path, **environment: str) -> subprocess.Popen:
+def start(settings: RunSettings, folder: Path, **environment: str) -> subprocess.Popen:
     flags = folder / f"{Path(settings.run_dir).name}.flags"
-    flags.write_text(commandline.to_flagfile(settings, "train"))
+    flags.write_text(to_flagfile(settings, "train"))
     command = [sys.executable, "-m", "kits_tf.train", f"--flagfile={flags}"]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment
@@ -203,7 +206,7 @@ def wait_for(process: subprocess.Popen, text: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_three_times_ends_as_if_nothing_had_been(fixed: Train, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_three_times_ends_as_if_nothing_had_been(fixed: RunSettings, tmp_path: Path) -> None:
     settings = replace(fixed, optimization=replace(fixed.optimization, epochs=6), deterministic=True)
     settings = replace(settings, input=replace(settings.input, patch_order="fast"), checkpoint_minutes=1e-6)
     undisturbed = replace(settings, run_dir=str(tmp_path / "undisturbed"))
@@ -224,7 +227,7 @@ def test_a_run_that_is_killed_three_times_ends_as_if_nothing_had_been(fixed: Tra
 
 
 @pytest.mark.slow
-def test_sigterm_ends_with_status_0_and_a_full_disk_in_a_line(fixed: Train, tmp_path: Path) -> None:
+def test_sigterm_ends_with_status_0_and_a_full_disk_in_a_line(fixed: RunSettings, tmp_path: Path) -> None:
     settings = replace(fixed, optimization=replace(fixed.optimization, epochs=400), run_dir=str(tmp_path / "run"))
     with start(settings, tmp_path) as process:
         wait_for(process, "epoch 2/400")
@@ -241,7 +244,7 @@ def test_sigterm_ends_with_status_0_and_a_full_disk_in_a_line(fixed: Train, tmp_
     assert {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()} == before
 
 
-def start_both(settings: Train, folder: Path) -> list[subprocess.Popen]:
+def start_both(settings: RunSettings, folder: Path) -> list[subprocess.Popen]:
     """Returns two workers, the chief first."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("localhost", 0))
@@ -253,7 +256,7 @@ def start_both(settings: Train, folder: Path) -> list[subprocess.Popen]:
 
 
 @pytest.mark.slow
-def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: Train, tmp_path: Path) -> None:
+def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: RunSettings, tmp_path: Path) -> None:
     # Epochs enough that the run is not over before the other worker is dead: each takes a third of a second.
     settings = replace(fixed, optimization=replace(fixed.optimization, batch_size=1, epochs=12), deterministic=True)
     undisturbed, killed = (replace(settings, run_dir=str(tmp_path / name)) for name in ("undisturbed", "killed"))
@@ -277,7 +280,7 @@ def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: Tr
 
 
 @pytest.mark.slow
-def test_sigterm_to_one_worker_ends_both(fixed: Train, tmp_path: Path) -> None:
+def test_sigterm_to_one_worker_ends_both(fixed: RunSettings, tmp_path: Path) -> None:
     optimization = replace(fixed.optimization, batch_size=1, epochs=400)
     chief, other = start_both(replace(fixed, optimization=optimization, run_dir=str(tmp_path / "run")), tmp_path)
     with chief, other:
@@ -290,7 +293,9 @@ def test_sigterm_to_one_worker_ends_both(fixed: Train, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_folds_are_trained_one_after_another(fixed: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_all_folds_are_trained_one_after_another(
+    fixed: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     settings = replace(fixed, run_dir=str(tmp_path / "runs"), all_folds=True)
     settings = replace(settings, optimization=replace(fixed.optimization, epochs=1, warmup_epochs=0.0))
     train.main(settings)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kits_tf import runtime
+from kits_tf.base import devices
+from kits_tf.base.errors import InputError
 from kits_tf.config import OptimizationSettings
-from kits_tf.errors import InputError
 from kits_tf.training.optimizer import MovingAverage, Schedule, learning_rate_factor, make_optimizer
 
 
@@ -73,7 +73,7 @@ def test_the_learning_rate_follows_schedule_and_replicas() -> None:
 
 
 def test_half_precision_scales_its_loss() -> None:
-    with runtime.layers_in("mixed_float16"):
+    with devices.layers_in("mixed_float16"):
         optimizer = make_optimizer(OptimizationSettings(optimizer="sgd", momentum=0.0, learning_rate=0.5), 1)
     kernel = keras.Variable(1.0)
     optimizer.build([kernel])

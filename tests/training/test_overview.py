@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from conftest import train_settings
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.network.cost import variable_bytes
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import fit

@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.training.strategy import choose_strategy, is_chief, num_workers
 
 

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 from conftest import train_settings
 
-from kits_tf import runtime, train
+from kits_tf import train
+from kits_tf.base import devices
+from kits_tf.base.errors import InputError
 from kits_tf.config import (
     AppearanceSettings,
     LossSettings,
@@ -19,7 +21,6 @@ from kits_tf.config import (
     Train,
     ValidationSettings,
 )
-from kits_tf.errors import InputError
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import fit, overview, run
@@ -189,7 +190,7 @@ def test_half_precision_is_scaled_and_clipped_over_replicas(
     settings = sgd(records_dir, "instance", clip_norm=0.01, learning_rate=1.0)
     settings = replace(settings, network=replace(settings.network, downsampling="stride"))  # no float16 pooling on CPUs
     full = after_a_step(settings, manifest, two_replicas, augmented=False)
-    with runtime.layers_in("mixed_float16"):
+    with devices.layers_in("mixed_float16"):
         half = after_a_step(settings, manifest, two_replicas, augmented=False)
     assert half[1] == pytest.approx(full[1], rel=0.01)
     apart = np.sqrt(sum(np.sum((ours - theirs) ** 2) for ours, theirs in zip(full[0], half[0], strict=True)))
@@ -234,7 +235,7 @@ def test_a_step_that_xla_compiles_is_the_same(one_replica: tuple, manifest: Mani
 
 
 def test_half_precision_takes_nearly_the_same_step(one_replica: tuple, manifest: Manifest, records_dir: Path) -> None:
-    with runtime.layers_in("mixed_bfloat16"):
+    with devices.layers_in("mixed_bfloat16"):
         half = after_a_step(sgd(records_dir), manifest, ONE)
     check_equal(one_replica, half, 0.05)
     assert one_replica[1] != half[1]

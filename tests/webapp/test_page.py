@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from pydicom.uid import generate_uid
 from series import write_series
 
-from kits_tf import config, measure, predict
+from kits_tf import measure, predict
 
 # A real scan takes minutes to segment and, drawn without a GPU, to show.
 REAL_SCAN_MS = 600_000
@@ -107,13 +107,13 @@ def test_a_dropped_scan_is_shown_as_predict_and_measure_have_it(
     shown = picture(page)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 50, "the canvas is blank"
     assert colored(shown) > 100
-    predict.main(config.Predict(model=str(run_dir), output_dir=str(tmp_path), labels="laterality"), [str(scan)])
+    predict.main(predict.Predict(model=str(run_dir), output_dir=str(tmp_path), labels="laterality"), [str(scan)])
     (mask,) = tmp_path.glob("*.nii.gz")
     with page.expect_download() as download:
         page.get_by_text("mask, NIfTI").click()
     assert download.value.suggested_filename == "imaging.nii.gz"
     assert Path(download.value.path()).read_bytes() == mask.read_bytes()
-    measure.main(config.Measure(output_dir=str(tmp_path), image=str(scan)), [str(mask)])
+    measure.main(measure.Measure(output_dir=str(tmp_path), image=str(scan)), [str(mask)])
     (measured,) = json.loads((tmp_path / "measurements.json").read_text()).values()
     for row, name in (("volume, mL", "volume_ml"), ("length, mm", "length_mm"), ("mean HU", "mean_hu")):
         known = [kidney[name] for kidney in measured["kidneys"]]

@@ -20,8 +20,8 @@ from pydicom.uid import generate_uid
 from series import write_series
 from user import User
 
-from kits_tf import app, config, measure, predict
-from kits_tf.errors import InputError
+from kits_tf import app, measure, predict, serve
+from kits_tf.base.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def scan(data_dir: Path) -> Path:
 def predicted(run_dir: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The mask that predict writes of it."""
     folder = tmp_path_factory.mktemp("predicted")
-    predict.main(config.Predict(model=str(run_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
+    predict.main(predict.Predict(model=str(run_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
     return next(folder.glob("*.nii.gz"))
 
 
@@ -61,7 +61,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
     assert mask.content == predicted.read_bytes()
     assert mask.headers["content-disposition"] == "attachment; filename*=UTF-8''imaging.nii.gz"
     # What measure says of the same mask.
-    measure.main(config.Measure(output_dir=str(tmp_path), image=str(scan)), [str(predicted)])
+    measure.main(measure.Measure(output_dir=str(tmp_path), image=str(scan)), [str(predicted)])
     expected = next(iter(json.loads((tmp_path / "measurements.json").read_text()).values()))
     outcome = user.get(f"api/scans/{key}").json()["outcome"]
     for kind in ("kidneys", "lesions"):
@@ -208,11 +208,11 @@ def test_only_this_page_and_this_machine_are_answered(url: str, user) -> None:
 def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --page_token_file"):
-        config.App(model=str(run_dir), host="0.0.0.0")
+        app.App(model=str(run_dir), host="0.0.0.0")
     with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --token_file"):
-        config.Serve(export_dir="models", host="0.0.0.0", page=True)
-    config.Serve(export_dir="models", host="0.0.0.0")
-    with app.offered(config.App(model=str(run_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
+        serve.Serve(export_dir="models", host="0.0.0.0", page=True)
+    serve.Serve(export_dir="models", host="0.0.0.0")
+    with app.offered(app.App(model=str(run_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
         user = requests.Session()
         assert "Sign in" in user.get(url).text and not user.cookies
         assert user.get(f"{url}api/scans").status_code == 401
@@ -225,7 +225,7 @@ def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -
 
 def test_nothing_is_left_on_the_disk(run_dir: Path, scan: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with app.offered(config.App(model=str(run_dir), page_port=0)) as url:
+    with app.offered(app.App(model=str(run_dir), page_port=0)) as url:
         requests.get(url, timeout=10)
         assert len(list(tmp_path.glob("kits_tf-page-*/*"))) == 1
     assert list(tmp_path.iterdir()) == []

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.config import ServerSettings
+from kits_tf.base.errors import InputError
+from kits_tf.config import ConnectionSettings
 from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
-from kits_tf.errors import InputError
 from kits_tf.inference.model import Model
 from kits_tf.serving.client.connection import Connection
 from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
@@ -27,7 +27,7 @@ class Client:
     Args:
         server: HOST:PORT.
         tell: is told of the windows that are done, where patches are sent.
-        **settings: as `ServerSettings` has them.
+        **settings: as `ConnectionSettings` has them.
 
     Raises:
         InputError: a setting is impossible, or a file that it names cannot be read.
@@ -35,7 +35,7 @@ class Client:
     """
 
     def __init__(self, server: str, tell: Callable[[int, int], None] | None = None, **settings: Any) -> None:
-        self.settings = ServerSettings(server=server, **settings)
+        self.settings = ConnectionSettings(server=server, **settings)
         if not server:
             raise InputError("server: expected HOST:PORT, got none")
         self._connection = connect(self.settings)
@@ -91,7 +91,7 @@ class Client:
         return found
 
 
-def connect(settings: ServerSettings) -> Connection:
+def connect(settings: ConnectionSettings) -> Connection:
     """Returns a connection by the protocol of the settings."""
     if settings.protocol == "rest":
         from kits_tf.serving.client.rest_connection import RestConnection

@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.config import ServerSettings
-from kits_tf.errors import InputError, UnavailableError
+from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.config import ConnectionSettings
 from kits_tf.serving.credentials import read_file, read_token
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class NotReadyError(Exception):
     """The server does not answer now; it may in a moment."""
 
 
-def read_secrets(settings: ServerSettings) -> Secrets:
+def read_secrets(settings: ConnectionSettings) -> Secrets:
     """Returns the secrets that the settings, and the environment's KITS_TF_TOKEN, name.
 
     Raises:
@@ -75,7 +75,7 @@ def read_secrets(settings: ServerSettings) -> Secrets:
     return Secrets(token, read_file(settings.ca_file) or None)
 
 
-def with_back_off(call: Callable[[], T], settings: ServerSettings) -> T:
+def with_back_off(call: Callable[[], T], settings: ConnectionSettings) -> T:
     """Returns what a call returns; while it raises NotReadyError it is made again, after longer and longer waits.
 
     Raises:

@@ -5,8 +5,8 @@ from typing import Any
 import grpc
 from numpy.typing import NDArray
 
-from kits_tf.config import ServerSettings
-from kits_tf.errors import InputError, UnavailableError
+from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.config import ConnectionSettings
 from kits_tf.inference.model import refusal
 from kits_tf.serving import messages
 from kits_tf.serving.client.connection import NotReadyError, Secrets, Tensors, read_secrets, with_back_off
@@ -33,7 +33,7 @@ class GrpcConnection:
         InputError: a token or certificate cannot be read.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
         secrets = read_secrets(settings)
         self._channel = _channel(settings, secrets)
@@ -78,7 +78,7 @@ class GrpcConnection:
         raise kind(f"{settings.server}: {code.name}: {details}")
 
 
-def _channel(settings: ServerSettings, secrets: Secrets) -> grpc.Channel:
+def _channel(settings: ConnectionSettings, secrets: Secrets) -> grpc.Channel:
     if not settings.tls:
         return grpc.insecure_channel(settings.server, _OPTIONS)
     return grpc.secure_channel(settings.server, grpc.ssl_channel_credentials(secrets.root_certificates), _OPTIONS)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.inference.model import Segment
 from kits_tf.inference.segmenter import Frame, Segmenter, call
 from kits_tf.inference.sliding import Windows

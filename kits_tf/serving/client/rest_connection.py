@@ -6,8 +6,8 @@ import numpy as np
 import requests
 from numpy.typing import NDArray
 
-from kits_tf.config import ServerSettings
-from kits_tf.errors import InputError, UnavailableError
+from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.config import ConnectionSettings
 from kits_tf.inference.model import refusal
 from kits_tf.serving.client.connection import OUTPUT_DTYPES, NotReadyError, Tensors, read_secrets, with_back_off
 from kits_tf.serving.credentials import authorization
@@ -26,7 +26,7 @@ class RestConnection:
         InputError: a token or certificate cannot be read.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
         self._headers = authorization(read_secrets(settings).token)
         self._verify: str | bool = settings.ca_file or True

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.serving import messages
 from kits_tf.serving.credentials import is_authorized
 from kits_tf.serving.server.service import ModelSpec, Service, ServiceError

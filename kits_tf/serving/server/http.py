@@ -6,7 +6,7 @@ import threading
 import uvicorn
 from starlette.applications import Starlette
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 
 # Connections at once; more are answered 503.
 _MOST_CONNECTIONS = 256

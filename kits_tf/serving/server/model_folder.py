@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
 from kits_tf.serving.messages import AVAILABLE, END, LOADING, PredictionLog
 from kits_tf.serving.saved_model import EXTRA, Exported, load
 from kits_tf.serving.tensors import from_proto

@@ -7,8 +7,8 @@ import grpc
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from kits_tf.config import Serve
-from kits_tf.errors import InputError
+from kits_tf.base.errors import InputError
+from kits_tf.config import ServerSettings
 from kits_tf.serving.credentials import read_file, read_token
 from kits_tf.serving.server.grpc_service import GrpcServer
 from kits_tf.serving.server.http import HttpServer, address
@@ -32,7 +32,7 @@ class Server:
         InputError: a port is taken, or a file cannot be read.
     """
 
-    def __init__(self, settings: Serve, further_routes: Sequence[BaseRoute] = ()) -> None:
+    def __init__(self, settings: ServerSettings, further_routes: Sequence[BaseRoute] = ()) -> None:
         self._settings = settings
         root = Path(settings.export_dir)
         self.name = settings.model_name or root.resolve().name
@@ -97,7 +97,7 @@ class Server:
         self._http.close()
 
 
-def _credentials(settings: Serve) -> grpc.ServerCredentials | None:
+def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
     if not settings.tls_cert:
         return None
     return grpc.ssl_server_credentials([(read_file(settings.tls_key), read_file(settings.tls_cert))])

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf import runtime
+from kits_tf.base.errors import InputError
+from kits_tf.base.memory import return_freed_memory
 from kits_tf.ct.preprocess import as_tensor
-from kits_tf.errors import InputError
 from kits_tf.inference.model import Model, refusal
 from kits_tf.inference.progress import Tell
 from kits_tf.serving.metadata import METADATA, VOLUME
@@ -81,7 +81,7 @@ class Service:
         finally:
             self.metrics.waiting.dec()
             self._places.release()
-            runtime.return_freed_memory()
+            return_freed_memory()
 
     def find(self, spec: ModelSpec) -> LoadedModel:
         """Returns the model that is asked for.

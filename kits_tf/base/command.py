@@ -1,0 +1,155 @@
+"""A command: from a command line to settings, and from an exception to an exit status."""
+
+import inspect
+import logging
+import sys
+import textwrap
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, dataclass
+from typing import Any, NoReturn
+
+from absl import flags
+
+from kits_tf.base import progress
+from kits_tf.base.errors import InputError
+from kits_tf.base.flagfile import all_flags, flag_name, parse_flags
+from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
+from tfrecords_tools import commands
+
+_HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
+# Flags of every command.
+_COMMON_FLAGS = {"flagfile", "plugins"}
+
+
+class UsageError(InputError):
+    """The command line itself is wrong; exit status 2."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of the package: `python -m kits_tf.NAME`.
+
+    Attributes:
+        name: name of its module.
+        settings: class of its settings, whose docstring is its help.
+        main: takes the settings and, if the command has `inputs`, the list of positional arguments.
+        inputs: what a positional argument is, as in "SCAN"; "" if the command takes none.
+    """
+
+    name: str
+    settings: type[Settings]
+    main: Callable[..., None]
+    inputs: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the command's help."""
+        return inspect.cleandoc(str(self.settings.__doc__)).partition("\n")[0]
+
+    def run(self, arguments: Sequence[str] | None = None) -> NoReturn:
+        """Parses the arguments, by default those of the process, calls main and exits.
+
+        Exit statuses: 0 done, 1 bad input, 2 bad command line, 130 interrupted, 143 terminated, 141 nobody reads
+        standard output any more. Log messages go to standard error.
+        """
+        commands.run(self._status, arguments)
+
+    def parse(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
+        """Returns the settings and positional arguments of a command line; prints help and exits where asked to.
+
+        A flag of another command is refused on the command line, and allowed in a --flagfile, so that one file serves
+        every command.
+
+        Raises:
+            UsageError: a flag is unknown, another command's, ill-formed or missing.
+        """
+        if _HELP_FLAGS & set(arguments):
+            print(self.help_text())
+            sys.exit(0)
+        self._check_own(arguments)
+        try:
+            values, positional = parse_flags(self.settings, arguments)
+            settings = build(self.settings, values)
+        except (InputError, flags.Error) as error:
+            raise UsageError(" ".join(str(error).split())) from None
+        if positional and not self.inputs:
+            raise UsageError(f"expected flags only, got {positional[0]!r}")
+        if self.inputs and not positional:
+            raise UsageError(f"expected at least one {self.inputs} after the flags")
+        return settings, positional
+
+    def help_text(self) -> str:
+        """Returns what --help prints: usage, then the command's own flags, grouped."""
+        inputs = f" {self.inputs} ..." if self.inputs else ""
+        lines = [f"usage: python -m kits_tf.{self.name} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
+        lines.append(inspect.cleandoc(str(self.settings.__doc__)))
+        group = None
+        for holder, item, value_type in flag_fields(self.settings):
+            if holder is not group:
+                group = holder
+                lines += ["", "Flags" if holder is self.settings else inspect.cleandoc(str(holder.__doc__))]
+            lines += _flag_help(item, value_type)
+        lines += ["", "Every command"]
+        lines += [
+            "  --flagfile=FILE",
+            "      Reads flags from a file, one a line; # starts a comment. Later flags win.",
+        ]
+        lines.append("  --plugins=MODULE,...")
+        lines.append("      Modules of your own to import first (docs/extending.md).")
+        return "\n".join(lines)
+
+    def _status(self, arguments: Sequence[str]) -> int:
+        _log_to_stderr()
+        try:
+            settings, positional = self.parse(arguments)
+            with progress.show_bars():
+                self.main(settings, positional) if self.inputs else self.main(settings)
+        except UsageError as error:
+            commands.say_error(f"{error} (--help lists the flags)")
+            return 2
+        except InputError as error:
+            commands.say_error(str(error))
+            return 1
+        return 0
+
+    def _check_own(self, arguments: Sequence[str]) -> None:
+        """Refuses flags of other commands."""
+        own = {item.name for _, item, _ in flag_fields(self.settings)} | _COMMON_FLAGS
+        for argument in arguments:
+            if argument == "--":
+                return
+            if argument.startswith("-") and flag_name(argument, own) not in own:
+                given = argument.lstrip("-").partition("=")[0]
+                if flag_name(argument, set(all_flags())) in all_flags():
+                    raise UsageError(f"--{given} is no flag of {self.name}")
+
+
+def _log_to_stderr() -> None:
+    """Shows the package's log messages, bare, on standard error."""
+    logger = logging.getLogger("kits_tf")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _flag_help(item: Field, value_type: Any) -> list[str]:
+    default = "required" if item.default is MISSING else f"default {format_value(item.default)}"
+    text = item.metadata["help"] + ("" if item.default in (None, "") else f" ({default})")
+    is_boolean = without_none(value_type) is bool
+    flag = f"  --{item.name}" if is_boolean else f"  --{item.name}={_value_text(item, value_type)}"
+    return [flag, *textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)]
+
+
+def _value_text(item: Field, value_type: Any) -> str:
+    """Returns what a value looks like in --help."""
+    kind = without_none(value_type)
+    if typing.get_origin(kind) is tuple:
+        items = typing.get_args(kind)
+        letter = {int: "N", float: "X"}.get(items[0], "NAME")
+        return f"{letter},..." if items[-1] is Ellipsis else ",".join([letter] * len(items))
+    if "choices" in item.metadata:
+        return "|".join(item.metadata["choices"])
+    return {int: "N", float: "X"}.get(kind, "TEXT")

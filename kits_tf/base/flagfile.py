@@ -1,0 +1,133 @@
+"""Flag files: one flag a line, lines that start with # are comments; read by --flagfile, and kept with every run."""
+
+import difflib
+import functools
+import importlib
+import itertools
+import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from absl import flags
+
+import kits_tf
+from kits_tf.base.errors import InputError
+from kits_tf.base.registry import import_plugins
+from kits_tf.base.settings import Settings, build, flag_fields, flatten, format_flag, parse_value, without_none
+
+if TYPE_CHECKING:
+    from kits_tf.base.command import Command
+
+S = TypeVar("S", bound=Settings)
+
+
+def to_flagfile(settings: Settings, command: str) -> str:
+    """Returns the text of a flag file that gives these settings; optional flags without a value are left out."""
+    lines = [format_flag(name, value) for name, value in flatten(settings).items() if value is not None]
+    return "\n".join([f"# python -m kits_tf.{command}", *lines]) + "\n"
+
+
+def from_flagfile(kind: type[S], path: Path) -> S:
+    """Returns the settings that `to_flagfile` wrote.
+
+    Raises:
+        InputError: the file is missing, or holds an unknown flag or a value out of range.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected the flags of a run, got no such file")
+    try:
+        values, _ = parse_flags(kind, [f"--flagfile={path}"])
+        return build(kind, values)
+    except (InputError, flags.Error) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def parse_flags(kind: type[Settings], arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Returns the values given for the flags of a settings class, by name, and the positional arguments.
+
+    Flags of other commands are passed over, so that one flag file serves every command.
+
+    Raises:
+        flags.Error: a flag is unknown or ill-formed.
+        InputError: a flag file cannot be read, or a plugin cannot be imported.
+    """
+    values = flags.FlagValues()
+    for _, item, value_type in flag_fields(kind):
+        _define(values, item.name, value_type, item.metadata["help"])
+    if "plugins" not in values:
+        _define(values, "plugins", tuple[str, ...], "")
+    try:
+        expanded = values.read_flags_from_files(["", *arguments], force_gnu=False)[1:]
+    except (OSError, flags.Error) as error:
+        raise InputError(f"--flagfile: {error}") from None
+    own, rest = _without_other_commands(expanded, set(values))
+    positional = values(["", *own])[1:]
+    import_plugins(values["plugins"].value or ())
+    return {name: values[name].value for name in values if values[name].present}, [*positional, *rest]
+
+
+def flag_name(argument: str, names: set[str]) -> str:
+    """Returns the flag that an argument "--name", "--name=value" or "--noname" gives, whether or not it is known."""
+    given = argument.lstrip("-").partition("=")[0]
+    return given.removeprefix("no") if given not in names and given.removeprefix("no") in names else given
+
+
+@functools.cache
+def all_flags() -> dict[str, Any]:
+    """Returns the type of every flag of every command, by name."""
+    return {
+        item.name: without_none(value_type)
+        for command in all_commands().values()
+        for _, item, value_type in flag_fields(command.settings)
+    }
+
+
+@functools.cache
+def all_commands() -> "dict[str, Command]":
+    """Returns all commands by name: the modules that stand beside the rooms."""
+    names = [module.name for module in pkgutil.iter_modules(kits_tf.__path__) if not module.ispkg]
+    return {name: importlib.import_module(f"kits_tf.{name}").COMMAND for name in names if not name.startswith("_")}
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses one flag's text by its field's type."""
+
+    def __init__(self, value_type: Any) -> None:
+        super().__init__()
+        self.value_type = value_type
+
+    def parse(self, argument: Any) -> Any:
+        return parse_value(argument, self.value_type) if isinstance(argument, str) else argument
+
+    def flag_type(self) -> str:
+        return str(self.value_type)
+
+
+def _define(values: flags.FlagValues, name: str, value_type: Any, help_text: str) -> None:
+    if without_none(value_type) is bool:
+        flags.DEFINE_boolean(name, None, help_text, values)
+    else:
+        flags.DEFINE(_Parser(value_type), name, None, help_text, values)
+
+
+def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[str], list[str]]:
+    """Returns the arguments without flags of other commands, and those behind a "--"."""
+    kept: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            break
+        if not argument.startswith("-") or argument == "-":
+            kept.append(argument)
+            continue
+        is_own = flag_name(argument, own) in own
+        name = flag_name(argument, own if is_own else set(all_flags()))
+        if not is_own and name not in all_flags():
+            similar = difflib.get_close_matches(name, [*own, *all_flags()])
+            raise flags.UnrecognizedFlagError(name, suggestions=similar)
+        flag = [argument]
+        if "=" not in argument and argument.lstrip("-") == name and all_flags().get(name) is not bool:
+            flag += itertools.islice(waiting, 1)  # the value stands behind it
+        kept += flag if is_own else []
+    return kept, list(waiting)

@@ -1,0 +1,141 @@
+"""Work in processes of their own: one that dies fails what it had in hand, not the run; none sees a GPU."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from kits_tf.base.errors import InputError
+from kits_tf.base.registry import import_plugins, inherited_plugins
+from kits_tf.base.startup import start_tensorflow
+
+T = TypeVar("T")
+Initializer = Callable[[], None]
+# Large arrays come and go, and fresh pages for them take a sixth of a conversion's time (docs/conversion.md). So, where
+# the C library is glibc: huge pages, taken from one heap, and what was freed is kept for the next array.
+_MALLOC = ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={1 << 40}")
+_ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    # With Keras 2 in its place, TensorFlow does not import Keras 3, which no conversion needs: a third of its import.
+    "TF_USE_LEGACY_KERAS": "1",
+    "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{setting}" for setting in _MALLOC),
+}
+# Of a process: with another number of them, a record would have other last bits here and there.
+THREADS = 1
+# Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
+BYTES_PER_WORKER = 3 * 10**9
+
+
+def choose_workers(workers: int, num_tasks: int) -> int:
+    """Returns how many processes to start: `workers`, or for 0 as many as cores and free memory allow; at least one."""
+    if not workers:
+        memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        workers = min(len(os.sched_getaffinity(0)), memory // BYTES_PER_WORKER)
+    return max(1, min(workers, num_tasks))
+
+
+def run_tasks(
+    function: Callable[..., T], tasks: Sequence[tuple], workers: int, initializer: Initializer | None = None
+) -> Iterator[tuple[int, T | InputError]]:
+    """Runs tasks and yields (index, result) as `run_in_processes` does.
+
+    With one worker they run in this process, since starting one takes seconds.
+
+    Args:
+        function: importable by name; gets a task as its arguments.
+        tasks: picklable arguments.
+        workers: number of processes; 0: by cores and memory (`choose_workers`).
+        initializer: called first in each process.
+    """
+    workers = choose_workers(workers, len(tasks))
+    if workers == 1:
+        return run_here(function, tasks)
+    return run_in_processes(function, tasks, workers, initializer)
+
+
+def run_here(function: Callable[..., T], tasks: Sequence[tuple]) -> Iterator[tuple[int, T | InputError]]:
+    """Yields as `run_in_processes`, one task after the other in this process."""
+    for index, task in enumerate(tasks):
+        try:
+            yield index, function(*task)
+        except InputError as error:
+            yield index, error
+
+
+def run_in_processes(
+    function: Callable[..., T], tasks: Sequence[tuple], workers: int, initializer: Initializer | None = None
+) -> Iterator[tuple[int, T | InputError]]:
+    """Yields (index of the task, result) as they are done; for bad input or a dead process the error is the result.
+
+    Args:
+        function: importable by name; gets a task as its arguments.
+        tasks: picklable arguments.
+        workers: number of processes.
+        initializer: called first in each process, as `start_tensorflow_in_worker`.
+
+    Raises:
+        Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
+    """
+    with _worker_environment():
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPool(workers, initializer=_start_worker, initargs=[initializer], context=context)
+        try:
+            indices: dict[Future, int] = {pool.schedule(function, args=task): i for i, task in enumerate(tasks)}
+            for future in as_completed(indices):
+                yield indices[future], _outcome(future)
+            pool.close()
+        finally:
+            pool.stop()
+            pool.join()
+
+
+@contextlib.contextmanager
+def _worker_environment() -> Iterator[None]:
+    """Sets what processes that are started meanwhile inherit."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _outcome(future: "Future[T]") -> T | InputError:
+    try:
+        return future.result()
+    except InputError as error:
+        return error
+    except ProcessExpired as error:
+        return InputError(f"its process died with exit status {error.exitcode}, perhaps for want of memory")
+
+
+def start_tensorflow_in_worker() -> None:
+    """Starts TensorFlow with one thread for each operation; the initializer of work that needs TensorFlow."""
+    start_tensorflow(THREADS)
+
+
+def _start_worker(initializer: Initializer | None) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import_plugins(inherited_plugins())
+    if initializer:
+        initializer()
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed can stop nobody, and another run may have begun in its place.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

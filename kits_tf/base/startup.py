@@ -1,0 +1,34 @@
+"""Starting TensorFlow: quietly, with oneDNN's kernels, and with float32 that is float32."""
+
+import contextlib
+import os
+
+from tfrecords_tools.quiet import quiet_start
+
+
+def start_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow with oneDNN's kernels, and without its start-up messages: KITS_TF_VERBOSE=1 keeps those.
+
+    TensorFlow 2.21 by itself takes oneDNN's kernels only on processors with AVX-512 VNNI and newer, but with AVX2 alone
+    training is several times as fast with them (BUILD.md). TF_ENABLE_ONEDNN_OPTS=0 does without. What the import writes
+    to stderr is held back, and shown only if it fails. TF32 is off.
+
+    Args:
+        threads: number of threads that one operation may use; no effect if TensorFlow runs already. oneDNN's matrix
+            products have other last bits with another number of threads.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    is_quiet = os.environ.get("KITS_TF_VERBOSE") != "1"
+    with quiet_start() if is_quiet else contextlib.nullcontext():
+        import tensorflow as tf
+
+        # The first look for devices has its own messages.
+        tf.config.list_physical_devices()
+    # A GPU would round factors to 10 bits, also those that resample scans and logits: float32 is to mean float32.
+    # Training takes bfloat16 or float16 there anyway.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if is_quiet:
+        tf.get_logger().setLevel("ERROR")
+    if threads:
+        with contextlib.suppress(RuntimeError):  # it runs already
+            tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -1,0 +1,10 @@
+"""What flags choose by name, open to plugins: --loss and --preset."""
+
+from typing import Any
+
+from kits_tf.base.registry import Registry
+
+# Functions (LossSettings, class weights) -> keras.losses.Loss, one a module.
+LOSSES: Registry[Any] = Registry("--loss", "kits_tf.network.losses")
+# Architectures, one a module.
+PRESETS: Registry[Any] = Registry("--preset", "kits_tf.network.presets")

@@ -1,0 +1,163 @@
+"""What is wrong or odd about the cases of a data set, by severity.
+
+An error means that the files cannot be trusted; a warning that a score or a volume from them may mislead; a note
+that a person may want to look. A rule is one function in CASE_RULES or DATA_SET_RULES.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kits_tf.ct.case_facts import TUMOR_ML, CaseFacts
+from kits_tf.ct.layouts import case_number
+
+SEVERITIES = ("error", "warning", "note")
+# Every CT of a body has air, gas or lung below this.
+_AIR_BELOW_HU = -200
+# HU spans thousands of values: fewer than this are another quantity, cut to whole numbers.
+_SMALLEST_RANGE = 200
+# Means over kidney and tumor, from unenhanced fat-poor tissue to an arterial phase.
+_KIDNEY_HU = (-50, 400)
+# What kidneys measure where 1024 or 1000 is added to HU.
+_OFFSET_KIDNEY_HU = (900, 1500)
+# KiTS19: corrected upstream in December 2019, and still on nnU-Net's list of exclusions.
+_CORRECTED, _EXCLUDED = (15, 23, 37, 125), (68, 133)
+# Fewer cases have no usual range.
+_CASES_FOR_A_RANGE = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one case.
+
+    Attributes:
+        severity: one of SEVERITIES.
+        code: what kind of thing, as in "cut_off".
+        case_id: of the case.
+        message: one line for a person.
+    """
+
+    severity: str
+    code: str
+    case_id: str
+    message: str
+
+
+def audit(cases: Mapping[str, CaseFacts]) -> list[Finding]:
+    """Returns all findings, errors first, then by code and case; [] for no cases."""
+    found = [finding for case_id, facts in cases.items() for finding in case_findings(case_id, facts)]
+    for rule in DATA_SET_RULES:
+        found += rule(cases)
+    return ordered(found)
+
+
+def ordered(findings: list[Finding]) -> list[Finding]:
+    """Returns findings by severity, code and case."""
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code, f.case_id, f.message))
+
+
+def case_findings(case_id: str, facts: CaseFacts) -> list[Finding]:
+    """Returns what the facts of one case alone show."""
+    return [finding for rule in CASE_RULES for finding in rule(case_id, facts)]
+
+
+def _not_hounsfield(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    low, high = facts.hu_range
+    kidney = facts.labels.hu_mean if facts.labels else None
+    between = f"expected Hounsfield units, found values {low}..{high}"
+    if high - low < _SMALLEST_RANGE:
+        yield Finding("error", "not_hounsfield", case_id, f"{between}: normalized already, or windowed")
+    elif kidney is not None and _OFFSET_KIDNEY_HU[0] <= kidney <= _OFFSET_KIDNEY_HU[1]:
+        told = f"{between} and {kidney:.0f} in the kidneys: 1024 more, is the rescale intercept missing?"
+        yield Finding("error", "not_hounsfield", case_id, told)
+    elif low > _AIR_BELOW_HU:
+        told = "no air: no CT, windowed, or unsigned with an offset"
+        yield Finding("error", "not_hounsfield", case_id, f"{between}, {told}")
+    elif kidney is not None and not _KIDNEY_HU[0] <= kidney <= _KIDNEY_HU[1]:
+        told = f"mean of {kidney:.0f} HU under the mask, expected {_KIDNEY_HU[0]}..{_KIDNEY_HU[1]}: is it this scan's?"
+        yield Finding("warning", "kidney_hu", case_id, told)
+
+
+def _saturated(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    limits, (low, high) = np.iinfo(np.int16), facts.hu_range
+    if low == limits.min or high == limits.max:
+        told = f"values reach {low}..{high}, the ends of int16: clipped"
+        yield Finding("warning", "saturated", case_id, told)
+
+
+def _no_kidney(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and "kidney" not in facts.labels.volumes_ml:
+        yield Finding("warning", "no_kidney", case_id, "the mask has no voxel of kidney")
+
+
+def _cut_off(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.scan_ends:
+        ends = " and ".join(facts.labels.scan_ends)
+        yield Finding("warning", "cut_off", case_id, f"labels reach the {ends} end of the scan: volumes are incomplete")
+
+
+def _one_part(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.parts == 1:
+        yield Finding("note", "one_part", case_id, "one connected part: a single kidney, or two that touch")
+
+
+def _specks(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.specks:
+        count = facts.labels.specks
+        yield Finding("note", "specks", case_id, f"{count} small part{'s' if count > 1 else ''} apart from the kidneys")
+
+
+def _several_tumors(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.tumors > 1:
+        yield Finding("note", "several_tumors", case_id, f"{facts.labels.tumors} tumors above {TUMOR_ML} mL")
+
+
+def _doubtful(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if not facts.labels or "cyst" in facts.labels.volumes_ml or not case_id.startswith("case_"):
+        return  # KiTS21 and KiTS23 drew all masks anew
+    if case_number(case_id) in _CORRECTED:
+        told = "KiTS19 corrected this mask in December 2019: is yours from before?"
+        yield Finding("warning", "doubtful_label", case_id, told)
+    if case_number(case_id) in _EXCLUDED:
+        yield Finding("warning", "doubtful_label", case_id, "nnU-Net leaves this KiTS19 case out for its label")
+
+
+def _duplicates(cases: Mapping[str, CaseFacts]) -> list[Finding]:
+    found = []
+    by_scan = sorted(cases, key=lambda c: (cases[c].scan_crc32, cases[c].shape_zyx, c))
+    for _, same in itertools.groupby(by_scan, lambda c: (cases[c].scan_crc32, cases[c].shape_zyx)):
+        first, *others = same
+        told = f"the same scan as {first}: do not train on one and test on the other"
+        found += [Finding("warning", "duplicate", case_id, told) for case_id in others]
+    return found
+
+
+def _outliers(cases: Mapping[str, CaseFacts]) -> list[Finding]:
+    """Shape, spacing and size outside Tukey's fences (1.5 interquartile ranges beyond the quartiles) of logarithms."""
+    if len(cases) < _CASES_FOR_A_RANGE:
+        return []
+    found = []
+    for name, unit, values in _measures(cases):
+        low, _, high = np.percentile(np.log(values), (25, 50, 75))
+        reach = 1.5 * (high - low)
+        lowest, highest = np.exp(low - reach) * (1 - 1e-6), np.exp(high + reach) * (1 + 1e-6)
+        for case_id, value in zip(cases, values, strict=True):
+            if not lowest <= value <= highest:
+                told = f"{name} {value:.4g}{unit}, usual here {lowest:.4g}..{highest:.4g}"
+                found.append(Finding("note", "outlier", case_id, told))
+    return found
+
+
+def _measures(cases: Mapping[str, CaseFacts]) -> Iterator[tuple[str, str, list[float]]]:
+    for axis, name in enumerate(("slices", "rows", "columns")):
+        yield name, "", [float(facts.shape_zyx[axis]) for facts in cases.values()]
+    for axis, name in ((0, "slice spacing"), (2, "pixel spacing")):
+        yield name, " mm", [facts.spacing_zyx_mm[axis] for facts in cases.values()]
+    for axis, name in ((0, "height"), (2, "width")):
+        yield name, " mm", [facts.shape_zyx[axis] * facts.spacing_zyx_mm[axis] for facts in cases.values()]
+
+
+CASE_RULES = (_not_hounsfield, _saturated, _no_kidney, _cut_off, _doubtful, _one_part, _specks, _several_tumors)
+DATA_SET_RULES = (_duplicates, _outliers)

@@ -1,0 +1,251 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kits_tf import config, convert, demo, figures, predict, train
+from kits_tf.base.command import Command, UsageError
+from kits_tf.base.errors import InputError
+from kits_tf.base.flagfile import all_commands, from_flagfile, to_flagfile
+from kits_tf.base.settings import flag_fields, select, without_none
+
+ROOT = Path(__file__).parent.parent.parent
+FLAG_FILES = sorted((ROOT / "configs").glob("*.flags"))
+CONVERT = ["--data_dir=d", "--records_dir=r"]
+
+
+def test_defaults_and_groups() -> None:
+    settings, positional = convert.COMMAND.parse(CONVERT)
+    assert settings == convert.Convert(data_dir="d", records_dir="r")
+    assert settings.grid.spacing_zyx_mm == (1.6, 1.2, 1.2) and positional == []
+
+
+def test_values_reach_their_group_with_their_type() -> None:
+    given = ["--spacing_zyx_mm=3,1.5,2", "--image_kernel=linear", "--seed=7", "--test_cases=1-3"]
+    settings, _ = convert.COMMAND.parse(CONVERT + given)
+    assert settings.grid.spacing_zyx_mm == (3.0, 1.5, 2.0)
+    assert (settings.grid.image_kernel, settings.seed, settings.splits.test_cases) == ("linear", 7, "1-3")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--epocs=3", "Unknown command line flag 'epocs'. Did you mean: epochs"),
+        ("--epochs=3", "--epochs is no flag of convert"),
+        ("--nocalibrate", "--nocalibrate is no flag of convert"),
+        ("--seed=x", "expected a whole number, got 'x'"),
+        ("--seed=-1", "--seed: expected 0 or more, got -1"),
+        ("--spacing_zyx_mm=1,2", "expected 3 numbers with commas between, got '1,2'"),
+        ("--spacing_zyx_mm=1,2,0", "--spacing_zyx_mm: expected more than 0, got 0.0"),
+        ("--spacing_zyx_mm=1,2,nan", "expected a number, got 'nan'"),
+        (
+            "--image_kernel=sinc",
+            "--image_kernel: expected one of nearest, linear, cubic, linear_fit, cubic_fit, got sinc",
+        ),
+        ("--validation_fraction=1", "--validation_fraction: expected less than 1, got 1.0"),
+        ("case_00000", "expected flags only, got 'case_00000'"),
+        ("--flagfile=gone.flags", "gone.flags"),
+    ],
+)
+def test_mistakes_are_explained(argument: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        convert.COMMAND.parse([*CONVERT, argument])
+    assert message in str(caught.value)
+
+
+def test_a_flag_of_yes_or_no_needs_no_value() -> None:
+    given = ["--data_dir=d", "--output_dir=o"]
+    assert figures.COMMAND.parse([*given, "--augmentations"])[0].augmentations is True
+    without, _ = figures.COMMAND.parse([*given, "--noaugmentations", "--predictions_dir=p"])
+    assert without.augmentations is False
+    assert "  --augmentations\n" in figures.COMMAND.help_text()
+
+
+def test_required_flags_and_inputs() -> None:
+    with pytest.raises(UsageError, match="--records_dir is required: Folder of TFRecord shards"):
+        convert.COMMAND.parse(CONVERT[:1])
+    with pytest.raises(UsageError, match="expected at least one SCAN after the flags"):
+        predict.COMMAND.parse(["--model=m", "--output_dir=o"])
+    _, inputs = predict.COMMAND.parse(["a.nii", "--model=m", "--output_dir=o", "b.nii"])
+    assert inputs == ["a.nii", "b.nii"]
+
+
+def test_limits_between_fields() -> None:
+    for wrong in ("--window_hu=5,5", "--scale_range=2,1", "--gamma_range=1.5,0.7", "--elastic_mm=17"):
+        with pytest.raises(UsageError, match=wrong.split("=")[0]):
+            train.COMMAND.parse(["--records_dir=r", "--run_dir=r", wrong])
+    with pytest.raises(InputError, match="expected one of --run_dir, --predictions_dir and --compare"):
+        config.EvaluationSettings()
+    with pytest.raises(InputError, match="expected either --data_dir or --truth_dir with --predictions_dir"):
+        config.EvaluationSettings(predictions_dir="p")
+
+
+def test_a_flag_means_the_same_in_every_command() -> None:
+    kinds: dict[str, object] = {}
+    for command in all_commands().values():
+        for _, item, kind in flag_fields(command.settings):
+            assert kinds.setdefault(item.name, without_none(kind)) == without_none(kind), item.name
+            assert item.metadata["help"], item.name
+
+
+def arguments_of(command: Command) -> list[str]:
+    """Returns the paths that a command needs, and an input if it takes any."""
+    paths = {item.name: "x" for _, item, _ in flag_fields(command.settings) if item.name.endswith("_dir")}
+    paths |= {"model": "x"} if command.name in ("predict", "app") else {}
+    if command.name in ("evaluate", "report"):
+        del paths["predictions_dir"]
+        paths.pop("truth_dir", None)
+    paths |= {"output": "x"} if command.name == "submission" else {}
+    paths |= {"server": "localhost:8500"} if command.name == "client" else {}
+    return [f"--{flag}={value}" for flag, value in paths.items()] + ([command.inputs] if command.inputs else [])
+
+
+def test_every_command_takes_the_shipped_flag_files() -> None:
+    for path in FLAG_FILES:
+        for command in all_commands().values():
+            parsed, _ = command.parse([f"--flagfile={path}", *arguments_of(command)])
+            if command.name in ("evaluate", "report"):  # these default to whatever run and records have
+                parsed = replace(parsed, label_scheme=None, cyst_as=None)
+            if command.name == "train":
+                parsed = replace(parsed, records=config.RecordsSettings())
+            if path.stem == "base":  # the defaults are the recipe of record
+                assert parsed == command.parse(arguments_of(command))[0], command.name
+
+
+def test_the_recipe_of_record() -> None:
+    settings, _ = train.COMMAND.parse([f"--flagfile={ROOT}/configs/base.flags", "--records_dir=r", "--run_dir=r"])
+    optimization = settings.optimization
+    assert (optimization.epochs, optimization.learning_rate, optimization.batch_size) == (50, 1e-3, 2)
+    assert (settings.objective.loss, settings.objective.class_weighting) == ("cross_entropy", "inverse")
+    assert settings.patches.patch_size_zyx == (128, 128, 128)
+    assert (settings.intensity.window_hu, settings.intensity.mean_hu, settings.intensity.std_hu) == (
+        (-79, 304),
+        101,
+        76.9,
+    )
+
+
+def test_flag_files_say_why() -> None:
+    for path in FLAG_FILES:
+        lines = [line for line in path.read_text().splitlines() if line]
+        assert lines[0].startswith("#") and any(line.startswith("#   python -m kits_tf.") for line in lines)
+        flags = [i for i, line in enumerate(lines) if line.startswith("--")]
+        assert path.stem == "smoke" or all(lines[i - 1].startswith("#") for i in flags)  # each line with a comment
+
+
+def test_help_shows_what_a_value_looks_like() -> None:
+    text = train.COMMAND.help_text()
+    for line in ("--spacing_zyx_mm=X,X,X", "--filters=N,...", "--epochs=N", "--dropout=X", "--run_dir=TEXT"):
+        assert f"  {line}\n" in text
+    assert "--overlap_over=batch|example" in text
+
+
+def test_help_shows_the_commands_own_flags_only(capsys) -> None:
+    for command in all_commands().values():
+        with pytest.raises(SystemExit) as caught:
+            command.parse(["--help"])
+        text = capsys.readouterr().out
+        own = {item.name for _, item, _ in flag_fields(command.settings)}
+        shown = {line.strip().removeprefix("--").split("=")[0] for line in text.splitlines() if line.startswith("  --")}
+        assert caught.value.code == 0 and shown == own | {"flagfile", "plugins"}, command.name
+        assert max(len(line) for line in text.splitlines()) <= 120, command.name
+
+
+def test_flag_files_round_trip(tmp_path: Path) -> None:
+    settings = config.RunSettings(
+        records_dir="a b",
+        run_dir="r",
+        warp=config.WarpSettings(scale_range=(0.5, 1.25)),
+        network=config.NetworkSettings(filters=(3, 4, 5), residual=True, attention=False),
+        optimization=config.OptimizationSettings(learning_rate=0.1 + 0.2),
+    )
+    (tmp_path / "train.flags").write_text(to_flagfile(settings, "train"))
+    assert from_flagfile(config.RunSettings, tmp_path / "train.flags") == settings
+    with pytest.raises(InputError, match=r"gone.flags: expected the flags of a run"):
+        from_flagfile(config.RunSettings, tmp_path / "gone.flags")
+    (tmp_path / "train.flags").write_text("--epochs=0\n--records_dir=r\n--run_dir=r\n")
+    with pytest.raises(InputError, match=r"train.flags: --epochs: expected 1 or more, got 0"):
+        from_flagfile(config.RunSettings, tmp_path / "train.flags")
+
+
+def test_select_takes_over_what_the_other_command_shares() -> None:
+    settings = demo.Demo(seed=4, grid=config.GridSettings(image_kernel="linear"))
+    chosen = select(config.ConversionSettings, settings, data_dir="d", records_dir="r")
+    assert (chosen.seed, chosen.grid, chosen.data_dir) == (4, settings.grid, "d")
+
+
+def test_a_flag_of_another_command_may_stand_in_a_flag_file_in_either_form(tmp_path: Path) -> None:
+    (tmp_path / "all.flags").write_text(
+        "--epochs=3\n--learning_rate\n1e-2\n--augmentations\n--nocalibrate\n--seed\n7\n"
+    )
+    settings, _ = convert.COMMAND.parse([f"--flagfile={tmp_path}/all.flags", *CONVERT])
+    assert settings == convert.Convert(data_dir="d", records_dir="r", seed=7)
+    (tmp_path / "wrong.flags").write_text("--epocs=3\n")
+    with pytest.raises(UsageError, match=r"Unknown command line flag 'epocs'. Did you mean: epochs"):
+        convert.COMMAND.parse([f"--flagfile={tmp_path}/wrong.flags", *CONVERT])
+
+
+def test_arguments_behind_two_dashes_are_inputs() -> None:
+    _, inputs = predict.COMMAND.parse(["--model=m", "--output_dir=o", "a.nii", "--", "--b.nii", "-c"])
+    assert inputs == ["a.nii", "--b.nii", "-c"]
+
+
+def test_plugins_are_imported_before_values_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_plugin.py").write_text("IMPORTED = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KITS_TF_PLUGINS", "")
+    convert.COMMAND.parse([*CONVERT, "--plugins=my_plugin"])
+    assert sys.modules["my_plugin"].IMPORTED and os.environ["KITS_TF_PLUGINS"] == "my_plugin"
+    with pytest.raises(UsageError, match=r"--plugins: expected a module that can be imported, got gone: No module"):
+        convert.COMMAND.parse([*CONVERT, "--plugins=gone"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (InputError("a.nii:\n bad"), 1, "error: a.nii: bad\n"),
+        (OSError(28, "No space left on device", "x"), 1, "error: x: No space left on device\n"),
+        (UsageError("what?"), 2, "error: what? (--help lists the flags)\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+    ],
+)
+def test_errors_become_one_line_and_a_status(capsys, error: BaseException, status: int, text: str) -> None:
+    def main(_: convert.Convert) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        replace(convert.COMMAND, main=main).run(CONVERT)
+    assert caught.value.code == status
+    assert capsys.readouterr().err == text
+
+
+def test_help_needs_nothing_slow_and_no_warning_shows() -> None:
+    for command in all_commands():
+        code = f"""
+import runpy, sys
+sys.argv = ["{command}", "--help"]
+try:
+    runpy.run_module("kits_tf.{command}", run_name="__main__")
+finally:
+    slow = {{"tensorflow", "keras", "numpy", "scipy", "nibabel", "rich"}}
+    assert not slow & set(sys.modules), "imports what takes long"
+"""
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stderr == "", command
+        assert done.stdout.startswith(f"usage: python -m kits_tf.{command} ")
+
+
+def test_the_program_lists_its_commands_and_runs_one() -> None:
+    def program(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "kits_tf", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    listed = program()
+    assert listed.returncode == 0 and listed.stdout.count("\n") == len(all_commands()) + 2
+    assert "  convert     Converts CT volumes and their masks into TFRecords on the training grid.\n" in listed.stdout
+    assert program("convert", "--help").stdout == convert.COMMAND.help_text() + "\n"
+    wrong = program("conver")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: expected one of app, audit, ")

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from kits_tf.ct import simulation
+
+SPACING = (6.0, 4.0, 4.0)
+
+
+def test_files_look_like_kits19(tmp_path: Path) -> None:
+    simulation.write_phantom(tmp_path / "case_00000", 0, SPACING, seed=1)
+    image = nib.load(tmp_path / "case_00000" / "imaging.nii.gz")
+    mask = nib.load(tmp_path / "case_00000" / "segmentation.nii.gz")
+    assert nib.aff2axcodes(image.affine) == ("I", "P", "L")
+    assert (image.affine == mask.affine).all() and image.shape == mask.shape
+    assert image.get_data_dtype() == np.int16 and mask.get_data_dtype() == np.uint8
+    assert image.header["qform_code"] == 0 and image.header["sform_code"] > 0
+    assert set(np.unique(mask.dataobj)) == {0, 1, 2}
+
+
+def test_same_seed_same_bytes_other_number_other_anatomy(tmp_path: Path) -> None:
+    for name, number in (("a", 0), ("b", 0), ("c", 1)):
+        simulation.write_phantom(tmp_path / name, number, SPACING, seed=1)
+    read = {name: (tmp_path / name / "segmentation.nii.gz").read_bytes() for name in "abc"}
+    assert read["a"] == read["b"] != read["c"]
+
+
+def test_anatomy_is_in_hounsfield_units() -> None:
+    hu, labels = simulation.draw_phantom(np.random.default_rng(5), SPACING)
+    assert hu[:, 0, 0].max() < -900  # air outside
+    assert 100 < np.median(hu[labels == 1]) < 220  # enhanced cortex and medulla
+    assert 10 < np.median(hu[labels == 2]) < 130  # tumors are darker
+    voxel_ml = np.prod(SPACING) / 1000
+    assert 80 < (labels > 0).sum() * voxel_ml < 700
+
+
+def test_some_phantoms_have_one_kidney() -> None:
+    middle_empty = []
+    for number in range(12):
+        _, labels = simulation.draw_phantom(np.random.default_rng([19, number]), (10.0, 6.0, 6.0))
+        half = labels.shape[2] // 2
+        middle_empty.append(not labels[..., :half].any() or not labels[..., half:].any())
+    assert 0 < sum(middle_empty) < 6
