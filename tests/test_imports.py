@@ -1,4 +1,7 @@
-"""The house has an order: a room imports only rooms that stand before it, and nothing imports a command."""
+"""The house has an order: a room imports only rooms that stand before it, and nothing imports a command.
+
+`python tests/test_imports.py` prints the order: files and lines of each room, and the rooms that it imports.
+"""
 
 import ast
 from pathlib import Path
@@ -21,6 +24,7 @@ ROOMS = [
     "webapp",
 ]
 MODULES = sorted([*ROOT.glob("kits_tf/**/*.py"), *ROOT.glob("tfrecords_tools/**/*.py")])
+COMMAND_MODULES = [["kits_tf", name] for name in all_commands()]
 # All that kits_tf takes of tfrecords_tools outside of its ground floor: records, and the files that they are in.
 RECORDS = {"errors", "index", "read", "spec", "write"}
 
@@ -70,9 +74,6 @@ def test_rooms_import_only_rooms_before_them_and_no_command() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-COMMAND_MODULES = [["kits_tf", name] for name in all_commands()]
-
-
 def test_commands_import_no_command_except_the_demo() -> None:
     for name in set(all_commands()) - {"demo"}:
         used = imported_modules(PACKAGE / f"{name}.py")
@@ -100,3 +101,18 @@ def test_the_package_of_records_knows_no_kidneys_and_is_used_for_records_only() 
 def test_only_volume_knows_nibabel() -> None:
     users = {name_of(path) for path in MODULES for name in imported_modules(path) if name.split(".")[0] == "nibabel"}
     assert users == {"kits_tf.ct.volume"}
+
+
+def picture() -> str:
+    """Returns a line for each room and for the commands: files, lines, and the rooms imported."""
+    lines = []
+    for room in [*ROOMS, "commands"]:
+        paths = sorted(PACKAGE.glob("*.py" if room == "commands" else f"{room}/**/*.py"))
+        count = sum(len(path.read_text().splitlines()) for path in paths)
+        used = {room_of(name) for path in paths for name in imported_modules(path)} - {"", room}
+        lines.append(f"{room:<10} {len(paths):>3} files {count:>5} lines  {' '.join(sorted(used, key=ROOMS.index))}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(picture())
