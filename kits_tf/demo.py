@@ -113,10 +113,10 @@ def _test_cases(settings: Demo) -> list[int]:
     """Returns the numbers of the phantoms that are held out; without any the demo would end without a score."""
     from kits_tf.ct.layouts import parse_case_numbers
 
-    wanted = settings.splits.test_cases
-    numbers = sorted(parse_case_numbers(wanted) & set(range(settings.num_cases)))
+    test_cases = settings.splits.test_cases
+    numbers = sorted(parse_case_numbers(test_cases) & set(range(settings.num_cases)))
     if not numbers:
-        phantoms = f"expected some of the phantoms 0-{settings.num_cases - 1}, got {wanted}"
+        phantoms = f"expected some of the phantoms 0-{settings.num_cases - 1}, got {test_cases}"
         raise InputError(f"--test_cases: {phantoms} (--flagfile=configs/smoke.flags has the demo's settings)")
     return numbers
 
