@@ -96,9 +96,9 @@ def draw_prediction(
         InputError: scan or mask cannot be used.
     """
     from kits_tf.analysis.case_masks import read_case
-    from kits_tf.views import canvas
-    from kits_tf.views.case_figure import case_figure
-    from kits_tf.views.montage import animation, montage
+    from kits_tf.views.drawings import canvas
+    from kits_tf.views.drawings.case_figure import case_figure
+    from kits_tf.views.drawings.montage import animation, montage
 
     case = read_case(files, masks_dir, scheme)
     canvas.save(case_figure(case), output_dir / f"{case.case_id}.png")
@@ -116,8 +116,8 @@ def draw_augmentations(settings: Figures) -> None:
     from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.case import to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
-    from kits_tf.views import canvas
-    from kits_tf.views.augmentation_sheet import augmentation_sheet
+    from kits_tf.views.drawings import canvas
+    from kits_tf.views.drawings.augmentation_sheet import augmentation_sheet
 
     labeled = [files for files in find_cases(settings.data_dir) if files.labels is not None]
     chosen = [files for files in labeled if settings.case in (None, case_number(files.case_id))]

@@ -15,7 +15,7 @@ from kits_tf.config import ReportSettings
 
 if TYPE_CHECKING:
     from kits_tf.analysis.evaluated import Evaluated
-    from kits_tf.views.evaluation_page.case import CasePictures, Wanted
+    from kits_tf.views.pages.evaluation_page.case import CasePictures, Wanted
 
 NAME = "report.html"
 
@@ -38,9 +38,9 @@ def main(settings: Report) -> None:
     start_tensorflow()
     from kits_tf.analysis.evaluated import find_evaluations, shared_cases
     from kits_tf.ct.findings import audit
-    from kits_tf.views.evaluation_page.niivue import niivue_module
-    from kits_tf.views.evaluation_page.page import report_page
-    from kits_tf.views.evaluation_page.plan import plan
+    from kits_tf.views.pages.evaluation_page.page import report_page
+    from kits_tf.views.pages.evaluation_page.plan import plan
+    from kits_tf.views.pages.niivue import niivue_module
 
     module = niivue_module() if settings.viewer else None
     evaluations = find_evaluations(settings)
@@ -67,7 +67,7 @@ def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", worker
         InputError: a file of a case cannot be used.
     """
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.views.evaluation_page.case import picture_case
+    from kits_tf.views.pages.evaluation_page.case import picture_case
 
     cases = [files for files in evaluations[0].cases if files.case_id in wanted]
     predictions = [(each.masks_dir, each.scheme) for each in evaluations]

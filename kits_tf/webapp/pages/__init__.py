@@ -3,7 +3,7 @@
 import functools
 from importlib import resources
 
-from kits_tf.views.evaluation_page.niivue import niivue_module
+from kits_tf.views.pages.niivue import niivue_module
 from kits_tf.webapp.studies import RefusedError
 
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
