@@ -18,18 +18,18 @@ def augmentation_sheet(
     previews: Sequence[Preview],
     scheme: Scheme,
     spacing_mm: tuple[float, float, float],
-    shown: tuple[float, float],
+    window: tuple[float, float],
 ) -> Figure:
-    """Returns a figure with the middle axial plane of each patch and what happened to it.
+    """Returns a figure with the middle axial plane of each patch, under the words for its augmentation.
 
-    Radiological orientation: the patient's right is on the left, but in patches that are mirrored.
+    Orientation is radiological: the patient's right is on the left, except in patches that are mirrored.
 
     Args:
-        title: above all.
-        previews: patches of the same size, (z, y, x) in (I, P, L).
-        scheme: of the labels.
+        title: heading of the sheet.
+        previews: augmented patches, all of one size, (z, y, x) in (I, P, L).
+        scheme: scheme of the labels.
         spacing_mm: voxel sizes (z, y, x).
-        shown: normalized values that are black and white.
+        window: normalized values that are black and white.
     """
     rows = -(-len(previews) // _COLUMNS)
     size = _COLUMNS * _INCHES, rows * (_INCHES + 0.35) + 0.8
@@ -39,7 +39,7 @@ def augmentation_sheet(
         ax.axis("off")
     for ax, preview in zip(axes, previews, strict=False):
         middle = len(preview.image) // 2
-        low, high = shown
+        low, high = window
         canvas.show(ax, preview.image[middle], spacing_mm[1:], cmap="gray", vmin=low, vmax=high)
         canvas.outline(ax, preview.labels[middle], scheme, spacing_mm[1:])
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)

@@ -14,11 +14,12 @@ from kits_tf.views.drawings.planes import PLANES, Landmark, Plane, landmarks
 from kits_tf.views.drawings.raster import find_errors
 from kits_tf.views.drawings.surfaces import PIXEL_MM, VIEWS, draw_surfaces
 
-_FIELD_MM = 150.0  # of a picture, and more around what is larger
+# Width of a picture; around a structure that needs more, a multiple of its extent.
+_FIELD_MM = 150.0
 _FIELD_PER_EXTENT = 1.3
 _BAR_MM = 50.0
 _SURFACE_MARGIN_MM = 12.0
-# Of the letters at the edges: where in the axes, and how they are aligned.
+# Letters at the left, right, upper and lower edge: x and y in the axes, and how they are aligned there.
 _EDGE_PLACES = (
     (0.02, 0.5, "left", "center"),
     (0.98, 0.5, "right", "center"),
@@ -30,15 +31,16 @@ _EDGE_PLACES = (
 def case_figure(case: CaseMasks) -> Figure:
     """Returns the figure of a case.
 
-    A row for each landmark (the largest tumor, each kidney): axial, coronal and sagittal plane through its center, in
-    radiological orientation, all at one scale. Outlines: the truth is solid, the prediction dashed. Fill: voxels that
-    are missed, false, or of another structure. Below, surfaces from the front and from the left. In the title, Dice.
+    Each landmark (the largest tumor, each kidney) has a row: the axial, coronal and sagittal plane through its center,
+    in radiological orientation, all at one scale. The truth has solid outlines, the prediction dashed ones; voxels that
+    are missed, false, or of another structure are filled. Below are the surfaces from the front and from the left, and
+    the title says Dice. A case without labels shows the middle of the scan.
     """
-    shown = landmarks(case.known, case.predicted, case.scheme, case.hu, case.spacing_mm)
-    field_mm = max(_FIELD_MM, *(_FIELD_PER_EXTENT * mark.extent_mm for mark in shown))
-    figure = canvas.dark_page(10, 3.4 * len(shown) + 3.6)
-    rows = figure.add_gridspec(len(shown) + 1, 1, height_ratios=[3.4] * len(shown) + [2.6])
-    for row, mark in enumerate(shown):
+    marks = landmarks(case.known, case.predicted, case.scheme, case.hu, case.spacing_mm)
+    field_mm = max(_FIELD_MM, *(_FIELD_PER_EXTENT * mark.extent_mm for mark in marks))
+    figure = canvas.dark_page(10, 3.4 * len(marks) + 3.6)
+    rows = figure.add_gridspec(len(marks) + 1, 1, height_ratios=[3.4] * len(marks) + [2.6])
+    for row, mark in enumerate(marks):
         axes: list[Axes] = list(np.ravel(np.array(rows[row].subgridspec(1, len(PLANES)).subplots())))
         for ax, plane in zip(axes, PLANES, strict=True):
             _draw_plane(ax, case, plane, mark, field_mm)
@@ -53,14 +55,14 @@ def _title(case: CaseMasks) -> str:
     if case.truth is None:
         return f"{case.case_id}   prediction (there is no truth)"
     scores = dice_scores(confusion(case.truth, case.predicted, len(case.scheme.classes)), case.scheme)
-    told = f"Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
-    return f"{case.case_id}   {told}\nsolid: truth, dashed: prediction"
+    dice = f"Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
+    return f"{case.case_id}   {dice}\nsolid: truth, dashed: prediction"
 
 
 def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_mm: float) -> None:
-    """Draws a square field around a landmark; beyond the scan it is black."""
-    pixel_mm = plane.of_plane(case.spacing_mm)
-    center_mm = [(i + 0.5) * s for i, s in zip(plane.of_plane(mark.center), pixel_mm, strict=True)]
+    """Draws a square of `field_mm` around a landmark; beyond the scan it is black."""
+    pixel_mm = plane.in_plane(case.spacing_mm)
+    center_mm = [(i + 0.5) * s for i, s in zip(plane.in_plane(mark.center), pixel_mm, strict=True)]
     hu = plane.cut(case.hu, mark.center)
     low, high = style.SOFT_TISSUE_HU
     canvas.show(ax, hu, pixel_mm, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")

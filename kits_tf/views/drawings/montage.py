@@ -1,4 +1,4 @@
-"""A case slice by slice: a montage, and a scan through it that moves."""
+"""A case slice by slice: a montage of axial planes, and an animation."""
 
 import io
 
@@ -21,11 +21,12 @@ _PANEL_INCHES = 2.4
 
 
 def montage(case: CaseMasks) -> Figure:
-    """Returns a figure of axial planes, evenly from the first to the last that shows a structure.
+    """Returns a figure of 20 axial planes, evenly spaced from the first to the last that shows a structure.
 
-    The prediction tints, the truth outlines; the patient's right is on the left.
+    The prediction tints, the truth outlines; the patient's right is on the left. A case without labels shows planes of
+    the whole scan.
     """
-    planes, crop = _shown(case, COLUMNS * ROWS)
+    planes, crop = _planes(case, COLUMNS * ROWS)
     height_mm, width_mm = _size_mm(case, crop)
     panel = _PANEL_INCHES * height_mm / width_mm + 0.25
     figure = canvas.dark_page(_PANEL_INCHES * COLUMNS, panel * ROWS + 0.8)
@@ -35,15 +36,15 @@ def montage(case: CaseMasks) -> Figure:
     for ax, z in zip(axes, planes, strict=False):
         canvas.show(ax, _painted(case, z, crop), case.spacing_mm[1:])
         ax.set_title(f"axial {z}", color=style.TEXT, fontsize=8)
-    told = "tint: prediction" if case.truth is None else "tint: prediction, outline: truth"
-    figure.suptitle(f"{case.case_id}   {told}", color=style.TEXT)
+    key = "tint: prediction" if case.truth is None else "tint: prediction, outline: truth"
+    figure.suptitle(f"{case.case_id}   {key}", color=style.TEXT)
     canvas.add_legend(figure, case.scheme)
     return figure
 
 
 def animation(case: CaseMasks) -> bytes:
     """Returns a GIF through the axial planes of `montage`, up to 60 of them, GIF_HEIGHT pixels high."""
-    planes, crop = _shown(case, _MOST_FRAMES)
+    planes, crop = _planes(case, _MOST_FRAMES)
     height_mm, width_mm = _size_mm(case, crop)
     size = max(1, round(GIF_HEIGHT * width_mm / height_mm)), GIF_HEIGHT
     pictures = (Image.fromarray(_painted(case, z, crop)).resize(size) for z in planes)
@@ -53,12 +54,12 @@ def animation(case: CaseMasks) -> bytes:
     return content.getvalue()
 
 
-def _shown(case: CaseMasks, most: int) -> tuple[list[int], Crop]:
-    """Returns axial planes, and the box of all structures with a margin."""
+def _planes(case: CaseMasks, limit: int) -> tuple[list[int], Crop]:
+    """Returns the indices of `limit` axial planes or fewer, and the box of all structures with a margin."""
     labeled = case.known | case.predicted
     tight = crop_around(labeled, 0, case.spacing_mm)
     first, count = tight.start[0], tight.shape[0]
-    planes = np.linspace(first, first + count - 1, min(most, count)).round().astype(int)
+    planes = np.linspace(first, first + count - 1, min(limit, count)).round().astype(int)
     return planes.tolist(), crop_around(labeled, _MARGIN_MM, case.spacing_mm)
 
 

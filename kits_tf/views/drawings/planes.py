@@ -1,4 +1,4 @@
-"""Which planes of a case to look at, and how each lies in a picture: radiological, the patient's right on the left."""
+"""Planes through a case's structures, and how each lies in a picture: radiological, the patient's right on the left."""
 
 from dataclasses import dataclass
 
@@ -12,24 +12,24 @@ from kits_tf.ct.labels import LATERALITY, Scheme, challenge_lookup, from_challen
 
 @dataclass(frozen=True)
 class Plane:
-    """A direction to cut an (I, P, L) volume in; rows and columns of the cut run as the volume's axes do.
+    """A direction of planes through an (I, P, L) volume; their rows and columns run as the volume's axes do.
 
     Attributes:
-        name: of the plane.
-        axis: it is cut along.
-        edges: what lies beyond the left, right, upper and lower edge of its picture.
+        name: name of the direction, as in "axial".
+        axis: index of the volume's axis that the planes are perpendicular to.
+        edges: letters of the patient's sides at the left, right, upper and lower edge of a picture.
     """
 
     name: str
     axis: int
     edges: tuple[str, str, str, str]
 
-    def cut(self, array: NDArray, at: Triple) -> NDArray:
-        """Returns the plane of a volume (z, y, x) that goes through a voxel."""
-        return np.take(array, at[self.axis], self.axis)
+    def cut(self, array: NDArray, voxel: Triple) -> NDArray:
+        """Returns the plane (rows, columns) of a volume (z, y, x) that goes through a voxel."""
+        return np.take(array, voxel[self.axis], self.axis)
 
-    def of_plane(self, triple: tuple) -> tuple:
-        """Returns what belongs to the rows and the columns of something that is (z, y, x)."""
+    def in_plane(self, triple: tuple) -> tuple:
+        """Returns the two of three values (z, y, x) that belong to the plane's rows and columns."""
         row, column = (value for axis, value in enumerate(triple) if axis != self.axis)
         return row, column
 
@@ -43,12 +43,12 @@ PLANES = (
 
 @dataclass(frozen=True)
 class Landmark:
-    """A structure worth a look.
+    """A structure that a figure shows.
 
     Attributes:
-        name: as in "largest tumor".
-        center: voxel (z, y, x): along each axis half of the structure lies on either side.
-        extent_mm: of the structure, the largest along an axis.
+        name: name for people, as in "largest tumor".
+        center: voxel (z, y, x) with half of the structure on either side along each axis.
+        extent_mm: size of the structure along the axis on which it is largest.
     """
 
     name: str
@@ -63,29 +63,30 @@ def landmarks(
     hu: NDArray[np.int16],
     spacing_mm: tuple[float, float, float],
 ) -> list[Landmark]:
-    """Returns the largest tumor, the right and the left kidney, as far as there are; else the middle of the scan.
+    """Returns those of largest tumor, right and left kidney that the case has; without any, the middle of the scan.
 
-    What the truth does not have is looked for in the prediction. Kidneys go with their tumors and cysts where sides are
-    not labels of the scheme, without them where they are.
+    A structure that the truth lacks is taken from the prediction. Kidneys include their tumors and cysts where the
+    scheme has no sides, and are without them where it has.
 
     Args:
         truth: (z, y, x) uint8 labels.
-        predicted: the same.
-        scheme: of both.
+        predicted: (z, y, x) uint8 labels.
+        scheme: scheme of both.
         hu: (z, y, x) int16 scan in (I, P, L).
         spacing_mm: voxel sizes (z, y, x).
     """
-    slab, found = bounding_box(truth | predicted)[0], []  # all of the planes: the body's middle tells sides
+    # Whole planes: the middle of the body decides which side is which.
+    slab, marks = bounding_box(truth | predicted)[0], []
     inside = [_with_sides(labels[slab], scheme, hu[slab], spacing_mm) for labels in (truth, predicted)]
     for label, name in ((3, "largest tumor"), (1, "right kidney"), (2, "left kidney")):
         for labels in inside:
             mask = labels == label
             if mask.any():
                 mask = _largest_part(mask) if name == "largest tumor" else mask
-                found.append(_landmark(name, mask, slab.start, spacing_mm))
+                marks.append(_landmark(name, mask, slab.start, spacing_mm))
                 break
     z, y, x = (size // 2 for size in truth.shape)
-    return found or [Landmark("middle of the scan", (z, y, x), 0.0)]
+    return marks or [Landmark("middle of the scan", (z, y, x), 0.0)]
 
 
 def _with_sides(

@@ -1,8 +1,9 @@
-"""Labels painted over a plane pixel by pixel: quick pictures, where figures would be too many or too large."""
+"""Labels painted over a plane pixel by pixel: quick and small, where a figure of matplotlib is too slow or large."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.ct.components import border
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
 
@@ -17,12 +18,12 @@ def gray(hu: NDArray) -> NDArray[np.float32]:
 
 
 def tint(picture: NDArray[np.float32], labels: NDArray[np.uint8], classes: tuple[str, ...]) -> None:
-    """Tints each structure in a picture (y, x, 3).
+    """Tints each structure in place.
 
     Args:
-        picture: is changed.
+        picture: (y, x, 3) float32, 0..1; it is changed.
         labels: (y, x) uint8.
-        classes: names of the labels.
+        classes: names of the labels, from 0 on.
     """
     for label, name in enumerate(classes[1:], start=1):
         tinted = labels == label
@@ -30,13 +31,19 @@ def tint(picture: NDArray[np.float32], labels: NDArray[np.uint8], classes: tuple
 
 
 def outline(picture: NDArray[np.float32], labels: NDArray[np.uint8], classes: tuple[str, ...]) -> None:
-    """Outlines each structure in a picture; arguments as of `tint`."""
+    """Outlines each structure in place, one pixel wide, within it.
+
+    Args:
+        picture: (y, x, 3) float32, 0..1; it is changed.
+        labels: (y, x) uint8.
+        classes: names of the labels, from 0 on.
+    """
     for label, name in enumerate(classes[1:], start=1):
-        picture[_rim(labels == label)] = style.rgb(name)
+        picture[border(labels == label)] = style.rgb(name)
 
 
 def to_bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Returns a picture with values 0..255."""
+    """Returns a picture of 0..1 as uint8, 0..255; values beyond are clipped."""
     return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 
 
@@ -52,13 +59,6 @@ def paint(
 
 
 def find_errors(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns for each voxel what is wrong: 0 nothing, else 1 + the place of its name in style.ERROR_COLORS."""
+    """Returns each voxel's kind of error, uint8: 0 for none, else 1 + the kind's place in style.ERROR_COLORS."""
     missed, false = (truth > 0) & (predicted == 0), (truth == 0) & (predicted > 0)
     return np.select([missed, false, truth != predicted], [1, 2, 3], 0).astype(np.uint8)
-
-
-def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the pixels of a plane's mask that have a neighbor outside of it."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner

@@ -1,6 +1,6 @@
-"""How everything drawn looks: the same color for the same structure everywhere, safe for the color-blind."""
+"""Colors, words and the window of HU of everything drawn: a structure has the same color everywhere."""
 
-# Okabe and Ito's palette, chosen to be told apart with any color vision.
+# Okabe and Ito's palette, which people with any color vision can distinguish.
 COLORS = {
     "right_kidney": "#56B4E9",
     "left_kidney": "#009E73",
@@ -8,7 +8,7 @@ COLORS = {
     "tumor": "#E69F00",
     "cyst": "#CC79A7",
 }
-# What is wrong with a voxel: labeled by the truth alone, by the prediction alone, or by both, but as something else.
+# Kinds of errors: only the truth has the voxel, only the prediction has it, or both have it as different structures.
 ERROR_COLORS = {"missed": "#D55E00", "false": "#F0E442", "other structure": "#0072B2"}
 SOFT_TISSUE_HU = (-160.0, 240.0)
 FACE, TEXT = "black", "white"

@@ -1,4 +1,4 @@
-"""Surfaces of a mask as a person would see them from the front and from the side."""
+"""Surfaces of a mask as seen from the front and from the left: rays through voxels, shaded by Lambert's law."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from kits_tf.views.drawings import style
 PIXEL_MM = 1.5
 # Steps between slices and pixels are smoothed away.
 _SMOOTHING_MM = 1.5
-# What stands before a tumor lets it through.
+# Kidneys let a tumor behind them shine through.
 _KIDNEY_OPACITY = 0.45
 _AMBIENT = 0.25
 _INSIDE = 1000  # int16 stands for the share of a voxel that is inside
@@ -21,12 +21,12 @@ _INSIDE = 1000  # int16 stands for the share of a voxel that is inside
 
 @dataclass(frozen=True)
 class View:
-    """Where one stands: pictures have the axes of the plane that is cut along the same axis.
+    """A direction of view; its picture has the rows and columns of the `Plane` with the same axis.
 
     Attributes:
-        name: as in "from the front".
-        axis: one looks along.
-        from_end: whether from its last index.
+        name: name for people, as in "from the front".
+        axis: index of the volume's axis along which the rays run.
+        from_end: whether they start at its last index.
     """
 
     name: str
@@ -40,12 +40,15 @@ VIEWS = (View("from the front", 1, False), View("from the left", 2, True))
 def draw_surfaces(
     labels: NDArray[np.uint8], scheme: Scheme, spacing_mm: tuple[float, float, float]
 ) -> dict[str, NDArray[np.float32]]:
-    """Returns a picture for each view's name, (height, width, 3) float32, 0..1, of pixels of PIXEL_MM, black around.
+    """Returns a picture for each view's name.
 
     Args:
         labels: (z, y, x) uint8 in (I, P, L).
-        scheme: of the labels.
+        scheme: scheme of the labels.
         spacing_mm: voxel sizes (z, y, x).
+
+    Returns:
+        (height, width, 3) float32, 0..1, in pixels of PIXEL_MM; black where there is no structure.
     """
     insides = {
         name: _smooth(labels == label, spacing_mm)
@@ -57,14 +60,14 @@ def draw_surfaces(
 
 
 def _smooth(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Returns how much of each voxel of PIXEL_MM is inside, smoothed, above 0 inside."""
+    """Returns the mask on voxels of PIXEL_MM, smoothed, float32: above 0 inside, -0.5 far outside."""
     shape = [max(1, round(n * s / PIXEL_MM)) for n, s in zip(mask.shape, spacing_mm, strict=True)]
     share = resample(as_tensor(mask.astype(np.int16) * np.int16(_INSIDE)), shape, "linear").numpy()
     return ndimage.gaussian_filter(share / np.float32(_INSIDE), _SMOOTHING_MM / PIXEL_MM, mode="constant") - 0.5
 
 
 def _draw(insides: dict[str, NDArray[np.float32]], view: View, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Returns the structures, the nearer over the farther."""
+    """Returns the picture of a view, nearer structures over farther ones."""
     size = tuple(n for axis, n in enumerate(shape) if axis != view.axis)
     depths, colors, opacities = [], [], []
     for name, inside in insides.items():
@@ -87,7 +90,7 @@ def _draw(insides: dict[str, NDArray[np.float32]], view: View, shape: tuple[int,
 
 
 def _first_surface(inside: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns how far the surface is along each ray, in pixels, inf where there is none; and its brightness there."""
+    """Returns each ray's way to the surface in pixels, inf where it meets none, and the surface's brightness, 0..1."""
     rays = np.moveaxis(inside, view.axis, 0)
     rays = np.pad(rays[::-1] if view.from_end else rays, 1, constant_values=-0.5)
     hit = (rays > 0).argmax(axis=0)

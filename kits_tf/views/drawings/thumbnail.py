@@ -11,7 +11,8 @@ from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import raster, style
 from kits_tf.views.drawings.raster import find_errors
 
-HEIGHT, WIDTH = 112, 150  # of each plane
+# Pixels of each plane.
+HEIGHT, WIDTH = 112, 150
 _GAP = 2
 SIZE = (2 * WIDTH + _GAP, HEIGHT)  # width and height of a thumbnail
 _JPEG_QUALITY = 80
@@ -20,19 +21,18 @@ _JPEG_QUALITY = 80
 def thumbnail(image: Volume, mask: Volume | None) -> bytes:
     """Returns a JPEG: axial and coronal plane side by side, each cut to the body, the patient's right on the left.
 
-    The planes go through most of the tumor, without one through most of the kidney, without labels through the middle.
-    Each fits into HEIGHT x WIDTH pixels, its sides true to the spacing.
+    The planes are those of `fullest_planes`. Each fits into HEIGHT x WIDTH pixels, its sides true to the spacing.
 
     Args:
         image: (z, y, x) int16 HU in (I, P, L).
-        mask: challenge labels on the same grid; None for a case without.
+        mask: challenge labels on the same grid; None for a case without labels.
     """
     labels = np.zeros(image.array.shape, np.uint8) if mask is None else mask.array
     return _thumbnail(image.array, labels, CHALLENGE_CLASSES, fullest_planes(labels), image.grid.spacing_mm)
 
 
 def error_thumbnail(case: CaseMasks) -> bytes:
-    """Returns the thumbnail of a case's prediction, on planes that the truth chooses; what is wrong has its color."""
+    """Returns the thumbnail of a case's prediction, errors in their colors, on planes that the truth chooses."""
     classes = case.scheme.classes
     labels, planes = case.predicted, fullest_planes(case.scheme.to_challenge(case.known))
     if case.truth is not None:
@@ -59,13 +59,19 @@ def _thumbnail(
 
 
 def fullest_planes(labels: NDArray[np.uint8]) -> tuple[int, int]:
-    """Returns the indices along z and y of the planes that show most of the tumor, or else of any label."""
-    shown = labels == CHALLENGE_TUMOR
-    if not shown.any():
-        shown = labels > 0
-    if not shown.any():
+    """Returns the indices along z and y of the planes with most of the tumor, without one with most labels.
+
+    Without any labels they are the middle ones.
+
+    Args:
+        labels: (z, y, x) challenge labels.
+    """
+    mask = labels == CHALLENGE_TUMOR
+    if not mask.any():
+        mask = labels > 0
+    if not mask.any():
         return labels.shape[0] // 2, labels.shape[1] // 2
-    return int(shown.sum(axis=(1, 2)).argmax()), int(shown.sum(axis=(0, 2)).argmax())
+    return int(mask.sum(axis=(1, 2)).argmax()), int(mask.sum(axis=(0, 2)).argmax())
 
 
 def _plane(

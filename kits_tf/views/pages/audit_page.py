@@ -27,19 +27,19 @@ def audit_page(
     findings: Sequence[Finding],
     thumbnails: Mapping[str, bytes],
 ) -> str:
-    """Returns the page: what was found in all, then a table of cases to sort and to filter.
+    """Returns the page: the numbers of findings, then a table of cases to sort and to filter.
 
     Args:
-        data_dir: for the heading.
-        facts: by case id; None for a case that cannot be read.
-        findings: of all cases.
-        thumbnails: JPEG by case id, where there is one.
+        data_dir: folder of the data, named in the heading.
+        facts: facts of each case by its id; None for a case that cannot be read.
+        findings: findings of all cases.
+        thumbnails: JPEG of each case that has one, by its id.
     """
     rows = []
     for case_id, of_case in facts.items():
-        found = [f for f in findings if f.case_id == case_id]
+        own = [finding for finding in findings if finding.case_id == case_id]
         picture = data_url(thumbnails[case_id], "image/jpeg") if case_id in thumbnails else None
-        rows.append(_Row(case_id, severities(found), picture, found, _facts_cells(of_case)))
+        rows.append(_Row(case_id, severities(own), picture, own, _facts_cells(of_case)))
     return render(
         "audit.html",
         title=f"Audit of {data_dir}",
@@ -57,7 +57,7 @@ def severities(findings: Sequence[Finding]) -> str:
 
 
 def count_findings(findings: Sequence[Finding]) -> list[tuple[str, int, str]]:
-    """Returns each severity, how many findings are of it, and how many of each kind in words."""
+    """Returns each severity with its number of findings and, in words, the number of each code."""
     counts = []
     for severity in SEVERITIES:
         codes = [f.code for f in findings if f.severity == severity]

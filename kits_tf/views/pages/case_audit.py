@@ -1,4 +1,4 @@
-"""One case's files -> what an audit tells and shows of it."""
+"""One case's files -> the facts, the picture and the problem that an audit reports."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from kits_tf.ct.layouts import CaseFiles
 
 @dataclass(frozen=True)
 class ExaminedCase:
-    """A case that was read, or why it could not be.
+    """A case that an audit has read, or the reason why it could not.
 
     Attributes:
-        facts: None if it could not be read.
-        thumbnail: JPEG; None if it could not be read.
-        problem: why; None if it was read.
+        facts: facts of the files; None if they could not be read.
+        thumbnail: JPEG; None if the files could not be read.
+        problem: reason why they could not be read; None if they were.
     """
 
     facts: CaseFacts | None

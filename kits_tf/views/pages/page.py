@@ -1,8 +1,9 @@
-"""Pages: one HTML file that opens from disk, without a network, from a template in templates/."""
+"""Pages: one HTML file each, made from a template in templates/, that opens from disk without a network."""
 
 import base64
 import functools
 import json
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,13 +17,23 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: name of a file in templates/.
-        values: for it; text in them is escaped.
+        **values: values of the template's names; text in them is escaped.
     """
     return _environment().get_template(template).render(values)
 
 
+def read_template(name: str) -> str:
+    """Returns the text of a file in templates/ as it is."""
+    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
 def data_url(content: bytes, kind: str) -> str:
-    """Returns what stands for a file in a page, as in src; kind: of its content, as in "image/jpeg"."""
+    """Returns an address that holds a file itself, as for src.
+
+    Args:
+        content: content of the file.
+        kind: media type, as in "image/jpeg".
+    """
     return f"data:{kind};base64,{base64_text(content)}"
 
 

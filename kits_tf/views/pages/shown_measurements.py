@@ -1,6 +1,6 @@
-"""Which measurements people are shown on a page and on paper, in which words; `measure` writes all there are."""
+"""The measurements that the web page and the document show, and their words; the command measure writes all."""
 
-# (field, words, digits after the point)
+# Field, words, and digits after the point.
 KIDNEY = (
     ("volume_ml", "volume, mL", 0),
     ("length_mm", "length, mm", 0),

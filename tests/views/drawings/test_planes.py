@@ -70,5 +70,5 @@ def test_edges_tell_where_the_axes_run(plane) -> None:
     assert plane.edges == (*ends[column], *ends[row])
     volume = np.arange(24).reshape(2, 3, 4)
     cut = plane.cut(volume, (1, 2, 3))
-    assert cut.shape == plane.of_plane(volume.shape)
-    assert cut[plane.of_plane((1, 2, 3))] == volume[1, 2, 3]
+    assert cut.shape == plane.in_plane(volume.shape)
+    assert cut[plane.in_plane((1, 2, 3))] == volume[1, 2, 3]

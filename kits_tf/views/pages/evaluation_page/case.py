@@ -1,4 +1,4 @@
-"""One case as a report shows it: what an audit tells, a thumbnail, a figure for each evaluation, small volumes."""
+"""One case as the page shows it: facts, a thumbnail, a figure for each evaluation, small volumes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from kits_tf.views.pages.evaluation_page.volumes import ViewerVolumes, viewer_vo
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be made of a case.
+class CasePlan:
+    """How large the pictures of a case may be.
 
     Attributes:
-        figure_width: of its figures in pixels; 0 for none.
-        volume_bytes: of its volumes at most; 0 for none.
+        figure_width: width of its figures in pixels; 0 for no figures.
+        volume_bytes: most bytes of its volumes for the viewer, all together; 0 for no volumes.
     """
 
     figure_width: int
@@ -31,13 +31,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class CasePictures:
-    """A case as a report shows it.
+    """A case as the page shows it.
 
     Attributes:
-        facts: what an audit judges.
+        facts: facts of its files, which an audit judges.
         thumbnail: JPEG of the first prediction.
-        figures: WebP of each prediction; none where none were wanted.
-        volumes: of scan, truth and predictions; None where none were wanted.
+        figures: WebP of each prediction; empty where the plan has no figures.
+        volumes: scan, truth and predictions for the viewer; None where the plan has no volumes.
     """
 
     facts: CaseFacts
@@ -46,13 +46,13 @@ class CasePictures:
     volumes: ViewerVolumes | None
 
 
-def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], wanted: Wanted) -> CasePictures:
+def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], plan: CasePlan) -> CasePictures:
     """Returns the pictures of a case.
 
     Args:
-        files: of the case.
-        predictions: folder of masks, and scheme, of each evaluation.
-        wanted: how much.
+        files: files of the case.
+        predictions: folder of masks, and their scheme, of each evaluation.
+        plan: sizes of the pictures.
 
     Raises:
         InputError: a file cannot be used, or the case has no true mask.
@@ -65,6 +65,6 @@ def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], w
         with_prediction(files.case_id, scan, masks_dir, scheme)
         for scan, (masks_dir, scheme) in zip(scans, predictions, strict=True)
     ]
-    figures = [canvas.webp(case_figure(case), wanted.figure_width) for case in cases if wanted.figure_width]
-    volumes = viewer_volumes(cases, image.grid, wanted.volume_bytes) if wanted.volume_bytes else None
+    figures = [canvas.webp(case_figure(case), plan.figure_width) for case in cases if plan.figure_width]
+    volumes = viewer_volumes(cases, image.grid, plan.volume_bytes) if plan.volume_bytes else None
     return CasePictures(case_facts(image, mask), error_thumbnail(cases[0]), figures, volumes)

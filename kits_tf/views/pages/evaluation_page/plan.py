@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kits_tf.views.pages.evaluation_page.case import Wanted
+from kits_tf.views.pages.evaluation_page.case import CasePlan
 
 # Of the page, and what of it figures and volumes may take once they are written in base64.
 MOST_BYTES = 30_000_000
@@ -22,7 +22,7 @@ def examples(composites: Mapping[str, float]) -> dict[str, str]:
     return {name: by_name[name] for name in ("worst", "median", "best") if name in by_name}
 
 
-def plan(composites: Mapping[str, float], num_evaluations: int, with_viewer: bool) -> dict[str, Wanted]:
+def plan(composites: Mapping[str, float], num_evaluations: int, with_viewer: bool) -> dict[str, CasePlan]:
     """Returns what to make of each case: the more there are the less, and at last only of the examples and the worst.
 
     Args:
@@ -37,7 +37,7 @@ def plan(composites: Mapping[str, float], num_evaluations: int, with_viewer: boo
     width, with_figures = _figures(len(composites), num_evaluations)
     each, with_volumes = _volumes(len(composites)) if with_viewer else (0, 0)
     return {
-        case_id: Wanted(width * (ranks[case_id] < with_figures), each * (ranks[case_id] < with_volumes))
+        case_id: CasePlan(width * (ranks[case_id] < with_figures), each * (ranks[case_id] < with_volumes))
         for case_id in composites
     }
 

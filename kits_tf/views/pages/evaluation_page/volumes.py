@@ -1,4 +1,4 @@
-"""A case as small volumes for a viewer: scan and masks around the kidneys, thinned until they fit."""
+"""A case as small volumes for a viewer: scan and masks around the kidneys, on a grid so coarse that they fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from kits_tf.ct.volume import compress, encode
 from kits_tf.views.drawings import style
 from kits_tf.views.drawings.planes import landmarks
 
-# Voxel sizes that are tried, the finest first.
+# Voxel sizes to choose from, the finest first.
 SIZES_MM = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
 _MARGIN_MM = 25.0
-# Gray levels of the scan: finer ones are noise, and noise does not compress.
+# Gray levels of the scan: finer ones would be noise, which does not compress.
 _LEVELS = 64
-# What a voxel of the scan takes once it is compressed, at least; what is larger is not tried.
+# A voxel of the scan takes at least as much once it is compressed: grids that cannot fit are skipped.
 _BYTES_PER_VOXEL = 0.3
 _KERNEL = "linear"
 
 
 @dataclass(frozen=True)
 class ViewerVolumes:
-    """Of one case, all on one grid.
+    """The files of one case, all on one grid.
 
     Attributes:
-        voxel_mm: what the voxels were thinned to, where they were not larger before.
-        focus_mm: where to look first, in the world of the affine.
-        scan: a .nii.gz file, uint8, the soft-tissue window in 64 steps.
+        voxel_mm: least voxel size; along an axis where the scan's own is larger, that one stays.
+        focus_mm: first place to show, in world mm of the affine.
+        scan: .nii.gz file, uint8: the soft-tissue window in 64 steps.
         masks: .nii.gz files, uint8 labels: the truth, then the predictions.
     """
 
@@ -43,12 +43,12 @@ class ViewerVolumes:
 
 
 def viewer_volumes(cases: Sequence[CaseMasks], grid: Grid, most_bytes: int) -> ViewerVolumes:
-    """Returns a case on the finest grid on which all files take as little as asked, or else on the coarsest.
+    """Returns a case on the finest grid on which its files take `most_bytes` or less; without one, on the coarsest.
 
     Args:
-        cases: the case with each of its predictions; scan and truth of the first are taken.
-        grid: of the scan.
-        most_bytes: of all files together.
+        cases: case with each of its predictions; scan and truth are those of the first.
+        grid: grid of the scan.
+        most_bytes: limit of all files together.
     """
     first, masks = cases[0], [(cases[0].known, cases[0].scheme), *((case.predicted, case.scheme) for case in cases)]
     crop = crop_around(np.maximum.reduce([labels for labels, _ in masks]), _MARGIN_MM, grid.spacing_mm)

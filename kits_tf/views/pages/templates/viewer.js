@@ -13,9 +13,9 @@ const viewer = (() => {
     const packed = bytesOf(document.getElementById("niivue-module").textContent);
     const source = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const { Niivue, LOOK } = await import(url);
+    const { Niivue, OPTIONS } = await import(url);
     URL.revokeObjectURL(url);
-    niivue = new Niivue(LOOK);
+    niivue = new Niivue(OPTIONS);
     await niivue.attachToCanvas(document.getElementById("niivue"));
   }
 

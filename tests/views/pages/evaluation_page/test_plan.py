@@ -1,6 +1,6 @@
 import pytest
 
-from kits_tf.views.pages.evaluation_page.case import Wanted
+from kits_tf.views.pages.evaluation_page.case import CasePlan
 from kits_tf.views.pages.evaluation_page.plan import _FIGURE_BYTES, MOST_BYTES, examples, plan
 
 NIIVUE = 2_200_000
@@ -20,7 +20,7 @@ def test_what_is_planned_fits(cases: int, evaluations: int) -> None:
 def test_few_cases_have_all_and_of_many_the_worst_have() -> None:
     few = plan({"a": 0.9, "b": 0.1}, 1, True)
     assert few["a"] == few["b"] and few["a"].figure_width == 1000
-    assert plan({"a": 0.9}, 1, False) == {"a": Wanted(1000, 0)}
+    assert plan({"a": 0.9}, 1, False) == {"a": CasePlan(1000, 0)}
     many = plan({str(i): i / 300 for i in range(300)}, 1, True)
     with_figures = [int(name) for name, each in many.items() if each.figure_width]
     with_volumes = [int(name) for name, each in many.items() if each.volume_bytes]
