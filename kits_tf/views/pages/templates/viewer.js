@@ -1,5 +1,5 @@
-// The viewer: NiiVue is unpacked when it is first wanted; a case's volumes are too. Without WebGL 2 pictures must do.
-const viewer = (() => {
+// The viewer: NiiVue and a case's volumes are unpacked when they are first shown. Without WebGL 2 there are figures only.
+(() => {
   const volumes = JSON.parse(document.getElementById("volumes").textContent);
   const form = document.querySelector("#viewer form"), box = document.querySelector("#viewer .canvas");
   const say = text => { form.querySelector("output").textContent = text; };
@@ -53,7 +53,11 @@ const viewer = (() => {
   }
 
   let last = Promise.resolve();
-  const showNext = () => { last = last.then(show); };  // one after the other: loading takes its time
+  const showNext = () => {  // one after the other: loading takes its time
+    box.setAttribute("aria-busy", "true");
+    const showing = last = last.then(show);
+    showing.then(() => { if (last === showing) box.setAttribute("aria-busy", "false"); });
+  };
 
   form.addEventListener("submit", event => { event.preventDefault(); showNext(); });
   form.addEventListener("input", () => { if (niivue) showNext(); });
@@ -66,5 +70,4 @@ const viewer = (() => {
     form.elements.case.value = caseId;
     showNext();
   });
-  return { get niivue() { return niivue; } };
 })();
