@@ -1,4 +1,4 @@
-"""The files that the page is made of: those of this folder, the theme of all pages, and NiiVue out of its package."""
+"""The files of the page: those in this folder, the theme of all pages, and NiiVue from its package."""
 
 import functools
 from importlib import resources
@@ -14,7 +14,7 @@ _THEME = "theme.css"
 
 @functools.cache
 def file(name: str) -> tuple[bytes, str]:
-    """Returns a file of the page, and what kind it is of.
+    """Returns the content of a file of the page, and its media type.
 
     Raises:
         RefusedError: the page has no such file.

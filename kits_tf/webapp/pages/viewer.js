@@ -41,13 +41,13 @@ async function begin() {
 }
 
 // One after the other: of two at a time, parts of both would be shown.
-export function open(scan, outcome) {
+export function open(scan, findings) {
   wanted = scan.key;
-  opening = opening.catch(() => {}).then(() => load(scan, outcome));
+  opening = opening.catch(() => {}).then(() => load(scan, findings));
   return opening;
 }
 
-async function load(scan, outcome) {
+async function load(scan, findings) {
   if (wanted !== scan.key) return;
   say("loading");
   find("view").hidden = false;
@@ -57,8 +57,8 @@ async function load(scan, outcome) {
   for (const volume of [...niivue.volumes]) niivue.removeVolume(volume);
   await niivue.loadFromArrayBuffer(await api.bytes(scan.key, "scan.nii.gz"), "scan.nii.gz");
   shown = scan.key;
-  await takeOutcome(outcome);
-  const [first] = outcome.lesions;
+  await takeFindings(findings);
+  const [first] = findings.lesions;
   if (first) goTo(first.place_mm);
   say("");
 }
@@ -76,9 +76,9 @@ export function goTo(place_mm) {
   niivue.drawScene();
 }
 
-async function takeOutcome(outcome) {
-  classes = outcome.classes;
-  colorMap = outcome.color_map;
+async function takeFindings(findings) {
+  classes = findings.classes;
+  colorMap = findings.color_map;
   find("structures").replaceChildren(make("legend", {}, "Structures"), ...classes.map(each => make("label", {},
     make("input", { type: "checkbox", name: `structure${each.label}`, checked: true }), swatch(each.color), each.name)));
   pen.elements.label.replaceChildren(...classes.map(each => make("option", { value: each.label }, each.name)), make("option", { value: 0 }, "erase"));
@@ -151,10 +151,10 @@ async function apply() {
   say("measuring");
   try {
     const mask = await niivue.saveImage({ filename: "", isSaveDrawing: true });
-    const outcome = await api.correct(shown, mask);
+    const findings = await api.correct(shown, mask);
     closePen();
-    await takeOutcome(outcome);
-    onCorrected(outcome);
+    await takeFindings(findings);
+    onCorrected(findings);
     say("Measured.");
   } catch (error) {
     say(error.message);
