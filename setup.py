@@ -14,8 +14,8 @@ EXTRAS = {
     # DICOM in and DICOM SEG out; GDCM decodes JPEG, JPEG-LS and JPEG 2000.
     "dicom": ["highdicom>=0.25", "pydicom>=3.0", "python-gdcm>=3.0.24"],
     "figures": ["matplotlib>=3.8", "pillow>=10"],
-    # TensorFlow Serving's gRPC and REST messages.
-    "client": ["grpcio>=1.60", "requests>=2.31"],
+    # A model on a server, over gRPC.
+    "client": ["grpcio>=1.60"],
 }
 # Figures, and NiiVue out of ipyniivue's package.
 EXTRAS["report"] = [*EXTRAS["figures"], "ipyniivue>=2.4,<3"]
@@ -35,12 +35,13 @@ _TOOLS = [
     "pytest-xdist>=3.6",
     "ruff>=0.6",
 ]
-# For tests of serving: TensorFlow Serving's own messages, a client of others, certificates, and a reader of YAML.
+# For tests of serving: TensorFlow Serving's own messages, a client of others, HTTP, certificates, a reader of YAML.
 _PEERS = [
     "cryptography>=42",
     "ovmsclient>=2023.1",
     "tensorflow-serving-api>=2.21",
     "pyyaml>=6.0",
+    "requests>=2.31",
     "types-pyyaml",
     "types-requests",
 ]
@@ -59,7 +60,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["kits_tf*", "tfrecords_tools*"]),
-    package_data={"kits_tf": ["py.typed", "views/pages/*", "webapp/pages/*"], "tfrecords_tools": ["py.typed"]},
+    package_data={
+        "kits_tf": ["py.typed", "views/pages/templates/*", "webapp/pages/*"],
+        "tfrecords_tools": ["py.typed"],
+    },
     install_requires=[
         "absl-py>=2.1",
         "cattrs>=24.1",

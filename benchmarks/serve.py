@@ -29,10 +29,11 @@ GRPC, REST, PORTS = "127.0.0.1:18500", "127.0.0.1:18501", ("--grpc_port=18500", 
 
 def main(_: list[str]) -> None:
     start_tensorflow()
-    from kits_tf.ct.volume import read_image
     from kits_tf.serving.client.client import Client
-    from kits_tf.serving.saved_model import load
     from kits_tf.serving.versions import find
+
+    from kits_tf.ct.volume import read_image
+    from kits_tf.serving.saved_model import load
 
     image = read_image(Path(SCAN.value))
     start = time.perf_counter()

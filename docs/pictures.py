@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from browser import PATIENCE_MS, go_to, started_browser
+from browser import PATIENCE_MS, go_to, started_browser, wait_until_drawn
 from playwright.sync_api import Browser, Page, expect
 
 from kits_tf import app
@@ -24,17 +24,18 @@ def main(demo: Path) -> None:
             take_page(browser, url, scan, "light").screenshot(path=HERE / "page.png")
             page = take_page(browser, url, scan, "dark")
             page.get_by_role("button", name="Correct the mask").click()
-            page.wait_for_timeout(1000)
+            wait_until_drawn(page)
             page.screenshot(path=HERE / "page_dark.png")
 
 
 def take_report(browser: Browser, report: Path) -> None:
-    """Takes a picture of a report from the charts on, with its viewer open."""
+    """Takes a picture of a report, with its viewer open, from the charts to the viewer."""
     page = browser.new_page(viewport={"width": WIDTH, "height": 900})
     go_to(page, report.resolve().as_uri())
     page.get_by_role("button", name="Open the viewer").click()
-    expect(page.locator("#viewer output")).to_contain_text("voxels", timeout=60_000)
-    page.wait_for_timeout(1000)
+    expect(page.locator("#viewer output")).to_contain_text("voxels")
+    expect(page.locator("#viewer .canvas")).to_have_attribute("aria-busy", "false")
+    wait_until_drawn(page)
     top, bottom = (
         page.locator(place).evaluate(f"element => element.getBoundingClientRect().{edge} + scrollY")
         for place, edge in (("#charts", "top"), ("#viewer", "bottom"))
@@ -51,7 +52,7 @@ def take_page(browser: Browser, url: str, scan: Path, scheme: str) -> Page:
     page.locator("#file").set_input_files(scan)
     expect(page.locator("#list li")).to_have_class("done")
     expect(page.locator("#pen output")).to_have_text("")
-    page.wait_for_timeout(1000)
+    wait_until_drawn(page)
     return page
 
 

@@ -1,7 +1,6 @@
 """python -m kits_tf.app: a page on which scans are dropped, segmented, looked at, corrected and measured."""
 
 import contextlib
-import dataclasses
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,9 +16,10 @@ from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings,
 from kits_tf.config.serving import check_host, check_tls
 
 if TYPE_CHECKING:
+    from kits_tf.base.progress import Report
     from kits_tf.inference.model import Model
-    from kits_tf.inference.progress import Tell
 
+# How long running requests may take once the page is to end.
 _GRACE_S = 5.0
 
 
@@ -27,10 +27,10 @@ _GRACE_S = 5.0
 class App(Settings):
     """Offers a page: a scan dropped on it is segmented, shown with its mask, corrected and measured, in any browser."""
 
-    model: str = setting("", "What segments: a run or an exported model, as predict takes it. This or --server.")
-    host: str = setting("127.0.0.1", "Address to listen on; any but this machine's own wants --page_token_file.")
+    model: str = setting("", "A run, or an exported model, as for predict. This or --server.")
+    host: str = setting("127.0.0.1", "Address to listen on; any but this machine's own requires --page_token_file.")
     page_port: int = setting(8080, "Port of the page; 0 for any that is free.", minimum=0, maximum=65535)
-    page_token_file: str = setting("", "File with a token that who opens the page must give.")
+    page_token_file: str = setting("", "File with a token that users must enter to open the page.")
     tls_cert: str = setting("", "PEM file of the page's certificate; with --tls_key.")
     tls_key: str = setting("", "PEM file of its key.")
     page: PageSettings = field(default_factory=PageSettings)
@@ -48,13 +48,13 @@ class App(Settings):
 
 
 def main(settings: App) -> None:
-    """Offers the page until SIGTERM or Ctrl-C; then all that was dropped on it is removed.
+    """Offers the page until SIGTERM or Ctrl-C; then all scans that were dropped on it are removed.
 
     Raises:
         InputError: the extra `app` is not installed, the model cannot be loaded, or the port is taken.
         UnavailableError: the model's server does not answer.
     """
-    require("app", "starlette", "uvicorn", "ipyniivue", "matplotlib", "pydicom", "highdicom", "grpc", "requests")
+    require("app", "starlette", "uvicorn", "ipyniivue", "matplotlib", "pydicom", "highdicom", "grpc")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -65,46 +65,48 @@ def main(settings: App) -> None:
 
 @contextlib.contextmanager
 def offered(settings: App) -> Iterator[str]:
-    """Offers the page and gives its address.
+    """Offers the page while the block runs, and yields its address.
 
     Raises:
-        InputError: as `main`.
+        InputError: the model cannot be loaded, or the port is taken.
+        UnavailableError: the model's server does not answer.
     """
     start_tensorflow()
     from starlette.applications import Starlette
 
     from kits_tf.serving.credentials import read_token
-    from kits_tf.serving.server.http import HttpServer
+    from kits_tf.serving.http_server import Endpoint, HttpServer
+    from kits_tf.webapp.routes import Access
     from kits_tf.webapp.service import PageService
 
-    token, secure = read_token(settings.page_token_file), bool(settings.tls_cert)
-    with PageService(settings.page, settings.dicom, host=settings.host, token=token, secure=secure) as page:
-        http = HttpServer(
-            Starlette(routes=page.routes),
-            settings.host,
-            settings.page_port,
-            grace_s=_GRACE_S,
-            tls_cert=settings.tls_cert,
-            tls_key=settings.tls_key,
-        )
+    endpoint = Endpoint(
+        host=settings.host, port=settings.page_port, tls_cert=settings.tls_cert, tls_key=settings.tls_key
+    )
+    access = Access(
+        host=settings.host, token=read_token(settings.page_token_file), is_encrypted=bool(settings.tls_cert)
+    )
+    # The connection to a model on a server is closed last: until the page has ended it may be in use.
+    with contextlib.ExitStack() as stack, PageService(settings.page, settings.dicom, access) as page:
+        http = HttpServer(Starlette(routes=page.routes), endpoint, _GRACE_S)
         try:
             print("loading the model", flush=True)
-            model = _load(settings, page.tell)
+            model = _open_model(settings, page.report, stack)
             page.start(lambda: model)
             http.start()
-            yield f"http{'s' if secure else ''}://{http.address}/"
+            yield f"{http.url}/"
         finally:
             http.close()
 
 
-def _load(settings: App, tell: "Tell") -> "Model":
+def _open_model(settings: App, report: "Report", stack: contextlib.ExitStack) -> "Model":
+    """Returns the model of the page; the connection to one on a server is closed by the stack."""
     if settings.connection.server:
-        from kits_tf.serving.client.client import Client
+        from kits_tf.serving.remote_model import Client
 
-        return Client(tell=tell, **dataclasses.asdict(settings.connection)).model
+        return stack.enter_context(Client(settings.connection)).model
     from kits_tf.serving.models import open_model
 
-    return open_model(settings.model, settings.inference, tell=tell)
+    return open_model(settings.model, settings.inference, report=report)
 
 
 COMMAND = Command(name="app", settings=App, main=main)

@@ -1,7 +1,6 @@
 """python -m kits_tf.client: scans -> masks on their own grids, by a model on a server."""
 
 import contextlib
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +8,7 @@ from typing import TYPE_CHECKING
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import require
-from kits_tf.base.progress import counter
 from kits_tf.base.settings import Settings, required
-from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConnectionSettings, DicomSettings, shared
 
 if TYPE_CHECKING:
@@ -40,20 +37,16 @@ def main(settings: Client, inputs: list[str]) -> None:
         InputError: the extra `client` is not installed, two inputs would give the same file, or an input failed.
         UnavailableError: the server cannot be reached.
     """
-    require("client", "grpc", "requests")
+    require("client", "grpc")
     from kits_tf.ct.scans import find_scans
     from kits_tf.inference.batch_prediction import segment_scans
+    from kits_tf.serving import remote_model
 
-    scans, connection = find_scans(inputs, settings.dicom), settings.connection
-    if connection.mode == "patches":
-        start_tensorflow()
-    from kits_tf.serving.client.client import Client
-
-    options = dataclasses.asdict(connection)
+    scans = find_scans(inputs, settings.dicom)
     with contextlib.ExitStack() as stack:
 
         def load() -> "Model":
-            return stack.enter_context(Client(tell=counter("window"), **options)).model
+            return stack.enter_context(remote_model.Client(settings.connection)).model
 
         segment_scans(scans, Path(settings.output_dir), settings.labels, load)
 

@@ -24,7 +24,7 @@ def main(settings: Evaluate) -> None:
     start_tensorflow()
     from kits_tf.analysis import evaluation, results
     from kits_tf.analysis.chain_choice import choose_chain
-    from kits_tf.views.scores_table import chains_table, differences_table, scores_table
+    from kits_tf.views.terminal.scores_table import chains_table, differences_table, scores_table
 
     if settings.compare:
         print(differences_table(results.compare(*settings.compare.split(","))))

@@ -16,13 +16,13 @@ class Export(Settings):
     export_dir: str = required("Folder of the model's versions; the next free number is written.")
     serving_precision: str = setting(
         "float32",
-        "What the network computes in. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
+        "Precision of the network. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     calibrate: bool = setting(
         True,
-        "Fits the temperature of the probabilities on the validation cases of the run's records, once over each. "
-        "--nocalibrate: the one that the run has, or none. Averages of runs have none.",
+        "Fits the temperature of the probabilities on the validation cases of the run's records, in one pass. "
+        "--nocalibrate: takes the run's temperature, if it has one. Averages of runs have none.",
     )
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -36,11 +36,12 @@ def main(settings: Export) -> None:
     start_tensorflow()
     from kits_tf.analysis.calibration import calibrate
     from kits_tf.inference.building import segmenter_of
-    from kits_tf.serving.extra import describe, write_extra
-    from kits_tf.serving.saved_model import Served, export
+    from kits_tf.serving.assets import export_metadata, write_assets
+    from kits_tf.serving.saved_model import ServedModel, save_version
     from kits_tf.training.run import load_runs
 
-    runs, calibration = load_runs(settings.run_dir), None
+    runs = load_runs(settings.run_dir)
+    calibration = None
     if settings.calibrate and len(runs) == 1:
         calibration = calibrate(runs[0], settings.inference)
         runs = [replace(runs[0], temperature=calibration.temperature)]
@@ -49,15 +50,18 @@ def main(settings: Export) -> None:
             f"temperature {calibration.temperature:.3f}: expected calibration error {before.ece:.3f} -> {after.ece:.3f}"
         )
     segmenter = segmenter_of(runs, settings.inference, precision=settings.serving_precision)
-    metadata = describe(runs, segmenter, settings.inference, settings.serving_precision)
-    served = Served(segmenter, metadata)
-    written = export(served, settings.export_dir, lambda folder: write_extra(folder, runs, metadata, calibration))
-    size_mb = sum(f.stat().st_size for f in written.rglob("*") if f.is_file()) / 1e6
+    metadata = export_metadata(runs, segmenter, settings.inference, settings.serving_precision)
+    directory = save_version(
+        ServedModel(segmenter, metadata),
+        settings.export_dir,
+        lambda folder: write_assets(folder, runs, metadata, calibration),
+    )
+    size_mb = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6
     print("serving_default: hu int16 (i, j, k), affine float32 (4, 4)")
     print("  -> labels uint8 (i, j, k), volumes_ml float32 (classes), confidence float32 (classes)")
     print("probabilities: hu int16 (n, z, y, x) -> probabilities float16 (n, z, y, x, classes); metadata: -> json")
     print("labels: " + ", ".join(f"{i} {name}" for i, name in enumerate(metadata.classes)))
-    print(f"wrote {written} ({size_mb:.1f} MB)")
+    print(f"wrote {directory} ({size_mb:.1f} MB)")
 
 
 COMMAND = Command(name="export", settings=Export, main=main)

@@ -15,7 +15,7 @@ from kits_tf.config import ReportSettings
 
 if TYPE_CHECKING:
     from kits_tf.analysis.evaluated import Evaluated
-    from kits_tf.views.evaluation_page.case import CasePictures, Wanted
+    from kits_tf.views.pages.evaluation_page.case import CasePictures, CasePlan
 
 NAME = "report.html"
 
@@ -38,15 +38,15 @@ def main(settings: Report) -> None:
     start_tensorflow()
     from kits_tf.analysis.evaluated import find_evaluations, shared_cases
     from kits_tf.ct.findings import audit
-    from kits_tf.views.evaluation_page.niivue import niivue_module
-    from kits_tf.views.evaluation_page.page import report_page
-    from kits_tf.views.evaluation_page.plan import plan
+    from kits_tf.views.pages.evaluation_page.page import report_page
+    from kits_tf.views.pages.evaluation_page.plan import plan
+    from kits_tf.views.pages.niivue import niivue_module
 
     module = niivue_module() if settings.viewer else None
     evaluations = find_evaluations(settings)
     composites = {case_id: evaluations[0].scores[case_id]["composite"] for case_id in shared_cases(evaluations)}
-    wanted = plan(composites, len(evaluations), settings.viewer)
-    pictures = draw(evaluations, wanted, settings.workers)
+    plans = plan(composites, len(evaluations), settings.viewer)
+    pictures = draw(evaluations, plans, settings.workers)
     findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
     page = report_page(evaluations, pictures, findings, settings.data_note, module)
     path = Path(settings.output or evaluations[0].scores_dir / NAME)
@@ -60,25 +60,30 @@ def require_packages(*, with_viewer: bool = True) -> None:
     require("report", "matplotlib", *["ipyniivue"] * with_viewer)
 
 
-def draw(evaluations: "Sequence[Evaluated]", wanted: "dict[str, Wanted]", workers: int) -> "dict[str, CasePictures]":
+def draw(evaluations: "Sequence[Evaluated]", plans: "dict[str, CasePlan]", workers: int) -> "dict[str, CasePictures]":
     """Returns the pictures of each case, made in several processes.
+
+    Args:
+        evaluations: evaluations that all have the cases; the first one knows their files.
+        plans: sizes of the pictures of each case, by its id.
+        workers: number of processes; 0 for one a core.
 
     Raises:
         InputError: a file of a case cannot be used.
     """
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.views.evaluation_page.case import picture_case
+    from kits_tf.views.pages.evaluation_page.case import picture_case
 
-    cases = [files for files in evaluations[0].cases if files.case_id in wanted]
+    cases = [files for files in evaluations[0].cases if files.case_id in plans]
     predictions = [(each.masks_dir, each.scheme) for each in evaluations]
-    tasks = [(files, predictions, wanted[files.case_id]) for files in cases]
-    found = {}
+    tasks = [(files, predictions, plans[files.case_id]) for files in cases]
+    pictures = {}
     results = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
     for index, result in track(results, "case", len(tasks)):
         if isinstance(result, InputError):
             raise InputError(f"{cases[index].case_id}: {result}") from None
-        found[cases[index].case_id] = result
-    return {files.case_id: found[files.case_id] for files in cases}
+        pictures[cases[index].case_id] = result
+    return {files.case_id: pictures[files.case_id] for files in cases}
 
 
 COMMAND = Command(name="report", settings=Report, main=main)

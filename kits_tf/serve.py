@@ -31,7 +31,7 @@ class Serve(ServerSettings):
 
 
 def main(settings: Serve) -> None:
-    """Serves until SIGTERM or Ctrl-C, then finishes what runs.
+    """Serves until SIGTERM or Ctrl-C, then finishes the running requests.
 
     Raises:
         InputError: the extra `serve` is not installed, or with --page `app`; there is no version to serve, or a port is
@@ -48,15 +48,14 @@ def main(settings: Serve) -> None:
         server = Server(settings, page.routes if page else ())
         server.start()
         if page:
-            page.start(lambda: server.service.model(page.tell))
-        web = f"http{'s' if settings.tls_cert else ''}://{server.rest_address}"
+            page.start(lambda: server.service.model(page.report))
         print(
-            f"model {server.name}: gRPC on {server.grpc_address}, REST on {web}/v1/models/{server.name}"
-            + (f", page on {web}/" if page else ""),
+            f"model {server.name}: gRPC on {server.grpc_address}, REST on {server.url}/v1/models/{server.name}"
+            + (f", page on {server.url}/" if page else ""),
             flush=True,
         )
         stop.wait()
-        print("stopping: requests that run are finished", flush=True)
+        print("stopping: running requests are finished first", flush=True)
         server.stop()
 
 
@@ -67,11 +66,11 @@ def _page(settings: Serve) -> Iterator["PageService | None"]:
         return
     require("app", "ipyniivue", "matplotlib", "pydicom", "highdicom")
     from kits_tf.serving.credentials import read_token
+    from kits_tf.webapp.routes import Access
     from kits_tf.webapp.service import PageService
 
-    token, secure = read_token(settings.token_file), bool(settings.tls_cert)
-    limits = PageSettings()
-    with PageService(limits, DicomSettings(), host=settings.host, token=token, secure=secure) as page:
+    access = Access(host=settings.host, token=read_token(settings.token_file), is_encrypted=bool(settings.tls_cert))
+    with PageService(PageSettings(), DicomSettings(), access) as page:
         yield page
 
 

@@ -34,6 +34,11 @@ def go_to(page: Page, address: str) -> None:
     page.evaluate("() => new Promise(done => new PerformanceObserver(done).observe({ type: 'paint', buffered: true }))")
 
 
+def wait_until_drawn(page: Page) -> None:
+    """Waits until the browser has drawn what scripts asked for so far: until the frame after the next one begins."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 @contextlib.contextmanager
 def started_browser() -> Iterator[Browser]:
     """Gives Chromium."""

@@ -1,17 +1,22 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from kits_tf import config, figures
 from kits_tf.base.errors import InputError
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import find_cases
+from kits_tf.ct.volume import read_image, write_labels
 from kits_tf.pipeline.case import CASE_SPEC, to_training_grid
 from kits_tf.pipeline.patches import draw_patch, patch_seed
 from kits_tf.pipeline.preview import describe, preview_augmentations
+from kits_tf.views.drawings import style
+from kits_tf.views.drawings.montage import GIF_HEIGHT
 
 GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
 PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))
@@ -30,6 +35,23 @@ def test_a_sheet_of_augmentations(data_dir: Path, tmp_path: Path, capsys: pytest
     assert min(pixels.shape[:2]) > 1000 and pixels.std() > 20
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == figures.AUGMENTATIONS + 1 and len(set(printed)) > 8
+
+
+def test_a_mask_is_drawn_as_a_figure_a_montage_and_an_animation(data_dir: Path, tmp_path: Path) -> None:
+    files, scheme = find_cases(str(data_dir))[0], find_scheme("laterality", "kidney")
+    mask = tmp_path / "masks" / f"{files.case_id}.nii.gz"
+    write_labels(mask, read_labeled(files, scheme).labels, like=read_image(files.image), classes=scheme.classes)
+    plan = figures.FigurePlan(masks_dir=mask.parent, scheme=scheme, output_dir=tmp_path / "out", montage=True, gif=True)
+    figures.draw_prediction(files, plan)
+    sizes = {}
+    for path in (tmp_path / "out").iterdir():
+        with Image.open(path) as picture:
+            sizes[path.name] = picture.size
+    assert sorted(sizes) == ["case_00000.gif", "case_00000.png", "case_00000_montage.png"]
+    assert sizes["case_00000.gif"][1] == GIF_HEIGHT
+    assert sizes["case_00000.png"][0] == 10 * style.DOTS_PER_INCH
+    figures.draw_prediction(files, replace(plan, output_dir=tmp_path / "one", montage=False, gif=False))
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["case_00000.png"]
 
 
 def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import FLAGS, PATIENCE_MS, find_browser, go_to
+from browser import PATIENCE_MS, go_to, wait_until_drawn
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -20,25 +21,32 @@ from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.layouts import find_cases
 from kits_tf.ct.volume import read_image, write_labels
-from kits_tf.views.evaluation_page.plan import MOST_BYTES
+from kits_tf.views.pages.evaluation_page.plan import MOST_BYTES
 
 NOTE = "Phantoms & <nothing> else"
 
 
 @pytest.fixture(scope="module")
 def masks_dirs(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two folders of masks, evaluated: the truth moved a little; and the truth, without the tumor of the first case."""
-    found = {name: tmp_path_factory.mktemp("masks") / name for name in ("moved", "better")}
+    """Folders of masks, evaluated.
+
+    "moved" has the truth moved a little; "better" the truth of the first two cases, without the tumor of the first;
+    "last" that of the last case.
+    """
+    folders = {name: tmp_path_factory.mktemp("masks") / name for name in ("moved", "better", "last")}
     for number, files in enumerate(find_cases(str(data_dir))):
         image = read_image(files.image)
         truth = read_labeled(files, LATERALITY).labels
-        moved = np.roll(truth, number % 3, axis=2)
-        better = np.where((truth == 3) & (number == 0), 1, truth).astype(np.uint8)
-        for name, labels in (("moved", moved), ("better", better)):
-            write_labels(found[name] / f"{files.case_id}.nii.gz", labels, like=image, classes=LATERALITY.classes)
-    for folder in found.values():
+        masks = {"moved": np.roll(truth, number % 3, axis=2)}
+        if number < 2:
+            masks["better"] = np.where((truth == 3) & (number == 0), 1, truth).astype(np.uint8)
+        if number == 3:
+            masks["last"] = truth
+        for name, labels in masks.items():
+            write_labels(folders[name] / f"{files.case_id}.nii.gz", labels, like=image, classes=LATERALITY.classes)
+    for folder in folders.values():
         evaluate.main(config.EvaluationSettings(predictions_dir=str(folder), data_dir=str(data_dir), workers=1))
-    return found
+    return folders
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +177,9 @@ def test_nothing_moves_when_a_picture_comes(page_path: Path, open_page: Callable
     page.evaluate(
         """() => {
         window.moved = [];
-        const note = list => moved.push(...list.getEntries().map(entry => entry.value));
-        new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+        window.note = entries => moved.push(...entries.map(entry => entry.value));
+        window.observer = new PerformanceObserver(list => note(list.getEntries()));
+        observer.observe({ type: "layout-shift", buffered: true });
         }"""
     )
     pictures = page.locator(".examples img, #case-table img")
@@ -180,12 +189,14 @@ def test_nothing_moves_when_a_picture_comes(page_path: Path, open_page: Callable
         picture.evaluate("image => image.decode()")
         known = picture.evaluate("image => [image.getAttribute('width'), image.getAttribute('height')].map(Number)")
         assert known == picture.evaluate("image => [image.naturalWidth, image.naturalHeight]")
-    page.wait_for_timeout(300)
-    assert page.evaluate("moved") == []
+    wait_until_drawn(page)
+    assert page.evaluate("() => { note(observer.takeRecords()); return moved; }") == []
 
 
 def canvas_pixels(page: Page) -> np.ndarray:
-    """Returns what the viewer shows, (height, width, 3)."""
+    """Returns the pixels of the viewer, (height, width, 3), once it has done all that it was asked for."""
+    expect(page.locator("#viewer .canvas")).to_have_attribute("aria-busy", "false")
+    wait_until_drawn(page)
     return np.asarray(Image.open(io.BytesIO(page.locator("#niivue").screenshot())).convert("RGB")).astype(int)
 
 
@@ -196,53 +207,49 @@ def colored(pixels: np.ndarray) -> int:
 def test_the_viewer_shows_scan_and_masks(page_path: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(page_path, viewport={"width": 1200, "height": 900})
     page.get_by_role("button", name="Open the viewer").click()
-    told = page.locator("#viewer output")
-    expect(told).to_contain_text("case_00000, voxels of about 1.5 mm")
+    output = page.locator("#viewer output")
+    expect(output).to_contain_text("case_00000, voxels of about 1.5 mm")
     with_prediction = canvas_pixels(page)
     assert with_prediction.std() > 10 and colored(with_prediction) > 500
     page.get_by_label("opacity of prediction").fill("0")
-    expect(told).to_contain_text("voxels")
-    page.wait_for_timeout(300)
     assert colored(canvas_pixels(page)) < colored(with_prediction) / 4
     page.get_by_label("opacity of truth").fill("1")
-    page.wait_for_timeout(300)
     assert colored(canvas_pixels(page)) > 500
     page.locator("#viewer [name=view]").select_option("axial")
     page.locator("#viewer [name=case]").select_option("case_00002")
-    expect(told).to_contain_text("case_00002")
-    page.wait_for_timeout(300)
+    expect(output).to_contain_text("case_00002")
     assert abs(canvas_pixels(page) - with_prediction).mean() > 5
 
     page.locator("#case-table tr[data-case=case_00003] a").click()
     page.get_by_role("button", name="Show in the viewer").click()
-    expect(told).to_contain_text("case_00003")
+    expect(output).to_contain_text("case_00003")
 
 
-def test_without_webgl_the_viewer_says_so_and_the_figures_are_there(page_path: Path, browser: Browser) -> None:
-    without = browser.browser_type.launch(executable_path=find_browser(), args=[*FLAGS, "--disable-3d-apis"])
-    page = without.new_page()
-    go_to(page, page_path.as_uri())
+def test_without_webgl_the_viewer_says_so_and_the_figures_are_there(
+    page_path: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(page_path)
+    page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")
     page.get_by_role("button", name="Open the viewer").click()
     expect(page.locator("#viewer output")).to_contain_text("this browser has no WebGL 2: the figures of the cases")
     expect(page.locator("#viewer .canvas")).to_be_hidden()
     assert page.locator("#examples img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    without.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_fits_every_window_in_light_and_dark(
-    page_path: Path, open_page: Callable[..., Page], width: int, scheme: str
-) -> None:
-    page = open_page(page_path, viewport={"width": width, "height": 844}, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    text, ground = (
-        page.locator("body").evaluate(f"body => getComputedStyle(body).{name}") for name in ("color", "backgroundColor")
-    )
-    luminance = [sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in (text, ground)]
-    assert (luminance[0] > 0.8 and luminance[1] < 0.2) == (scheme == "dark")
-    chart = page.locator("#charts svg text").first.evaluate("text => getComputedStyle(text).fill")
-    assert chart == text
+def test_it_fits_every_window_in_light_and_dark(page_path: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(page_path)
+    for width, scheme in itertools.product((390, 1280), ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        text, ground = (
+            page.locator("body").evaluate(f"body => getComputedStyle(body).{name}")
+            for name in ("color", "backgroundColor")
+        )
+        luminance = [sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for color in (text, ground)]
+        assert (luminance[0] > 0.8, luminance[1] < 0.2) == ((True, True) if scheme == "dark" else (False, False))
+        chart = page.locator("#charts svg text").first.evaluate("text => getComputedStyle(text).fill")
+        assert chart == text
 
 
 def test_on_paper_there_is_nothing_to_click(page_path: Path, open_page: Callable[..., Page]) -> None:
@@ -266,7 +273,8 @@ def test_two_evaluations_side_by_side(
         )
     )
     page, scores = open_page(output), [read_scores(masks_dirs[name]) for name in ("moved", "better")]
-    expected = [float(b["tumor_dice"]) - float(a["tumor_dice"]) for a, b in zip(*map(dict.values, scores), strict=True)]
+    expected = [float(scores[1][case]["tumor_dice"]) - float(scores[0][case]["tumor_dice"]) for case in scores[1]]
+    assert shown_cases(page) == ["case_00000", "case_00001"]  # those that both have
     assert column(page, "change_tumor_dice") == pytest.approx(expected)
     row = page.locator("#summary table").first.locator("tr", has_text="tumor Dice").locator("td")
     expect(row.nth(2)).to_contain_text(f"{np.mean(expected):+.3f} (")
@@ -278,14 +286,27 @@ def test_two_evaluations_side_by_side(
     expect(page.get_by_label(f"opacity of {second}'s prediction")).to_have_value("0")
 
 
+@pytest.fixture
+def run(records_dir: Path, tmp_path: Path) -> Path:
+    """The folder of a run, as far as a report reads it."""
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    shutil.copyfile(records_dir / "manifest.json", run_dir / "manifest.json")
+    (run_dir / "train.flags").write_text("--learning_rate=0.001\n")
+    (run_dir / "environment.json").write_text('{"packages": {"tensorflow": "2.21.0"}}\n')
+    epochs = ["epoch,learning_rate,loss,kidney_dice,tumor_dice,composite,val_loss,val_kidney_dice,val_tumor_dice"]
+    epochs += ["0,0.001,0.44,0.5,0.0,0.25,0.25,0.6,0.1", "1,0.001,0.25,0.75,0.1,0.42,0.2,0.9,0.2"]
+    (run_dir / "history.csv").write_text("\n".join(epochs) + "\n")
+    return run_dir
+
+
 def test_a_run_has_its_training_in_the_page(
-    run_dir: Path, tmp_path: Path, open_page: Callable[..., Page], capsys: pytest.CaptureFixture
+    run: Path, masks_dirs: dict[str, Path], open_page: Callable[..., Page], capsys: pytest.CaptureFixture
 ) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(run_dir, run)
     with pytest.raises(InputError, match=rf"{run}/evaluation/test: expected an evaluation, .*--split=test makes it"):
         report.main(config.ReportSettings(run_dir=str(run), split="test"))
-    evaluate.main(config.EvaluationSettings(run_dir=str(run), split="test"))
+    shutil.copytree(masks_dirs["last"] / "evaluation", run / "evaluation/test")
+    shutil.copytree(masks_dirs["last"], run / "evaluation/test/masks")
     report.main(config.ReportSettings(run_dir=str(run), split="test", viewer=False, workers=1))
     path = run / "evaluation/test/report.html"
     assert f"wrote {path} (" in capsys.readouterr().out
@@ -321,9 +342,9 @@ def test_what_is_missing_is_told(
     masks = tmp_path / "masks"
     shutil.copytree(masks_dirs["moved"], masks)
     settings = config.ReportSettings(predictions_dir=str(masks), data_dir=str(data_dir), workers=1, viewer=False)
-    (masks / "case_00001.nii.gz").unlink()
+    (masks / "case_00000.nii.gz").unlink()
     (masks / "evaluation/report.html").unlink(missing_ok=True)
-    with pytest.raises(InputError, match=r"case_00001: .*case_00001.nii.gz: "):
+    with pytest.raises(InputError, match=r"case_00000: .*case_00000.nii.gz: "):
         report.main(settings)
     assert not (masks / "evaluation/report.html").exists()
     (masks / "evaluation/summary.json").write_text("{}")

@@ -5,34 +5,25 @@ from dataclasses import dataclass
 from kits_tf.base.errors import InputError
 from kits_tf.base.settings import Settings, required, setting
 
-# Names of a machine by which nobody else can reach it.
+# Names of a machine by which no other machine can reach it.
 THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionSettings(Settings):
     """Server"""
 
-    server: str = setting(
-        "", "HOST:PORT of TensorFlow Serving or of kits_tf.serve; gRPC is usually on 8500, REST on 8501."
-    )
-    protocol: str = setting("grpc", "What the server speaks on that port.", choices=("grpc", "rest"))
-    mode: str = setting(
-        "volume",
-        "volume: one request a scan, all else happens on the server. patches: the scan is cut and merged here, only "
-        "windows are sent, and a server puts them together with those of other clients.",
-        choices=("volume", "patches"),
-    )
-    concurrency: int = setting(4, "Windows on their way at the same time; with --mode=patches.", minimum=1)
-    model_name: str = setting("kits", "What the server calls the model.")
+    server: str = setting("", "HOST:PORT of gRPC of TensorFlow Serving or of kits_tf.serve, usually port 8500.")
+    model_name: str = setting("kits", "The server's name for the model.")
     model_version: int | None = setting(None, "Version to use. Default: the server's choice.", minimum=0)
     model_label: str = setting("", "Label of the version to use, as in canary.")
     deadline_s: float = setting(600.0, "Longest time that a request may take, with its way there and back.", above=0)
     attempts: int = setting(
-        6, "How often a server that does not answer is tried, with longer and longer waits.", minimum=1
+        6, "Attempts to reach a server that does not answer, with longer and longer waits between.", minimum=1
     )
     tls: bool = setting(False, "Encrypts the connection.")
-    ca_file: str = setting("", "PEM file of who may sign for the server. Default: whom the system trusts.")
+    ca_file: str = setting("", "PEM file of certificate authorities to trust. Default: the system's.")
     token_file: str = setting("", "File with a token to send along. Default: the environment's KITS_TF_TOKEN, if any.")
 
     def __post_init__(self) -> None:
@@ -50,9 +41,14 @@ class ConnectionSettings(Settings):
 class PageSettings(Settings):
     """Page"""
 
-    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, as the files come.", minimum=1)
+    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, in MB of its files as they come.", minimum=1)
     max_scans: int = setting(20, "Scans that a user may have on the page at a time.", minimum=1)
-    keep_hours: float = setting(12.0, "How long scans are kept of users who do nothing any more.", above=0)
+    keep_hours: float = setting(12.0, "Hours after which the scans of an inactive user are deleted.", above=0)
+
+    @property
+    def max_scan_bytes(self) -> int:
+        """Bytes of --max_scan_mb."""
+        return self.max_scan_mb * _MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +58,18 @@ class ServerSettings(Settings):
     export_dir: str = required(
         "Folder of the model's versions; new ones are loaded as they come, the newest is served."
     )
-    model_name: str = setting("", "What clients call the model. Default: the folder's name.")
+    model_name: str = setting("", "Name of the model for clients. Default: the folder's name.")
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all, which --token_file should then guard.")
     grpc_port: int = setting(8500, "Port of gRPC; 0 for any that is free.", minimum=0, maximum=65535)
     rest_port: int = setting(
         8501, "Port of REST, health and metrics; 0 for any that is free.", minimum=0, maximum=65535
     )
     queue: int = setting(8, "Requests that may wait while one is computed; more are refused.", minimum=0)
-    max_message_mb: int = setting(600, "Largest request over gRPC: 2 bytes a voxel.", minimum=1, maximum=2047)
-    max_rest_mb: int = setting(64, "Largest request over REST, where a voxel has several letters.", minimum=1)
+    max_message_mb: int = setting(600, "Largest request over gRPC in MB, 2 bytes per voxel.", minimum=1, maximum=2047)
+    max_rest_mb: int = setting(64, "Largest request over REST in MB; JSON takes 2 to 6 bytes per voxel.", minimum=1)
     receive_s: float = setting(120.0, "Longest time that a client may take to send its request.", above=0)
-    poll_s: float = setting(5.0, "How often the folder is looked at for new versions.", above=0)
-    grace_s: float = setting(30.0, "How long requests may still run after the server was told to stop.", minimum=0)
+    poll_s: float = setting(5.0, "Seconds between two looks into the folder for new versions.", above=0)
+    grace_s: float = setting(30.0, "Seconds that requests may still run after the server was asked to stop.", minimum=0)
     token_file: str = setting("", "File with a token that clients must send.")
     tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.")
     tls_key: str = setting("", "PEM file of its key.")
@@ -81,6 +77,16 @@ class ServerSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_tls(self.tls_cert, self.tls_key)
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Bytes of --max_message_mb."""
+        return self.max_message_mb * _MB
+
+    @property
+    def max_rest_bytes(self) -> int:
+        """Bytes of --max_rest_mb."""
+        return self.max_rest_mb * _MB
 
 
 def check_tls(cert: str, key: str) -> None:
@@ -90,6 +96,11 @@ def check_tls(cert: str, key: str) -> None:
 
 
 def check_host(host: str, token_flag: str) -> None:
-    """Refuses a page that asks for no token where others can reach it."""
+    """Raises InputError if a page without a token would listen where other machines can reach it.
+
+    Args:
+        host: address to listen on.
+        token_flag: flag that would give the page a token, for the message.
+    """
     if host not in THIS_MACHINE:
         raise InputError(f"--host={host}: expected {token_flag} with it, as others can reach the page")

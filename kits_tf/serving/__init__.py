@@ -1,7 +1,8 @@
-"""A model elsewhere than where it was trained.
+"""Models outside the run that trained them: exported, served, and asked on another machine.
 
-saved_model, metadata, extra, model_card, warmup, versions   the SavedModel: written, described, found and called again
-client/                                                       a model on a server
-server/                                                       the development server
-messages, tensors, credentials                                what clients and servers speak
+saved_model, metadata, assets, model_card   an exported model: written, described and loaded again
+models                                      a model by its path: exported, or trained runs
+remote_model, connection                    a model on a server
+server/, http_server                        the development server
+messages, tensors, credentials              what clients and servers exchange
 """

@@ -1,4 +1,4 @@
-"""Who may ask, and how both sides prove it: tokens and the files that hold secrets."""
+"""Tokens, and the files that hold secrets, for both sides of a connection."""
 
 import hmac
 from pathlib import Path
@@ -7,10 +7,10 @@ from kits_tf.base.errors import InputError
 
 
 def read_file(path: str) -> bytes:
-    """Returns the content of a file that a flag names; nothing of "".
+    """Returns the content of a file that a flag names; no bytes for "".
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         return Path(path).read_bytes() if path else b""
@@ -19,22 +19,25 @@ def read_file(path: str) -> bytes:
 
 
 def read_token(path: str) -> str:
-    """Returns the token in a file that a flag names; "" of "".
+    """Returns the token in a file that a flag names; "" for "".
 
     Raises:
-        InputError: the file cannot be read, or is empty: who names one wants a token.
+        InputError: the file cannot be read, or is empty.
     """
     token = read_file(path).decode(errors="replace").strip()
     if path and not token:
-        raise InputError(f"{path}: expected a token, found an empty file")
+        raise InputError(f"{path}: expected a token, got an empty file")
     return token
 
 
 def authorization(token: str) -> dict[str, str]:
-    """Returns the header, or metadata, that carries a token; none for ""."""
+    """Returns the header (of gRPC, the metadata) that carries a token; an empty one for ""."""
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def is_authorized(sent: str, token: str) -> bool:
-    """Returns whether what was sent carries the token, in a time that tells nothing; any is right where it is ""."""
-    return not token or hmac.compare_digest(sent.encode(), authorization(token)["authorization"].encode())
+def is_authorized(header: str, token: str) -> bool:
+    """Returns whether a header carries the token; every header does where no token is required.
+
+    The comparison takes the same time whatever the header holds, so that a token cannot be guessed from it.
+    """
+    return not token or hmac.compare_digest(header.encode(), authorization(token)["authorization"].encode())

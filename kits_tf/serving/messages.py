@@ -1,8 +1,8 @@
-"""TensorFlow Serving's messages and methods, without TensorFlow: a client starts in a moment.
+"""TensorFlow Serving's messages and methods, declared without TensorFlow, so that a client starts in a moment.
 
 Names and numbers are those of tensorflow/core/framework, tensorflow/core/protobuf/meta_graph.proto and
 tensorflow_serving/apis; tests compare with the package tensorflow-serving-api. Only what is used here is declared:
-protobuf passes over the rest. They live in a pool of their own, so that TensorFlow may be imported beside them.
+protobuf ignores the rest. They live in a pool of their own, so that TensorFlow can be imported in the same process.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an exported model says of itself, for whoever is about to use it. Without TensorFlow."""
+"""The description of an exported model, which its signature `metadata` gives as JSON. Without TensorFlow."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,8 +12,8 @@ from kits_tf.inference.chain import Chain, parse_chain
 
 FORMAT_VERSION = 1
 # Names of the signatures.
-VOLUME, PATCHES, METADATA = "serving_default", "probabilities", "metadata"
-# A newer model may say more.
+VOLUME, PROBABILITIES, METADATA = "serving_default", "probabilities", "metadata"
+# Fields that it does not know, as those of a newer model, are ignored.
 _JSON = Converter()
 
 
@@ -22,9 +22,9 @@ class CoarseStage:
     """The first stage of a cascade, which finds the box that the network looks at.
 
     Attributes:
-        grid: of its records.
+        grid: grid of its records.
         patch_size_zyx: voxels of a window.
-        margin_mm: around what it finds.
+        margin_mm: margin around the kidneys that it labels.
     """
 
     grid: GridSettings
@@ -34,20 +34,20 @@ class CoarseStage:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What the signature `metadata` gives as JSON.
+    """The description of an exported model.
 
     Attributes:
         classes: names of the labels 0, 1, ...
-        grid: of the records, with the scheme of the labels.
+        grid: grid of the records, with the scheme of the labels.
         patch_size_zyx: voxels of a window.
-        intensity: window and normalization in HU, of each network.
-        inference: how windows lie and are merged, and the steps of post-processing, of which the graph does crf only.
-        temperature: by which logits are divided for probabilities.
-        precision: that the network computes in.
-        versions: of what wrote it.
-        manifest_sha256: of each network's manifest.json, as it lies in assets.extra.
-        coarse: the first stage, where the graph is a cascade.
-        format_version: of these fields.
+        intensity: window and normalization in HU, one for each network.
+        inference: windows and their merging, and the steps of post-processing, of which the graph does crf only.
+        temperature: number by which logits are divided for probabilities.
+        precision: precision that the network computes in.
+        versions: versions of the packages that wrote the export.
+        manifest_sha256: SHA-256 of each network's manifest.json in assets.extra.
+        coarse: the first stage, if the graph is a cascade.
+        format_version: version of these fields.
     """
 
     classes: tuple[str, ...]
@@ -78,11 +78,11 @@ class Metadata:
 
     @classmethod
     def parse(cls, text: str | bytes, source: str) -> "Metadata":
-        """Returns the metadata of a text.
+        """Returns the metadata that `to_json` wrote.
 
         Args:
             text: JSON.
-            source: for errors: a folder or a server.
+            source: folder or server that it came from, for errors.
 
         Raises:
             InputError: it is no JSON, lacks a field, or has another format version.
@@ -90,8 +90,8 @@ class Metadata:
         try:
             content = json.loads(text)
             if content.get("format_version") != FORMAT_VERSION:
-                found = content.get("format_version")
-                raise InputError(f"{source}: expected a model of format version {FORMAT_VERSION}, found {found}")
+                got = content.get("format_version")
+                raise InputError(f"{source}: expected a model of format version {FORMAT_VERSION}, got {got}")
             return _JSON.structure(content, cls)
         except BaseValidationError as error:
             raise InputError(f"{source}: expected a model of kits_tf: {'; '.join(transform_error(error))}") from None

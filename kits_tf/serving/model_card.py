@@ -1,4 +1,4 @@
-"""The model card: what a model was trained on, how well it did and where, what it is for and what not.
+"""The model card: the data of a model's training, its scores, its use and its limits.
 
 After Mitchell et al. 2019, "Model cards for model reporting", arXiv:1810.03993.
 """
@@ -30,7 +30,7 @@ without any sign; `confidence` is what the network believes, no measure of that.
 
 
 def model_card(runs: Sequence[Run], metadata: Metadata, calibration: Calibration | None) -> str:
-    """Returns the card of some runs' export in Markdown; `calibration` is None where there was none."""
+    """Returns the card of an export of runs, in Markdown; `calibration` is None where there was none."""
     return "\n".join(
         [
             "# Kidneys and kidney tumors in CT",
@@ -93,7 +93,7 @@ def _data(run: Run, number: int | None) -> list[str]:
 
 
 def _scores(run: Run) -> list[str]:
-    """Returns what evaluate found on whole scans at their own grid, before this export."""
+    """Returns the scores that evaluate wrote for whole scans on their own grids, before this export."""
     lines = []
     for split in ("validation", "test"):
         path = Path(run.settings.run_dir) / "evaluation" / split / "summary.json"
@@ -107,9 +107,9 @@ def _scores(run: Run) -> list[str]:
             lines += ["| Dice | mean | interval |", "|---|---|---|"]
             rows = {name: summary[name] for name in _SCORES} | summary["dice"]
             lines += [
-                f"| {name} | {found['mean']:.3f} | {found['interval_95'][0]:.3f}..{found['interval_95'][1]:.3f} |"
-                for name, found in rows.items()
-                if found["mean"] is not None
+                f"| {name} | {score['mean']:.3f} | {score['interval_95'][0]:.3f}..{score['interval_95'][1]:.3f} |"
+                for name, score in rows.items()
+                if score["mean"] is not None
             ]
             lines.append("")
     return lines or ["Not evaluated when it was exported (`python -m kits_tf.evaluate --run_dir=RUN`)."]

@@ -1,4 +1,4 @@
-"""A model by its path, whatever it is: an exported SavedModel, a run, or several runs that are averaged."""
+"""A model by its path: an exported SavedModel, a run, or several runs that are averaged."""
 
 import functools
 import os
@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.progress import Report
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.building import segmenter_of
 from kits_tf.inference.chain import changed_chain
 from kits_tf.inference.model import Model
-from kits_tf.inference.progress import Tell
 from kits_tf.inference.segmenter import NO_EXTRAS, Extras
-from kits_tf.serving.saved_model import load
-from kits_tf.serving.versions import find
+from kits_tf.serving.saved_model import find_saved_model, load
 from kits_tf.training.run import load_runs
 
 
@@ -21,9 +20,9 @@ def load_model(path: str | os.PathLike, **inference: Any) -> Model:
     """Returns a model: `labels(scan)` are its mask on the scan's grid, `results(scan)` its volumes and more.
 
     Args:
-        path: of an exported model, or of its folder of versions; of a run, several with commas between, or a folder of
+        path: an exported model, or the folder of its versions; or a run, several with commas between, or a folder of
             folds.
-        **inference: fields of `InferenceSettings`, as in `overlap=0.25`; of an exported model only `postprocess`.
+        **inference: fields of `InferenceSettings`, as in `overlap=0.25`; only `postprocess` for an exported model.
 
     Raises:
         InputError: there is no model, or it has no such setting.
@@ -35,30 +34,30 @@ def load_model(path: str | os.PathLike, **inference: Any) -> Model:
 
 
 def open_model(
-    model: str,
+    path: str,
     inference: InferenceSettings,
     extras: Extras = NO_EXTRAS,
-    tell: Tell | None = None,
+    report: Report | None = None,
 ) -> Model:
     """Returns a SavedModel, the newest version in a model's folder, or the segmenter of one or several runs.
 
     Args:
-        model: path; of runs several, with commas between, or a folder of folds.
-        inference: as `segmenter_of` takes it, and what follows too.
-        extras: likewise.
-        tell: is told of the windows that are done.
+        path: path of the model; several runs with commas between, or a folder of folds.
+        inference: windows and their merging, mirror images, post-processing and the coarse model.
+        extras: further results of the model, beside labels.
+        report: called with (windows done, windows in all) while a scan is segmented.
 
     Raises:
-        InputError: the path is none of these, or asks an exported model for what it does not have built in.
+        InputError: the path is none of these, or the settings ask of an exported model what it was not exported with.
     """
-    directory = find(model)
+    directory = find_saved_model(path)
     if directory is None:
-        return segmenter_of(load_runs(model), inference, extras).model(tell)
+        return segmenter_of(load_runs(path), inference, extras).model(report)
     if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
             "--flip_axes, --coarse_model, --probabilities and --uncertainty"
         )
-    exported = load(directory)
-    chain = changed_chain(exported.metadata.chain, inference.postprocess, str(directory))
-    return Model(functools.partial(exported.segment, tell=tell), exported.metadata.scheme, chain)
+    saved = load(directory)
+    chain = changed_chain(saved.metadata.chain, inference.postprocess, str(directory))
+    return Model(functools.partial(saved.segment, report=report), saved.metadata.scheme, chain)

@@ -1,53 +1,66 @@
-"""The SavedModel: how it is written, and how it is found and called again."""
+"""A SavedModel of this package: written as the next version in a folder, found there, and loaded again.
+
+A model's folder is laid out as TensorFlow Serving expects it: MODEL/<integer>/saved_model.pb, the highest is served.
+"""
 
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.progress import Report
 from kits_tf.inference.ensemble import Passes
-from kits_tf.inference.progress import Progress, Tell
+from kits_tf.inference.progress import Progress
 from kits_tf.inference.segmenter import Segmenter, call
-from kits_tf.serving.metadata import METADATA, PATCHES, VOLUME, Metadata
-from kits_tf.serving.versions import versions
+from kits_tf.serving.metadata import METADATA, PROBABILITIES, VOLUME, Metadata
 
-EXTRA = "assets.extra"
-# Windows in a batch on a GPU and in a request, how long the first waits for others, and how many batches may wait.
-_MOST_AT_ONCE, _MOST_IN_REQUEST, _WAIT_MICROS, _MOST_WAITING = 8, 64, 2000, 256
+T = TypeVar("T")
+
+ASSETS_FOLDER = "assets.extra"
+_FILE = "saved_model.pb"
+_MOST_WINDOWS = 64
 
 
-class Served(tf.Module):
-    """What an export consists of: a segmenter of trained runs, and what is to be known of it.
+class Untracked(Generic[T]):
+    """Holds an object that an attribute of a tf.Module must reach, but that must not be saved with it.
 
-    Keras' own variables are saved as copies of those that the graph reads (Keras 3.15), and TensorFlow Serving's loader
-    restores the copies only. So the segmenter is not part of what is saved, but the variables within Keras' are.
+    TensorFlow saves every module, layer and variable that attributes of a module refer to, and follows modules, lists,
+    tuples and dictionaries. It does not look into other objects, such as this one.
+    """
+
+    def __init__(self, content: T) -> None:
+        self.content = content
+
+
+class ServedModel(tf.Module):
+    """What an export consists of: the signatures of a segmenter, its variables, and its metadata.
+
+    Keras' own variables would be saved as copies of those that the graph reads (Keras 3.15), and TensorFlow Serving's
+    loader restores the copies only. So the segmenter is not part of what is saved, but the TensorFlow variables inside
+    Keras' are.
+
+    Args:
+        segmenter: segmenter of trained runs.
+        metadata: description of the export.
     """
 
     def __init__(self, segmenter: Segmenter, metadata: Metadata) -> None:
         super().__init__(name="served")
-        self._segmenter: Callable[[], Segmenter] = lambda: segmenter  # a function is not tracked
+        self._segmenter = Untracked(segmenter)
         stages = [segmenter, *([segmenter.coarse.segmenter] if segmenter.coarse else [])]
+        # `load` finds the progress under this name; that of the first stage is here because all variables that a graph
+        # changes must be tracked.
         self.progress = segmenter.progress
-        self._all_progress = [stage.progress for stage in stages]  # to be saved, a variable must be tracked
+        self._stages_progress = [stage.progress for stage in stages]
         self.weights = [weight for stage in stages for weight in cast(Passes, stage.network).weights]
         self._json = metadata.to_json()
-        # A CPU gains nothing from several windows at once, and float32 is for CPUs.
-        most = 1 if metadata.precision == "float32" else _MOST_AT_ONCE
-        self._batched = tf.nondifferentiable_batch_function(
-            num_batch_threads=1,
-            max_batch_size=_MOST_IN_REQUEST,  # what is larger than the largest allowed size is split
-            batch_timeout_micros=_WAIT_MICROS,
-            allowed_batch_sizes=list(range(1, most + 1)),
-            max_enqueued_batches=_MOST_WAITING,
-            autograph=False,
-        )(segmenter.probabilities)
 
     @tf.function(input_signature=[], autograph=False)
     def metadata(self) -> dict[str, tf.Tensor]:
@@ -55,10 +68,8 @@ class Served(tf.Module):
         return {"json": tf.constant(self._json)}
 
     @tf.function(input_signature=[tf.TensorSpec([None] * 4, tf.int16, name="hu")], autograph=False)
-    def patches(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the probabilities of windows; those of requests that come together go through the network together.
-
-        TensorFlow Serving could put them together too, but then would take the axes of volumes for batches as well.
+    def probabilities(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the probabilities of windows, which go through the network one at a time.
 
         Args:
             hu: (n, z, y, x) int16 HU on the training grid, each of the windows' size.
@@ -68,98 +79,129 @@ class Served(tf.Module):
 
         Raises:
             tf.errors.InvalidArgumentError: there is no window, there are too many, or they have another size.
-            tf.errors.UnavailableError: too many wait.
         """
-        size = self._segmenter().frame.windows.size
+        segmenter = self._segmenter.content
+        size, classes = segmenter.frame.windows.size, len(segmenter.frame.scheme.classes)
         count = tf.shape(hu)[0]
-        is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (count > 0) & (count <= _MOST_IN_REQUEST)
-        expected = f"hu: expected 1 to {_MOST_IN_REQUEST} windows of {' x '.join(map(str, size))}, got shape"
+        is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (count > 0) & (count <= _MOST_WINDOWS)
+        expected = f"hu: expected 1 to {_MOST_WINDOWS} windows of {' x '.join(map(str, size))}, got shape"
         with tf.control_dependencies([tf.debugging.Assert(is_right, [expected, tf.shape(hu)], 4)]):
             windows = tf.ensure_shape(tf.identity(hu), [None, *size])
-        found = self._batched(windows)
-        return {"probabilities": tf.ensure_shape(found, [None, *size, len(self._segmenter().frame.scheme.classes)])}
+        # One at a time bounds memory, whatever number is sent.
+        probabilities = tf.map_fn(
+            lambda window: segmenter.probabilities(window[None])[0],
+            windows,
+            parallel_iterations=1,
+            fn_output_signature=tf.TensorSpec([*size, classes], tf.float16),
+        )
+        return {"probabilities": probabilities}
 
     def signatures(self) -> dict[str, Callable]:
-        """Returns the functions by the names that a server knows them by."""
+        """Returns the functions by the names under which a server offers them."""
         return {
-            VOLUME: self._segmenter().segment,
-            PATCHES: self.patches,
+            VOLUME: self._segmenter.content.segment,
+            PROBABILITIES: self.probabilities,
             METADATA: self.metadata,
         }
 
 
-def export(served: Served, export_dir: str | os.PathLike, write_extra: Callable[[Path], None]) -> Path:
-    """Writes a model as the next version below `export_dir` and returns that folder.
-
-    The layout is TensorFlow Serving's: <export_dir>/<integer>/saved_model.pb, the highest served. It is written
-    under a temporary name and renamed, never over a version that is there.
-
-    Args:
-        served: the model.
-        export_dir: folder of its versions.
-        write_extra: fills the folder assets.extra.
-    """
-    root = Path(export_dir)
-    root.mkdir(parents=True, exist_ok=True)
-    # Not an integer, so that a server that watches the folder passes it over.
-    partial = root / f".partial-{os.getpid()}"
-    try:
-        tf.saved_model.save(served, os.fspath(partial), signatures=served.signatures())
-        (partial / EXTRA).mkdir()
-        write_extra(partial / EXTRA)
-        return _renamed(partial, root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _renamed(partial: Path, root: Path) -> Path:
-    while True:
-        final = root / str(max(versions(root), default=0) + 1)
-        try:
-            return partial.rename(final)
-        except OSError:
-            if not final.exists():  # or another export has just taken the number
-                raise
-
-
 @dataclass(frozen=True, eq=False)
-class Exported:
-    """A SavedModel that `export` wrote, in memory.
+class SavedModel:
+    """A SavedModel that `save_version` wrote, in memory.
 
     Attributes:
-        owner: what the signatures' variables live in, which they themselves do not keep.
-        signatures: by name.
-        metadata: of the export.
-        progress: of the scan that is computed; None in exports of versions that did not tell it.
+        root: the loaded object; it owns the variables of the signatures, which do not keep them alive themselves.
+        signatures: the graphs by name.
+        metadata: description of the export.
+        progress: progress of the scan that is being computed; None in exports of versions that did not have it.
     """
 
-    owner: object
+    root: object
     signatures: dict[str, Any]
     metadata: Metadata
     progress: Progress | None
 
     def segment(
-        self, hu: NDArray[np.int16], affine: NDArray[np.float32], tell: Tell | None = None
+        self, hu: NDArray[np.int16], affine: NDArray[np.float32], report: Report | None = None
     ) -> dict[str, NDArray]:
-        """Returns what is found in a scan, as `Segmenter.segment`; tell: is told of the windows that are done.
+        """Returns the segmentation of a scan as `Segmenter.segment` does, as arrays.
+
+        Args:
+            hu: (i, j, k) int16 HU, as stored.
+            affine: (4, 4) float32, voxels to world mm.
+            report: called with (windows done, windows in all); an exception of its own stops the graph.
 
         Raises:
             InputError: the graph refuses the scan.
         """
-        return call(self.signatures[VOLUME], hu, affine, self.progress, tell)
+        return call(self.signatures[VOLUME], hu, affine, self.progress, report)
 
 
-def load(directory: Path) -> Exported:
-    """Returns a SavedModel that `export` wrote.
+def load(directory: Path) -> SavedModel:
+    """Returns a SavedModel that `save_version` wrote.
 
     Raises:
-        InputError: it cannot be loaded, or its signatures are others.
+        InputError: it cannot be loaded, or lacks a signature.
     """
     try:
-        model = tf.saved_model.load(os.fspath(directory))
-        signatures = {name: model.signatures[name] for name in (VOLUME, PATCHES, METADATA)}
+        root = tf.saved_model.load(os.fspath(directory))
+        signatures = {name: root.signatures[name] for name in (VOLUME, PROBABILITIES, METADATA)}
         json = signatures[METADATA]()["json"].numpy()
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{directory}: expected a SavedModel that kits_tf exported: {reason}") from None
-    return Exported(model, signatures, Metadata.parse(json, str(directory)), getattr(model, "progress", None))
+    return SavedModel(root, signatures, Metadata.parse(json, str(directory)), getattr(root, "progress", None))
+
+
+def save_version(model: ServedModel, export_dir: str | os.PathLike, write_assets: Callable[[Path], None]) -> Path:
+    """Writes a model as the next version in `export_dir` and returns that version's folder.
+
+    It is written under a temporary name and renamed, never over a version that exists.
+
+    Args:
+        model: the model.
+        export_dir: folder of its versions; it is made if it does not exist.
+        write_assets: fills the folder assets.extra, whose path it is given.
+    """
+    root = Path(export_dir)
+    root.mkdir(parents=True, exist_ok=True)
+    # No integer, so that a server that watches the folder ignores it.
+    partial = root / f".partial-{os.getpid()}"
+    try:
+        tf.saved_model.save(model, os.fspath(partial), signatures=model.signatures())
+        (partial / ASSETS_FOLDER).mkdir()
+        write_assets(partial / ASSETS_FOLDER)
+        return _rename_to_next(partial, root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def list_versions(root: Path) -> list[int]:
+    """Returns the numbers of the versions in a model's folder, in order; none if the folder does not exist."""
+    if not root.is_dir():
+        return []
+    return sorted(int(path.name) for path in root.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def list_complete_versions(root: Path) -> list[int]:
+    """Returns the numbers of the versions that hold a SavedModel, in order."""
+    return [version for version in list_versions(root) if (root / str(version) / _FILE).is_file()]
+
+
+def find_saved_model(path: str | os.PathLike) -> Path | None:
+    """Returns the SavedModel at a path, or the highest version in it; None if there is neither."""
+    root = Path(path)
+    if (root / _FILE).is_file():
+        return root
+    versions = list_complete_versions(root)
+    return root / str(versions[-1]) if versions else None
+
+
+def _rename_to_next(partial: Path, root: Path) -> Path:
+    while True:
+        final = root / str(max(list_versions(root), default=0) + 1)
+        try:
+            return partial.rename(final)
+        except OSError:
+            if not final.exists():  # else another export has just taken the number
+                raise

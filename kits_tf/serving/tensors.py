@@ -47,7 +47,7 @@ def to_proto(array: NDArray) -> Any:
 
 
 def write_proto(array: NDArray, tensor: Any) -> None:
-    """Writes an array into an empty TensorProto, as of a request: a message that is copied takes long."""
+    """Writes an array into an empty TensorProto, such as one of a request, where a copy of it would take long."""
     tensor.dtype = dtype_number(array.dtype)
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
@@ -61,12 +61,12 @@ def write_proto(array: NDArray, tensor: Any) -> None:
 def from_proto(tensor: Any, name: str) -> NDArray:
     """Returns the array of a TensorProto; strings as bytes in an array of objects. Nothing is allocated beyond it.
 
-    A field of values may be shorter than the shape says: its last value stands for the rest, as TensorFlow has it. Here
-    only where it holds one value, and then the array is a view of it.
+    In TensorFlow a field of values may be shorter than the shape says: its last value stands for the rest. Here that
+    is allowed for a single value only, and the array is a view of it.
 
     Args:
-        tensor: the message.
-        name: for errors.
+        tensor: TensorProto.
+        name: name of the tensor, for errors.
 
     Raises:
         InputError: the type is none of the above, or the content does not fit the shape.

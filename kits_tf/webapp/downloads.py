@@ -1,4 +1,4 @@
-"""What a user takes home of a study: scan, mask, and measurements."""
+"""Files of a study for its user: scan, mask, and measurements."""
 
 import io
 import tempfile
@@ -11,40 +11,54 @@ from kits_tf.analysis.measurements import write
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.volume import read_image, read_labels
-from kits_tf.webapp.outcome import Outcome
+from kits_tf.webapp.findings import Findings
 from kits_tf.webapp.studies import RefusedError, Study
 from kits_tf.webapp.worker import read_upload
 
 
 @dataclass(frozen=True)
 class File:
-    """A file for a user: its name, its content, and the kind of that, as in "image/png"."""
+    """A file for a user.
+
+    Attributes:
+        name: name of the file.
+        content: its bytes.
+        media_type: type of the content, as in "image/png".
+    """
 
     name: str
     content: bytes
-    kind: str
+    media_type: str
 
 
-def outcome(study: Study) -> Outcome:
-    """Returns what is told of a study's mask.
+def require_findings(study: Study) -> Findings:
+    """Returns the findings of a study's mask.
 
     Raises:
-        RefusedError: it has none.
+        RefusedError: there is no mask yet.
     """
-    if study.outcome is None:
+    if study.findings is None:
         raise RefusedError(409, "there is no mask yet")
-    return study.outcome
+    return study.findings
 
 
 def scan(study: Study) -> File:
-    """Returns the scan as NIfTI; this and what follows raise RefusedError where there is no mask yet."""
-    outcome(study)
+    """Returns the scan as NIfTI.
+
+    Raises:
+        RefusedError: there is no mask yet.
+    """
+    require_findings(study)
     return File(f"{study.name}_scan.nii.gz", study.scan_path.read_bytes(), "application/gzip")
 
 
 def mask(study: Study) -> File:
-    """Returns the mask as NIfTI."""
-    outcome(study)
+    """Returns the mask as NIfTI.
+
+    Raises:
+        RefusedError: there is no mask yet.
+    """
+    require_findings(study)
     return File(f"{study.name}.nii.gz", study.mask_path.read_bytes(), "application/gzip")
 
 
@@ -55,22 +69,27 @@ def segmentation(study: Study) -> File:
         RefusedError: there is no mask yet, or the scan did not come as a DICOM series.
         InputError: nothing is labeled.
     """
-    classes = outcome(study).scheme.classes
+    classes = require_findings(study).scheme.classes
     if not study.is_series:
         raise RefusedError(404, "expected a scan that came as DICOM; of a NIfTI file there is a NIfTI mask only")
-    loaded = read_upload(study, DicomSettings())
-    assert loaded.series is not None
+    upload = read_upload(study, DicomSettings())
+    assert upload.series is not None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mask.dcm"
-        write_segmentation(path, read_labels(study.mask_path).as_stored(), classes, loaded.series)
+        write_segmentation(path, read_labels(study.mask_path).as_stored(), classes, upload.series)
         return File(f"{study.name}.dcm", path.read_bytes(), "application/dicom")
 
 
 def tables(study: Study) -> File:
-    """Returns kidneys.csv, lesions.csv, pairs.csv and measurements.json in a zip file."""
-    found, content = outcome(study), io.BytesIO()
+    """Returns kidneys.csv, lesions.csv, pairs.csv and measurements.json in a zip file.
+
+    Raises:
+        RefusedError: there is no mask yet.
+    """
+    measurements = require_findings(study).measurements
+    content = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
-        write({study.name: found.measurements}, Path(folder))
+        write({study.name: measurements}, Path(folder))
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)
@@ -78,11 +97,17 @@ def tables(study: Study) -> File:
 
 
 def document(study: Study) -> File:
-    """Returns measurements and pictures as PDF."""
-    from kits_tf.views.measurements_document import measurements_document  # matplotlib takes a second
+    """Returns measurements and pictures as PDF.
 
-    found, image = outcome(study), read_image(study.scan_path)
-    labels = read_labels(study.mask_path).array
-    case = CaseMasks(study.name, image.array, None, labels, found.scheme, image.grid.spacing_mm)
-    content = measurements_document(case, found.measurements, is_corrected=found.is_corrected)
+    Raises:
+        RefusedError: there is no mask yet.
+    """
+    from kits_tf.views.pages.measurements_document import measurements_document  # matplotlib takes a second
+
+    with study.mask_lock:  # or a correction could come between mask and measurements
+        findings = require_findings(study)
+        labels = read_labels(study.mask_path).array
+    image = read_image(study.scan_path)
+    case = CaseMasks(study.name, image.array, None, labels, findings.scheme, image.grid.spacing_mm)
+    content = measurements_document(case, findings.measurements, is_corrected=findings.is_corrected)
     return File(f"{study.name}_measurements.pdf", content, "application/pdf")

@@ -1,18 +1,18 @@
-"""What a browser may ask: the page, and a user's own scans.
+"""Requests that a browser may make: the page, and a user's own scans.
 
-GET    /                               the page; with a token to give, a form for it
+GET    /                               the page, or a form for the token where one is required
 POST   /sign-in                        {"token": ...}
-GET    /files/NAME                     what the page is made of
-GET    /api/scans                      the user's scans, and how far each is
-POST   /api/scans                      {"name": ...}: a new one -> {"key": ...}
+GET    /files/NAME                     files of the page
+GET    /api/scans                      the user's scans, and the state of each
+POST   /api/scans                      {"name": ...}: a new scan -> {"key": ...}
 PUT    /api/scans/KEY/files/N?name=    one of its files
 POST   /api/scans/KEY/start            {}: all files are there; {"series": ...}: one of the choices
-DELETE /api/scans/KEY                  gives it up and forgets it
-GET    /api/scans/KEY                  what is told of its mask
-GET    /api/scans/KEY/scan.nii.gz      for the viewer, as are the next two
+DELETE /api/scans/KEY                  cancels it and removes its files
+GET    /api/scans/KEY                  findings of its mask
+GET    /api/scans/KEY/scan.nii.gz      for the viewer
 GET    /api/scans/KEY/mask.nii.gz
-PUT    /api/scans/KEY/mask             a corrected mask, NIfTI -> what is told of it
-GET    /api/scans/KEY/mask.dcm         DICOM SEG; of a series only
+PUT    /api/scans/KEY/mask             a corrected mask, NIfTI -> its findings
+GET    /api/scans/KEY/mask.dcm         DICOM SEG, only if the scan came as a series
 GET    /api/scans/KEY/measurements.zip tables in CSV
 GET    /api/scans/KEY/measurements.pdf
 """
@@ -20,6 +20,7 @@ GET    /api/scans/KEY/measurements.pdf
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -29,15 +30,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from kits_tf.base.errors import InputError
+from kits_tf.config.serving import THIS_MACHINE
+from kits_tf.serving.http_server import TooLargeError, read_body
 from kits_tf.webapp import downloads, pages
 from kits_tf.webapp.correction import correct
-from kits_tf.webapp.outcome import told
+from kits_tf.webapp.findings import to_json
 from kits_tf.webapp.studies import RefusedError, Session, Sessions, State, Study
 from kits_tf.webapp.uploads import display_name, receive
 from kits_tf.webapp.worker import Worker
 
 _COOKIE = "kits_tf_session"
-_MOST_JSON = 10_000
+_MAX_JSON_BYTES = 10_000
 _HEADERS = {
     # Nothing on the page can reach another machine, whatever its scripts try.
     "content-security-policy": "default-src 'none'; script-src 'self' blob:; worker-src 'self' blob:; "
@@ -51,31 +54,45 @@ Handler = Callable[[Request], Awaitable[Response]]
 UserHandler = Callable[[Request, Session], Awaitable[Response]]
 
 
-class Page:
-    """The page's side of the server.
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may use the page.
 
-    Args:
-        sessions: of all users.
-        worker: that segments.
-        most_bytes: of a scan, as it comes.
-        hosts: names by which browsers may call this machine; by another somebody wants to reach it whom nobody asked.
-            None of them: any.
-        token: that a user must give; "" for none.
-        secure: whether the connection is encrypted.
+    Attributes:
+        host: address that the server listens on.
+        token: token that a user must enter; "" for none.
+        is_encrypted: whether the connection is encrypted.
     """
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        worker: Worker,
-        *,
-        most_bytes: int,
-        hosts: Collection[str] = (),
-        token: str = "",
-        secure: bool = False,
-    ) -> None:
-        self._sessions, self._worker, self._most_bytes = sessions, worker, most_bytes
-        self._hosts, self._token, self._secure = hosts, token, secure
+    host: str
+    token: str = ""
+    is_encrypted: bool = False
+
+    @property
+    def hosts(self) -> Collection[str]:
+        """Host headers to accept, against DNS rebinding; empty accepts any.
+
+        Only a page on a loopback address is known to have no other names.
+        """
+        return THIS_MACHINE if self.host in THIS_MACHINE else ()
+
+
+class Page:
+    """The routes of the page.
+
+    Args:
+        sessions: sessions of all users.
+        worker: worker that segments.
+        max_scan_bytes: largest number of bytes of a scan, as its files come.
+        access: who may use the page.
+
+    Attributes:
+        routes: Starlette's routes.
+    """
+
+    def __init__(self, sessions: Sessions, worker: Worker, max_scan_bytes: int, access: Access) -> None:
+        self._sessions, self._worker = sessions, worker
+        self._max_scan_bytes, self._access = max_scan_bytes, access
         study = "/api/scans/{key}"
         self.routes = [
             self._route("/", self._page),
@@ -83,7 +100,7 @@ class Page:
             self._route("/files/{name}", self._file),
             self._of_user("/api/scans", self._list),
             self._of_user("/api/scans", self._add, "POST"),
-            self._of_user(study, self._told),
+            self._of_user(study, self._findings),
             self._of_user(study, self._remove, "DELETE"),
             self._of_user(f"{study}/files/{{number:int}}", self._receive, "PUT"),
             self._of_user(f"{study}/start", self._start, "POST"),
@@ -96,7 +113,7 @@ class Page:
         ]
 
     def _route(self, path: str, handler: Handler, method: str = "GET") -> Route:
-        """Returns a route whose requests come from this page, and whose responses tell the browser to be careful."""
+        """Returns a route that answers requests of this page only, with headers that restrict what the browser does."""
 
         async def guarded(request: Request) -> Response:
             try:
@@ -113,9 +130,7 @@ class Page:
 
         return Route(path, guarded, methods=[method])
 
-    def _of_user(
-        self, path: str, handler: Callable[[Request, Session], Awaitable[Response]], method: str = "GET"
-    ) -> Route:
+    def _of_user(self, path: str, handler: UserHandler, method: str = "GET") -> Route:
         """Returns a route for users who have a session."""
 
         async def with_session(request: Request) -> Response:
@@ -128,14 +143,15 @@ class Page:
 
     def _check_origin(self, request: Request) -> None:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self._hosts and urlsplit(f"//{host}").hostname not in self._hosts:
-            raise RefusedError(403, f"expected this server to be called {' or '.join(sorted(self._hosts))}")
+        hosts = self._access.hosts
+        if hosts and urlsplit(f"//{host}").hostname not in hosts:
+            raise RefusedError(403, f"expected this server to be called {' or '.join(sorted(hosts))}")
         if request.method != "GET" and origin is not None and urlsplit(origin).netloc != host:
             raise RefusedError(403, "expected a request of this page, got one of another")
 
     async def _page(self, request: Request) -> Response:
         session = self._sessions.find(request.cookies.get(_COOKIE, ""))
-        if session is None and self._token:
+        if session is None and self._access.token:
             return HTMLResponse(pages.file("sign_in.html")[0])
         response = HTMLResponse(pages.file("page.html")[0])
         if session is None:
@@ -144,7 +160,7 @@ class Page:
 
     async def _sign_in(self, request: Request) -> Response:
         given = (await _json(request)).get("token", "")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
+        if not hmac.compare_digest(given.encode(), self._access.token.encode()):
             raise RefusedError(401, "this is not the token that the server was started with")
         response = JSONResponse({})
         self._give_session(response)
@@ -152,7 +168,7 @@ class Page:
 
     def _give_session(self, response: Response) -> None:
         token = self._sessions.new().token
-        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", secure=self._secure)
+        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", secure=self._access.is_encrypted)
 
     async def _file(self, request: Request) -> Response:
         content, kind = await run_in_threadpool(pages.file, request.path_params["name"])
@@ -168,36 +184,33 @@ class Page:
     async def _receive(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
         name, number = request.query_params.get("name", ""), request.path_params["number"]
-        await receive(study, name, number, request.stream(), self._most_bytes)
+        await receive(study, name, number, request.stream(), self._max_scan_bytes)
         return JSONResponse(self._state(study))
 
     async def _start(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
-        if not study.waits_for_user:
-            raise RefusedError(409, "the scan is being segmented already")
-        study.series = (await _json(request)).get("series", "")
-        self._worker.submit(study)
+        self._worker.submit(study, (await _json(request)).get("series", ""))
         return JSONResponse(self._state(study))
 
     async def _remove(self, request: Request, session: Session) -> Response:
         session.remove(request.path_params["key"])
         return JSONResponse({})
 
-    async def _told(self, request: Request, session: Session) -> Response:
+    async def _findings(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
-        return JSONResponse(self._state(study) | {"outcome": told(downloads.outcome(study))})
+        return JSONResponse(self._state(study) | {"findings": to_json(downloads.require_findings(study))})
 
     async def _correct(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
-        content = await _body(request, self._most_bytes)
-        return JSONResponse({"outcome": told(await run_in_threadpool(correct, study, content))})
+        content = await _body(request, self._max_scan_bytes)
+        return JSONResponse({"findings": to_json(await run_in_threadpool(correct, study, content))})
 
     def _download(self, make: Callable[[Study], downloads.File]) -> UserHandler:
         async def download(request: Request, session: Session) -> Response:
-            found = await run_in_threadpool(make, session.find(request.path_params["key"]))
-            name = quote(found.name)
+            file = await run_in_threadpool(make, session.find(request.path_params["key"]))
+            name = quote(file.name)
             headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
-            return Response(found.content, media_type=found.kind, headers=headers)
+            return Response(file.content, media_type=file.media_type, headers=headers)
 
         return download
 
@@ -217,7 +230,7 @@ class Page:
 async def _json(request: Request) -> dict[str, str]:
     """Returns the texts of a small JSON object."""
     try:
-        content = json.loads(await _body(request, _MOST_JSON))
+        content = json.loads(await _body(request, _MAX_JSON_BYTES))
     except ValueError:
         content = None
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
@@ -225,11 +238,8 @@ async def _json(request: Request) -> dict[str, str]:
     return content
 
 
-async def _body(request: Request, most_bytes: int) -> bytes:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most_bytes:
-            raise RefusedError(413, f"expected {most_bytes} bytes at most")
-        parts.append(part)
-    return b"".join(parts)
+async def _body(request: Request, max_bytes: int) -> bytes:
+    try:
+        return await read_body(request, max_bytes)
+    except TooLargeError:
+        raise RefusedError(413, f"expected {max_bytes} bytes at most") from None

@@ -1,4 +1,4 @@
-"""The page behind any server: the folder that scans lie in, what segments them, and what a browser may ask."""
+"""The page behind any HTTP server: the folder of its scans, the worker that segments them, and its routes."""
 
 import shutil
 import tempfile
@@ -10,48 +10,44 @@ from types import TracebackType
 from starlette.routing import Route
 
 from kits_tf.config import DicomSettings, PageSettings
-from kits_tf.config.serving import THIS_MACHINE
 from kits_tf.inference.model import Model
-from kits_tf.webapp.routes import Page
+from kits_tf.webapp.routes import Access, Page
 from kits_tf.webapp.studies import Sessions
 from kits_tf.webapp.worker import Worker
 
-_MB, _HOUR_S = 1_000_000, 3600.0
-# How often unused sessions are looked for, and how long the window that is computed may still take at the end.
-_LOOK_S, _GRACE_S = 60.0, 5.0
+_HOUR_S = 3600.0
+# Time between two searches for unused sessions, and time for the window that is being computed at the end.
+_CLEANING_S, _GRACE_S = 60.0, 5.0
 
 
 class PageService:
-    """The page, in a folder of its own, which is gone at the end of the block that this is entered for.
+    """The page, with a folder of its own that is removed at the end of the `with` block.
 
     Args:
-        settings: of the page.
+        settings: limits of the page.
         dicom: how to read DICOM.
-        host: the address that the server listens on.
-        token: that a user must give; "" for none.
-        secure: whether connections are encrypted.
+        access: who may use the page.
+
+    Attributes:
+        routes: routes for an HTTP server.
     """
 
-    def __init__(self, settings: PageSettings, dicom: DicomSettings, *, host: str, token: str, secure: bool) -> None:
+    def __init__(self, settings: PageSettings, dicom: DicomSettings, access: Access) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kits_tf-page-"))
         self._sessions = Sessions(self._folder, settings.max_scans, settings.keep_hours * _HOUR_S)
         self._worker = Worker(dicom)
-        most_bytes = settings.max_scan_mb * _MB
-        # By another name than its own, some web site means to reach a page that only this machine may.
-        hosts = THIS_MACHINE if host in THIS_MACHINE else ()
-        page = Page(self._sessions, self._worker, most_bytes=most_bytes, hosts=hosts, token=token, secure=secure)
-        self.routes: list[Route] = page.routes
+        self.routes: list[Route] = Page(self._sessions, self._worker, settings.max_scan_bytes, access).routes
         self._ended = threading.Event()
-        self._looking = threading.Thread(target=self._look, name="forgetting", daemon=True)
+        self._cleaner = threading.Thread(target=self._clean, name="unused sessions", daemon=True)
 
-    def tell(self, done: int, total: int) -> None:
-        """Is told of windows, as `Worker.tell`."""
-        self._worker.tell(done, total)
+    def report(self, done: int, total: int) -> None:
+        """Takes the progress of the scan that is being segmented, see `Worker.report`."""
+        self._worker.report(done, total)
 
     def start(self, find_model: Callable[[], Model]) -> None:
-        """Begins to segment, by the model that there is at each time."""
+        """Begins to segment; `find_model` returns the model to use, and is called for each scan."""
         self._worker.start(find_model)
-        self._looking.start()
+        self._cleaner.start()
 
     def __enter__(self) -> "PageService":
         return self
@@ -64,6 +60,6 @@ class PageService:
         self._sessions.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _look(self) -> None:
-        while not self._ended.wait(_LOOK_S):
-            self._sessions.forget_unused()
+    def _clean(self) -> None:
+        while not self._ended.wait(_CLEANING_S):
+            self._sessions.remove_unused()

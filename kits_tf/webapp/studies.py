@@ -1,4 +1,4 @@
-"""Scans that were dropped on the page: whose they are, where they lie, and what has become of them."""
+"""Scans that were dropped on the page: their users, their files, and the state of each."""
 
 import enum
 import secrets
@@ -6,16 +6,16 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from kits_tf.webapp.outcome import Outcome
+from kits_tf.webapp.findings import Findings
 
 
 class State(str, enum.Enum):
-    """Of a study, in the order in which it goes through them; the last three are ends.
+    """The states of a study, in the order in which it goes through them; the last three are final.
 
-    A user who chooses one of several series sends it back to QUEUED.
+    A study whose user chooses one of several series goes back to QUEUED.
     """
 
     UPLOADING = "uploading"
@@ -28,16 +28,16 @@ class State(str, enum.Enum):
     CANCELLED = "cancelled"
 
 
-_ENDS = {State.DONE, State.FAILED, State.CANCELLED}
-_OF_USERS = {State.UPLOADING, State.CHOOSING}
+_FINAL = {State.DONE, State.FAILED, State.CANCELLED}
+_WAITING_FOR_USER = {State.UPLOADING, State.CHOOSING}
 
 
 class RefusedError(Exception):
-    """What a user asked for is not done.
+    """A request of a user that is refused.
 
     Attributes:
-        status: of HTTP.
-        message: why, in a sentence for the user.
+        status: HTTP status.
+        message: reason, in a sentence for the user.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -45,22 +45,30 @@ class RefusedError(Exception):
         self.status, self.message = status, message
 
 
+class CancelledError(Exception):
+    """The study that is being segmented was cancelled."""
+
+
 @dataclass(eq=False)
 class Study:
     """A scan that was dropped on the page.
 
+    The threads of requests and the worker's change it at the same time: its state changes in the methods below only,
+    each of which holds a lock from its check to its change.
+
     Attributes:
-        key: by which the browser names it.
-        name: for people and for downloads; no file is called by it.
-        folder: of all that belongs to it.
-        state: what has become of it.
-        message: why it failed.
-        windows: how many are done, of how many; None where nobody knows.
-        num_bytes: that were uploaded.
-        choices: series to choose from, (what `DicomSettings.series` takes, what people read).
-        series: that was chosen.
-        is_series: whether it came as a DICOM series; known once it was read.
-        outcome: what is told of its mask, once there is one.
+        key: name of the study in requests.
+        name: name for people and for downloads; no file of ours is called by it.
+        folder: folder of all its files.
+        state: the present state.
+        message: reason why it failed, for people.
+        windows: (windows done, windows in all); None where the model does not report them.
+        num_bytes: number of bytes that were uploaded.
+        choices: series to choose from: (value for `DicomSettings.series`, text for people).
+        series: the series that was chosen; "" for none.
+        is_series: whether the scan is a DICOM series; known once it was read.
+        findings: findings of its mask; None until there is one.
+        mask_lock: lock to hold while the file of the mask and `findings` must fit together.
     """
 
     key: str
@@ -73,7 +81,9 @@ class Study:
     choices: tuple[tuple[str, str], ...] = ()
     series: str = ""
     is_series: bool = False
-    outcome: Outcome | None = None
+    findings: Findings | None = None
+    mask_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def uploads(self) -> Path:
@@ -82,63 +92,98 @@ class Study:
 
     @property
     def scan_path(self) -> Path:
-        """The scan, as NIfTI."""
+        """NIfTI file of the scan."""
         return self.folder / "scan.nii.gz"
 
     @property
     def mask_path(self) -> Path:
-        """Its mask, as it is now."""
+        """NIfTI file of its mask, as it is now."""
         return self.folder / "mask.nii.gz"
 
     @property
     def waits_for_user(self) -> bool:
         """Whether it is the user's turn: to send the files, or to choose a series."""
-        return self.state in _OF_USERS
+        return self.state in _WAITING_FOR_USER
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing more becomes of it."""
-        return self.state in _ENDS
+    def is_final(self) -> bool:
+        """Whether its state does not change any more."""
+        return self.state in _FINAL
+
+    def enqueue(self, series: str = "") -> None:
+        """Ends the upload, or the choice of a series.
+
+        Raises:
+            RefusedError: it is queued or segmented already.
+        """
+        with self._lock:
+            if not self.waits_for_user:
+                raise RefusedError(409, "the scan is being segmented already")
+            self.state, self.series = State.QUEUED, series
+
+    def advance(self, state: State) -> None:
+        """Goes on to a state.
+
+        Raises:
+            CancelledError: the user has cancelled it.
+        """
+        with self._lock:
+            if self.state is State.CANCELLED:
+                raise CancelledError
+            self.state = state
+
+    def offer(self, choices: tuple[tuple[str, str], ...]) -> None:
+        """Lets the user choose one of several series, unless the study is in a final state."""
+        with self._lock:
+            if not self.is_final:
+                self.state, self.choices = State.CHOOSING, choices
+
+    def fail(self, message: str) -> None:
+        """Ends it with a reason, unless it is in a final state."""
+        with self._lock:
+            if not self.is_final:
+                self.state, self.message = State.FAILED, message
 
     def cancel(self) -> None:
-        """Gives it up, unless it is over."""
-        if not self.is_over:
-            self.state = State.CANCELLED
+        """Ends it because nobody needs it any more, unless it is in a final state."""
+        with self._lock:
+            if not self.is_final:
+                self.state = State.CANCELLED
 
 
 class Session:
-    """A user's studies.
+    """The studies of a user.
 
     Args:
-        token: that the user's browser keeps.
-        folder: of its studies.
-        most: studies at a time.
+        token: token that the user's browser keeps.
+        folder: folder of the studies.
+        max_studies: largest number of studies at a time.
         now: the time, in seconds from any moment.
     """
 
-    def __init__(self, token: str, folder: Path, most: int, now: float) -> None:
+    def __init__(self, token: str, folder: Path, max_studies: int, now: float) -> None:
         self.token, self.last_used = token, now
-        self._folder, self._most = folder, most
+        self._folder, self._max_studies = folder, max_studies
         self._studies: dict[str, Study] = {}
 
     @property
     def studies(self) -> list[Study]:
-        """In the order in which they came."""
+        """The studies in the order in which they came."""
         return list(self._studies.values())
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it waits or is computed; what a user has left off midway does not count."""
-        return all(study.is_over or study.waits_for_user for study in self.studies)
+        """Whether no study is queued or computed; one that waits for its user does not count."""
+        return all(study.is_final or study.waits_for_user for study in self.studies)
 
     def add(self, name: str) -> Study:
         """Returns a new study.
 
         Raises:
-            RefusedError: there are as many as there may be.
+            RefusedError: the user already has the maximum number of scans.
         """
-        if len(self._studies) >= self._most:
-            raise RefusedError(429, f"expected {self._most} scans at most; remove one first")
+        if len(self._studies) >= self._max_studies:
+            raise RefusedError(429, f"expected {self._max_studies} scans at most; remove one first")
         key = secrets.token_urlsafe(12)
         study = Study(key, name, self._folder / key)
         study.uploads.mkdir(parents=True)
@@ -156,7 +201,7 @@ class Session:
         return self._studies[key]
 
     def remove(self, key: str) -> None:
-        """Gives a study up and forgets it and its files.
+        """Cancels a study and removes it and its files.
 
         Raises:
             RefusedError: the user has no such study.
@@ -167,48 +212,51 @@ class Session:
         shutil.rmtree(study.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Gives all studies up and forgets them."""
+        """Cancels and removes all studies."""
         for study in self.studies:
             self.remove(study.key)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Sessions:
-    """All users' studies.
+    """The sessions of all users.
 
     Args:
         root: folder for them.
-        most: studies a session at a time.
-        keep_s: how long an unused session is kept.
-        clock: gives the time, in seconds from any moment.
+        max_studies: largest number of studies of a session at a time.
+        keep_s: seconds that an unused session is kept.
+        clock: function that returns the time, in seconds from any moment.
     """
 
-    def __init__(self, root: Path, most: int, keep_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._root, self._most, self._keep_s, self._clock = root, most, keep_s, clock
+    def __init__(
+        self, root: Path, max_studies: int, keep_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._root, self._max_studies = root, max_studies
+        self._keep_s, self._clock = keep_s, clock
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
     def new(self) -> Session:
-        """Returns a session of a new user."""
+        """Returns the session of a new user."""
         token = secrets.token_urlsafe(32)
         # The folder's name must not give the token away.
         folder = self._root / secrets.token_hex(8)
         folder.mkdir(parents=True, mode=0o700)
-        session = Session(token, folder, self._most, self._clock())
+        session = Session(token, folder, self._max_studies, self._clock())
         with self._lock:
             self._sessions[token] = session
         return session
 
     def find(self, token: str) -> Session | None:
-        """Returns the session of a token, which is in use now; None if there is none."""
+        """Returns the session of a token, and notes that it is in use; None if there is none."""
         with self._lock:
             session = self._sessions.get(token)
             if session:
                 session.last_used = self._clock()
         return session
 
-    def forget_unused(self) -> int:
-        """Forgets the sessions that nobody has used for a while and returns how many; none that computes."""
+    def remove_unused(self) -> int:
+        """Removes the sessions that were not used for a while and compute nothing, and returns their number."""
         with self._lock:
             oldest = self._clock() - self._keep_s
             unused = [session for session in self._sessions.values() if session.last_used < oldest and session.is_idle]
@@ -219,7 +267,7 @@ class Sessions:
         return len(unused)
 
     def close(self) -> None:
-        """Forgets all sessions."""
+        """Removes all sessions."""
         with self._lock:
             sessions = list(self._sessions.values())
             self._sessions.clear()

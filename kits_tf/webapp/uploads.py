@@ -1,4 +1,4 @@
-"""From a browser's bytes to files: names that cannot do harm, no more bytes than there may be, whole or not at all."""
+"""Files that a browser sends: harmless names, a bounded number of bytes, written whole or not at all."""
 
 import re
 from collections.abc import AsyncIterator
@@ -8,16 +8,16 @@ from kits_tf.base.files import written_whole
 from kits_tf.ct.volume import SUFFIXES
 from kits_tf.webapp.studies import RefusedError, State, Study
 
-# What a browser's file may be; the longest first. A slice of a DICOM series is called anything.
+# Endings of scans, the longest first. A slice of a DICOM series may have any name.
 _KNOWN = (*SUFFIXES, ".zip")
 _SLICE = ".dcm"
 _LONGEST_NAME = 80
 
 
 def display_name(name: str) -> str:
-    """Returns what a user's file is called on the page and in downloads: its own name, without folders and suffix.
+    """Returns the name of a user's file on the page and in downloads: its own, without folders and suffix.
 
-    Only letters, digits, spaces, and _ - . remain; "scan" where nothing does.
+    Only letters, digits, spaces, and _ - . remain; a name of which nothing remains becomes "scan".
     """
     own = name.replace("\\", "/").rpartition("/")[2]
     if own.lower().endswith(_suffix(own)):
@@ -26,15 +26,15 @@ def display_name(name: str) -> str:
     return kept or "scan"
 
 
-async def receive(study: Study, name: str, number: int, parts: AsyncIterator[bytes], most_bytes: int) -> None:
-    """Writes a file of a study, under a name of ours.
+async def receive(study: Study, name: str, number: int, parts: AsyncIterator[bytes], max_bytes: int) -> None:
+    """Writes a file of a study, under its number instead of the user's name.
 
     Args:
-        study: it belongs to.
-        name: that the user has for it; only its ending says something.
-        number: of the file within the study.
+        study: study that the file belongs to.
+        name: the user's name of the file, of which only the ending is used.
+        number: number of the file within the study.
         parts: its content.
-        most_bytes: of all files of the study.
+        max_bytes: largest number of bytes of all files of the study.
 
     Raises:
         RefusedError: the study takes no files any more, or there would be too many bytes.
@@ -45,13 +45,13 @@ async def receive(study: Study, name: str, number: int, parts: AsyncIterator[byt
     with written_whole(path) as partial, open(partial, "wb") as file:
         async for part in parts:
             study.num_bytes += len(part)
-            if study.num_bytes > most_bytes:
-                raise RefusedError(413, f"expected a scan of {most_bytes / 1e6:.0f} MB at most, compressed as it comes")
+            if study.num_bytes > max_bytes:
+                raise RefusedError(413, f"expected a scan of {max_bytes / 1e6:.0f} MB at most, compressed as it comes")
             file.write(part)
 
 
 def source_of(study: Study) -> Path:
-    """Returns what `find_scans` takes: the one NIfTI or zip file, or the folder of DICOM files.
+    """Returns the path for `find_scans`: the only NIfTI or zip file, or the folder of DICOM files.
 
     Raises:
         RefusedError: there is no file, or there are several scans.

@@ -1,9 +1,9 @@
-"""From uploaded files to masks: one scan after the other, as all devices belong to the one that is computed."""
+"""From uploaded files to masks: one scan after the other, as the one that is computed takes all devices."""
 
+import logging
 import queue
 import shutil
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,17 +15,15 @@ from kits_tf.ct.scans import Loaded, find_scans
 from kits_tf.ct.volume import write_stored
 from kits_tf.inference.batch_prediction import labels_as
 from kits_tf.inference.model import Model
-from kits_tf.webapp.outcome import outcome_of
-from kits_tf.webapp.studies import RefusedError, State, Study
+from kits_tf.webapp import findings
+from kits_tf.webapp.studies import CancelledError, RefusedError, State, Study
 from kits_tf.webapp.uploads import source_of
 
-
-class CancelledError(Exception):
-    """The study that is computed is not wanted any more."""
+logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Segments studies in the order in which they come.
+    """Segments studies in the order in which they come, in a thread of its own.
 
     Args:
         dicom: how to read DICOM.
@@ -34,39 +32,53 @@ class Worker:
     def __init__(self, dicom: DicomSettings) -> None:
         self._dicom = dicom
         self._queue: queue.Queue[Study | None] = queue.Queue()
+        # Of the two below, which the threads of requests read.
+        self._lock = threading.Lock()
         self._current: Study | None = None
         self._waiting: list[Study] = []
         self._thread: threading.Thread | None = None
 
     def start(self, find_model: Callable[[], Model]) -> None:
-        """Begins to work, by the model that there is at each time, which tells `tell` of its windows if it can."""
+        """Begins to work.
+
+        Args:
+            find_model: returns the model to use, which should report its windows to `report`; called for each study.
+        """
         self._thread = threading.Thread(target=self._work, args=(find_model,), name="segmenting", daemon=True)
         self._thread.start()
 
     def stop(self, wait_s: float) -> None:
-        """Gives up what is computed, and all that waits."""
-        for study in [*self._waiting, *([self._current] if self._current else [])]:
+        """Cancels all studies that wait or are computed, and waits for the thread to end."""
+        with self._lock:
+            studies = [*self._waiting, *([self._current] if self._current else [])]
+        for study in studies:
             study.cancel()
         self._queue.put(None)
         if self._thread:
             self._thread.join(wait_s)
 
-    def submit(self, study: Study) -> None:
-        """Takes a study whose files are all there, or one whose series was chosen."""
-        study.state = State.QUEUED
-        self._waiting.append(study)
+    def submit(self, study: Study, series: str = "") -> None:
+        """Takes a study whose files are complete, or whose series was chosen.
+
+        Raises:
+            RefusedError: it is queued or segmented already.
+        """
+        study.enqueue(series)
+        with self._lock:
+            self._waiting.append(study)
         self._queue.put(study)
 
     def place_of(self, study: Study) -> int:
         """Returns how many studies come before one that waits."""
-        waiting = [each for each in self._waiting if each.state is State.QUEUED]
-        return (waiting.index(study) if study in waiting else 0) + (self._current is not None)
+        with self._lock:
+            waiting = [each for each in self._waiting if each.state is State.QUEUED]
+            return (waiting.index(study) if study in waiting else 0) + (self._current is not None)
 
-    def tell(self, done: int, total: int) -> None:
-        """Is told of the windows that are done.
+    def report(self, done: int, total: int) -> None:
+        """Notes how many windows of the study that is computed are done.
 
         Raises:
-            CancelledError: there need not be any more.
+            CancelledError: nobody needs the rest.
         """
         study = self._current
         if study is None:
@@ -77,18 +89,21 @@ class Worker:
 
     def _work(self, find_model: Callable[[], Model]) -> None:
         while study := self._queue.get():
-            self._waiting.remove(study)
-            self._current = study
+            with self._lock:
+                self._waiting.remove(study)
+                self._current = study
             try:
-                if study.state is State.QUEUED:
-                    _segment(study, find_model(), self._dicom)
+                _segment(study, find_model, self._dicom)
+            except CancelledError:
+                pass
             except SeveralSeriesError as error:
-                study.choices = tuple((series.uid or series.description, _words(series)) for series in error.series)
-                study.state = State.CHOOSING if study.state is State.READING else study.state
+                study.offer(tuple((series.uid or series.description, _description(series)) for series in error.series))
             except Exception as error:  # whatever it is, the next scan is to be computed
-                _fail(study, error)
+                if not study.is_final:  # the files of a cancelled study are gone, which fails in many ways
+                    study.fail(_reason(error))
             finally:
-                self._current = None
+                with self._lock:
+                    self._current = None
                 if study.state is State.CANCELLED:
                     shutil.rmtree(study.folder, ignore_errors=True)
                 return_freed_memory()
@@ -98,8 +113,8 @@ def read_upload(study: Study, dicom: DicomSettings) -> Loaded:
     """Returns the scan of a study as it came.
 
     Raises:
-        InputError: it cannot be read, or is none.
-        SeveralSeriesError: there is more than one.
+        InputError: it cannot be read, or is no scan.
+        SeveralSeriesError: there are several series, and none was chosen.
         RefusedError: there is no file, or there are several scans.
     """
     source = source_of(study)
@@ -108,42 +123,34 @@ def read_upload(study: Study, dicom: DicomSettings) -> Loaded:
     except SeveralSeriesError:
         raise
     except InputError as error:
-        # Of our names for the user's files there should be nothing to read.
+        # Names of this machine's files are not for users.
         raise InputError(str(error).replace(str(source), study.name)) from None
 
 
-def _segment(study: Study, model: Model, dicom: DicomSettings) -> None:
-    _go_on(study, State.READING)
-    loaded = read_upload(study, dicom)
-    study.is_series = loaded.series is not None
-    _go_on(study, State.SEGMENTING)
-    volume, found = loaded.volume, model.results(loaded.volume)
-    labels, classes = labels_as(found["labels"], "laterality", volume, model.scheme)
-    write_stored(study.scan_path, volume.as_stored(), volume.stored.affine, volume.header)
-    write_stored(study.mask_path, labels, volume.stored.affine, volume.header, classes=classes)
-    confidence = dict(zip(model.scheme.classes[1:], found["confidence"][1:].tolist(), strict=True))
-    study.outcome = outcome_of(study.mask_path, volume, confidence, is_corrected=False)
-    _go_on(study, State.DONE)
+def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings) -> None:
+    study.advance(State.READING)
+    model, scan = find_model(), read_upload(study, dicom)
+    study.is_series = scan.series is not None
+    study.advance(State.SEGMENTING)
+    volume, segmentation = scan.volume, model.results(scan.volume)
+    labels, classes = labels_as(segmentation["labels"], "laterality", volume, model.scheme)
+    affine, header = volume.stored.affine, volume.header
+    write_stored(study.scan_path, volume.as_stored(), affine, header)
+    write_stored(study.mask_path, labels, affine, header, classes=classes)
+    confidence = dict(zip(model.scheme.classes[1:], segmentation["confidence"][1:].tolist(), strict=True))
+    study.findings = findings.find(study.mask_path, volume, confidence, is_corrected=False)
+    study.advance(State.DONE)
 
 
-def _words(series: Series) -> str:
+def _description(series: Series) -> str:
     return f"{series.description or 'without a description'}, {len(series.files)} slices"
 
 
-def _go_on(study: Study, state: State) -> None:
-    if study.state is State.CANCELLED:
-        raise CancelledError
-    study.state = state
-
-
-def _fail(study: Study, error: Exception) -> None:
-    if study.state is State.CANCELLED:
-        return
+def _reason(error: Exception) -> str:
+    """Returns why a study failed, for its user; an error of the program goes to the log."""
     if isinstance(error, UnavailableError):
-        study.message = f"The model's server does not answer: {error}"
-    elif isinstance(error, (InputError, RefusedError)):
-        study.message = str(error)
-    else:
-        traceback.print_exception(error)
-        study.message = "This scan could not be segmented: an error of the program, which its log tells of."
-    study.state = State.FAILED
+        return f"The model's server does not answer: {error}"
+    if isinstance(error, (InputError, RefusedError)):
+        return str(error)
+    logger.error("a scan could not be segmented", exc_info=error)
+    return "This scan could not be segmented because of an error in the program; its log has the details."

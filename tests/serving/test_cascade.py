@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tensorflow as tf
+from kits_tf.serving.client.client import Client
 
 from kits_tf import config, evaluate, predict
 from kits_tf.base.errors import InputError
@@ -15,7 +16,6 @@ from kits_tf.config import InferenceSettings, Serve
 from kits_tf.inference.building import segmenter_of
 from kits_tf.inference.region_of_interest import on_grid
 from kits_tf.serving import saved_model
-from kits_tf.serving.client.client import Client
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
 

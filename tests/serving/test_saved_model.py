@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ALL_AXIS_CODES, as_codes
+from kits_tf.serving.extra import describe, write_extra
 
 from kits_tf import config, export
 from kits_tf.base.errors import InputError
@@ -18,7 +19,6 @@ from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.inference.building import segmenter_of
 from kits_tf.serving import saved_model, versions
-from kits_tf.serving.extra import describe, write_extra
 from kits_tf.serving.metadata import Metadata
 from kits_tf.serving.model_card import model_card
 from kits_tf.training.run import Run, load_run

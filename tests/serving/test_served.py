@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import requests
 from conftest import as_codes
+from kits_tf.serving.client.client import Client
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -23,7 +24,6 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.volume import read_image
 from kits_tf.serving import saved_model
-from kits_tf.serving.client.client import Client
 
 # A third party's client, in a process of its own: its messages and TensorFlow's cannot be in one.
 OVMSCLIENT = """

@@ -20,12 +20,12 @@ import grpc
 import numpy as np
 import pytest
 import requests
+from kits_tf.serving.client.client import Client
+from kits_tf.serving.client.grpc_connection import GrpcConnection
 
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import Serve, ServerSettings
 from kits_tf.serving import messages, tensors
-from kits_tf.serving.client.client import Client
-from kits_tf.serving.client.grpc_connection import GrpcConnection
 from kits_tf.serving.server.server import Server
 
 SCAN = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)}

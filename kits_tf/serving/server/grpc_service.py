@@ -1,4 +1,4 @@
-"""The server's side of gRPC: PredictionService and ModelService as TensorFlow Serving has them."""
+"""The server's side of gRPC: TensorFlow Serving's PredictionService and ModelService."""
 
 import logging
 import threading
@@ -10,15 +10,19 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from kits_tf.base.errors import InputError
+from kits_tf.config import ServerSettings
 from kits_tf.serving import messages
-from kits_tf.serving.credentials import is_authorized
+from kits_tf.serving.credentials import is_authorized, read_file
+from kits_tf.serving.http_server import format_address
 from kits_tf.serving.server.service import ModelSpec, Service, ServiceError
 from kits_tf.serving.server.signatures import signature_def_map
 from kits_tf.serving.tensors import from_proto, write_proto
 
-# Threads for what is refused or answered at once while others wait in the queue.
+logger = logging.getLogger(__name__)
+
+# Threads for requests that are refused or answered at once while others wait in the queue.
 _SPARE_THREADS = 16
-# A response has a byte a voxel; requests are limited, these are not.
+# Requests are limited; responses, with a byte per voxel, are not.
 _OPTIONS = [*messages.LARGE_MESSAGES, ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
 
 
@@ -26,33 +30,22 @@ class GrpcServer:
     """Answers over gRPC.
 
     Args:
-        service: what answers.
-        address: HOST:PORT to listen on; port 0 takes one that is free.
-        queue: as the service's.
-        max_message_bytes: of a request.
-        receive_s: that a client may take to send its request.
-        token: that clients must send; "" for none.
-        credentials: certificate and key; None does not encrypt.
+        service: the service that computes the answers.
+        settings: address to listen on, certificate and limits.
+        token: token that clients must send; "" for none.
+
+    Attributes:
+        address: HOST:PORT, with the port that is listened on.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the port is taken, or a file of the certificate cannot be read.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        address: str,
-        *,
-        queue: int,
-        max_message_bytes: int,
-        receive_s: float,
-        token: str = "",
-        credentials: grpc.ServerCredentials | None = None,
-    ) -> None:
-        self._service, self._receive_s, self._token = service, receive_s, token
-        options = [*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)]
-        self._server = grpc.server(ThreadPoolExecutor(1 + queue + _SPARE_THREADS), options=options)
-        # Not unary on this side: the handler then decides before it reads the request whether there is room for it.
+    def __init__(self, service: Service, settings: ServerSettings, token: str = "") -> None:
+        self._service, self._receive_s, self._token = service, settings.receive_s, token
+        options = [*_OPTIONS, ("grpc.max_receive_message_length", settings.max_message_bytes)]
+        self._server = grpc.server(ThreadPoolExecutor(1 + settings.queue + _SPARE_THREADS), options=options)
+        # No unary handlers: a stream is read by the handler itself, after it has decided that there is room for it.
         methods = {
             messages.PREDICT: (self._predict, messages.PredictRequest),
             messages.GET_MODEL_METADATA: (self._get_metadata, messages.GetModelMetadataRequest),
@@ -62,9 +55,15 @@ class GrpcServer:
             _, name, method = path.split("/")
             handler = grpc.stream_unary_rpc_method_handler(self._handler(method, answer, kind))
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {method: handler}),))
+        self.address = format_address(settings.host, self._listen(settings))
+
+    def _listen(self, settings: ServerSettings) -> int:
+        """Takes the port and returns its number."""
+        address, credentials = format_address(settings.host, settings.grpc_port), _credentials(settings)
         try:
-            add = self._server.add_insecure_port
-            self.port = self._server.add_secure_port(address, credentials) if credentials else add(address)
+            if credentials:
+                return self._server.add_secure_port(address, credentials)
+            return self._server.add_insecure_port(address)
         except RuntimeError:
             raise InputError(f"{address}: expected an address and a port that is free for gRPC") from None
 
@@ -73,11 +72,11 @@ class GrpcServer:
         self._server.start()
 
     def stop(self, grace_s: float) -> None:
-        """Takes no further requests, and gives those that run so long."""
+        """Takes no further requests; running ones may finish within `grace_s` seconds."""
         self._server.stop(grace_s).wait()
 
     def _handler(self, method: str, answer: Callable[..., Any], kind: Any) -> Callable[..., bytes]:
-        """Returns what takes the bytes of a request to those of its response, and errors to a status."""
+        """Returns a function from the bytes of a request to those of its response; it turns errors into a status."""
 
         def handle(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             status = "OK"
@@ -90,8 +89,8 @@ class GrpcServer:
                 raise  # abort has raised
             except Exception:
                 status = "INTERNAL"
-                logging.exception("a request failed")
-                context.abort(grpc.StatusCode.INTERNAL, "the server failed at this request; its log tells why")
+                logger.exception("a request failed")
+                context.abort(grpc.StatusCode.INTERNAL, "the server failed at this request; its log says why")
                 raise  # abort has raised
             finally:
                 self._service.metrics.requests.labels(method, status).inc()
@@ -110,7 +109,7 @@ class GrpcServer:
         try:
             parts = next(requests, None)
         except grpc.RpcError:
-            raise ServiceError("CANCELLED", "the request did not come in time, or its sender is gone") from None
+            raise ServiceError("CANCELLED", "the request did not come in time, or the client is gone") from None
         finally:
             timer.cancel()
         if parts is None:
@@ -129,17 +128,17 @@ class GrpcServer:
                 inputs = {name: from_proto(tensor, name[:100]) for name, tensor in request.inputs.items()}
             except InputError as error:
                 raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-            spec, wanted = _spec(request.model_spec), tuple(request.output_filter)
+            spec, names = _spec(request.model_spec), tuple(request.output_filter)
             del request
-            found, model = self._service.predict(spec, inputs, wanted, context.is_active)
+            outputs, model = self._service.predict(spec, inputs, names, context.is_active)
         response = messages.PredictResponse(
             model_spec={
                 "name": self._service.name,
-                "version": {"value": model.version},
+                "version": {"value": model.number},
                 "signature_name": spec.signature,
             }
         )
-        for name, array in found.items():
+        for name, array in outputs.items():
             write_proto(array, response.outputs[name])
         return response
 
@@ -149,11 +148,11 @@ class GrpcServer:
             raise ServiceError("INVALID_ARGUMENT", "metadata_field: expected signature_def")
         model = self._service.find(_spec(request.model_spec))
         response = messages.GetModelMetadataResponse(
-            model_spec={"name": self._service.name, "version": {"value": model.version}}
+            model_spec={"name": self._service.name, "version": {"value": model.number}}
         )
         entry = response.metadata["signature_def"]
         entry.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-        entry.value = signature_def_map(model.exported.signatures).SerializeToString()
+        entry.value = signature_def_map(model.content.signatures).SerializeToString()
         return response
 
     def _get_status(self, read: Callable[[], Any], _: grpc.ServicerContext) -> Any:
@@ -168,8 +167,8 @@ def status_response(service: Service, name: str, version: int | None) -> Any:
         ServiceError: NOT_FOUND, there is no such model or version.
     """
     states = service.folder.states()
-    found = {number: state for number, state in states.items() if version in (None, number)}
-    if name != service.name or not found:
+    selected = {number: state for number, state in states.items() if version in (None, number)}
+    if name != service.name or not selected:
         raise ServiceError("NOT_FOUND", f"Could not find any versions of model {name[:100]!r}")
     statuses = [
         {
@@ -178,11 +177,18 @@ def status_response(service: Service, name: str, version: int | None) -> Any:
             # UNKNOWN
             "status": {"error_code": 2 if state.error else 0, "error_message": state.error},
         }
-        for number, state in found.items()
+        for number, state in selected.items()
     ]
     return messages.GetModelStatusResponse(model_version_status=statuses)
 
 
+def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
+    """Returns certificate and key; None where nothing is encrypted."""
+    if not settings.tls_cert:
+        return None
+    return grpc.ssl_server_credentials([(read_file(settings.tls_key), read_file(settings.tls_cert))])
+
+
 def _spec(spec: Any) -> ModelSpec:
-    # Some clients, as ovmsclient, send 0 for the server's choice; versions begin at 1.
+    # Some clients, such as ovmsclient, send 0 for the server's choice; versions begin at 1.
     return ModelSpec(spec.name, spec.version.value or None, spec.version_label, spec.signature_name)

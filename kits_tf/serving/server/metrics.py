@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus."""
+"""Counters of a server, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -11,9 +11,9 @@ class Metrics:
     """Counters of one server.
 
     Attributes:
-        requests: by method and by the name of the status.
-        seconds: of computation, by signature.
-        waiting: requests that hold a place, the one that is computed among them.
+        requests: number of requests, by method and by the name of the status.
+        seconds: seconds of computation, by signature.
+        waiting: number of requests that hold a place in the queue, including the one that is computed.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The server's side of REST: TensorFlow Serving's paths, health and metrics.
 
 POST /v1/models/NAME[/versions/N]:predict     {"signature_name": ..., "inputs": {...}} -> {"outputs": {...}}
-GET  /v1/models/NAME[/versions/N]             which versions there are
+GET  /v1/models/NAME[/versions/N]             the versions and their states
 GET  /v1/models/NAME[/versions/N]/metadata    signatures
 GET  /monitoring/prometheus/metrics
 GET  /healthz, /readyz                        200, or 503
@@ -9,7 +9,7 @@ GET  /healthz, /readyz                        200, or 503
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from kits_tf.serving.credentials import is_authorized
+from kits_tf.serving.http_server import TooLargeError, read_body
 from kits_tf.serving.messages import STATES
 from kits_tf.serving.metadata import VOLUME
 from kits_tf.serving.server.grpc_service import status_response
@@ -49,14 +50,15 @@ class RestService:
     """Answers over REST.
 
     Args:
-        service: what answers.
-        max_bytes: of a request.
-        receive_s: that a client may take to send its request.
-        token: that clients must send, but for health and metrics; "" for none.
+        service: the service that computes the answers.
+        max_bytes: largest number of bytes of a request.
+        receive_s: seconds that a client may take to send its request.
+        token: token that clients must send, except for health and metrics; "" for none.
     """
 
-    def __init__(self, service: Service, *, max_bytes: int, receive_s: float, token: str = "") -> None:
-        self._service, self._max_bytes, self._receive_s, self._token = service, max_bytes, receive_s, token
+    def __init__(self, service: Service, max_bytes: int, receive_s: float, token: str = "") -> None:
+        self._service, self._token = service, token
+        self._max_bytes, self._receive_s = max_bytes, receive_s
         self.routes = [
             Route("/healthz", self._health),
             Route("/readyz", self._ready),
@@ -105,7 +107,7 @@ class RestService:
         name, version = _name_and_version(request)
         model = self._service.find(ModelSpec(name, version))
         signatures = MessageToDict(
-            signature_def_map(model.exported.signatures),
+            signature_def_map(model.content.signatures),
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         )
@@ -114,7 +116,7 @@ class RestService:
                 info["dtype"] = DTYPE_NAMES[info["dtype"]]
         return JSONResponse(
             {
-                "model_spec": {"name": name, "signature_name": "", "version": str(model.version)},
+                "model_spec": {"name": name, "signature_name": "", "version": str(model.number)},
                 "metadata": {"signature_def": signatures},
             }
         )
@@ -132,18 +134,18 @@ class RestService:
         self._count("OK")
         return Response(text, media_type="application/json")
 
-    def _answer(self, name: str, version: int | None, body: bytes, is_wanted: Any) -> str:
+    def _answer(self, name: str, version: int | None, body: bytes, is_active: Callable[[], bool]) -> str:
         content = _parsed(body)
         signature = content.get("signature_name", VOLUME)
         model = self._service.find(ModelSpec(name, version))
-        known = model.exported.signatures.get(signature) if isinstance(signature, str) else None
+        known = model.content.signatures.get(signature) if isinstance(signature, str) else None
         if known is None:
             raise ServiceError(
-                "INVALID_ARGUMENT", f"signature_name: expected one of {', '.join(model.exported.signatures)}"
+                "INVALID_ARGUMENT", f"signature_name: expected one of {', '.join(model.content.signatures)}"
             )
         specs = known.structured_input_signature[1]
         values = content["inputs"]
-        if len(specs) == 1 and not isinstance(values, dict):  # as TensorFlow Serving has it
+        if len(specs) == 1 and not isinstance(values, dict):  # the only input may come without its name
             values = {next(iter(specs)): values}
         if not isinstance(values, dict):
             raise ServiceError("INVALID_ARGUMENT", "inputs: expected an object of tensors by name")
@@ -151,35 +153,23 @@ class RestService:
             key: _array(value, specs[key].dtype.as_numpy_dtype, key) if key in specs else np.zeros(0)
             for key, value in values.items()
         }
-        found, _ = self._service.predict(ModelSpec(name, model.version, signature=signature), inputs, (), is_wanted)
-        outputs: dict[str, Any] = {key: _jsonable(array) for key, array in found.items()}
+        spec = ModelSpec(name, model.number, signature=signature)
+        arrays, _ = self._service.predict(spec, inputs, (), is_active)
+        outputs: dict[str, Any] = {key: _jsonable(array) for key, array in arrays.items()}
         return json.dumps({"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs})
 
     async def _body(self, request: Request) -> bytes:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise ServiceError("INVALID_ARGUMENT", "expected a body that is not compressed")
-        too_large = ServiceError(
-            "TOO_LARGE", f"expected a body of {self._max_bytes} bytes at most; gRPC takes larger ones"
-        )
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._max_bytes:
-            raise too_large
-
-        async def read() -> bytes:
-            parts, size = [], 0
-            async for part in request.stream():
-                size += len(part)
-                if size > self._max_bytes:
-                    raise too_large
-                parts.append(part)
-            return b"".join(parts)
-
         try:
-            return await asyncio.wait_for(read(), self._receive_s)
+            return await asyncio.wait_for(read_body(request, self._max_bytes), self._receive_s)
+        except TooLargeError:
+            expected = f"expected a body of {self._max_bytes} bytes at most; gRPC takes larger ones"
+            raise ServiceError("TOO_LARGE", expected) from None
         except asyncio.TimeoutError:
             raise ServiceError("DEADLINE_EXCEEDED", f"expected the whole body within {self._receive_s:g} s") from None
         except ClientDisconnect:
-            raise ServiceError("CANCELLED", "the sender is gone") from None
+            raise ServiceError("CANCELLED", "the client is gone") from None
 
     def _check_token(self, request: Request) -> None:
         if not is_authorized(request.headers.get("authorization", ""), self._token):
@@ -192,7 +182,7 @@ class RestService:
 
     async def _fail(self, _: Request, __: Exception) -> Response:
         self._count("INTERNAL")
-        return JSONResponse({"error": "the server failed at this request; its log tells why"}, 500)
+        return JSONResponse({"error": "the server failed at this request; its log says why"}, 500)
 
     def _count(self, status: str) -> None:
         self._service.metrics.requests.labels("rest", status).inc()
@@ -222,10 +212,10 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def _array(value: Any, dtype: Any, name: str) -> NDArray:
-    """Returns nested lists as an array, without a value changed.
+    """Returns nested lists as an array of the same values.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT, they are ragged, hold something else, or numbers that the type does not have.
+        ServiceError: INVALID_ARGUMENT, the lists are ragged, or hold something other than numbers of the type.
     """
     try:
         array = np.asarray(value)

@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import grpc
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import ServerSettings
-from kits_tf.serving.credentials import read_file, read_token
+from kits_tf.serving.credentials import read_token
+from kits_tf.serving.http_server import Endpoint, HttpServer
 from kits_tf.serving.server.grpc_service import GrpcServer
-from kits_tf.serving.server.http import HttpServer, address
 from kits_tf.serving.server.metrics import Metrics
 from kits_tf.serving.server.model_folder import ModelFolder
 from kits_tf.serving.server.rest_service import RestService
 from kits_tf.serving.server.service import Service
 
-_MB = 1_000_000
 _BYTES_PER_VOXEL = 2
 
 
@@ -25,41 +23,29 @@ class Server:
     """Serves the newest version of a model until it is stopped.
 
     Args:
-        settings: what to serve and how.
-        further_routes: that HTTP answers beside those of REST.
+        settings: model, addresses, certificate and limits.
+        further_routes: routes that HTTP answers beside those of REST.
 
     Raises:
         InputError: a port is taken, or a file cannot be read.
     """
 
     def __init__(self, settings: ServerSettings, further_routes: Sequence[BaseRoute] = ()) -> None:
-        self._settings = settings
+        self._grace_s = settings.grace_s
         root = Path(settings.export_dir)
         self.name = settings.model_name or root.resolve().name
-        self._folder = ModelFolder(root, settings.poll_s, lambda text: print(text, flush=True))
-        max_bytes, token = settings.max_message_mb * _MB, read_token(settings.token_file)
-        self.service = Service(self.name, self._folder, settings.queue, max_bytes // _BYTES_PER_VOXEL, Metrics())
-        rest = RestService(
-            self.service, max_bytes=settings.max_rest_mb * _MB, receive_s=settings.receive_s, token=token
-        )
+        token = read_token(settings.token_file)
+        self._folder = ModelFolder(root, settings.poll_s)
+        most_voxels = settings.max_message_bytes // _BYTES_PER_VOXEL
+        self.service = Service(self.name, self._folder, settings.queue, most_voxels, Metrics())
+        rest = RestService(self.service, settings.max_rest_bytes, settings.receive_s, token)
         self._http = HttpServer(
             Starlette(routes=[*rest.routes, *further_routes], exception_handlers=rest.exception_handlers),
-            settings.host,
-            settings.rest_port,
-            grace_s=settings.grace_s,
-            tls_cert=settings.tls_cert,
-            tls_key=settings.tls_key,
+            Endpoint(host=settings.host, port=settings.rest_port, tls_cert=settings.tls_cert, tls_key=settings.tls_key),
+            settings.grace_s,
         )
         try:
-            self._grpc = GrpcServer(
-                self.service,
-                address(settings.host, settings.grpc_port),
-                queue=settings.queue,
-                max_message_bytes=max_bytes,
-                receive_s=settings.receive_s,
-                token=token,
-                credentials=_credentials(settings),
-            )
+            self._grpc = GrpcServer(self.service, settings, token)
         except InputError:
             self._http.close()
             raise
@@ -67,12 +53,17 @@ class Server:
     @property
     def grpc_address(self) -> str:
         """HOST:PORT of gRPC."""
-        return address(self._settings.host, self._grpc.port)
+        return self._grpc.address
 
     @property
     def rest_address(self) -> str:
         """HOST:PORT of REST."""
         return self._http.address
+
+    @property
+    def url(self) -> str:
+        """The address of REST as a browser takes it."""
+        return self._http.url
 
     def start(self) -> None:
         """Loads the newest version, and begins to answer.
@@ -89,15 +80,9 @@ class Server:
         self._http.start()
 
     def stop(self) -> None:
-        """Takes no further requests, finishes those that run, or gives them up after the time of grace."""
+        """Takes no further requests, and ends when the running ones are finished or their time of grace is over."""
         self.service.is_stopping = True
         self._folder.stop()
-        self._http.tell_to_stop()
-        self._grpc.stop(self._settings.grace_s)
+        self._http.stop_accepting()
+        self._grpc.stop(self._grace_s)
         self._http.close()
-
-
-def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
-    if not settings.tls_cert:
-        return None
-    return grpc.ssl_server_credentials([(read_file(settings.tls_key), read_file(settings.tls_cert))])

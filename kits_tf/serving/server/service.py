@@ -1,4 +1,4 @@
-"""What a server does with a request, however it came: checks, a bounded queue, one at a time."""
+"""Requests to a served model, however they came: checks, a bounded queue, one computed at a time."""
 
 import math
 import threading
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.memory import return_freed_memory
+from kits_tf.base.progress import Report
 from kits_tf.ct.preprocess import as_tensor
 from kits_tf.inference.model import Model, refusal
-from kits_tf.inference.progress import Tell
 from kits_tf.serving.metadata import METADATA, VOLUME
 from kits_tf.serving.server.metrics import Metrics
-from kits_tf.serving.server.model_folder import LoadedModel, ModelFolder
+from kits_tf.serving.server.model_folder import ModelFolder, ModelVersion
 
 
 class ServiceError(Exception):
     """A request that is not answered.
 
     Attributes:
-        code: the name of a gRPC status.
-        message: why, in a sentence.
+        code: name of a gRPC status, or TOO_LARGE.
+        message: reason, in a sentence.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -37,7 +37,14 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which model, version and signature are asked for."""
+    """The model, version and signature of a request.
+
+    Attributes:
+        name: name of the model.
+        version: number of the version; None leaves the choice to the server.
+        label: label of the version; this server has none.
+        signature: name of the signature; "" is that of volumes.
+    """
 
     name: str
     version: int | None = None
@@ -49,11 +56,11 @@ class Service:
     """Answers requests by the models of a folder.
 
     Args:
-        name: of the model.
-        folder: of its versions.
-        queue: requests that may wait while one is computed.
-        max_values: numbers that an input may have.
-        metrics: to count in.
+        name: name of the model.
+        folder: folder of its versions.
+        queue: number of requests that may wait while one is computed.
+        max_values: largest number of values of an input.
+        metrics: counters to count in.
     """
 
     def __init__(self, name: str, folder: ModelFolder, queue: int, max_values: int, metrics: Metrics) -> None:
@@ -66,7 +73,7 @@ class Service:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Holds a place in the queue: to be taken before a request is read, so that memory is bounded.
+        """Holds a place in the queue; taken before a request is read, so that memory is bounded.
 
         Raises:
             ServiceError: RESOURCE_EXHAUSTED, there is none; UNAVAILABLE, the server is stopping.
@@ -83,76 +90,77 @@ class Service:
             self._places.release()
             return_freed_memory()
 
-    def find(self, spec: ModelSpec) -> LoadedModel:
-        """Returns the model that is asked for.
+    def find(self, spec: ModelSpec) -> ModelVersion:
+        """Returns the version that a request asks for.
 
         Raises:
             ServiceError: NOT_FOUND, it is not served.
         """
-        model = self.folder.find(spec.version) if spec.name == self.name and not spec.label else None
-        if model is None:
-            wanted = spec.name + (f" version {spec.version}" if spec.version is not None else "")
-            wanted += f" label {spec.label}" if spec.label else ""
-            raise ServiceError("NOT_FOUND", f"Servable not found for request: {wanted[:100]!r}, {self.name} is served")
-        return model
+        version = self.folder.find(spec.version) if spec.name == self.name and not spec.label else None
+        if version is None:
+            request = spec.name + (f" version {spec.version}" if spec.version is not None else "")
+            request += f" label {spec.label}" if spec.label else ""
+            raise ServiceError("NOT_FOUND", f"Servable not found for request: {request[:100]!r}, {self.name} is served")
+        return version
 
     def predict(
         self,
         spec: ModelSpec,
         inputs: Mapping[str, NDArray],
-        outputs: Sequence[str] = (),
-        is_wanted: Callable[[], bool] = lambda: True,
-    ) -> tuple[dict[str, NDArray], LoadedModel]:
-        """Returns outputs by name, and the model they are of. A place must be held.
+        output_names: Sequence[str] = (),
+        is_active: Callable[[], bool] = lambda: True,
+    ) -> tuple[dict[str, NDArray], ModelVersion]:
+        """Returns outputs by name, and the version that computed them. A place must be held.
 
         Args:
-            spec: what is asked for.
-            inputs: by name.
-            outputs: names of those to return; none stands for all.
-            is_wanted: whether somebody still waits for the answer; asked when it is the request's turn.
+            spec: model, version and signature.
+            inputs: input arrays by name.
+            output_names: names of the outputs to return; none stands for all.
+            is_active: returns whether the client still waits for the answer; asked when it is the request's turn.
 
         Raises:
             ServiceError: INVALID_ARGUMENT, NOT_FOUND, CANCELLED, RESOURCE_EXHAUSTED (memory) or INTERNAL.
         """
-        model, name = self.find(spec), spec.signature or VOLUME
-        signature = model.exported.signatures.get(name)
+        version, name = self.find(spec), spec.signature or VOLUME
+        signature = version.content.signatures.get(name)
         if signature is None:
-            names = ", ".join(model.exported.signatures)
+            names = ", ".join(version.content.signatures)
             raise ServiceError("INVALID_ARGUMENT", f"expected a signature of {names}, got {name[:100]!r}")
         self._check_inputs(signature, inputs)
-        unknown = set(outputs) - set(signature.structured_outputs)
+        unknown = set(output_names) - set(signature.structured_outputs)
         if unknown:
             known = ", ".join(signature.structured_outputs)
             raise ServiceError("INVALID_ARGUMENT", f"expected outputs of {known}, got {min(unknown)[:100]!r}")
         tensors = {key: as_tensor(array) for key, array in inputs.items()}
-        if name == METADATA:  # is not computed, and waits for nobody
-            found = signature()
+        if name == METADATA:  # needs no computation, so it does not wait for its turn
+            outputs = signature()
         else:
             with self._device:
-                if not is_wanted():
+                if not is_active():
                     raise ServiceError("CANCELLED", "nobody waits for the answer any more")
                 start = time.monotonic()
-                found = _run(signature, tensors)
+                outputs = _run(signature, tensors)
                 self.metrics.seconds.labels(name).observe(time.monotonic() - start)
-        wanted = {key: value for key, value in found.items() if not outputs or key in outputs}
-        return {key: np.asarray(value.numpy(), value.dtype.as_numpy_dtype) for key, value in wanted.items()}, model
+        selected = {key: value for key, value in outputs.items() if not output_names or key in output_names}
+        arrays = {key: np.asarray(value.numpy(), value.dtype.as_numpy_dtype) for key, value in selected.items()}
+        return arrays, version
 
-    def model(self, tell: Tell | None = None) -> Model:
-        """Returns the newest version as a model, which waits for its turn as all requests do.
+    def model(self, report: Report | None = None) -> Model:
+        """Returns the newest version as a model, whose scans wait for their turn like all requests.
 
         Args:
-            tell: is told of the windows that are done.
+            report: called with (windows done, windows in all) while a scan is segmented.
 
         Raises:
             ServiceError: NOT_FOUND, none is served.
         """
-        exported = self.find(ModelSpec(self.name)).exported
+        saved = self.find(ModelSpec(self.name)).content
 
         def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
             with self._device:
-                return exported.segment(hu, affine, tell)
+                return saved.segment(hu, affine, report)
 
-        return Model(segment, exported.metadata.scheme, exported.metadata.chain)
+        return Model(segment, saved.metadata.scheme, saved.metadata.chain)
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]

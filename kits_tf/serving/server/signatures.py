@@ -1,4 +1,4 @@
-"""Signatures in memory -> what a server tells of them."""
+"""The signatures of a loaded SavedModel as TensorFlow Serving's message about them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +12,15 @@ _PREDICT_METHOD = "tensorflow/serving/predict"
 
 def signature_def_map(signatures: Mapping[str, Any]) -> Any:
     """Returns the SignatureDefMap of a SavedModel's signatures."""
-    found = SignatureDefMap()
+    message = SignatureDefMap()
     for name, signature in signatures.items():
-        entry = found.signature_def[name]
+        entry = message.signature_def[name]
         entry.method_name = _PREDICT_METHOD
         for key, spec in signature.structured_input_signature[1].items():
             _write_info(entry.inputs[key], f"{name}_{key}:0", spec)
         for key, spec in signature.structured_outputs.items():
             _write_info(entry.outputs[key], f"{name}:{key}", spec)
-    return found
+    return message
 
 
 def _write_info(info: Any, name: str, spec: tf.TensorSpec) -> None:

@@ -11,10 +11,10 @@ async function choose(scan) {
   current = scan;
   find("problem").textContent = "";
   try {
-    const outcome = await api.outcome(scan.key);
+    const findings = await api.findings(scan.key);
     if (current !== scan) return;
-    showFindings(scan, outcome, goTo);
-    await open(scan, outcome);
+    showFindings(scan, findings, goTo);
+    await open(scan, findings);
   } catch (error) {
     find("problem").textContent = error.message;
   }
@@ -26,5 +26,5 @@ function removed() {
   hideFindings();
 }
 
-startViewer({ corrected: outcome => showFindings(current, outcome, goTo) });
+startViewer({ corrected: findings => showFindings(current, findings, goTo) });
 startList({ choose, removed, mayLeave });

@@ -7,7 +7,7 @@ const look = find("look"), pen = find("pen");
 const KEYS = {
   ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1],
 };
-let niivue = null, shown = null, classes = [], editing = false, wanted = null, opening = Promise.resolve(), onCorrected = () => {};
+let niivue = null, shown = null, classes = [], colorMap = null, editing = false, wanted = null, opening = Promise.resolve(), onCorrected = () => {};
 
 export function startViewer({ corrected }) {
   onCorrected = corrected;
@@ -34,20 +34,20 @@ async function begin() {
   if (!document.createElement("canvas").getContext("webgl2")) {
     throw new Error("This browser has no WebGL 2, so the scan cannot be shown; measurements and downloads are there.");
   }
-  const { Niivue, LOOK } = await import("/files/niivue.js");
-  niivue = new Niivue({ ...LOOK, maxDrawUndoBitmaps: 1000 });
+  const { Niivue, OPTIONS } = await import("/files/niivue.js");
+  niivue = new Niivue({ ...OPTIONS, maxDrawUndoBitmaps: 1000 });
   niivue.onLocationChange = tellPlace;
   await niivue.attachToCanvas(find("canvas"));
 }
 
 // One after the other: of two at a time, parts of both would be shown.
-export function open(scan, outcome) {
+export function open(scan, findings) {
   wanted = scan.key;
-  opening = opening.catch(() => {}).then(() => load(scan, outcome));
+  opening = opening.catch(() => {}).then(() => load(scan, findings));
   return opening;
 }
 
-async function load(scan, outcome) {
+async function load(scan, findings) {
   if (wanted !== scan.key) return;
   say("loading");
   find("view").hidden = false;
@@ -57,8 +57,8 @@ async function load(scan, outcome) {
   for (const volume of [...niivue.volumes]) niivue.removeVolume(volume);
   await niivue.loadFromArrayBuffer(await api.bytes(scan.key, "scan.nii.gz"), "scan.nii.gz");
   shown = scan.key;
-  await takeOutcome(outcome);
-  const [first] = outcome.lesions;
+  await takeFindings(findings);
+  const [first] = findings.lesions;
   if (first) goTo(first.place_mm);
   say("");
 }
@@ -76,8 +76,9 @@ export function goTo(place_mm) {
   niivue.drawScene();
 }
 
-async function takeOutcome(outcome) {
-  classes = outcome.classes;
+async function takeFindings(findings) {
+  classes = findings.classes;
+  colorMap = findings.color_map;
   find("structures").replaceChildren(make("legend", {}, "Structures"), ...classes.map(each => make("label", {},
     make("input", { type: "checkbox", name: `structure${each.label}`, checked: true }), swatch(each.color), each.name)));
   pen.elements.label.replaceChildren(...classes.map(each => make("option", { value: each.label }, each.name)), make("option", { value: 0 }, "erase"));
@@ -86,10 +87,10 @@ async function takeOutcome(outcome) {
   adjust();
 }
 
+// The mask's color map, without the structures that are switched off.
 function colors() {
-  const channel = i => [0, ...classes.map(each => parseInt(each.color.slice(1 + 2 * i, 3 + 2 * i), 16))];
-  const alpha = classes.map(each => look.elements[`structure${each.label}`].checked ? 255 : 0);
-  return { R: channel(0), G: channel(1), B: channel(2), A: [0, ...alpha], I: [0, ...classes.map(each => each.label)], labels: ["", ...classes.map(each => each.name)] };
+  const isShown = label => label > 0 && look.elements[`structure${label}`].checked;
+  return { ...colorMap, A: colorMap.I.map(label => isShown(label) ? 255 : 0) };
 }
 
 function adjust() {
@@ -150,10 +151,10 @@ async function apply() {
   say("measuring");
   try {
     const mask = await niivue.saveImage({ filename: "", isSaveDrawing: true });
-    const outcome = await api.correct(shown, mask);
+    const findings = await api.correct(shown, mask);
     closePen();
-    await takeOutcome(outcome);
-    onCorrected(outcome);
+    await takeFindings(findings);
+    onCorrected(findings);
     say("Measured.");
   } catch (error) {
     say(error.message);

@@ -1,1 +1,0 @@
-"""A model on a server, as a library: whole volumes, or windows merged here, over gRPC or REST."""

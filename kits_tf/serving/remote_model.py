@@ -1,0 +1,93 @@
+"""A model on a server, as a library. Without TensorFlow."""
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.base.errors import InputError
+from kits_tf.base.packages import require
+from kits_tf.config import ConnectionSettings
+from kits_tf.ct.labels import check_labels
+from kits_tf.ct.volume import Volume
+from kits_tf.inference.model import Model
+from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
+
+
+class Client:
+    """Segments scans on a server, over gRPC.
+
+        with Client("localhost:8500") as client:
+            result = client.segment(kits_tf.read_scan("scan.nii.gz"))
+
+    The server's metadata is read first. Post-processing that is not part of the model's graph is done in this process.
+
+    Args:
+        server: HOST:PORT, or the settings of a connection.
+        **options: fields of `ConnectionSettings`, as in `model_version=3`.
+
+    Attributes:
+        metadata: `Metadata` of the model: names of its labels, grid, versions.
+        model: `Model` that asks the server.
+
+    Raises:
+        InputError: the extra `client` is not installed, a setting is impossible, or a file that it names cannot be
+            read.
+        UnavailableError: the server cannot be reached, or has no such model.
+    """
+
+    def __init__(self, server: str | ConnectionSettings, **options: Any) -> None:
+        if isinstance(server, str):
+            self.settings = ConnectionSettings(server=server, **options)
+        else:
+            self.settings = replace(server, **options)
+        self._server = self.settings.server
+        if not self._server:
+            raise InputError("server: expected HOST:PORT, got none")
+        require("client", "grpc")
+        from kits_tf.serving.connection import Connection
+
+        self._connection = Connection(self.settings)
+        try:
+            self.metadata = Metadata.parse(self._connection.predict(METADATA, {})["json"].item(), self._server)
+        except BaseException:
+            self.close()
+            raise
+        self.model = Model(self._segment_stored, self.metadata.scheme, self.metadata.chain)
+
+    def segment(self, volume: Volume) -> dict[str, NDArray]:
+        """Returns the segmentation of a scan.
+
+        Returns:
+            labels: (i, j, k) uint8, in the order of the scan's file.
+            volumes_ml: (classes,) float32.
+            confidence: (classes,) float32, see `Segmenter.segment`.
+
+        Raises:
+            InputError: the server refuses the scan, or does not finish in time.
+            UnavailableError: the server cannot be reached any more.
+        """
+        return self.model.results(volume)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _segment_stored(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+        outputs = self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
+        labels = outputs.get("labels")
+        if labels is None or "volumes_ml" not in outputs or labels.dtype != np.uint8 or labels.shape != hu.shape:
+            got = {name: (array.dtype.name, array.shape) for name, array in outputs.items()}
+            raise InputError(f"{self._server}: expected labels uint8 {hu.shape} and volumes_ml, got {got}")
+        check_labels(labels, len(self.metadata.classes), self._server)
+        return outputs
