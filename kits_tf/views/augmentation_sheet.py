@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.pipeline.preview import Preview
 from kits_tf.views import canvas, style
@@ -17,7 +18,7 @@ def augmentation_sheet(
     title: str,
     previews: Sequence[Preview],
     scheme: Scheme,
-    spacing_mm: tuple[float, float, float],
+    spacing_zyx_mm: Spacing,
     shown: tuple[float, float],
 ) -> Figure:
     """Returns a figure with the middle axial plane of each patch and what happened to it.
@@ -25,10 +26,10 @@ def augmentation_sheet(
     Radiological orientation: the patient's right is on the left, but in patches that are mirrored.
 
     Args:
-        title: above all.
+        title: text above all patches.
         previews: patches of the same size, (z, y, x) in (I, P, L).
-        scheme: of the labels.
-        spacing_mm: voxel sizes (z, y, x).
+        scheme: label scheme of the patches.
+        spacing_zyx_mm: voxel size of the patches.
         shown: normalized values that are black and white.
     """
     rows = -(-len(previews) // _COLUMNS)
@@ -40,8 +41,8 @@ def augmentation_sheet(
     for ax, preview in zip(axes, previews, strict=False):
         middle = len(preview.image) // 2
         low, high = shown
-        canvas.show(ax, preview.image[middle], spacing_mm[1:], cmap="gray", vmin=low, vmax=high)
-        canvas.outline(ax, preview.labels[middle], scheme, spacing_mm[1:])
+        canvas.show(ax, preview.image[middle], spacing_zyx_mm[1:], cmap="gray", vmin=low, vmax=high)
+        canvas.outline(ax, preview.labels[middle], scheme, spacing_zyx_mm[1:])
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)
     figure.suptitle(title, color=style.TEXT)
     canvas.add_legend(figure, scheme)
