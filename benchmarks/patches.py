@@ -82,13 +82,16 @@ def time_warps() -> None:
 
 def time_pipeline() -> None:
     from kits_tf.pipeline.augment import augment_batch
+    from kits_tf.pipeline.recipe import PatchRecipe
 
-    intensity = config.IntensitySettings()
-    batches = training(config.WarpSettings(), config.AppearanceSettings())
-    augmented = batches.map(
-        lambda batch: augment_batch(batch, SIZE, "linear", MIRRORED, intensity),
-        num_parallel_calls=len(os.sched_getaffinity(0)),
-    ).prefetch(2)
+    augmented = (
+        training()
+        .map(
+            lambda batch: augment_batch(batch, PatchRecipe(), MIRRORED),
+            num_parallel_calls=len(os.sched_getaffinity(0)),
+        )
+        .prefetch(2)
+    )
     say(name="kits_tf", patches_per_second=round(rate(iter(augmented)), 2), batches=BATCHES.value)
 
 
@@ -98,7 +101,7 @@ def time_reading() -> None:
     shards = list(shard_paths())
     num_bytes = sum(Path(path).stat().st_size for path in shards)
     read, fed = [], []
-    patches = iter(training(NO_WARP, quiet()))
+    patches = iter(training(warp=NO_WARP, appearance=quiet()))
     for _ in range(5):
         fed.append(rate(patches))
         time.sleep(1)  # until its buffers are full again
@@ -122,7 +125,7 @@ def watch_memory() -> None:
 
     shards = shard_paths()
     steps = steps_per_epoch(shards, PATCHES.patches_per_case, BATCH)
-    batches = iter(training(config.WarpSettings(), config.AppearanceSettings()))
+    batches = iter(training())
     for epoch in range(EPOCHS.value):
         for _ in range(steps):
             next(batches)
@@ -130,10 +133,12 @@ def watch_memory() -> None:
         say(epoch=epoch + 1, cases=len(shards), resident_mb=round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6))
 
 
-def training(warp: config.WarpSettings, appearance: config.AppearanceSettings):
-    from kits_tf.pipeline.dataset import training_patches
+def training(**recipe: config.Settings):
+    """Returns batches of patches by the default recipe, but for the groups of settings that are given."""
+    from kits_tf.pipeline.dataset import BatchPlan, training_patches
+    from kits_tf.pipeline.recipe import PatchRecipe
 
-    return training_patches(shard_paths(), PATCHES, warp, appearance, SPACING, BATCH, seed=0)
+    return training_patches(shard_paths(), PatchRecipe(**recipe), SPACING, BatchPlan(batch_size=BATCH, seed=0))
 
 
 def quiet() -> config.AppearanceSettings:

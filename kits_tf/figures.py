@@ -132,25 +132,29 @@ def draw_prediction(files: "CaseFiles", plan: FigurePlan) -> None:
 
 
 def draw_augmentations(settings: Figures) -> None:
-    """Draws one patch of a case under many augmentations."""
+    """Draws one patch of a case under many augmentations, and prints what each of them does.
+
+    Raises:
+        InputError: the folder has no such case with a mask, or it cannot be used.
+    """
     from kits_tf.ct.cases import read_labeled
     from kits_tf.ct.labels import scheme_of
     from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.case import to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
+    from kits_tf.pipeline.recipe import PatchRecipe
     from kits_tf.views.drawings import canvas
     from kits_tf.views.drawings.augmentation_sheet import augmentation_sheet
 
     labeled = [files for files in find_cases(settings.data_dir) if files.labels is not None]
     chosen = [files for files in labeled if settings.case in (None, case_number(files.case_id))]
     if not chosen:
-        wanted = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
-        raise InputError(f"{settings.data_dir}: expected {wanted}, found {len(labeled)} other cases with masks")
+        expected = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
+        raise InputError(f"{settings.data_dir}: expected {expected}, found {len(labeled)} other cases with masks")
     scheme = scheme_of(settings.grid)
     case = to_training_grid(chosen[0].case_id, read_labeled(chosen[0], scheme), settings.grid)
-    intensity = settings.intensity
-    groups = settings.patches, settings.warp, settings.appearance, intensity
-    previews = preview_augmentations(case, scheme, *groups, settings.seed, AUGMENTATIONS)
+    recipe, intensity = PatchRecipe.from_settings(settings), settings.intensity
+    previews = preview_augmentations(case, scheme, recipe, settings.seed, AUGMENTATIONS)
     for preview in previews:
         print(preview.words)
     path = Path(settings.output_dir) / f"{case.case_id}_augmentations.png"

@@ -15,6 +15,7 @@ from kits_tf.ct.volume import read_image, write_labels
 from kits_tf.pipeline.case import CASE_SPEC, to_training_grid
 from kits_tf.pipeline.patches import draw_patch, patch_seed
 from kits_tf.pipeline.preview import describe, preview_augmentations
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.views.drawings import style
 from kits_tf.views.drawings.montage import GIF_HEIGHT
 
@@ -59,18 +60,18 @@ def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:
     case = to_training_grid("case_00000", read_labeled(find_cases(str(data_dir))[0], scheme), GRID)
 
     def previews(seed: int, **warp: object) -> list:
-        groups = PATCHES, config.WarpSettings(**warp), config.AppearanceSettings(), config.IntensitySettings()
-        return preview_augmentations(case, scheme, *groups, seed, 3)
+        recipe = PatchRecipe(patches=PATCHES, warp=config.WarpSettings(**warp))
+        return preview_augmentations(case, scheme, recipe, seed, 3)
 
     first, again, other = previews(1), previews(1), previews(2)
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.image, two.image)
         assert one.words == two.words and one.labels.max() > 0
     assert any((one.image != three.image).any() for one, three in zip(first, other, strict=True))
-    parsed, groups = CASE_SPEC.parse(case.serialize()), (PATCHES, config.WarpSettings(), config.AppearanceSettings())
+    parsed = CASE_SPEC.parse(case.serialize())
     for epoch, preview in enumerate(first):  # what training does to the case's first patch
         seed = patch_seed(1, tf.constant(epoch, tf.int64), tf.constant("case_00000"), tf.constant(0))
-        trained = draw_patch(parsed, seed, *groups, case.grid.spacing_mm)
+        trained = draw_patch(parsed, seed, PatchRecipe(patches=PATCHES), case.grid.spacing_mm)
         assert preview.words == describe(trained.augmentation, case.grid.spacing_mm)
     turned = previews(1, rotation_probability=1)
     assert all("turned" in preview.words for preview in turned)

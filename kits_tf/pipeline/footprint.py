@@ -4,26 +4,27 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kits_tf.config import InputSettings, PatchSettings, WarpSettings
+from kits_tf.config import InputSettings
 from kits_tf.ct.geometry import Spacing
 from kits_tf.pipeline.dataset import IN_MEMORY, PREFETCHED_BATCHES, RECORDS_AHEAD
 from kits_tf.pipeline.patches import capacity
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.pipeline.warp import sample_warp, source_box
 
 _BYTES_PER_VOXEL = 3  # int16 HU and uint8 labels
 _DRAWS = 400
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Footprint:
     """Bytes that the pipeline holds once its buffers are full.
 
     Attributes:
-        patches: how many wait: to be shuffled, and in batches.
+        patches: number of patches that wait, to be shuffled and in batches.
         patch_mean: bytes of a patch before it is augmented, on average over warps.
-        patch_most: of the largest of many.
-        cases: records that are read and parsed.
-        cache: records kept in memory.
+        patch_most: bytes of the largest patch of 400 warps.
+        cases: bytes of records that are read and parsed.
+        cache: bytes of records kept in memory.
     """
 
     patches: int
@@ -43,8 +44,7 @@ class Footprint:
 
 def estimate_footprint(
     record_bytes: list[int],
-    patches: PatchSettings,
-    warp: WarpSettings,
+    recipe: PatchRecipe,
     spacing_zyx_mm: Spacing,
     batch_size: int,
     settings: InputSettings,
@@ -52,32 +52,38 @@ def estimate_footprint(
     """Returns what `dataset.training_patches` holds.
 
     Args:
-        record_bytes: of each training case.
-        patches: as in `training_patches`.
-        warp: likewise.
-        spacing_zyx_mm: likewise.
-        batch_size: likewise.
-        settings: likewise.
+        record_bytes: bytes of the record of each training case.
+        recipe: how patches are cut and warped.
+        spacing_zyx_mm: voxel size of the records.
+        batch_size: patches in a batch.
+        settings: order, cases at once, cache.
     """
-    lengths = _BYTES_PER_VOXEL * _lengths(patches, warp, spacing_zyx_mm)
-    waiting = patches.shuffle_patches + (PREFETCHED_BATCHES + 1) * batch_size
+    sizes = _BYTES_PER_VOXEL * _source_lengths(recipe, spacing_zyx_mm)
     # Records read ahead and being parsed, cases that are parsed and those that are cut.
-    cases = max(record_bytes) * (RECORDS_AHEAD + 3 * settings.cases_at_once)
-    cache = sum(record_bytes) if settings.cache == IN_MEMORY else 0
-    return Footprint(waiting, int(tf.reduce_mean(lengths)), int(tf.reduce_max(lengths)), cases, cache)
+    cases = RECORDS_AHEAD + 3 * settings.cases_at_once
+    return Footprint(
+        patches=recipe.patches.shuffle_patches + (PREFETCHED_BATCHES + 1) * batch_size,
+        patch_mean=int(tf.reduce_mean(sizes)),
+        patch_most=int(tf.reduce_max(sizes)),
+        cases=max(record_bytes) * cases,
+        cache=sum(record_bytes) if settings.cache == IN_MEMORY else 0,
+    )
 
 
-def _lengths(patches: PatchSettings, warp: WarpSettings, spacing_zyx_mm: Spacing) -> tf.Tensor:
+def _source_lengths(recipe: PatchRecipe, spacing_zyx_mm: Spacing) -> tf.Tensor:
+    """Returns the voxels that a patch is looked up in, padding included, for each of 400 warps: (400,) int64."""
+    patch_size, warp = recipe.patches.patch_size_zyx, recipe.warp
+
+    def length(index: tf.Tensor) -> tf.Tensor:
+        drawn = sample_warp(tf.stack([0, index]), warp, patch_size, spacing_zyx_mm)
+        _, size = source_box(drawn, patch_size, warp.warp_kernel)
+        return tf.cast(capacity(tf.reduce_prod(size), patch_size), tf.int64)
+
     @tf.function(autograph=False)
-    def run() -> tf.Tensor:
-        def length(number: tf.Tensor) -> tf.Tensor:
-            drawn = sample_warp(tf.stack([0, number]), warp, patches.patch_size_zyx, spacing_zyx_mm)
-            _, size = source_box(drawn, patches.patch_size_zyx, warp.warp_kernel)
-            return tf.cast(capacity(tf.reduce_prod(size), patches.patch_size_zyx), tf.int64)
-
+    def lengths() -> tf.Tensor:
         return tf.map_fn(length, tf.range(_DRAWS), fn_output_signature=tf.int64)
 
-    return run()
+    return lengths()
 
 
 def _megabytes(count: int) -> str:

@@ -18,8 +18,8 @@ class Source(NamedTuple):
     """The box of a scan that a patch is looked up in.
 
     Attributes:
-        hu: (n,) int16, the box in C order; what comes after it is not looked at.
-        labels: (n,) uint8, likewise.
+        hu: (n,) int16, the box in C order; what comes after it is padding.
+        labels: (n,) uint8, the labels of the same box, padded to the same length.
         size: (3,) int32, voxels (z, y, x) of the box.
         origin: (3,) float32, where voxel (0, 0, 0) of the patch lies in the box.
     """
@@ -36,20 +36,21 @@ def look_up(
     """Returns a warped patch: the image interpolated, each label that of the nearest voxel.
 
     Args:
-        source: the box that `warp.source_box` tells, or a larger one around it.
-        warp: of the patch.
+        source: box that `warp.source_box` gives, or a larger one around it.
+        warp: warp of the patch.
         patch_size: voxels (z, y, x) of the result.
         kernel: "linear", or "cubic": Keys 1981, "Cubic convolution interpolation for digital image processing", IEEE
             Trans. ASSP 29(6), with a = -1/2, which needs no more of the scan than four voxels along each axis.
-        mirrored_labels: the label that each label becomes in a mirror image of left and right.
+        mirrored_labels: label that each label becomes in a mirror image of left and right.
 
     Returns:
         hu `patch_size` float32 and labels `patch_size` uint8.
     """
-    ways: list[Callable] = [_unmoved, _within_planes, _anywhere]
+    # By the warp's kind, EXACT to BENT; settings that bend nothing leave no control points.
+    functions: list[Callable] = [_unmoved, _within_planes, _anywhere]
     if warp.bend.shape[1]:
-        ways.append(_bent)
-    branches = [functools.partial(way, source, warp, patch_size, kernel) for way in ways]
+        functions.append(_bent)
+    branches = [functools.partial(function, source, warp, patch_size, kernel) for function in functions]
     hu, labels = tf.switch_case(warp.kind, branches)
     return hu, tf.cond(warp.mirrored > 0, lambda: _swap(tuple(mirrored_labels))(labels), lambda: labels)
 
@@ -86,9 +87,9 @@ def _within_planes(source: Source, warp: Warp, patch_size: Triple, kernel: str) 
     starts, weights = zip(*[_taps(p, kernel) for p in positions], strict=True)
     nearest = [_nearest(p) for p in positions]
     table = tuple(_flat_index((tf.zeros([]), *at), source.size) for at in (starts, nearest))
-    rows, row = tf.unstack(tf.cast(source.size[1:], tf.int64))
+    rows, row = tf.unstack(tf.cast(source.size[1:], tf.int64))  # voxels along y and along x
     plane_starts = tf.cast(planes, tf.int64) * rows * row
-    return _plane_loop(kernel)(source.hu, source.labels, plane_starts, row, table, weights)
+    return _plane_loop(kernel)(source, plane_starts, table, weights)
 
 
 def _anywhere(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -105,16 +106,14 @@ def _bent(source: Source, warp: Warp, patch_size: Triple, kernel: str) -> tuple[
 @functools.cache
 def _plane_loop(kernel: str) -> Callable:
     def run(
-        hu: tf.Tensor,
-        labels: tf.Tensor,
+        source: Source,
         plane_starts: tf.Tensor,
-        row: tf.Tensor,
         table: tuple[tf.Tensor, tf.Tensor],
         weights: tuple[Sequence[tf.Tensor], ...],
     ) -> tuple[tf.Tensor, tf.Tensor]:
         first, nearest = (plane_starts[:, None, None] + entries for entries in table)
-        image = _weigh(hu, first, [(weights[0], row), (weights[1], 1)])
-        return image, _pick(labels, nearest)
+        strides = tf.cast(source.size[2], tf.int64), 1
+        return _interpolate(source.hu, first, list(zip(weights, strides, strict=True))), _pick(source.labels, nearest)
 
     return compiled(run)
 
@@ -130,7 +129,7 @@ def _volume_loop(patch_size: Triple, kernel: str) -> Callable:
         first = _flat_index(starts, source.size)
         nearest = _flat_index([_nearest(p) for p in positions], source.size)
         strides = rows * row, row, 1
-        return _weigh(source.hu, first, list(zip(weights, strides, strict=True))), _pick(source.labels, nearest)
+        return _interpolate(source.hu, first, list(zip(weights, strides, strict=True))), _pick(source.labels, nearest)
 
     return compiled(run)
 
@@ -181,12 +180,25 @@ def _flat_index(place: Sequence[tf.Tensor], size: tf.Tensor) -> tf.Tensor:
     return row_number * tf.cast(size[2], tf.int64) + tf.cast(x, tf.int64)
 
 
-def _weigh(values: tf.Tensor, first: tf.Tensor, axes: Sequence[tuple[Sequence[tf.Tensor], tf.Tensor]]) -> tf.Tensor:
-    """Returns the sum of weighted neighbors: `first` is the flat index of the first, `axes` weights and strides."""
+def _interpolate(
+    values: tf.Tensor, first: tf.Tensor, axes: Sequence[tuple[Sequence[tf.Tensor], tf.Tensor | int]]
+) -> tf.Tensor:
+    """Returns weighted sums of the neighbors of each place, which form a grid: for axes z, y and x
+
+        sum_i wz[i] * (sum_j wy[j] * (sum_k wx[k] * values[first + i * sz + j * sy + k]))
+
+    Each call sums over the first axis and leaves what stands in the brackets to the next.
+
+    Args:
+        values: (n,) of any type.
+        first: flat index, int64, of the first neighbor of each place.
+        axes: weights of the neighbors along an axis, first neighbor first, and the axis' stride in `values`; no axis
+            is left for the values themselves.
+    """
     if not axes:
         return tf.gather(tf.cast(values, tf.float32), first)  # int16 has no GPU kernel
-    weights, stride = axes[0]
-    return tf.add_n([w * _weigh(values, first + i * stride, axes[1:]) for i, w in enumerate(weights)])
+    (weights, stride), *inner_axes = axes
+    return tf.add_n([w * _interpolate(values, first + i * stride, inner_axes) for i, w in enumerate(weights)])
 
 
 def _pick(labels: tf.Tensor, index: tf.Tensor) -> tf.Tensor:

@@ -5,68 +5,75 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
 from kits_tf.ct.geometry import Spacing, Triple
 from kits_tf.ct.volume import AIR_HU
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches, sample_augmentation
 from kits_tf.pipeline.lookup import Source
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.pipeline.warp import source_box, source_origin
 
-# What patches of a case without a mask have for labels.
+# The label of every voxel where a case has no mask.
 NO_LABEL = 255
 _CASE_ID_BYTES = 32
 
 
-def patch_seed(seed: int, epoch: tf.Tensor, case_id: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+def patch_seed(seed: int, epoch: tf.Tensor, case_id: tf.Tensor, patch_index: tf.Tensor) -> tf.Tensor:
     """Returns the seed of one patch, (2,) int32: where it lies and what happens to it follow from this alone.
 
     Args:
-        seed: of the run.
-        epoch: int64, from 0.
-        case_id: text.
-        number: int32, the how-manieth patch of the case in this epoch, from 0.
+        seed: random seed of the run.
+        epoch: () int64, from 0.
+        case_id: () string.
+        patch_index: () int32, index of the patch among this case's patches in this epoch.
     """
     case = tf.strings.to_hash_bucket_fast(case_id, 2**31 - 1)
     run = tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
     of_case = tf.random.experimental.stateless_fold_in(run, tf.cast(case, tf.int32))
-    return tf.random.experimental.stateless_fold_in(of_case, number)
+    return tf.random.experimental.stateless_fold_in(of_case, patch_index)
 
 
 def draw_patch(
     case: Mapping[str, tf.Tensor],
     seed: tf.Tensor,
-    patches: PatchSettings,
-    warp: WarpSettings,
-    appearance: AppearanceSettings,
+    recipe: PatchRecipe,
     spacing_zyx_mm: Spacing,
     around: tf.Tensor | None = None,
 ) -> TrainingPatches:
     """Returns the training patch that belongs to a seed, with no more of the case than its warp looks at.
 
     Args:
-        case: parsed by CASE_SPEC.
-        seed: (2,) int32, of `patch_seed`.
-        patches: as in `training_patches`.
-        warp: likewise.
-        appearance: likewise.
-        spacing_zyx_mm: likewise.
+        case: case as parsed by CASE_SPEC.
+        seed: (2,) int32, as `patch_seed` gives it.
+        recipe: how the patch is cut and augmented.
+        spacing_zyx_mm: voxel size of the records.
         around: voxel (3,) int32 to cut it around; by default one that is drawn, shifted, and moved into the scan.
+
+    Returns:
+        One example of a batch.
     """
-    size = patches.patch_size_zyx
+    patches, size = recipe.patches, recipe.patches.patch_size_zyx
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    augmentation = sample_augmentation(seeds[0], warp, appearance, size, spacing_zyx_mm)
+    augmentation = sample_augmentation(seeds[0], recipe, spacing_zyx_mm)
     if around is None:
         center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, seeds[1])
         most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
         shift = tf.random.stateless_uniform([3], seeds[2], -1.0, 1.0, alg="philox") * most
         around = move_inside(center + tf.cast(tf.round(shift), tf.int32), tf.shape(case["hu"]), size)
-    return cut_source(case, around, augmentation, size, warp.warp_kernel)
+    return cut_source(case, around, augmentation, size, recipe.warp.warp_kernel)
 
 
 def cut_source(
     case: Mapping[str, tf.Tensor], center: tf.Tensor, augmentation: Augmentation, patch_size: Triple, kernel: str
 ) -> TrainingPatches:
-    """Returns the patch around a voxel, (3,) int32, as `augment.augment_batch` takes it, but not in a batch."""
+    """Returns the patch around a voxel: one example of a batch for `augment.augment_batch`.
+
+    Args:
+        case: hu (z, y, x) int16, labels (z, y, x) uint8 or empty, case_id () string.
+        center: voxel (3,) int32.
+        augmentation: what will happen to the patch.
+        patch_size: voxels (z, y, x) of the patch once it is augmented.
+        kernel: interpolation of the image, "linear" or "cubic".
+    """
     start, size = source_box(augmentation.warp, patch_size, kernel)
     hu, labels = cut_case(case, center + start, size)
     length = capacity(tf.reduce_prod(size), patch_size)
@@ -102,20 +109,20 @@ def draw_center(class_voxels: tf.Tensor, shape: tf.Tensor, foreground_fraction: 
         rows = tf.boolean_mask(class_voxels[:, 1:], class_voxels[:, 0] == chosen)
         return rows[_index(chance[2], tf.shape(rows)[0])]
 
-    wanted = (chance[0] < foreground_fraction) & (tf.shape(class_voxels)[0] > 0)
-    return tf.cond(wanted, foreground, lambda: _index(anywhere, shape))
+    in_foreground = (chance[0] < foreground_fraction) & (tf.shape(class_voxels)[0] > 0)
+    return tf.cond(in_foreground, foreground, lambda: _index(anywhere, shape))
 
 
 def move_inside(center: tf.Tensor, shape: tf.Tensor, size: Triple) -> tf.Tensor:
     """Returns the center moved, where it has to be, so that its patch lies within the scan, as all windows do.
 
-    Else patches anywhere show much of the air beyond the border, and less of the body: of 40 voxels in 100, cut around
-    any of them, a tenth lies outside on average, and so along each axis.
+    Otherwise patches around any voxel show much of the air beyond the border, and less of the body: of 40 voxels in
+    100, cut around any of them, a tenth lies outside on average, and so along each axis.
 
     Args:
         center: voxel (z, y, x) int32.
         shape: (3,) int32, voxels of the case; where it is smaller than the patch, it lies in the patch's middle.
-        size: of the patch before it is warped.
+        size: voxels (z, y, x) of the patch before it is warped.
     """
     half, room = tf.constant(size) // 2, shape - tf.constant(size)
     start = tf.clip_by_value(center - half, 0, tf.maximum(room, 0))
@@ -123,7 +130,13 @@ def move_inside(center: tf.Tensor, shape: tf.Tensor, size: Triple) -> tf.Tensor:
 
 
 def cut_case(case: Mapping[str, tf.Tensor], start: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the box of a case at `start`, (3,) int32: HU, air beyond the border, and labels, background there."""
+    """Returns the box of a case: HU, air beyond the border, and labels, background beyond it.
+
+    Args:
+        case: hu (z, y, x) int16 and labels (z, y, x) uint8; without a mask labels are empty, and NO_LABEL is returned.
+        start: first voxel (3,) int32 of the box, which may lie outside of the case.
+        size: voxels (3,) int32 of the box.
+    """
     hu = cut_box(case["hu"], start, size, AIR_HU)
     has_mask = tf.size(case["labels"]) > 0
     labels = tf.cond(
@@ -135,7 +148,14 @@ def cut_case(case: Mapping[str, tf.Tensor], start: tf.Tensor, size: tf.Tensor) -
 
 
 def cut_box(volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor, outside: int) -> tf.Tensor:
-    """Returns the box of a volume at `start`, (3,) int32; beyond the border it holds `outside`."""
+    """Returns the box of a volume; beyond the border it holds a value.
+
+    Args:
+        volume: (z, y, x) of any type.
+        start: first voxel (3,) int32 of the box.
+        size: voxels (3,) int32 of the box.
+        outside: value beyond the border.
+    """
     low = tf.clip_by_value(start, 0, tf.shape(volume))
     high = tf.clip_by_value(start + size, low, tf.shape(volume))
     inside = tf.slice(volume, low, high - low)

@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
 from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.pipeline.appearance import Appearance
 from kits_tf.pipeline.augment import Augmentation, augment_batch
 from kits_tf.pipeline.case import CASE_SPEC, Case
 from kits_tf.pipeline.patches import draw_center, draw_patch, patch_seed
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.pipeline.warp import BENT, Warp
 
 
@@ -22,7 +22,7 @@ class Preview(NamedTuple):
     Attributes:
         image: (z, y, x) float32, normalized.
         labels: (z, y, x) uint8.
-        words: what happened to it.
+        words: description of what happened to it.
     """
 
     image: NDArray[np.float32]
@@ -30,58 +30,54 @@ class Preview(NamedTuple):
     words: str
 
 
-def preview_augmentations(
-    case: Case,
-    scheme: Scheme,
-    patches: PatchSettings,
-    warp: WarpSettings,
-    appearance: AppearanceSettings,
-    intensity: IntensitySettings,
-    seed: int,
-    count: int,
-) -> list[Preview]:
-    """Returns `count` augmentations of the patch around one voxel of a case; the voxel has a label if any has.
+def preview_augmentations(case: Case, scheme: Scheme, recipe: PatchRecipe, seed: int, count: int) -> list[Preview]:
+    """Returns augmentations of the patch around one voxel of a case; the voxel has a label if any has.
 
     They are what the first patch of the case would undergo in the epochs 0, 1, ... of a run with this seed.
+
+    Args:
+        case: case on the grid of the records.
+        scheme: label scheme of the case.
+        recipe: how patches are cut, augmented and normalized.
+        seed: random seed of the run.
+        count: number of augmentations.
     """
     parsed = CASE_SPEC.parse(case.serialize())
-    size, spacing = patches.patch_size_zyx, case.grid.spacing_mm
     center = draw_center(parsed["class_voxels"], tf.shape(parsed["hu"]), 1.0, tf.constant([seed, 0]))
-    found = []
+    previews = []
     for epoch in range(count):
         drawn = patch_seed(seed, tf.constant(epoch, tf.int64), parsed["case_id"], tf.constant(0))
-        patch = draw_patch(parsed, drawn, patches, warp, appearance, spacing, around=center)
+        patch = draw_patch(parsed, drawn, recipe, case.grid.spacing_mm, around=center)
         batch = tf.nest.map_structure(lambda part: part[None], patch)
-        image, labels = augment_batch(batch, size, warp.warp_kernel, scheme.mirrored, intensity)
-        found.append(Preview(image[0].numpy(), labels[0].numpy(), describe(patch.augmentation, spacing)))
-    return found
+        image, labels = augment_batch(batch, recipe, scheme.mirrored)
+        words = describe(patch.augmentation, case.grid.spacing_mm)
+        previews.append(Preview(image[0].numpy(), labels[0].numpy(), words))
+    return previews
 
 
 def describe(augmentation: Augmentation, spacing_zyx_mm: Spacing) -> str:
     """Returns what happens to one patch, as a few words; "unchanged" if nothing does.
 
     Args:
-        augmentation: of one patch, as eager tensors.
-        spacing_zyx_mm: of its voxels.
+        augmentation: augmentation of one patch, as eager tensors.
+        spacing_zyx_mm: voxel size of the patch.
     """
-    return (
-        ", ".join([*_describe_warp(augmentation.warp, spacing_zyx_mm), *_describe_appearance(augmentation.appearance)])
-        or "unchanged"
-    )
+    words = [*_describe_warp(augmentation.warp, spacing_zyx_mm), *_describe_appearance(augmentation.appearance)]
+    return ", ".join(words) or "unchanged"
 
 
 def _describe_warp(warp: Warp, spacing_zyx_mm: Spacing) -> list[str]:
     spacing = np.array(spacing_zyx_mm)
     in_mm = warp.matrix.numpy() * spacing[:, None] / spacing
-    # in_mm is a rotation whose columns are divided by the magnifications and, where mirrored, negative.
+    # This is a rotation whose columns are divided by the magnifications and, where mirrored, negative.
     magnified, signs = 1 / np.linalg.norm(in_mm, axis=0), np.sign(np.diag(in_mm))
     degrees = np.rad2deg(np.arccos(np.clip((np.trace(in_mm * magnified * signs) - 1) / 2, -1, 1)))
     words = []
     if degrees > 0.05:
         words.append(f"turned {degrees:.0f}°")
     if np.abs(magnified - 1).max() > 1e-4:
-        alike = np.ptp(magnified) < 1e-4
-        words.append("magnified " + " ".join(f"{factor:.2f}" for factor in (magnified[:1] if alike else magnified)))
+        factors = magnified[:1] if np.ptp(magnified) < 1e-4 else magnified
+        words.append("magnified " + " ".join(f"{factor:.2f}" for factor in factors))
     if (signs < 0).any():
         words.append("mirrored along " + " ".join(axis for axis, sign in zip("zyx", signs, strict=True) if sign < 0))
     return [*words, "bent"] if warp.kind == BENT else words

@@ -1,4 +1,4 @@
-"""Chance in space: how a patch is rotated, scaled, mirrored and bent, and which box of the scan that needs.
+"""Chance in space: how a patch is rotated, magnified, mirrored and bent, and which box of the scan that needs.
 
 `lookup` is the effect. Rotations and magnifications are in mm, so they are rigid on voxels of any shape.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kits_tf.config import WarpSettings
 from kits_tf.ct.geometry import Spacing, Triple
 
-# How much of the work a warp needs: voxels change places only; they move within their planes; anywhere; and bent too.
+# How much work a warp needs: voxels only change places, move within their planes, move anywhere, or are bent too.
 EXACT, IN_PLANE, AFFINE, BENT = range(4)
 
 # Neighbors along an axis, before and after the place looked up, that a kernel weighs.
@@ -43,9 +43,15 @@ class Warp(NamedTuple):
 
 
 def sample_warp(seed: tf.Tensor, settings: WarpSettings, patch_size: Triple, spacing_zyx_mm: Spacing) -> Warp:
-    """Returns the warp that belongs to a seed, (2,) int32.
+    """Returns the warp that belongs to a seed.
 
     Magnifications are log-uniform in their range; angles, either way, and displacements are uniform.
+
+    Args:
+        seed: (2,) int32.
+        settings: chances and ranges.
+        patch_size: voxels (z, y, x) of the patch.
+        spacing_zyx_mm: voxel size of the records.
     """
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     chances = tf.random.stateless_uniform([4], seeds[0], alg="philox")
@@ -92,9 +98,9 @@ def source_box(warp: Warp, patch_size: Triple, kernel: str) -> tuple[tf.Tensor, 
     """Returns the box that a warped patch looks into, as small as it may be.
 
     Args:
-        warp: of the patch.
-        patch_size: of the result.
-        kernel: "linear" or "cubic".
+        warp: warp of the patch.
+        patch_size: voxels (z, y, x) of the result.
+        kernel: interpolation of the image, "linear" or "cubic".
 
     Returns:
         start and size, (3,) int32 voxels. The start counts from the voxel that the patch is cut around, which is voxel

@@ -1,4 +1,4 @@
-"""Whether XLA compiles: decided here for all that runs on the device before the network."""
+"""Whether XLA compiles the loops over voxels that run on the device before the network."""
 
 import functools
 from collections.abc import Callable
@@ -8,9 +8,12 @@ import tensorflow as tf
 
 @functools.cache
 def compiled(function: Callable) -> Callable:
-    """Returns a function of tensors as a graph, which XLA makes one loop of where there is no GPU.
+    """Returns a function of tensors as a graph: compiled by XLA where there is no GPU, left to TensorFlow where one is.
 
-    Operations one by one write all voxels to memory and read them again, which on a CPU takes most of the time. With a
-    GPU it has not been tried.
+    Operations one by one write all voxels to memory and read them again, which on a CPU takes most of the time; XLA
+    makes one loop of them. With a GPU it has not been tried.
+
+    Each function is asked for once and kept, and so is the answer whether there is a GPU: TensorFlow settles its
+    devices when it first uses one, and they stay for the life of the process.
     """
     return tf.function(function, autograph=False, jit_compile=not tf.config.list_logical_devices("GPU"))

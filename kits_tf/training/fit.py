@@ -13,6 +13,7 @@ from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.training import run
 from kits_tf.training.checkpoint import BEGINNING, Position
 from kits_tf.training.course import Course, Looks, restore
@@ -104,15 +105,13 @@ def training_input(settings: RunSettings, manifest: Manifest, shards_dir: str, p
         local = context.num_replicas_in_sync // context.num_input_pipelines
         batches = dataset.training_patches(
             manifest.shard_paths("train", shards_dir),
-            settings.patches,
-            settings.warp,
-            settings.appearance,
+            PatchRecipe.from_settings(settings),
             manifest.grid.spacing_zyx_mm,
-            batch_size * local,
-            settings.seed,
-            replace(settings.input, patch_order="fixed") if settings.deterministic else settings.input,
-            position.epoch,
-            dataset.Worker(context.input_pipeline_id, context.num_input_pipelines),
+            dataset.BatchPlan(batch_size=batch_size * local, seed=settings.seed, first_epoch=position.epoch),
+            dataset.Reading(
+                settings=replace(settings.input, patch_order="fixed") if settings.deterministic else settings.input,
+                worker=dataset.InputWorker(context.input_pipeline_id, context.num_input_pipelines),
+            ),
         ).skip(position.step)
         return batches.rebatch(batch_size, drop_remainder=True) if local > 1 else batches
 
@@ -127,9 +126,8 @@ def validation_input(settings: RunSettings, manifest: Manifest, shards_dir: str)
             manifest.shard_paths("validation", shards_dir),
             settings.patches,
             settings.validation.validation_patches_per_case,
-            settings.optimization.batch_size,
-            settings.seed,
-            dataset.Worker(context.input_pipeline_id, context.num_input_pipelines),
+            dataset.BatchPlan(batch_size=settings.optimization.batch_size, seed=settings.seed),
+            dataset.InputWorker(context.input_pipeline_id, context.num_input_pipelines),
         )
 
     return of_worker

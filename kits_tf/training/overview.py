@@ -10,6 +10,7 @@ from kits_tf.config import OptimizationSettings
 from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.training.optimizer import learning_rate_factor
 from kits_tf.training.strategy import num_workers
 from kits_tf.training.trainer import Trainer
@@ -80,7 +81,8 @@ def plan_memory(trainer: Trainer, manifest: Manifest, worker_batch: int) -> str:
         if case_id in manifest.splits["train"]
     ]
     spacing = manifest.grid.spacing_zyx_mm
-    footprint = estimate_footprint(record_bytes, settings.patches, settings.warp, spacing, worker_batch, settings.input)
+    recipe = PatchRecipe.from_settings(settings)
+    footprint = estimate_footprint(record_bytes, recipe, spacing, worker_batch, settings.input)
     return f"about {needed / 1e9:.2g} GB for a step{of_device}; {footprint}"
 
 

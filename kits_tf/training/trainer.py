@@ -16,6 +16,7 @@ from kits_tf.network.metrics import StreamingDice
 from kits_tf.network.rematerialization import rematerialized
 from kits_tf.network.unet import add_heads, build_unet
 from kits_tf.pipeline import augment
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.training.optimizer import MovingAverage, make_optimizer
 
 
@@ -103,9 +104,7 @@ class Trainer:
 
     def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""
-        settings = self.settings
-        size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
-        return augment.augment_batch(patches, size, kernel, self.mirrored_labels, settings.intensity)
+        return augment.augment_batch(patches, PatchRecipe.from_settings(self.settings), self.mirrored_labels)
 
     @property
     def variables(self) -> list[keras.Variable]:

@@ -1,5 +1,6 @@
 """Augmentation as a whole: where its operations can run, and what it says of itself."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,18 +10,19 @@ import tensorflow as tf
 from conftest import no_warp
 from tensorflow.python.framework import kernels
 
-from kits_tf.config import AppearanceSettings, IntensitySettings, PatchSettings, WarpSettings
+from kits_tf.config import PatchSettings, WarpSettings
 from kits_tf.pipeline import augment, dataset, preview
 from kits_tf.pipeline.appearance import Appearance
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
+from kits_tf.pipeline.dataset import BatchPlan
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.pipeline.warp import BENT, IN_PLANE, rotation_matrix
 from kits_tf.pipeline.xla import compiled
 
 SIZE = (6, 8, 10)
 SPACING = (12.0, 10.0, 10.0)
 MIRRORED = (0, 2, 1, 3)
-ALL = WarpSettings(rotation_probability=0.5, elastic_probability=0.5)
 # They move data about, and TensorFlow places them anywhere.
 PLACELESS = {"Placeholder", "Const", "Identity", "IdentityN", "NoOp", "_Arg", "_Retval"}
 
@@ -28,12 +30,17 @@ PLACELESS = {"Placeholder", "Const", "Identity", "IdentityN", "NoOp", "_Arg", "_
 @pytest.fixture(scope="module")
 def batch(records_dir: Path) -> TrainingPatches:
     shards = Manifest.read(records_dir).shard_paths("train", records_dir)
+    return next(iter(dataset.training_patches(shards, recipe(), SPACING, BatchPlan(batch_size=3, seed=0))))
+
+
+def recipe(kernel: str = "linear") -> PatchRecipe:
     patches = PatchSettings(patch_size_zyx=SIZE, shuffle_patches=1, foreground_fraction=1.0)
-    return next(iter(dataset.training_patches(shards, patches, ALL, AppearanceSettings(), SPACING, 3, seed=0)))
+    warp = WarpSettings(rotation_probability=0.5, elastic_probability=0.5, warp_kernel=kernel)
+    return PatchRecipe(patches=patches, warp=warp)
 
 
 def augmented(batch: TrainingPatches, kernel: str = "linear") -> tuple[tf.Tensor, tf.Tensor]:
-    return augment.augment_batch(batch, SIZE, kernel, MIRRORED, IntensitySettings())
+    return augment.augment_batch(batch, recipe(kernel), MIRRORED)
 
 
 def operations(graph: tf.Graph) -> Iterator[tuple[str, dict]]:
@@ -52,9 +59,14 @@ def voxels(attributes: dict) -> int:
     return max((int(np.prod([d.size for d in shape.dim])) for shape in shapes if not shape.unknown_rank), default=0)
 
 
+@functools.cache
+def registered_kernels(operation: str) -> list:
+    return list(kernels.get_registered_kernels_for_op(operation).kernel)
+
+
 def runs_on_gpu(operation: str, attributes: dict) -> bool:
     """Returns whether a GPU kernel is registered for an operation with these types."""
-    for kernel in kernels.get_registered_kernels_for_op(operation).kernel:
+    for kernel in registered_kernels(operation):
         fits = all(
             attributes[rule.name].type in rule.allowed_values.list.type
             for rule in kernel.constraint
@@ -101,10 +113,22 @@ def test_a_compiled_step_augments_as_an_eager_one(batch: TrainingPatches) -> Non
     silent = batch.augmentation.appearance._replace(noise_std=tf.zeros([3]))  # noise is other noise when compiled
     batch = batch._replace(augmentation=batch.augmentation._replace(appearance=silent))
     eager = augmented(batch)
-    for by_xla in (False, True):
-        found = tf.function(augmented, autograph=False, jit_compile=by_xla)(batch)
+    in_graph = tf.function(augmented, autograph=False)(batch)
+    by_xla = tf.function(augmented, autograph=False, jit_compile=True)
+    compiled_alone = [by_xla(augment.example(batch, slice(i, i + 1))) for i in range(3)]  # compiled once for all three
+    images, labels = (tf.concat(parts, axis=0) for parts in zip(*compiled_alone, strict=True))
+    for found in (in_graph, (images, labels)):
         np.testing.assert_allclose(found[0], eager[0], rtol=0, atol=2e-3)
         np.testing.assert_array_equal(found[1], eager[1])
+
+
+def test_the_graph_of_a_step_does_not_grow_with_the_batch(batch: TrainingPatches) -> None:
+    sizes = []
+    for count in (1, 3):
+        part = augment.example(batch, slice(count))
+        graph = tf.function(augmented, autograph=False).get_concrete_function(part).graph
+        sizes.append(sum(1 for _ in operations(graph)))
+    assert sizes[0] > 1000 and sizes[1] - sizes[0] < 20
 
 
 def test_it_replays_exactly(batch: TrainingPatches) -> None:

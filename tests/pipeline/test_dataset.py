@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from kits_tf.config import AppearanceSettings, InputSettings, IntensitySettings,
 from kits_tf.pipeline import augment, dataset, patches, preview
 from kits_tf.pipeline.augment import TrainingPatches
 from kits_tf.pipeline.case import CASE_SPEC, Case
-from kits_tf.pipeline.dataset import Worker
+from kits_tf.pipeline.dataset import ONLY_WORKER, BatchPlan, InputWorker, Reading
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.pipeline.warp import EXACT
 from tfrecords_tools.read import read_records
 from tfrecords_tools.write import write_records
@@ -22,6 +24,7 @@ SPACING = (12.0, 10.0, 10.0)
 OFF = WarpSettings(rotation_probability=0, scale_probability=0, flip_zyx_probability=(0.0, 0.0, 0.0))
 PLAIN = AppearanceSettings(**{name: 0.0 for name in vars(AppearanceSettings()) if name.endswith("probability")})
 FIXED = InputSettings(patch_order="fixed")
+CACHED = InputSettings(patch_order="fixed", cache="memory")
 
 
 def settings(**changes: object) -> PatchSettings:
@@ -36,12 +39,25 @@ def shards(records_dir: Path) -> dict[str, int]:
 
 
 def training(shards: dict[str, int], batch_size: int = 2, seed: int = 1, **options: object) -> tf.data.Dataset:
-    known = {"patches": settings(), "warp": WarpSettings(), "appearance": AppearanceSettings()}
-    known |= {"spacing_zyx_mm": SPACING, "input_settings": FIXED} | options
-    return dataset.training_patches(shards, batch_size=batch_size, seed=seed, **known)
+    """Returns batches; options are the recipe's groups, first_epoch, input_settings and worker."""
+    plan = BatchPlan(batch_size=batch_size, seed=seed, first_epoch=options.pop("first_epoch", 0))
+    reading = Reading(settings=options.pop("input_settings", FIXED), worker=options.pop("worker", ONLY_WORKER))
+    return dataset.training_patches(shards, PatchRecipe(**{"patches": settings()} | options), SPACING, plan, reading)
 
 
-def contents(batches: tf.data.Dataset) -> list[bytes]:
+@pytest.fixture(scope="module")
+def epochs(shards: dict[str, int]) -> list[bytes]:
+    """The contents of three epochs, 12 patches each, of the training that other tests change one thing of."""
+    return contents(training(shards).take(18))
+
+
+@pytest.fixture(scope="module")
+def cached(shards: dict[str, int]) -> list[bytes]:
+    """Five epochs of the same training with its records kept in memory."""
+    return contents(training(shards, input_settings=CACHED).take(30))
+
+
+def contents(batches: Iterable[TrainingPatches]) -> list[bytes]:
     """Returns what each patch has and what will happen to it, in order, whatever its batch padded it to."""
     found = []
     for batch in batches:
@@ -59,9 +75,9 @@ def test_patches_are_cut_from_the_records_where_their_seed_says(shards: dict[str
         case = Case.parse(next(iter(read_records(path))))
         padded = np.pad(case.hu, 40, constant_values=-1024)
         parsed = CASE_SPEC.parse(next(iter(read_records(path))))
-        for number in range(3):
-            seed = patches.patch_seed(1, tf.constant(0, tf.int64), tf.constant(case.case_id), tf.constant(number))
-            one = patches.draw_patch(parsed, seed, settings(), OFF, AppearanceSettings(), SPACING)
+        for index in range(3):
+            seed = patches.patch_seed(1, tf.constant(0, tf.int64), tf.constant(case.case_id), tf.constant(index))
+            one = patches.draw_patch(parsed, seed, PatchRecipe(patches=settings(), warp=OFF), SPACING)
             box = one.source.hu.numpy().reshape(SIZE)
             windows = np.lib.stride_tricks.sliding_window_view(padded, SIZE)
             corners = (windows[..., 0, 0, 0] == box[0, 0, 0]) & (windows[..., -1, -1, -1] == box[-1, -1, -1])
@@ -76,91 +92,89 @@ def test_an_epoch_has_its_patches_of_every_case(shards: dict[str, int]) -> None:
     whole = settings(patch_size_zyx=(60, 80, 80), crop_shift_fraction=0.0)  # holds all of a case, so its sum tells it
     steps = dataset.steps_per_epoch(shards, 3, batch_size=5)
     assert steps == 3  # 4 cases, 3 patches each: the third batch is filled up
-    for epoch in range(2):
-        batches = training(shards, 5, patches=whole, warp=OFF, first_epoch=epoch).take(steps)
-        volumes = [hu.astype(np.int64) + 1024 for batch in batches.as_numpy_iterator() for hu in batch.source.hu]
-        times = Counter(int(hu.sum()) for hu in volumes)
+    batches = training(shards, 5, patches=whole, warp=OFF).take(2 * steps).as_numpy_iterator()
+    sums = [int((hu.astype(np.int64) + 1024).sum()) for batch in batches for hu in batch.source.hu]
+    for epoch in (sums[:15], sums[15:]):
+        times = Counter(epoch)
         assert len(times) == 4 and sum(times.values()) == 15 and min(times.values()) >= 3
 
 
-def test_a_seed_gives_the_same_epochs_and_epochs_differ(shards: dict[str, int]) -> None:
-    first, again, other = (contents(training(shards, seed=seed).take(12)) for seed in (1, 1, 2))
-    assert first == again
-    assert len(set(first)) == 24  # two epochs of other patches
-    assert not set(first) & set(other)
+def test_a_seed_gives_the_same_epochs_and_epochs_differ(shards: dict[str, int], epochs: list[bytes]) -> None:
+    again, other = (contents(training(shards, seed=seed).take(12)) for seed in (1, 2))
+    assert epochs[:24] == again
+    assert len(set(again)) == 24  # two epochs of other patches
+    assert not set(again) & set(other)
 
 
-def test_a_run_that_goes_on_sees_what_it_would_have_seen(shards: dict[str, int]) -> None:
-    steps = dataset.steps_per_epoch(shards, 3, 2)
-    through = contents(training(shards).take(3 * steps))
-    assert contents(training(shards, first_epoch=2).take(steps)) == through[2 * steps * 2 :]
+def test_a_run_that_goes_on_sees_what_it_would_have_seen(shards: dict[str, int], epochs: list[bytes]) -> None:
+    assert dataset.steps_per_epoch(shards, 3, 2) == 6
+    assert contents(training(shards, first_epoch=2).take(6)) == epochs[24:]
 
 
-def test_the_order_is_fixed_at_any_parallelism_and_fast_has_the_same_patches(shards: dict[str, int]) -> None:
-    orders = []
-    for threads in (1, 4):
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = threads
-        orders.append(contents(training(shards).with_options(options).take(6)))
-    assert orders[0] == orders[1]
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_order_is_fixed_at_any_parallelism(shards: dict[str, int], epochs: list[bytes], threads: int) -> None:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    assert contents(training(shards).with_options(options).take(6)) == epochs[:12]
+
+
+def test_the_fast_order_has_the_same_patches(shards: dict[str, int], epochs: list[bytes]) -> None:
     fast = contents(training(shards, input_settings=InputSettings(patch_order="fast")).take(6))
-    assert sorted(fast) == sorted(orders[0])
+    assert sorted(fast) == sorted(epochs[:12])
 
 
-def test_patches_do_not_depend_on_how_cases_are_sharded(shards: dict[str, int], tmp_path: Path) -> None:
+def test_patches_do_not_depend_on_how_cases_are_sharded(
+    shards: dict[str, int], epochs: list[bytes], tmp_path: Path
+) -> None:
     together = tmp_path / "all.tfrecord"
     write_records(together, [record for path in shards for record in read_records(path)])
-    assert sorted(contents(training({str(together): 4}).take(6))) == sorted(contents(training(shards).take(6)))
+    assert sorted(contents(training({str(together): 4}).take(6))) == sorted(epochs[:12])
 
 
-def test_the_cache_gives_the_same_patches(shards: dict[str, int]) -> None:
-    cached = contents(training(shards, input_settings=InputSettings(patch_order="fixed", cache="memory")).take(12))
-    plain = contents(training(shards).take(12))
-    assert sorted(cached[:12]) == sorted(plain[:12]) and sorted(cached[12:]) == sorted(plain[12:])
+def test_the_cache_gives_the_same_patches(epochs: list[bytes], cached: list[bytes]) -> None:
+    for epoch in (slice(12), slice(12, 24), slice(24, 36)):
+        assert sorted(cached[epoch]) == sorted(epochs[epoch])
 
 
-def test_the_cache_reads_no_file_twice(shards: dict[str, int], tmp_path: Path) -> None:
+def test_the_cache_reads_no_file_twice(shards: dict[str, int], cached: list[bytes], tmp_path: Path) -> None:
     copies = {}
     for path in shards:
         copy = tmp_path / Path(path).name
         copy.write_bytes(Path(path).read_bytes())
         copies[str(copy)] = 1
-    in_memory = InputSettings(patch_order="fixed", cache="memory")
-    batches = iter(training(copies, input_settings=in_memory))
-    expected = contents(training(shards, input_settings=in_memory).take(30))
+    batches = iter(training(copies, input_settings=CACHED))
     found = contents([next(batches) for _ in range(6)])
     for path in copies:
         Path(path).unlink()
-    assert found + contents([next(batches) for _ in range(24)]) == expected
+    assert found + contents([next(batches) for _ in range(24)]) == cached
 
 
-def test_workers_share_the_shards(shards: dict[str, int]) -> None:
+def test_workers_share_the_shards(shards: dict[str, int], epochs: list[bytes]) -> None:
     assert dataset.steps_per_epoch(shards, 3, 2, workers=3) == 3  # the first worker has two cases
-    alone = Counter(contents(training(shards).take(6)))
-    shared = Counter()
+    shared: set[bytes] = set()
     for index in range(3):
-        one = contents(training(shards, worker=Worker(index, 3)).take(3))
-        assert len(one) == 6
-        shared += Counter(one)
-    assert set(alone) < set(shared)  # and more patches of the cases of workers that have only one
+        one = contents(training(shards, worker=InputWorker(index, 3)).take(3))
+        assert len(set(one)) == 6 and not shared & set(one)
+        shared |= set(one)
+    assert set(epochs[:12]) < shared  # and more patches of the cases of workers that have only one
 
 
 def test_more_workers_than_shards_are_refused(shards: dict[str, int]) -> None:
     with pytest.raises(InputError, match="expected a shard for each of 5 input workers, got 4"):
-        training(shards, worker=Worker(4, 5))
+        training(shards, worker=InputWorker(4, 5))
 
 
-def test_every_mixing_of_cases_has_the_same_patches(shards: dict[str, int]) -> None:
+def test_every_mixing_of_cases_has_the_same_patches(shards: dict[str, int], epochs: list[bytes]) -> None:
     one_by_one = contents(training(shards, input_settings=InputSettings(patch_order="fixed", cases_at_once=1)).take(6))
-    mixed = contents(training(shards).take(6))
-    assert one_by_one != mixed and sorted(one_by_one) == sorted(mixed)
+    assert one_by_one != epochs[:12] and sorted(one_by_one) == sorted(epochs[:12])
 
 
 def test_training_patches_are_warped_as_their_parameters_say(shards: dict[str, int]) -> None:
     strong = WarpSettings(rotation_probability=1, scale_probability=1)
     (batch,) = training(shards, patches=settings(foreground_fraction=1.0), warp=strong, appearance=PLAIN).take(1)
     plain = IntensitySettings(window_hu=(-2000, 3000), mean_hu=0, std_hu=1)
-    hu, labels = augment.augment_batch(batch, SIZE, "linear", (0, 2, 1, 3), plain)
+    recipe = PatchRecipe(patches=settings(), warp=strong, appearance=PLAIN, intensity=plain)
+    hu, labels = augment.augment_batch(batch, recipe, (0, 2, 1, 3))
     assert hu.shape == labels.shape == (2, *SIZE)
     assert (labels.numpy() == 0)[hu.numpy() < -300].all()  # image and label are aligned: no kidney in air
     assert labels.numpy().max() > 0
@@ -171,10 +185,13 @@ def test_a_patch_that_stays_as_it_is_is_described_so(shards: dict[str, int]) -> 
     one = tf.nest.map_structure(lambda part: part[0], still.augmentation)
     assert preview.describe(one, SPACING) == "unchanged"
     assert (still.augmentation.warp.kind == EXACT).numpy().all()
+    assert isinstance(still, TrainingPatches)
+    assert still.source.hu.dtype == tf.int16 and still.source.labels.dtype == tf.uint8
 
 
 def fixed(shards: dict[str, int], per_case: int = 2, batch_size: int = 3, **changes: object) -> list[tuple]:
-    batches = dataset.fixed_patches(shards, settings(**changes), per_case, batch_size, seed=1)
+    plan = BatchPlan(batch_size=batch_size, seed=1)
+    batches = dataset.fixed_patches(shards, settings(**changes), per_case, plan)
     assert batches.cardinality() == -(-sum(shards.values()) * per_case // batch_size)
     return [(hu.numpy(), labels.numpy()) for hu, labels in batches]
 
@@ -206,9 +223,3 @@ def test_whole_cases_are_the_records(shards: dict[str, int]) -> None:
         np.testing.assert_array_equal(found["hu"], case.hu)
         np.testing.assert_array_equal(found["labels"], case.labels)
         np.testing.assert_array_equal(found["affine"], case.grid.affine)
-
-
-def test_batches_are_training_patches(shards: dict[str, int]) -> None:
-    (batch,) = training(shards).take(1)
-    assert isinstance(batch, TrainingPatches)
-    assert batch.source.hu.dtype == tf.int16 and batch.source.labels.dtype == tf.uint8

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
+from kits_tf.config import PatchSettings, WarpSettings
 from kits_tf.pipeline import patches
+from kits_tf.pipeline.recipe import PatchRecipe
 
 SIZE = (5, 6, 7)
 
@@ -46,6 +47,18 @@ def test_a_length_beyond_all_steps_is_kept() -> None:
     assert patches.capacity(tf.constant(2**31 - 1), SIZE) == 2**31 - 1
 
 
+def draw_sources(case: dict, settings: PatchSettings, count: int) -> list[np.ndarray]:
+    """Returns the HU of the boxes that patches without a warp are cut from, one a seed."""
+    still = WarpSettings(rotation_probability=0, scale_probability=0, flip_zyx_probability=(0, 0, 0))
+    recipe = PatchRecipe(patches=settings, warp=still)
+    draw = tf.function(
+        lambda seed: patches.draw_patch(case, seed, recipe, (1.0, 1.0, 1.0)).source.hu,
+        input_signature=[tf.TensorSpec([2], tf.int32)],
+        autograph=False,
+    )
+    return [draw(tf.constant([seed, 0])).numpy() for seed in range(count)]
+
+
 def test_shifts_fill_their_range() -> None:
     """A case whose HU tell the place, so that a patch tells where it was cut."""
     z, y, x = np.meshgrid(*[np.arange(30)] * 3, indexing="ij")
@@ -56,12 +69,8 @@ def test_shifts_fill_their_range() -> None:
         "class_voxels": tf.constant([[1, 15, 15, 15]]),
     }
     settings = PatchSettings(patch_size_zyx=(10, 10, 10), foreground_fraction=1.0, crop_shift_fraction=0.3)
-    off = WarpSettings(rotation_probability=0, scale_probability=0, flip_zyx_probability=(0, 0, 0))
-    starts = []
-    for seed in range(150):
-        one = patches.draw_patch(case, tf.constant([seed, 0]), settings, off, AppearanceSettings(), (1.0, 1.0, 1.0))
-        starts.append(np.unravel_index(int(one.source.hu[0]), (30, 30, 30)))
-    found = np.array(starts) - 10
+    sources = draw_sources(case, settings, 150)
+    found = np.array([np.unravel_index(hu[0], (30, 30, 30)) for hu in sources]) - 10
     assert (found.min(axis=0) == -3).all() and (found.max(axis=0) == 3).all()
     assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.3
 
@@ -88,15 +97,13 @@ def test_no_patch_that_fits_shows_what_is_beyond_the_scan() -> None:
         "class_voxels": tf.constant([[1, 0, 0, 0], [2, 11, 8, 13]]),
     }
     settings = PatchSettings(patch_size_zyx=(8, 9, 10), foreground_fraction=0.5, crop_shift_fraction=1.0)
-    off = WarpSettings(rotation_probability=0, scale_probability=0)
-    for seed in range(50):
-        one = patches.draw_patch(case, tf.constant([seed, 0]), settings, off, AppearanceSettings(), (1.0, 1.0, 1.0))
-        assert (one.source.hu[:720].numpy() == 0).all()
+    for hu in draw_sources(case, settings, 50):
+        assert len(hu) == 720 and (hu == 0).all()
 
 
-def test_patch_seeds_tell_cases_epochs_and_numbers_apart() -> None:
-    def seed(run: int, epoch: int, case: str, number: int) -> tuple:
-        found = patches.patch_seed(run, tf.constant(epoch, tf.int64), tf.constant(case), tf.constant(number))
+def test_patch_seeds_tell_cases_epochs_and_indices_apart() -> None:
+    def seed(run: int, epoch: int, case: str, patch_index: int) -> tuple:
+        found = patches.patch_seed(run, tf.constant(epoch, tf.int64), tf.constant(case), tf.constant(patch_index))
         return tuple(found.numpy())
 
     assert seed(1, 2, "a", 3) == seed(1, 2, "a", 3)
@@ -108,13 +115,15 @@ def test_patch_seeds_tell_cases_epochs_and_numbers_apart() -> None:
 def test_a_patch_tells_its_case() -> None:
     names = ["case_00123", "Fälle/7", "x" * 40]
     case = {"hu": tf.zeros([4, 4, 4], tf.int16), "labels": tf.zeros([4, 4, 4], tf.uint8)}
-    warp, appearance = WarpSettings(), AppearanceSettings()
+    recipe = PatchRecipe(patches=PatchSettings(patch_size_zyx=(2, 2, 2)))
     rows = [
         patches.draw_patch(
             case | {"case_id": tf.constant(name), "class_voxels": tf.zeros([0, 4], tf.int32)},
-            tf.constant([0, 1]), PatchSettings(patch_size_zyx=(2, 2, 2)), warp, appearance, (1.0, 1.0, 1.0),
+            tf.constant([0, 1]),
+            recipe,
+            (1.0, 1.0, 1.0),
         )
         for name in names
-    ]  # fmt: skip
+    ]
     batch = rows[0]._replace(case_id=tf.stack([row.case_id for row in rows]))
     assert patches.case_ids(batch) == ["case_00123", "Fälle/7", "x" * 32]

@@ -1,3 +1,6 @@
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -120,6 +123,25 @@ def corners(found: Warp, i: int) -> np.ndarray:
     return np.abs(found.matrix[i].astype(float) @ (signs * half[:, None])).max(axis=1)
 
 
+@functools.cache
+def box_function(kernel: str) -> Callable:
+    """Returns a function of warps that gives start and size of their boxes and the origins in them, traced once."""
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def run(warps: Warp) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def box(one: Warp) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            start, size = warp.source_box(one, SIZE, kernel)
+            return start, size, warp.source_origin(one, start, SIZE)
+
+        return tf.map_fn(box, warps, fn_output_signature=(tf.int32, tf.int32, tf.float32))
+
+    return run
+
+
+def boxes(warps: Warp, kernel: str) -> list[np.ndarray]:
+    return [part.numpy() for part in box_function(kernel)(Warp(*map(tf.constant, warps)))]
+
+
 @given(
     st.tuples(*[st.floats(0, 90)] * 3), st.floats(0.5, 1.0), st.integers(0, 2**31 - 1),
     st.tuples(*[st.floats(0.5, 5)] * 3), st.sampled_from(["linear", "cubic"]),
@@ -134,9 +156,7 @@ def test_the_box_holds_all_that_is_looked_at_and_little_more(
     found = draw(20, settings, spacing, seed)
     before, after = warp.SUPPORT[kernel]
     middle = np.array([(n - 1) / 2 - n // 2 for n in SIZE])
-    for i in range(20):
-        one = Warp(*[tf.constant(part[i]) for part in found])
-        start, size = (part.numpy() for part in warp.source_box(one, SIZE, kernel))
+    for i, (start, size, origin) in enumerate(zip(*boxes(found, kernel), strict=True)):
         reach = corners(found, i)
         first, last = middle - reach, middle + reach  # of the places that are looked up
         between = np.array([found.kind[i] > IN_PLANE, found.kind[i] > EXACT, found.kind[i] > EXACT])
@@ -144,7 +164,6 @@ def test_the_box_holds_all_that_is_looked_at_and_little_more(
         last = np.where(between, np.floor(last + 1e-4) + after, np.round(last))
         assert (start <= first).all() and (start + size - 1 >= last).all()
         assert (first - start <= 1).all() and (start + size - 1 - last <= 1).all()
-        origin = warp.source_origin(one, start, SIZE)
         np.testing.assert_allclose(origin, middle - start - found.matrix[i] @ ((np.array(SIZE) - 1) / 2), atol=1e-3)
 
 

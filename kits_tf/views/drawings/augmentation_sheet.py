@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.pipeline.preview import Preview
 from kits_tf.views.drawings import canvas, style
@@ -17,7 +18,7 @@ def augmentation_sheet(
     title: str,
     previews: Sequence[Preview],
     scheme: Scheme,
-    spacing_mm: tuple[float, float, float],
+    spacing_zyx_mm: Spacing,
     window: tuple[float, float],
 ) -> Figure:
     """Returns a figure with the middle axial plane of each patch, under the words for its augmentation.
@@ -28,7 +29,7 @@ def augmentation_sheet(
         title: heading of the sheet.
         previews: augmented patches, all of one size, (z, y, x) in (I, P, L).
         scheme: scheme of the labels.
-        spacing_mm: voxel sizes (z, y, x).
+        spacing_zyx_mm: voxel sizes (z, y, x).
         window: normalized values that are black and white.
     """
     rows = -(-len(previews) // _COLUMNS)
@@ -40,8 +41,8 @@ def augmentation_sheet(
     for ax, preview in zip(axes, previews, strict=False):
         middle = len(preview.image) // 2
         low, high = window
-        canvas.show(ax, preview.image[middle], spacing_mm[1:], cmap="gray", vmin=low, vmax=high)
-        canvas.outline(ax, preview.labels[middle], scheme, spacing_mm[1:])
+        canvas.show(ax, preview.image[middle], spacing_zyx_mm[1:], cmap="gray", vmin=low, vmax=high)
+        canvas.outline(ax, preview.labels[middle], scheme, spacing_zyx_mm[1:])
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)
     figure.suptitle(title, color=style.TEXT)
     canvas.add_legend(figure, scheme)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
-from kits_tf.pipeline.dataset import fixed_patches
+from kits_tf.pipeline.dataset import BatchPlan, fixed_patches
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.views.drawings import raster
 from kits_tf.views.drawings.thumbnail import fullest_planes
@@ -33,7 +33,7 @@ def validation_overlays(settings: RunSettings, manifest: Manifest) -> Callable[[
     @functools.cache
     def patches() -> tuple[tf.Tensor, tf.Tensor]:
         shards = manifest.shard_paths("validation", settings.records_dir)
-        return next(iter(fixed_patches(shards, settings.patches, 1, COUNT, settings.seed)))
+        return next(iter(fixed_patches(shards, settings.patches, 1, BatchPlan(batch_size=COUNT, seed=settings.seed))))
 
     @functools.cache
     def compiled(network: keras.Model) -> Callable:
