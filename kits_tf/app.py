@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import require
+from kits_tf.base.progress import Report
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings, PageSettings
@@ -18,7 +19,6 @@ from kits_tf.config.serving import check_host, check_tls
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
-    from kits_tf.inference.progress import Tell
 
 _GRACE_S = 5.0
 
@@ -97,7 +97,7 @@ def offered(settings: App) -> Iterator[str]:
             http.close()
 
 
-def _load(settings: App, tell: "Tell") -> "Model":
+def _load(settings: App, tell: Report) -> "Model":
     if settings.connection.server:
         from kits_tf.serving.client.client import Client
 

@@ -35,7 +35,7 @@ def main(settings: Export) -> None:
     """
     start_tensorflow()
     from kits_tf.analysis.calibration import calibrate
-    from kits_tf.inference.building import segmenter_of
+    from kits_tf.inference.building import build_segmenter
     from kits_tf.serving.extra import describe, write_extra
     from kits_tf.serving.saved_model import Served, export
     from kits_tf.training.run import load_runs
@@ -48,7 +48,7 @@ def main(settings: Export) -> None:
         print(
             f"temperature {calibration.temperature:.3f}: expected calibration error {before.ece:.3f} -> {after.ece:.3f}"
         )
-    segmenter = segmenter_of(runs, settings.inference, precision=settings.serving_precision)
+    segmenter = build_segmenter(runs, settings.inference, precision=settings.serving_precision)
     metadata = describe(runs, segmenter, settings.inference, settings.serving_precision)
     served = Served(segmenter, metadata)
     written = export(served, settings.export_dir, lambda folder: write_extra(folder, runs, metadata, calibration))

@@ -8,7 +8,6 @@ from pathlib import Path
 from kits_tf.analysis.calibration import Calibration
 from kits_tf.base.provenance import git_revision, package_versions
 from kits_tf.config import InferenceSettings
-from kits_tf.inference.chain import chain_text
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.serving.metadata import CoarseStage, Metadata
@@ -20,20 +19,20 @@ from tfrecords_tools.write import write_records
 
 def describe(runs: Sequence[Run], segmenter: Segmenter, inference: InferenceSettings, precision: str) -> Metadata:
     """Returns what an export of a segmenter says of itself, for manifests written by `write_extra`."""
-    frame, coarse = segmenter.frame, None
+    plan, coarse = segmenter.plan, None
     if segmenter.coarse:
-        of_coarse = segmenter.coarse.segmenter.frame
+        of_coarse = segmenter.coarse.segmenter.plan
         coarse = CoarseStage(
-            grid=of_coarse.grid, patch_size_zyx=of_coarse.windows.size, margin_mm=segmenter.coarse.margin_mm
+            grid=of_coarse.grid, patch_size_zyx=of_coarse.window.size, margin_mm=segmenter.coarse.margin_mm
         )
     return Metadata(
-        classes=frame.scheme.classes,
-        grid=frame.grid,
-        patch_size_zyx=frame.windows.size,
+        classes=plan.scheme.classes,
+        grid=plan.grid,
+        patch_size_zyx=plan.window.size,
         intensity=tuple(run.settings.intensity for run in runs),
         # Where the coarse model lay is nobody's business.
-        inference=replace(inference, postprocess=chain_text(frame.chain), coarse_model=""),
-        temperature=frame.temperature,
+        inference=replace(inference, postprocess=str(plan.postprocessing), coarse_model=""),
+        temperature=plan.temperature,
         precision=precision,
         versions=package_versions() | {"git": git_revision() or "unknown"},
         manifest_sha256=tuple(sha256(_manifest(run).to_json().encode()).hexdigest() for run in runs),

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.progress import Report
 from kits_tf.config import InferenceSettings
-from kits_tf.inference.building import segmenter_of
-from kits_tf.inference.chain import changed_chain
+from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
-from kits_tf.inference.progress import Tell
-from kits_tf.inference.segmenter import NO_EXTRAS, Extras
+from kits_tf.inference.postprocess import chain_for
+from kits_tf.inference.segmenter import NO_MAPS, OptionalMaps
 from kits_tf.serving.saved_model import load
 from kits_tf.serving.versions import find
 from kits_tf.training.run import load_runs
 
 
 def load_model(path: str | os.PathLike, **inference: Any) -> Model:
-    """Returns a model: `labels(scan)` are its mask on the scan's grid, `results(scan)` its volumes and more.
+    """Returns a model: `labels(scan)` are its mask on the scan's grid, `segmentation(scan)` its volumes and more.
 
     Args:
         path: of an exported model, or of its folder of versions; of a run, several with commas between, or a folder of
@@ -37,15 +37,15 @@ def load_model(path: str | os.PathLike, **inference: Any) -> Model:
 def open_model(
     model: str,
     inference: InferenceSettings,
-    extras: Extras = NO_EXTRAS,
-    tell: Tell | None = None,
+    maps: OptionalMaps = NO_MAPS,
+    tell: Report | None = None,
 ) -> Model:
     """Returns a SavedModel, the newest version in a model's folder, or the segmenter of one or several runs.
 
     Args:
         model: path; of runs several, with commas between, or a folder of folds.
-        inference: as `segmenter_of` takes it, and what follows too.
-        extras: likewise.
+        inference: settings of windows, mirror images, cascade and post-processing.
+        maps: what to give besides labels.
         tell: is told of the windows that are done.
 
     Raises:
@@ -53,12 +53,12 @@ def open_model(
     """
     directory = find(model)
     if directory is None:
-        return segmenter_of(load_runs(model), inference, extras).model(tell)
-    if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS:
+        return build_segmenter(load_runs(model), inference, maps).model(tell)
+    if replace(inference, postprocess="") != InferenceSettings() or maps != NO_MAPS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
             "--flip_axes, --coarse_model, --probabilities and --uncertainty"
         )
     exported = load(directory)
-    chain = changed_chain(exported.metadata.chain, inference.postprocess, str(directory))
+    chain = chain_for(exported.metadata.postprocessing, inference.postprocess, str(directory))
     return Model(functools.partial(exported.segment, tell=tell), exported.metadata.scheme, chain)

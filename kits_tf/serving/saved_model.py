@@ -12,9 +12,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.inference.ensemble import Passes
-from kits_tf.inference.progress import Progress, Tell
-from kits_tf.inference.segmenter import Segmenter, call
+from kits_tf.base.progress import Report
+from kits_tf.inference.ensemble import Ensemble
+from kits_tf.inference.model import Segmentation
+from kits_tf.inference.progress import WindowProgress
+from kits_tf.inference.segmenter import Segmenter, run_graph
 from kits_tf.serving.metadata import METADATA, PATCHES, VOLUME, Metadata
 from kits_tf.serving.versions import versions
 
@@ -36,7 +38,7 @@ class Served(tf.Module):
         stages = [segmenter, *([segmenter.coarse.segmenter] if segmenter.coarse else [])]
         self.progress = segmenter.progress
         self._all_progress = [stage.progress for stage in stages]  # to be saved, a variable must be tracked
-        self.weights = [weight for stage in stages for weight in cast(Passes, stage.network).weights]
+        self.weights = [weight for stage in stages for weight in cast(Ensemble, stage.network).weights]
         self._json = metadata.to_json()
         # A CPU gains nothing from several windows at once, and float32 is for CPUs.
         most = 1 if metadata.precision == "float32" else _MOST_AT_ONCE
@@ -70,14 +72,14 @@ class Served(tf.Module):
             tf.errors.InvalidArgumentError: there is no window, there are too many, or they have another size.
             tf.errors.UnavailableError: too many wait.
         """
-        size = self._segmenter().frame.windows.size
+        size = self._segmenter().plan.window.size
         count = tf.shape(hu)[0]
         is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (count > 0) & (count <= _MOST_IN_REQUEST)
         expected = f"hu: expected 1 to {_MOST_IN_REQUEST} windows of {' x '.join(map(str, size))}, got shape"
         with tf.control_dependencies([tf.debugging.Assert(is_right, [expected, tf.shape(hu)], 4)]):
             windows = tf.ensure_shape(tf.identity(hu), [None, *size])
         found = self._batched(windows)
-        return {"probabilities": tf.ensure_shape(found, [None, *size, len(self._segmenter().frame.scheme.classes)])}
+        return {"probabilities": tf.ensure_shape(found, [None, *size, len(self._segmenter().plan.scheme.classes)])}
 
     def signatures(self) -> dict[str, Callable]:
         """Returns the functions by the names that a server knows them by."""
@@ -136,17 +138,15 @@ class Exported:
     owner: object
     signatures: dict[str, Any]
     metadata: Metadata
-    progress: Progress | None
+    progress: WindowProgress | None
 
-    def segment(
-        self, hu: NDArray[np.int16], affine: NDArray[np.float32], tell: Tell | None = None
-    ) -> dict[str, NDArray]:
+    def segment(self, hu: NDArray[np.int16], affine: NDArray[np.float32], tell: Report | None = None) -> Segmentation:
         """Returns what is found in a scan, as `Segmenter.segment`; tell: is told of the windows that are done.
 
         Raises:
             InputError: the graph refuses the scan.
         """
-        return call(self.signatures[VOLUME], hu, affine, self.progress, tell)
+        return run_graph(self.signatures[VOLUME], hu, affine, self.progress, tell)
 
 
 def load(directory: Path) -> Exported:

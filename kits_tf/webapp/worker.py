@@ -117,11 +117,11 @@ def _segment(study: Study, model: Model, dicom: DicomSettings) -> None:
     loaded = read_upload(study, dicom)
     study.is_series = loaded.series is not None
     _go_on(study, State.SEGMENTING)
-    volume, found = loaded.volume, model.results(loaded.volume)
-    labels, classes = labels_as(found["labels"], "laterality", volume, model.scheme)
+    volume, found = loaded.volume, model.segmentation(loaded.volume)
+    labels, classes = labels_as("laterality", found.labels, volume, model.scheme)
     write_stored(study.scan_path, volume.as_stored(), volume.stored.affine, volume.header)
     write_stored(study.mask_path, labels, volume.stored.affine, volume.header, classes=classes)
-    confidence = dict(zip(model.scheme.classes[1:], found["confidence"][1:].tolist(), strict=True))
+    confidence = dict(zip(model.scheme.classes[1:], found.confidence[1:].tolist(), strict=True))
     study.outcome = outcome_of(study.mask_path, volume, confidence, is_corrected=False)
     _go_on(study, State.DONE)
 

@@ -11,7 +11,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.config import ConnectionSettings
 from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
-from kits_tf.inference.model import Model
+from kits_tf.inference.model import Model, Segmentation
 from kits_tf.serving.client.connection import Connection
 from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
 
@@ -53,21 +53,16 @@ class Client:
         except BaseException:
             self.close()
             raise
-        self.model = Model(segment, self.metadata.scheme, self.metadata.chain)
+        self.model = Model(segment, self.metadata.scheme, self.metadata.postprocessing.chain)
 
-    def segment(self, volume: Volume) -> dict[str, NDArray]:
-        """Returns what is found in a scan.
-
-        Returns:
-            labels: (i, j, k) uint8, in the order of the scan's file.
-            volumes_ml: (classes,) float32.
-            confidence: (classes,) float32, see `Segmenter.segment`.
+    def segment(self, volume: Volume) -> Segmentation:
+        """Returns the segmentation of a scan, after post-processing.
 
         Raises:
             InputError: the server refuses the scan, or does not finish in time.
             UnavailableError: the server cannot be reached any more.
         """
-        return self.model.results(volume)
+        return self.model.segmentation(volume)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -81,14 +76,17 @@ class Client:
     ) -> None:
         self.close()
 
-    def _segment_volume(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+    def _segment_volume(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
         found = self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
         labels, classes = found.get("labels"), len(self.metadata.classes)
-        if labels is None or "volumes_ml" not in found or labels.dtype != np.uint8 or labels.shape != hu.shape:
+        is_whole = {"labels", "volumes_ml", "confidence"} <= set(found)
+        if labels is None or not is_whole or labels.dtype != np.uint8 or labels.shape != hu.shape:
             got = {name: (array.dtype.name, array.shape) for name, array in found.items()}
-            raise InputError(f"{self.settings.server}: expected labels uint8 {hu.shape} and volumes_ml, got {got}")
+            raise InputError(
+                f"{self.settings.server}: expected labels uint8 {hu.shape}, volumes_ml and confidence, got {got}"
+            )
         check_labels(labels, classes, self.settings.server)
-        return found
+        return Segmentation.from_arrays(found)
 
 
 def connect(settings: ConnectionSettings) -> Connection:

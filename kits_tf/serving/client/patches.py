@@ -8,9 +8,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.inference.model import Segment
-from kits_tf.inference.segmenter import Frame, Segmenter, call
-from kits_tf.inference.sliding import Windows
+from kits_tf.inference.model import Segment, Segmentation
+from kits_tf.inference.segmenter import InferencePlan, Segmenter, run_graph
+from kits_tf.inference.sliding import SlidingWindow
 from kits_tf.serving.client.connection import Connection
 from kits_tf.serving.metadata import PATCHES, Metadata
 
@@ -34,8 +34,14 @@ def segment_by_patches(
         tell: is told of the windows that are done.
     """
     inference, window, classes = metadata.inference, metadata.patch_size_zyx, len(metadata.classes)
-    windows = Windows(window, inference.overlap, inference.window_weights, concurrency)
-    frame = Frame(metadata.grid, metadata.scheme, windows, metadata.temperature, metadata.chain)
+    windows = SlidingWindow(window, inference.overlap, inference.window_weights, concurrency)
+    plan = InferencePlan(
+        grid=metadata.grid,
+        scheme=metadata.scheme,
+        window=windows,
+        temperature=metadata.temperature,
+        postprocessing=metadata.postprocessing,
+    )
     threads = ThreadPoolExecutor(concurrency)
     failures: list[InputError] = []
 
@@ -54,15 +60,18 @@ def segment_by_patches(
             raise
         return np.log(np.maximum(probabilities, _LEAST)) * np.float32(metadata.temperature)
 
-    def network(hu: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.numpy_function(fetch, [hu], tf.float32), [None, *window, classes])
+    class RemoteNetwork:
+        channels = classes
 
-    segmenter = Segmenter(network, frame)
+        def __call__(self, hu: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(tf.numpy_function(fetch, [hu], tf.float32), [None, *window, classes])
 
-    def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+    segmenter = Segmenter(RemoteNetwork(), plan)
+
+    def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
         failures.clear()
         try:
-            return call(segmenter.segment, hu, affine, segmenter.progress, tell)
+            return run_graph(segmenter.segment, hu, affine, segmenter.progress, tell)
         except (InputError, tf.errors.OpError):
             if failures:
                 raise failures[0] from None

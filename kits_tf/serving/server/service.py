@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.memory import return_freed_memory
+from kits_tf.base.progress import Report
 from kits_tf.ct.preprocess import as_tensor
-from kits_tf.inference.model import Model, refusal
-from kits_tf.inference.progress import Tell
+from kits_tf.inference.model import Model, Segmentation, refusal
 from kits_tf.serving.metadata import METADATA, VOLUME
 from kits_tf.serving.server.metrics import Metrics
 from kits_tf.serving.server.model_folder import LoadedModel, ModelFolder
@@ -137,7 +137,7 @@ class Service:
         wanted = {key: value for key, value in found.items() if not outputs or key in outputs}
         return {key: np.asarray(value.numpy(), value.dtype.as_numpy_dtype) for key, value in wanted.items()}, model
 
-    def model(self, tell: Tell | None = None) -> Model:
+    def model(self, tell: Report | None = None) -> Model:
         """Returns the newest version as a model, which waits for its turn as all requests do.
 
         Args:
@@ -148,11 +148,11 @@ class Service:
         """
         exported = self.find(ModelSpec(self.name)).exported
 
-        def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+        def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
             with self._device:
                 return exported.segment(hu, affine, tell)
 
-        return Model(segment, exported.metadata.scheme, exported.metadata.chain)
+        return Model(segment, exported.metadata.scheme, exported.metadata.postprocessing.chain)
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]
