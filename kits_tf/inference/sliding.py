@@ -228,7 +228,7 @@ def _sum_of_layer(
     Args:
         slab: (window z, y, x), the planes of the layer.
         network: function over windows.
-        layout: where windows start.
+        layout: starts of the windows.
         count: called with the index of each batch of the layer once it is computed.
     """
     depth, height, width = network.window.size

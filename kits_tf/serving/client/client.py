@@ -20,7 +20,7 @@ class Client:
     """Segments scans on a server.
 
         with Client("localhost:8500") as client:
-            found = client.segment(kits_tf.read_scan("scan.nii.gz"))
+            segmentation = client.segment(kits_tf.read_scan("scan.nii.gz"))
 
     The server's metadata is read first. Post-processing that no graph does is done here.
 
