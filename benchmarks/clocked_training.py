@@ -93,16 +93,15 @@ def validate(folder: Path, trainer, settings: config.RunSettings, manifest) -> d
     """Segments every exported validation case with every snapshot that has not yet, and tells how many it was."""
     import tensorflow as tf
 
-    from kits_tf.ct.volume import AIR_HU
-    from kits_tf.inference.ensemble import Passes
-    from kits_tf.inference.sliding import Windows, merge_windows
+    from kits_tf.inference.ensemble import Ensemble
+    from kits_tf.inference.sliding import SlidingWindow, merge_windows
 
-    passes = Passes([(trainer.validated, settings.intensity)], manifest.scheme)
-    windows, classes = Windows(settings.patches.patch_size_zyx, 0.5, "gaussian"), len(manifest.scheme.classes)
+    network = Ensemble([(trainer.validated, settings.intensity)], manifest.scheme)
+    window = SlidingWindow(settings.patches.patch_size_zyx, 0.5, "gaussian")
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None], tf.int16)], autograph=False)
     def labels(hu: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.argmax(merge_windows(hu, passes, windows, classes, AIR_HU), axis=-1), tf.uint8)
+        return tf.cast(tf.argmax(merge_windows(hu, network, window), axis=-1), tf.uint8)
 
     done = 0
     for snapshot in sorted(folder.glob("minute_*.npz")):

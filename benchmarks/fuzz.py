@@ -169,10 +169,10 @@ def graph(model_dir: Path) -> Tally:
         affine = np.array(numbers, np.float32).reshape(4, 4)
         try:
             found = model.segment(hu, affine)
-            is_good = found["labels"].shape == shape and found["labels"].max() < 4
+            is_good = found.labels.shape == shape and found.labels.max() < 4
             total = abs(float(np.linalg.det(affine[:3, :3].astype(np.float64)))) * hu.size / 1000
-            is_good &= bool(np.isclose(found["volumes_ml"].sum(), total, rtol=1e-3, atol=1e-30))
-            is_good &= bool(((found["confidence"] >= 0) & (found["confidence"] <= 1)).all())
+            is_good &= bool(np.isclose(found.volumes_ml.sum(), total, rtol=1e-3, atol=1e-30))
+            is_good &= bool(((found.confidence >= 0) & (found.confidence <= 1)).all())
             tally.note("segmented", is_good, example)
         except InputError as error:
             tally.note("refused", "\n" not in str(error) and str(error).startswith(("hu:", "affine:")), error)

@@ -29,7 +29,7 @@ WINDOWS_TIMED = 5
 def main(_: list[str]) -> None:
     start_tensorflow()
     from kits_tf.ct.volume import read_image, write_stored
-    from kits_tf.inference.building import segmenter_of
+    from kits_tf.inference.building import build_segmenter
     from kits_tf.training.run import load_runs
 
     laps = [("start and imports", seconds_since_start())]
@@ -46,25 +46,25 @@ def main(_: list[str]) -> None:
         nonlocal num_windows
         num_windows = total
 
-    segmenter = segmenter_of(load_runs(MODEL.value), InferenceSettings(), tell=count)
+    segmenter = build_segmenter(load_runs(MODEL.value), InferenceSettings())
     lap("loading the network")
     segmenter.segment.get_concrete_function()
     lap("tracing the graph")
     image = read_image(Path(SCAN.value))
     lap("reading the scan")
-    found = segmenter.model().results(image)
+    segmentation = segmenter.model(count).segmentation(image)
     lap("the graph")
     with tempfile.TemporaryDirectory() as folder:
-        write_stored(Path(folder) / "mask.nii.gz", found["labels"], image.stored.affine, image.header)
+        write_stored(Path(folder) / "mask.nii.gz", segmentation.labels, image.stored.affine, image.header)
         lap("writing the mask")
-    tell(laps, num_windows, seconds_a_window(segmenter))
+    print_table(laps, num_windows, seconds_a_window(segmenter))
 
 
 def seconds_a_window(segmenter: "Segmenter") -> float:
     """Returns the median over some windows, after one that is not counted."""
     import tensorflow as tf
 
-    network, window = tf.function(segmenter.network), tf.zeros([1, *segmenter.frame.windows.size], tf.int16)
+    network, window = tf.function(segmenter.network), tf.zeros([1, *segmenter.plan.window.size], tf.int16)
     seconds = []
     for _ in range(1 + WINDOWS_TIMED):
         start = perf_counter()
@@ -73,12 +73,12 @@ def seconds_a_window(segmenter: "Segmenter") -> float:
     return statistics.median(seconds[1:])
 
 
-def tell(laps: list[tuple[str, float]], num_windows: int, of_window: float) -> None:
+def print_table(laps: list[tuple[str, float]], num_windows: int, window_s: float) -> None:
     print("| stage | s |\n|---|---|")
     for stage, seconds in laps:
         if stage == "the graph":
-            print(f"| the network: {num_windows} windows of {of_window:.2f} s | {num_windows * of_window:.1f} |")
-            print(f"| around the network | {seconds - num_windows * of_window:.1f} |")
+            print(f"| the network: {num_windows} windows of {window_s:.2f} s | {num_windows * window_s:.1f} |")
+            print(f"| around the network | {seconds - num_windows * window_s:.1f} |")
         else:
             print(f"| {stage} | {seconds:.1f} |")
     print(f"| sum | {sum(seconds for _, seconds in laps):.1f} |")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import require
+from kits_tf.base.progress import Report
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings, PageSettings

@@ -48,7 +48,8 @@ def main(settings: Client, inputs: list[str]) -> None:
         def load() -> "Model":
             return stack.enter_context(remote_model.Client(settings.connection)).model
 
-        segment_scans(scans, Path(settings.output_dir), settings.labels, load)
+        for prediction in segment_scans(scans, Path(settings.output_dir), settings.labels, load):
+            print(prediction, flush=True)
 
 
 COMMAND = Command(name="client", settings=Client, main=main, inputs="SCAN")

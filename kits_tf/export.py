@@ -35,7 +35,7 @@ def main(settings: Export) -> None:
     """
     start_tensorflow()
     from kits_tf.analysis.calibration import calibrate
-    from kits_tf.inference.building import segmenter_of
+    from kits_tf.inference.building import build_segmenter
     from kits_tf.serving.assets import export_metadata, write_assets
     from kits_tf.serving.saved_model import ServedModel, save_version
     from kits_tf.training.run import load_runs
@@ -49,7 +49,7 @@ def main(settings: Export) -> None:
         print(
             f"temperature {calibration.temperature:.3f}: expected calibration error {before.ece:.3f} -> {after.ece:.3f}"
         )
-    segmenter = segmenter_of(runs, settings.inference, precision=settings.serving_precision)
+    segmenter = build_segmenter(runs, settings.inference, precision=settings.serving_precision)
     metadata = export_metadata(runs, segmenter, settings.inference, settings.serving_precision)
     directory = save_version(
         ServedModel(segmenter, metadata),

@@ -48,16 +48,17 @@ def main(settings: Predict, inputs: list[str]) -> None:
     for part in settings.model.split(","):  # at once: the model is not loaded where every scan has its mask
         if not Path(part).exists():
             raise InputError(f"{part}: expected a run directory or an exported model, found no such folder")
-    segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings))
+    for prediction in segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings)):
+        print(prediction, flush=True)
 
 
 def _load(settings: Predict) -> "Model":
     start_tensorflow()
-    from kits_tf.inference.segmenter import Extras
+    from kits_tf.inference.segmenter import OptionalMaps
     from kits_tf.serving.models import open_model
 
-    extras = Extras(settings.probabilities, settings.uncertainty)
-    return open_model(settings.model, settings.inference, extras, counter("window"))
+    maps = OptionalMaps(probabilities=settings.probabilities, uncertainty=settings.uncertainty)
+    return open_model(settings.model, settings.inference, maps, counter("window"))
 
 
 COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN")

@@ -19,6 +19,8 @@ from kits_tf.base.startup import start_tensorflow
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from kits_tf.inference.segmenter import Segmenter
+
 start_tensorflow()
 
 import tensorflow as tf  # noqa: E402
@@ -115,7 +117,7 @@ def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     logits, shape = tf.cast(logits, tf.float32), tf.convert_to_tensor(shape, tf.int32)
     size, classes = tf.shape(logits)[:3], logits.shape[3]
     restoration = Restoration(size, shape, tf.zeros([3], tf.int32), size, (labels_output(classes),))
-    return restoration.finish(*restoration.receive(logits, *restoration.begin(classes)))["labels"]
+    return restoration.finish(restoration.receive(logits, restoration.begin(classes)))["labels"]
 
 
 def no_warp() -> Warp:
@@ -163,6 +165,15 @@ def run_dir(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     root = tmp_path_factory.mktemp("runs") / "run"
     train.main(train_settings(records_dir, root))
     return root
+
+
+@pytest.fixture(scope="session")
+def segmenter(run_dir: Path) -> "Segmenter":
+    """The run's network with the default settings of inference; its graph is traced once for all tests."""
+    from kits_tf.inference.building import build_segmenter
+    from kits_tf.training.run import load_run
+
+    return build_segmenter([load_run(run_dir)], config.InferenceSettings())
 
 
 @pytest.fixture(scope="module")

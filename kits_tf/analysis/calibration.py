@@ -18,8 +18,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.progress import track
 from kits_tf.config import InferenceSettings
-from kits_tf.ct.volume import AIR_HU
-from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.inference.sliding import merge_windows
 from kits_tf.pipeline.case import Case
@@ -91,7 +90,7 @@ def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
     Raises:
         InputError: the records are gone or others than those of the training, or no voxel is labeled or predicted.
     """
-    logits_of = _merged_logits(segmenter_of([run], replace(inference, coarse_model="")))
+    logits_of = _merged_logits(build_segmenter([run], replace(inference, coarse_model="")))
     logits, truth = [], []
     num_cases = len(run.manifest.splits[SPLIT])
     for case in track(_cases(run), "calibration on case", num_cases):
@@ -136,11 +135,10 @@ def reliability(log_probabilities: NDArray[np.float64], truth: NDArray[np.uint8]
 
 def _merged_logits(segmenter: Segmenter) -> Callable[[NDArray[np.int16]], tf.Tensor]:
     """Returns what gives the logits (z, y, x, classes) float32 of a scan (z, y, x) on the training grid."""
-    frame = segmenter.frame
 
     @tf.function(input_signature=[tf.TensorSpec([None] * 3, tf.int16)], autograph=False)
     def logits_of(hu: tf.Tensor) -> tf.Tensor:
-        return merge_windows(hu, segmenter.network, frame.windows, len(frame.scheme.classes), AIR_HU)
+        return merge_windows(hu, segmenter.network, segmenter.plan.window)
 
     return logits_of
 

@@ -13,9 +13,8 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.progress import track
 from kits_tf.config import EvaluationSettings
-from kits_tf.inference.building import segmenter_of
-from kits_tf.inference.chain import CRF, apply_chain, parse_chain
-from kits_tf.inference.postprocess import Context
+from kits_tf.inference.building import build_segmenter
+from kits_tf.inference.postprocess import CRF, Context, apply_chain, parse_postprocess
 from kits_tf.training.run import POSTPROCESS, load_run
 
 _MASK_CHAINS = (
@@ -70,7 +69,7 @@ def choose_chain(settings: EvaluationSettings) -> tuple[str, list[Tried]]:
         )
     scheme, scores = run.manifest.scheme, np.empty((len(CHAINS), len(cases)))
     models = {
-        first: segmenter_of([run], replace(settings.inference, postprocess=first or "off")).model()
+        first: build_segmenter([run], replace(settings.inference, postprocess=first or "off")).model()
         for first in ("", CRF)
     }
     for column, files in enumerate(track(cases, "post-processing of case", len(cases))):
@@ -78,7 +77,8 @@ def choose_chain(settings: EvaluationSettings) -> tuple[str, list[Tried]]:
         context = Context(scheme, image.grid.spacing_mm, image.array)
         masks = {first: replace(model, chain=()).labels(image) for first, model in models.items()}
         for row, text in enumerate(CHAINS):
-            labels = apply_chain(masks[CRF if text.startswith(CRF) else ""], context, parse_chain(text))
+            steps = parse_postprocess(text)
+            labels = apply_chain(masks[CRF if steps.crf else ""], context, steps.chain)
             found = dice_scores(confusion(truth, labels, len(scheme.classes)), scheme)
             by_class = [value for name, value in found.items() if name.startswith("dice_")]
             scores[row, column] = (found["composite"] + np.mean(by_class)) / 2

@@ -30,7 +30,7 @@ from kits_tf.ct.labels import CHALLENGE_KIDNEY, KITS19, Scheme, challenge_lookup
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.ct.preprocess import resample_labels
 from kits_tf.ct.volume import Volume, read_labels, write_labels
-from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.building import build_segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.run import Run, float32_copy, load_run
 
@@ -67,7 +67,7 @@ def of_run(settings: EvaluationSettings) -> Evaluation:
     cases = cases_of(run.manifest, settings.split, settings.data_dir or run.manifest.data_dir)
     output_dir = results.scores_dir_of_run(run_dir, settings.split)
     masks_dir = output_dir / results.MASKS
-    model = segmenter_of([run], settings.inference).model()
+    model = build_segmenter([run], settings.inference).model()
 
     def scores() -> Iterator[CaseScores]:
         for files in cases:
@@ -97,7 +97,7 @@ def validation_scorer(settings: RunSettings, manifest: Manifest) -> Callable[[ke
     def score(network: keras.Model) -> dict[str, float]:
         with devices.layers_in("float32"):
             runs = [Run(settings, manifest, float32_copy(network, settings))]
-            model = segmenter_of(runs, settings.inference).model()
+            model = build_segmenter(runs, settings.inference).model()
         found = []
         for files in cases:
             image, truth = read_truth(files, scheme)

@@ -7,69 +7,93 @@ import tensorflow as tf
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
-from kits_tf.inference.chain import CRF, Step, parse_chain
+from kits_tf.ct.geometry import Triple
 from kits_tf.inference.crf import Crf
-from kits_tf.inference.ensemble import Passes
-from kits_tf.inference.segmenter import NO_EXTRAS, Coarse, Extras, Frame, Segmenter
-from kits_tf.inference.sliding import Windows
+from kits_tf.inference.ensemble import Ensemble
+from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
+from kits_tf.inference.segmenter import NO_MAPS, CoarseLocator, InferencePlan, OptionalMaps, Segmenter
+from kits_tf.inference.sliding import SlidingWindow
 from kits_tf.network.architecture import architecture
 from kits_tf.network.cost import trace_cost
 from kits_tf.network.folding import fold_batch_norm
 from kits_tf.training.run import Run, load_runs
 
-# Share of a GPU's memory that windows may take.
-_GPU_SHARE = 0.5
-_MOST_AT_ONCE = 8
+# Share of a GPU's memory that a batch of windows may take, and the most windows in one: a few are as fast as many.
+_MEMORY_SHARE = 0.5
+_LARGEST_BATCH = 8
 
 
-def segmenter_of(
+def build_segmenter(
     runs: Sequence[Run],
     inference: InferenceSettings,
-    extras: Extras = NO_EXTRAS,
+    maps: OptionalMaps = NO_MAPS,
     precision: str = "float32",
 ) -> Segmenter:
-    """Returns what segments scans by the average of trained networks.
+    """Returns the segmenter that averages the logits of trained networks.
 
     Args:
-        runs: of the same grid, labels and window, whose logits are averaged.
-        inference: how windows lie and are merged, the mirror images that are averaged, and the coarse model.
-        extras: as `Segmenter` takes it, and what follows too.
-        precision: that the networks compute in, as Keras names it.
+        runs: runs of the same grid, labels and window.
+        inference: settings of windows, mirror images, cascade and post-processing.
+        maps: what to give besides labels.
+        precision: dtype policy that the networks compute in, as Keras names it.
 
     Raises:
         InputError: the runs do not fit together, uncertainty is asked of a single pass, or the coarse model cannot be
             loaded.
     """
     _check_fit(runs)
-    first, is_single = runs[0], len(runs) == 1
+    first = runs[0]
+    postprocessing = _postprocessing(runs, inference)
+    ensemble = Ensemble(
+        _folded_networks(runs, precision),
+        first.manifest.scheme,
+        inference.flip_axes,
+        disagreement=maps.uncertainty,
+        crf=Crf(first.manifest.grid.spacing_zyx_mm) if postprocessing.crf else None,
+    )
+    if maps.uncertainty and ensemble.num_passes == 1:
+        raise InputError("uncertainty: expected --flip_axes or several models, got a single pass, which has none")
+    size = first.settings.patches.patch_size_zyx
+    plan = InferencePlan(
+        grid=first.manifest.grid,
+        scheme=first.manifest.scheme,
+        window=SlidingWindow(size, inference.overlap, inference.window_weights, _batch_size(ensemble, size)),
+        temperature=first.temperature if len(runs) == 1 else 1.0,
+        postprocessing=postprocessing,
+    )
+    return Segmenter(ensemble, plan, maps, ensemble.num_passes, _coarse_locator(inference, precision))
+
+
+def _folded_networks(runs: Sequence[Run], precision: str) -> list[tuple]:
+    """Returns each run's network with batch norm folded into its convolutions, and the intensities it was trained on.
+
+    The layers that folding makes compute in the precision asked for.
+    """
     with devices.layers_in(precision):
-        networks = [
+        return [
             (fold_batch_norm(run.network, architecture(run.settings.network)), run.settings.intensity) for run in runs
         ]
-    chain = parse_chain(inference.postprocess or (first.postprocess if is_single else ""))
-    crf = Crf(first.manifest.grid.spacing_zyx_mm) if Step(CRF) in chain else None
-    passes = Passes(networks, first.manifest.scheme, inference.flip_axes, extras.uncertainty, crf)
-    if extras.uncertainty and passes.count == 1:
-        raise InputError("uncertainty: expected --flip_axes or several models, got a single pass, which has none")
-    window = first.settings.patches.patch_size_zyx
-    windows = Windows(window, inference.overlap, inference.window_weights, windows_at_once(passes, window))
-    frame = Frame(first.manifest.grid, first.manifest.scheme, windows, first.temperature if is_single else 1.0, chain)
-    coarse = None
-    if inference.coarse_model:
-        finds = segmenter_of(load_runs(inference.coarse_model), InferenceSettings(), precision=precision)
-        coarse = Coarse(finds, inference.coarse_margin_mm)
-    return Segmenter(passes, frame, extras, passes.count, coarse)
 
 
-def windows_at_once(passes: Passes, window: tuple[int, int, int]) -> int:
-    """Returns how many windows a GPU's memory holds at once, of which a few are as fast as many; 1 without a GPU.
+def _postprocessing(runs: Sequence[Run], inference: InferenceSettings) -> Postprocessing:
+    """Returns the post-processing of the settings, or else what was chosen for a single run."""
+    return parse_postprocess(inference.postprocess or (runs[0].postprocess if len(runs) == 1 else ""))
 
-    On a CPU one window occupies all cores.
-    """
+
+def _coarse_locator(inference: InferenceSettings, precision: str) -> CoarseLocator | None:
+    """Returns the first stage of a cascade, a run with default settings; None if there is no cascade."""
+    if not inference.coarse_model:
+        return None
+    segmenter = build_segmenter(load_runs(inference.coarse_model), InferenceSettings(), precision=precision)
+    return CoarseLocator(segmenter, inference.coarse_margin_mm)
+
+
+def _batch_size(ensemble: Ensemble, size: Triple) -> int:
+    """Returns how many windows of a size a GPU's memory holds at once; 1 without a GPU: one occupies all cores."""
     if not tf.config.list_physical_devices("GPU"):
         return 1
-    needed = trace_cost(passes, tf.TensorSpec([1, *window], tf.int16)).peak_bytes
-    return max(1, min(_MOST_AT_ONCE, int(_GPU_SHARE * (devices.device_memory() or 0) / needed)))
+    bytes_of_window = trace_cost(ensemble, tf.TensorSpec([1, *size], tf.int16)).peak_bytes
+    return max(1, min(_LARGEST_BATCH, int(_MEMORY_SHARE * (devices.device_memory() or 0) / bytes_of_window)))
 
 
 def _check_fit(runs: Sequence[Run]) -> None:

@@ -1,22 +1,26 @@
-"""How far a graph is with a scan, told while it runs, also by a SavedModel; and the way to stop it."""
+"""Progress and cancellation of one scan's computation, from outside of the graph.
+
+A graph runs in one call, for seconds to minutes. Two variables that belong to it, also in a SavedModel, make it
+observable: it counts its windows in one, which another thread reads, and stops if that thread sets the other.
+"""
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-# (windows done, windows of the scan)
-Tell = Callable[[int, int], None]
+from kits_tf.base.progress import Report
+
 _EVERY_S = 0.1
 
 
-class Progress(tf.Module):
-    """Of the scan that a graph computes: part of the graph, and exported with it, so that another thread may look.
+class WindowProgress(tf.Module):
+    """Counter of the windows of the scan that a graph computes; part of the graph, and exported with it.
 
     Attributes:
-        windows: (2,) int32: done, and of how many.
-        is_stopped: scalar; where it is set, the graph fails at the next window.
+        windows: (2,) int32 variable: number of windows done, and number of all.
+        is_stopped: scalar bool variable; if it is set, the graph fails at the next window.
     """
 
     def __init__(self) -> None:
@@ -32,30 +36,31 @@ class Progress(tf.Module):
 
 
 @contextlib.contextmanager
-def watched(progress: Progress | None, tell: Tell | None) -> Iterator[None]:
-    """Tells of the windows of a graph that runs within, from another thread.
+def reporting(progress: WindowProgress | None, report: Report | None) -> Iterator[None]:
+    """Reports the windows of a graph that runs within, from another thread.
 
     Args:
-        progress: of the graph; None if it has none, and tells nothing.
-        tell: is told, ten times a second at most; what it raises stops the graph, and is raised here.
+        progress: counter of the graph; None if it has none: then nothing is reported.
+        report: function called with the windows done and all windows, ten times a second at most; an exception that
+            it raises stops the graph, and is raised here. None: nothing is reported.
     """
-    if progress is None or tell is None:
+    if progress is None or report is None:
         yield
         return
     progress.windows.assign([0, 0])
     ended, before, failures = threading.Event(), [0, 0], list[Exception]()
 
-    def look() -> None:
+    def report_change() -> None:
         now = progress.windows.numpy().tolist()
         if now != before:
             before[:] = now
-            tell(*now)
+            report(*now)
 
     def watch() -> None:
         try:
             while not ended.wait(_EVERY_S):
-                look()
-            look()
+                report_change()
+            report_change()
         except Exception as error:  # is for the thread that runs the graph
             failures.append(error)
             progress.is_stopped.assign(True)

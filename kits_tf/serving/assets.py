@@ -14,7 +14,6 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.provenance import git_revision, package_versions
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.geometry import CANONICAL_WORLD_AXES
-from kits_tf.inference.chain import chain_text
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.serving.messages import PredictionLog, PredictRequest, TensorProto
@@ -42,20 +41,20 @@ def export_metadata(
         inference: the settings that it was built with.
         precision: the precision that its networks compute in, as Keras names it.
     """
-    frame, coarse = segmenter.frame, None
+    plan, coarse = segmenter.plan, None
     if segmenter.coarse:
-        coarse_frame = segmenter.coarse.segmenter.frame
+        coarse_plan = segmenter.coarse.segmenter.plan
         coarse = CoarseStage(
-            grid=coarse_frame.grid, patch_size_zyx=coarse_frame.windows.size, margin_mm=segmenter.coarse.margin_mm
+            grid=coarse_plan.grid, patch_size_zyx=coarse_plan.window.size, margin_mm=segmenter.coarse.margin_mm
         )
     return Metadata(
-        classes=frame.scheme.classes,
-        grid=frame.grid,
-        patch_size_zyx=frame.windows.size,
+        classes=plan.scheme.classes,
+        grid=plan.grid,
+        patch_size_zyx=plan.window.size,
         intensity=tuple(run.settings.intensity for run in runs),
         # Do not publish the local path of the coarse model.
-        inference=replace(inference, postprocess=chain_text(frame.chain), coarse_model=""),
-        temperature=frame.temperature,
+        inference=replace(inference, postprocess=str(plan.postprocessing), coarse_model=""),
+        temperature=plan.temperature,
         precision=precision,
         versions=package_versions() | {"git": git_revision() or "unknown"},
         manifest_sha256=tuple(sha256(_public_manifest(run).to_json().encode()).hexdigest() for run in runs),

@@ -8,7 +8,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings, InferenceSettings, IntensitySettings
 from kits_tf.ct.labels import Scheme, scheme_of
-from kits_tf.inference.chain import Chain, parse_chain
+from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
 
 FORMAT_VERSION = 1
 # Names of the signatures.
@@ -68,9 +68,9 @@ class Metadata:
         return scheme_of(self.grid)
 
     @property
-    def chain(self) -> Chain:
-        """The steps of post-processing."""
-        return parse_chain(self.inference.postprocess)
+    def postprocessing(self) -> Postprocessing:
+        """What is done to logits and masks."""
+        return parse_postprocess(self.inference.postprocess)
 
     def to_json(self) -> str:
         """Returns the text that `parse` reads."""

@@ -8,16 +8,16 @@ from typing import Any
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import Report
 from kits_tf.config import InferenceSettings
-from kits_tf.inference.building import segmenter_of
-from kits_tf.inference.chain import changed_chain
+from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
-from kits_tf.inference.segmenter import NO_EXTRAS, Extras
+from kits_tf.inference.postprocess import chain_for
+from kits_tf.inference.segmenter import NO_MAPS, OptionalMaps
 from kits_tf.serving.saved_model import find_saved_model, load
 from kits_tf.training.run import load_runs
 
 
 def load_model(path: str | os.PathLike, **inference: Any) -> Model:
-    """Returns a model: `labels(scan)` are its mask on the scan's grid, `results(scan)` its volumes and more.
+    """Returns a model: `labels(scan)` are its mask on the scan's grid, `segmentation(scan)` its volumes and more.
 
     Args:
         path: an exported model, or the folder of its versions; or a run, several with commas between, or a folder of
@@ -36,7 +36,7 @@ def load_model(path: str | os.PathLike, **inference: Any) -> Model:
 def open_model(
     path: str,
     inference: InferenceSettings,
-    extras: Extras = NO_EXTRAS,
+    maps: OptionalMaps = NO_MAPS,
     report: Report | None = None,
 ) -> Model:
     """Returns a SavedModel, the newest version in a model's folder, or the segmenter of one or several runs.
@@ -44,7 +44,7 @@ def open_model(
     Args:
         path: path of the model; several runs with commas between, or a folder of folds.
         inference: windows and their merging, mirror images, post-processing and the coarse model.
-        extras: further results of the model, beside labels.
+        maps: further results of the model, beside labels.
         report: called with (windows done, windows in all) while a scan is segmented.
 
     Raises:
@@ -52,12 +52,12 @@ def open_model(
     """
     directory = find_saved_model(path)
     if directory is None:
-        return segmenter_of(load_runs(path), inference, extras).model(report)
-    if replace(inference, postprocess="") != InferenceSettings() or extras != NO_EXTRAS:
+        return build_segmenter(load_runs(path), inference, maps).model(report)
+    if replace(inference, postprocess="") != InferenceSettings() or maps != NO_MAPS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
             "--flip_axes, --coarse_model, --probabilities and --uncertainty"
         )
     saved = load(directory)
-    chain = changed_chain(saved.metadata.chain, inference.postprocess, str(directory))
+    chain = chain_for(saved.metadata.postprocessing, inference.postprocess, str(directory))
     return Model(functools.partial(saved.segment, report=report), saved.metadata.scheme, chain)

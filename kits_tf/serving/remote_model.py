@@ -12,7 +12,7 @@ from kits_tf.base.packages import require
 from kits_tf.config import ConnectionSettings
 from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
-from kits_tf.inference.model import Model
+from kits_tf.inference.model import Model, Segmentation
 from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
 
 
@@ -55,21 +55,16 @@ class Client:
         except BaseException:
             self.close()
             raise
-        self.model = Model(self._segment_stored, self.metadata.scheme, self.metadata.chain)
+        self.model = Model(self._segment_stored, self.metadata.scheme, self.metadata.postprocessing.chain)
 
-    def segment(self, volume: Volume) -> dict[str, NDArray]:
-        """Returns the segmentation of a scan.
-
-        Returns:
-            labels: (i, j, k) uint8, in the order of the scan's file.
-            volumes_ml: (classes,) float32.
-            confidence: (classes,) float32, see `Segmenter.segment`.
+    def segment(self, volume: Volume) -> Segmentation:
+        """Returns the segmentation of a scan, after post-processing.
 
         Raises:
             InputError: the server refuses the scan, or does not finish in time.
             UnavailableError: the server cannot be reached any more.
         """
-        return self.model.results(volume)
+        return self.model.segmentation(volume)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -83,11 +78,12 @@ class Client:
     ) -> None:
         self.close()
 
-    def _segment_stored(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+    def _segment_stored(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
         outputs = self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
         labels = outputs.get("labels")
-        if labels is None or "volumes_ml" not in outputs or labels.dtype != np.uint8 or labels.shape != hu.shape:
+        is_whole = {"labels", "volumes_ml", "confidence"} <= set(outputs)
+        if labels is None or not is_whole or labels.dtype != np.uint8 or labels.shape != hu.shape:
             got = {name: (array.dtype.name, array.shape) for name, array in outputs.items()}
-            raise InputError(f"{self._server}: expected labels uint8 {hu.shape} and volumes_ml, got {got}")
+            raise InputError(f"{self._server}: expected labels uint8 {hu.shape}, volumes_ml and confidence, got {got}")
         check_labels(labels, len(self.metadata.classes), self._server)
-        return outputs
+        return Segmentation.from_arrays(outputs)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import Report
-from kits_tf.inference.ensemble import Passes
-from kits_tf.inference.progress import Progress
-from kits_tf.inference.segmenter import Segmenter, call
+from kits_tf.inference.ensemble import Ensemble
+from kits_tf.inference.model import Segmentation
+from kits_tf.inference.progress import WindowProgress
+from kits_tf.inference.segmenter import Segmenter, run_graph
 from kits_tf.serving.metadata import METADATA, PROBABILITIES, VOLUME, Metadata
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class ServedModel(tf.Module):
         # changes must be tracked.
         self.progress = segmenter.progress
         self._stages_progress = [stage.progress for stage in stages]
-        self.weights = [weight for stage in stages for weight in cast(Passes, stage.network).weights]
+        self.weights = [weight for stage in stages for weight in cast(Ensemble, stage.network).weights]
         self._json = metadata.to_json()
 
     @tf.function(input_signature=[], autograph=False)
@@ -81,7 +82,7 @@ class ServedModel(tf.Module):
             tf.errors.InvalidArgumentError: there is no window, there are too many, or they have another size.
         """
         segmenter = self._segmenter.content
-        size, classes = segmenter.frame.windows.size, len(segmenter.frame.scheme.classes)
+        size, classes = segmenter.plan.window.size, len(segmenter.plan.scheme.classes)
         count = tf.shape(hu)[0]
         is_right = tf.reduce_all(tf.shape(hu)[1:] == size) & (count > 0) & (count <= _MOST_WINDOWS)
         expected = f"hu: expected 1 to {_MOST_WINDOWS} windows of {' x '.join(map(str, size))}, got shape"
@@ -119,12 +120,10 @@ class SavedModel:
     root: object
     signatures: dict[str, Any]
     metadata: Metadata
-    progress: Progress | None
+    progress: WindowProgress | None
 
-    def segment(
-        self, hu: NDArray[np.int16], affine: NDArray[np.float32], report: Report | None = None
-    ) -> dict[str, NDArray]:
-        """Returns the segmentation of a scan as `Segmenter.segment` does, as arrays.
+    def segment(self, hu: NDArray[np.int16], affine: NDArray[np.float32], report: Report | None = None) -> Segmentation:
+        """Returns the segmentation of a scan, as the graph gives it.
 
         Args:
             hu: (i, j, k) int16 HU, as stored.
@@ -134,7 +133,7 @@ class SavedModel:
         Raises:
             InputError: the graph refuses the scan.
         """
-        return call(self.signatures[VOLUME], hu, affine, self.progress, report)
+        return run_graph(self.signatures[VOLUME], hu, affine, self.progress, report)
 
 
 def load(directory: Path) -> SavedModel:

@@ -132,12 +132,12 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
     model, scan = find_model(), read_upload(study, dicom)
     study.is_series = scan.series is not None
     study.advance(State.SEGMENTING)
-    volume, segmentation = scan.volume, model.results(scan.volume)
-    labels, classes = labels_as(segmentation["labels"], "laterality", volume, model.scheme)
+    volume, segmentation = scan.volume, model.segmentation(scan.volume)
+    labels, classes = labels_as("laterality", segmentation.labels, volume, model.scheme)
     affine, header = volume.stored.affine, volume.header
     write_stored(study.scan_path, volume.as_stored(), affine, header)
     write_stored(study.mask_path, labels, affine, header, classes=classes)
-    confidence = dict(zip(model.scheme.classes[1:], segmentation["confidence"][1:].tolist(), strict=True))
+    confidence = dict(zip(model.scheme.classes[1:], segmentation.confidence[1:].tolist(), strict=True))
     study.findings = findings.find(study.mask_path, volume, confidence, is_corrected=False)
     study.advance(State.DONE)
 

@@ -12,7 +12,7 @@ from kits_tf import export
 from kits_tf.analysis.calibration import calibrate, fit, reliability
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
-from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.building import build_segmenter
 from kits_tf.training.run import CALIBRATION, load_run
 
 
@@ -55,9 +55,11 @@ def test_a_run_is_calibrated_on_its_validation_records_and_keeps_it(run_dir: Pat
     assert kept.temperature == found.temperature != 1.0
     # Masks stay; what changes is how sure the network is of them.
     scan = np.random.default_rng(1).integers(-200, 200, (10, 20, 20)).astype(np.int16)
-    results = [segmenter_of([each], InferenceSettings()).model().segment(scan, 12 * np.eye(4)) for each in (run, kept)]
-    np.testing.assert_array_equal(results[0]["labels"], results[1]["labels"])
-    assert (results[0]["confidence"] != results[1]["confidence"]).any()
+    results = [
+        build_segmenter([each], InferenceSettings()).model().segment(scan, 12 * np.eye(4)) for each in (run, kept)
+    ]
+    np.testing.assert_array_equal(results[0].labels, results[1].labels)
+    assert (results[0].confidence != results[1].confidence).any()
     (copy / CALIBRATION).write_text('{"temperature": -1}')
     with pytest.raises(InputError, match="calibration.json: expected a temperature above 0, found -1"):
         load_run(copy)
@@ -83,7 +85,7 @@ def test_the_card_and_the_graph_have_it(run_dir: Path, tmp_path: Path, capsys: p
 
 def test_probabilities_are_those_of_divided_logits(run_dir: Path) -> None:
     run, windows = load_run(run_dir), np.random.default_rng(2).integers(-200, 300, (1, 8, 16, 16)).astype(np.int16)
-    plain, cooled = (segmenter_of([replace(run, temperature=t)], InferenceSettings()) for t in (1.0, 0.1))
+    plain, cooled = (build_segmenter([replace(run, temperature=t)], InferenceSettings()) for t in (1.0, 0.1))
     logits = plain.network(windows).numpy()
     for segmenter, temperature in ((plain, 1.0), (cooled, 0.1)):
         found = segmenter.probabilities(tf.constant(windows)).numpy()

@@ -42,7 +42,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SimpleNamespace(model=lambda: Model(None, LATERALITY, ()))
 
     monkeypatch.setattr(chain_choice, "cases_of", lambda *_: [SimpleNamespace(case_id=name) for name in CASES])
-    monkeypatch.setattr(chain_choice, "segmenter_of", segmenter)
+    monkeypatch.setattr(chain_choice, "build_segmenter", segmenter)
     monkeypatch.setattr(Model, "labels", lambda self, image: predicted_of(int(image.array[0, 0, 0])))
 
     def read_truth(files: SimpleNamespace, _: object) -> tuple[Volume, np.ndarray]:

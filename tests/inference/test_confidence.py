@@ -12,14 +12,12 @@ def test_it_is_the_mean_of_the_largest_probability_of_each_class_however_planes_
     labels, largest = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
     expected = [largest[labels == 0].mean(), largest[labels == 1].mean(), 0]
     confidence = Confidence(3, temperature=1.7)
-    receive = confidence.watch(lambda planes, seen: (seen + tf.shape(planes)[0],))
     for cuts in ([6], [1, 2, 3], [2, 4]):
-        state = (*confidence.begin(), tf.constant(0))
+        state = confidence.begin(4)
         for part in np.split(logits, np.cumsum(cuts[:-1]) if len(cuts) > 1 else []):
             more = np.concatenate(
                 [part, np.ones((*part.shape[:3], 1), np.float32)], axis=-1
             )  # a channel of something else
-            state = receive(tf.constant(more), *state)
-        sums, counts, seen = state
-        np.testing.assert_allclose(confidence.finish(sums, counts), expected, rtol=1e-6)
-        assert seen == 6
+            state = confidence.receive(tf.constant(more), state)
+        np.testing.assert_allclose(confidence.finish(state)["confidence"], expected, rtol=1e-6)
+        assert tf.reduce_sum(state.counts) == labels.size

@@ -1,4 +1,4 @@
-"""Passes over toy networks: mirror images put back, sides swapped back, averages and disagreement by hand."""
+"""Ensembles of toy networks: mirror images put back, sides swapped back, averages and disagreement by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kits_tf.config import IntensitySettings
 from kits_tf.ct.labels import LATERALITY
-from kits_tf.inference.ensemble import Passes
+from kits_tf.inference.ensemble import Ensemble
 
 RNG = np.random.default_rng(5)
 HU = RNG.integers(-200, 400, (2, 3, 4, 6)).astype(np.int16)
@@ -30,16 +30,16 @@ def at_corner(image: tf.Tensor, training: bool) -> tf.Tensor:
 
 
 def test_a_mirror_image_swaps_the_sides_back() -> None:
-    straight = Passes([(by_side, PLAIN)], LATERALITY)(HU).numpy()
+    straight = Ensemble([(by_side, PLAIN)], LATERALITY)(HU).numpy()
     for axes in ("x", "zyx"):
-        np.testing.assert_allclose(Passes([(by_side, PLAIN)], LATERALITY, axes)(HU).numpy(), straight, atol=1e-4)
+        np.testing.assert_allclose(Ensemble([(by_side, PLAIN)], LATERALITY, axes)(HU).numpy(), straight, atol=1e-4)
     assert (straight[..., 1] != straight[..., 2]).any()
 
 
 @pytest.mark.parametrize("axes", ["z", "y", "x", "zx", "zyx"])
 def test_all_combinations_of_axes_are_averaged(axes: str) -> None:
-    passes = Passes([(at_corner, PLAIN)], LATERALITY, axes)
-    assert passes.count == 2 ** len(axes)
+    passes = Ensemble([(at_corner, PLAIN)], LATERALITY, axes)
+    assert passes.num_passes == 2 ** len(axes) and passes.channels == 4
     expected = np.zeros((*HU.shape, 4))
     corners = np.ix_(*[(0, -1) if letter in axes else (0,) for letter in "zyx"])
     for batch in range(2):
@@ -47,7 +47,7 @@ def test_all_combinations_of_axes_are_averaged(axes: str) -> None:
             for y in corners[1].ravel():
                 for x in corners[2].ravel():
                     factors = np.array([1, 3, 2, 4]) if x == -1 else np.array([1, 2, 3, 4])
-                    expected[batch, z, y, x] = HU[batch, z, y, x] * factors / passes.count
+                    expected[batch, z, y, x] = HU[batch, z, y, x] * factors / passes.num_passes
     np.testing.assert_allclose(passes(HU).numpy(), expected, atol=1e-3)
 
 
@@ -57,7 +57,7 @@ def test_networks_see_their_own_intensities_and_are_averaged() -> None:
     def same(image: tf.Tensor, training: bool) -> tf.Tensor:
         return tf.tile(image, [1, 1, 1, 1, 4])
 
-    found = Passes([(same, PLAIN), (same, wider)], LATERALITY)(HU).numpy()
+    found = Ensemble([(same, PLAIN), (same, wider)], LATERALITY)(HU).numpy()
     expected = (HU + (HU - 100.0) / 2) / 2
     np.testing.assert_allclose(found, np.repeat(expected[..., None], 4, axis=-1), atol=1e-3)
 
@@ -70,7 +70,7 @@ def test_disagreement_is_the_mutual_information_of_label_and_pass() -> None:
     sure, opposite, unsure = [20.0, 0, 0, 0], [0, 20.0, 0, 0], [1.0, 1, 1, 1]
 
     def disagreement(*logits: list[float]) -> float:
-        found = Passes([(constant(part), PLAIN) for part in logits], LATERALITY, disagreement=True)(HU).numpy()
+        found = Ensemble([(constant(part), PLAIN) for part in logits], LATERALITY, disagreement=True)(HU).numpy()
         assert found.shape == (*HU.shape, 5)
         return float(found[0, 0, 0, 0, 4])
 

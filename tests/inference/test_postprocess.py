@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,9 +8,17 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.registry import import_plugins
 from kits_tf.ct.labels import KITS19, LATERALITY
-from kits_tf.inference.chain import STEPS, Step, apply_chain, parse_chain
-from kits_tf.inference.postprocess import Context
+from kits_tf.inference.postprocess import (
+    STEPS,
+    Context,
+    Postprocessing,
+    Step,
+    apply_chain,
+    chain_for,
+    parse_postprocess,
+)
 
 SPACING = (2.0, 1.0, 1.0)
 RIGHT, LEFT, TUMOR = 1, 2, 3
@@ -20,7 +30,7 @@ def context_of(labels: np.ndarray, scheme=LATERALITY) -> Context:
 
 def after(labels: np.ndarray, chain: str) -> np.ndarray:
     before = labels.copy()
-    found = apply_chain(labels, context_of(labels), parse_chain(chain))
+    found = apply_chain(labels, context_of(labels), parse_postprocess(chain).chain)
     np.testing.assert_array_equal(labels, before)
     assert found.dtype == np.uint8
     return found
@@ -105,7 +115,7 @@ def test_sides_come_from_geometry() -> None:
     swapped = np.array([0, LEFT, RIGHT, TUMOR], np.uint8)[labels]
     np.testing.assert_array_equal(after(swapped, "sides"), labels)
     plain = np.array([0, 1, 1, 2], np.uint8)[labels]
-    found = apply_chain(plain, context_of(plain, KITS19), parse_chain("sides"))
+    found = apply_chain(plain, context_of(plain, KITS19), parse_postprocess("sides").chain)
     np.testing.assert_array_equal(found, plain)
 
 
@@ -119,13 +129,15 @@ def test_steps_go_in_their_order_and_empty_masks_stay_empty() -> None:
     chain = "kidneys,specks:1,fill,touch,open:1,close:1,sides"
     assert not after(empty, chain).any()
     np.testing.assert_array_equal(after(labels, "off"), labels)
-    assert {step.name for step in parse_chain(chain)} == set(STEPS)
+    assert {step.name for step in parse_postprocess(chain).chain} == set(STEPS)
 
 
-def test_chains_are_read_and_told() -> None:
-    assert parse_chain("crf, kidneys,specks:0.5") == (Step("crf"), Step("kidneys"), Step("specks", 0.5))
-    assert ",".join(map(str, parse_chain("crf,specks:0.50"))) == "crf,specks:0.5"
-    assert parse_chain("") == parse_chain("off") == ()
+def test_texts_are_read_and_written() -> None:
+    read = parse_postprocess("crf, kidneys,specks:0.5")
+    assert read == Postprocessing(True, (Step("kidneys"), Step("specks", 0.5)))
+    for text, written in (("crf,specks:0.50", "crf,specks:0.5"), ("crf", "crf"), ("off", "off"), ("", "off")):
+        assert str(parse_postprocess(text)) == written
+    assert parse_postprocess("") == parse_postprocess("off") == Postprocessing()
     for wrong, message in (
         ("hearts", "expected steps of crf, kidneys, .* got hearts"),
         ("specks", "expected specks:ML, got specks"),
@@ -136,4 +148,42 @@ def test_chains_are_read_and_told() -> None:
         ("kidneys,crf", "expected crf as the first step"),
     ):
         with pytest.raises(InputError, match=message):
-            parse_chain(wrong)
+            parse_postprocess(wrong)
+
+
+def test_an_exported_model_keeps_its_graph() -> None:
+    exported = parse_postprocess("crf,kidneys")
+    assert chain_for(exported, "", "model") == (Step("kidneys"),)
+    assert chain_for(exported, "crf,fill", "model") == (Step("fill"),)
+    with pytest.raises(InputError, match="^model: expected --postprocess with crf, as exported"):
+        chain_for(exported, "fill", "model")
+    with pytest.raises(InputError, match="^model: expected --postprocess without crf, as exported"):
+        chain_for(parse_postprocess("kidneys"), "crf", "model")
+
+
+PLUGIN = '''
+import numpy as np
+
+from kits_tf.inference.postprocess import Context, Labels, postprocess_step
+
+
+@postprocess_step("above", unit="HU")
+def above(labels: Labels, context: Context, least_hu: float) -> Labels:
+    """Returns labels without the voxels below some HU."""
+    return labels * (context.hu >= least_hu).astype(np.uint8)
+'''
+
+
+def test_a_plugin_brings_a_step_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plugin_with_a_step.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KITS_TF_PLUGINS", "")
+    monkeypatch.setattr(STEPS, "_things", dict(STEPS._things))
+    import_plugins(("plugin_with_a_step",))
+    labels = two_kidneys()
+    hu = np.where(labels == TUMOR, 20, 40).astype(np.int16)
+    chain = parse_postprocess("above:30,kidneys").chain
+    processed = apply_chain(labels, Context(LATERALITY, SPACING, hu), chain)
+    np.testing.assert_array_equal(processed, labels * (labels != TUMOR))
+    with pytest.raises(InputError, match="expected above:HU, got above"):
+        parse_postprocess("above")

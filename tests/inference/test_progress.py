@@ -1,11 +1,11 @@
-"""How far a graph is: told from another thread, and the way to stop it."""
+"""Progress of a graph: reported from another thread, which can stop it."""
 
 import time
 
 import pytest
 import tensorflow as tf
 
-from kits_tf.inference.progress import Progress, watched
+from kits_tf.inference.progress import WindowProgress, reporting
 
 STEPS, STEP_S = 10, 0.05
 
@@ -14,7 +14,7 @@ class EnoughError(Exception):
     """What is computed is not wanted any more."""
 
 
-def compute(progress: Progress) -> int:
+def compute(progress: WindowProgress) -> int:
     """Counts windows that take a while, as a graph does, and returns how many there were."""
     for done in range(1, STEPS + 1):
         time.sleep(STEP_S)
@@ -22,35 +22,35 @@ def compute(progress: Progress) -> int:
     return STEPS
 
 
-def test_windows_are_told_in_their_order_and_the_last_one_always() -> None:
-    progress, told = Progress(), list[tuple[int, int]]()
-    with watched(progress, lambda *windows: told.append(windows)):
+def test_windows_are_reported_in_their_order_and_the_last_one_always() -> None:
+    progress, reports = WindowProgress(), list[tuple[int, int]]()
+    with reporting(progress, lambda *windows: reports.append(windows)):
         compute(progress)
-    assert told == sorted(set(told)) and told[-1] == (STEPS, STEPS)
-    assert len(told) > 1 and {total for _, total in told} <= {0, STEPS}
+    assert reports == sorted(set(reports)) and reports[-1] == (STEPS, STEPS)
+    assert len(reports) > 1 and {total for _, total in reports} <= {0, STEPS}
 
 
-def test_what_is_raised_when_told_stops_the_graph_and_only_that_one() -> None:
-    progress, told = Progress(), list[int]()
+def test_what_a_report_raises_stops_the_graph_and_only_that_one() -> None:
+    progress, reports = WindowProgress(), list[int]()
 
-    def tell(done: int, _: int) -> None:
-        told.append(done)
+    def report(done: int, _: int) -> None:
+        reports.append(done)
         raise EnoughError
 
-    with pytest.raises(EnoughError), watched(progress, tell):
+    with pytest.raises(EnoughError), reporting(progress, report):
         compute(progress)
-    assert int(progress.windows[0]) < STEPS and len(told) == 1
+    assert int(progress.windows[0]) < STEPS and len(reports) == 1
     assert compute(progress) == STEPS
 
 
 def test_a_failure_of_the_graph_is_raised_as_it_is() -> None:
-    with pytest.raises(ValueError, match="^the graph's own$"), watched(Progress(), lambda *_: None):
+    with pytest.raises(ValueError, match="^the graph's own$"), reporting(WindowProgress(), lambda *_: None):
         raise ValueError("the graph's own")
 
 
-def test_without_somebody_to_tell_nothing_is_watched() -> None:
-    progress = Progress()
+def test_without_a_report_nothing_is_counted() -> None:
+    progress = WindowProgress()
     progress.windows.assign([3, 4])
-    with watched(progress, None), watched(None, lambda *_: None):
+    with reporting(progress, None), reporting(None, lambda *_: None):
         pass
     assert progress.windows.numpy().tolist() == [3, 4]

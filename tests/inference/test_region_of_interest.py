@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kits_tf.inference.region_of_interest import body_box, box_of_labels, on_grid
+from kits_tf.inference.region_of_interest import body_box, box_of_labels, box_on_grid
 
 MM = tf.constant([2.0, 1.0, 1.5], tf.float64)
 
@@ -45,8 +45,8 @@ def test_specks_of_labels_do_not_widen_the_box() -> None:
 
 def test_a_box_on_a_grid_holds_the_window_where_the_grid_does() -> None:
     box = tf.constant([[0.25, 0.5], [0.0, 0.1], [0.9, 1.0]], tf.float64)
-    start, size = on_grid(box, tf.constant([16, 40, 20]), (8, 8, 8))
+    start, size = box_on_grid(box, tf.constant([16, 40, 20]), (8, 8, 8))
     assert size.numpy().tolist() == [8, 8, 8]
     assert start.numpy().tolist() == [2, 0, 12]
-    start, size = on_grid(box, tf.constant([16, 5, 41]), (2, 8, 2))
+    start, size = box_on_grid(box, tf.constant([16, 5, 41]), (2, 8, 2))
     assert (start.numpy().tolist(), size.numpy().tolist()) == ([4, 0, 36], [4, 5, 5])

@@ -13,8 +13,8 @@ from kits_tf.serving.client.client import Client
 from kits_tf import config, evaluate, predict
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings, Serve
-from kits_tf.inference.building import segmenter_of
-from kits_tf.inference.region_of_interest import on_grid
+from kits_tf.inference.building import build_segmenter
+from kits_tf.inference.region_of_interest import box_on_grid
 from kits_tf.serving import saved_model
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
@@ -53,8 +53,8 @@ def test_nothing_is_labeled_outside_the_box_of_the_first_stage(
 ) -> None:
     scan = nib.load(data_dir / "case_00003" / "imaging.nii.gz")
     hu, spacing = tf.constant(np.asarray(scan.dataobj)), tf.constant(scan.header.get_zooms(), tf.float64)
-    coarse = segmenter_of([load_run(run_dir)], cascade).coarse
-    start, size = (part.numpy() for part in on_grid(coarse.box(hu, spacing), tf.shape(hu), (1, 1, 1)))
+    coarse = build_segmenter([load_run(run_dir)], cascade).coarse
+    start, size = (part.numpy() for part in box_on_grid(coarse.box(hu, spacing), tf.shape(hu), (1, 1, 1)))
     assert (size < hu.shape).any()
     outside = np.ones(hu.shape, bool)
     reach = np.ceil(12 / np.array(spacing)).astype(int)  # a voxel of the training grid that the edge cuts
@@ -83,7 +83,7 @@ def test_a_server_does_both_stages_and_a_client_that_would_do_the_first_is_refus
         with Client(server.grpc_address, model_name="kits") as client:
             scan = nib.load(data_dir / "case_00003" / "imaging.nii.gz")
             found = client.model.segment(np.asarray(scan.dataobj), scan.affine.astype(np.float32))
-        np.testing.assert_array_equal(found["labels"], labels_of(by_run))
+        np.testing.assert_array_equal(found.labels, labels_of(by_run))
         with pytest.raises(InputError, match="expected --mode=volume, as its model is a cascade, got patches"):
             Client(server.grpc_address, model_name="kits", mode="patches")
     finally:
@@ -94,6 +94,6 @@ def test_what_a_cascade_cannot_do_is_refused(run_dir: Path, cascade_dir: Path, t
     with pytest.raises(InputError, match="an exported model has its inference built in"):
         saved_model.load_model(str(cascade_dir), InferenceSettings(coarse_model=str(run_dir)))
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
-        segmenter_of([load_run(run_dir)], InferenceSettings(coarse_model=str(tmp_path / "nowhere")))
+        build_segmenter([load_run(run_dir)], InferenceSettings(coarse_model=str(tmp_path / "nowhere")))
     with pytest.raises(InputError, match="expected a run directory, found no train.flags in it"):
-        segmenter_of([load_run(run_dir)], InferenceSettings(coarse_model=str(cascade_dir)))
+        build_segmenter([load_run(run_dir)], InferenceSettings(coarse_model=str(cascade_dir)))

@@ -109,8 +109,8 @@ def test_the_loader_of_tensorflow_serving_gets_the_same(
 def test_the_loader_restores_both_stages_of_a_cascade(cascade_dir: Path, scans: list[Path], tmp_path: Path) -> None:
     expected = saved_model.load_model(str(cascade_dir), InferenceSettings()).segment(**inputs_of(scans[0]))
     found = by_c_api(cascade_dir / "1", "serving_default", inputs_of(scans[0]), OUTPUTS, tmp_path)
-    assert expected["labels"].any()
-    np.testing.assert_array_equal(found["labels"], expected["labels"])
+    assert expected.labels.any()
+    np.testing.assert_array_equal(found["labels"], expected.labels)
 
 
 def test_the_loader_refuses_as_the_graph_says(model_dir: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from kits_tf import config, export
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
-from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.building import build_segmenter
 from kits_tf.serving import saved_model, versions
 from kits_tf.serving.metadata import Metadata
 from kits_tf.serving.model_card import model_card
@@ -33,7 +33,7 @@ DEFAULTS = InferenceSettings()
 
 
 def served_by(runs: list[Run], inference: InferenceSettings = DEFAULTS) -> saved_model.Served:
-    segmenter = segmenter_of(runs, inference)
+    segmenter = build_segmenter(runs, inference)
     return saved_model.Served(segmenter, describe(runs, segmenter, inference, "float32"))
 
 
@@ -89,7 +89,7 @@ def test_run_and_model_agree_in_every_axis_order(model_dir: Path, run_dir: Path,
 def test_overlap_reaches_the_model_and_cannot_be_changed_after(model_dir: Path, run_dir: Path, scan) -> None:
     hu, affine = tf.constant(np.asarray(scan.dataobj)), tf.constant(scan.affine, tf.float32)
     run = load_run(run_dir)
-    segmenters = [segmenter_of([run], InferenceSettings(overlap=overlap)) for overlap in (0.0, 0.7)]
+    segmenters = [build_segmenter([run], InferenceSettings(overlap=overlap)) for overlap in (0.0, 0.7)]
     masks = [segmenter.segment(hu, affine)["labels"].numpy() for segmenter in segmenters]
     assert (masks[0] != masks[1]).any()
     with pytest.raises(InputError, match="an exported model has its inference built in"):
@@ -119,7 +119,7 @@ def test_an_export_tells_how_far_it_is_and_can_be_stopped(model_dir: Path, scan)
     hu, affine = np.asarray(scan.dataobj), scan.affine
     exported = saved_model.load(model_dir / "1")
     told: list[tuple[int, int]] = []
-    labels = exported.segment(hu, affine, lambda *windows: told.append(windows))["labels"]
+    labels = exported.segment(hu, affine, lambda *windows: told.append(windows)).labels
     done, total = told[-1]
     assert done == total > 1
 
@@ -128,14 +128,14 @@ def test_an_export_tells_how_far_it_is_and_can_be_stopped(model_dir: Path, scan)
 
     with pytest.raises(KeyError, match="enough"):
         exported.segment(hu, affine, enough)
-    np.testing.assert_array_equal(exported.segment(hu, affine)["labels"], labels)
+    np.testing.assert_array_equal(exported.segment(hu, affine).labels, labels)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 3), (50, 2, 2)])
 def test_tiny_and_thin_scans_work(model_dir: Path, shape: tuple[int, int, int]) -> None:
     result = saved_model.load_model(str(model_dir), InferenceSettings()).segment(np.zeros(shape, np.int16), np.eye(4))
-    assert result["labels"].shape == shape
-    assert result["volumes_ml"].sum() == pytest.approx(np.prod(shape) / 1000, rel=1e-5)
+    assert result.labels.shape == shape
+    assert result.volumes_ml.sum() == pytest.approx(np.prod(shape) / 1000, rel=1e-5)
 
 
 def test_versions_count_up_and_the_newest_is_taken(run_dir: Path, tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_di
 
     run = load_run(run_dir)
     image = read_image(data_dir / "case_00003" / "imaging.nii.gz")
-    segmenter = segmenter_of([run], InferenceSettings())
-    found = segmenter.model().results(image)
-    labels, volumes_ml = segmenter.model().labels(image), found["volumes_ml"]
+    segmenter = build_segmenter([run], InferenceSettings())
+    volumes_ml = segmenter.model().segmentation(image).volumes_ml
+    labels = segmenter.model().labels(image)
     assert labels.shape == image.array.shape and labels.max() < len(LATERALITY.classes)
     assert json.loads((run_dir / "manifest.json").read_text())["grid"]["label_scheme"] == LATERALITY.name
     voxel_ml = np.prod(image.grid.spacing_mm) / 1000
@@ -179,17 +179,17 @@ def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_di
 def test_a_chain_goes_with_the_model(run_dir: Path, model_dir: Path, scan: nib.Nifti1Image, tmp_path: Path) -> None:
     """Its graph does the random field, which changes the mask; the rest is told to whoever asks."""
     chain = InferenceSettings(postprocess="crf,kidneys,specks:0.5")
-    segmenter = segmenter_of([load_run(run_dir)], chain)
+    segmenter = build_segmenter([load_run(run_dir)], chain)
     saved_model.export(served_by([load_run(run_dir)], chain), tmp_path / "kits", lambda folder: None)
     model = saved_model.load_model(str(tmp_path / "kits"), InferenceSettings())
-    assert ",".join(map(str, model.chain)) == "crf,kidneys,specks:0.5"
+    assert ",".join(map(str, model.chain)) == "kidneys,specks:0.5"
     hu, affine = np.asarray(scan.dataobj), scan.affine
-    with_crf = model.segment(hu, affine)["labels"]
-    np.testing.assert_array_equal(with_crf, segmenter.model().segment(hu, affine)["labels"])
+    with_crf = model.segment(hu, affine).labels
+    np.testing.assert_array_equal(with_crf, segmenter.model().segment(hu, affine).labels)
     plain = saved_model.load_model(str(model_dir), InferenceSettings())
-    assert (with_crf != plain.segment(hu, affine)["labels"]).any()
+    assert (with_crf != plain.segment(hu, affine).labels).any()
     other = saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="crf,fill"))
-    assert ",".join(map(str, other.chain)) == "crf,fill"
+    assert ",".join(map(str, other.chain)) == "fill"
     with pytest.raises(InputError, match="expected --postprocess with crf, as exported"):
         saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="off"))
 
@@ -276,7 +276,7 @@ def test_mixed_precision_is_in_the_graph_and_gives_nearly_the_same(
     assert mixed.metadata.precision == "mixed_bfloat16"
     hu, affine = np.asarray(scan.dataobj).astype(np.int16), scan.affine.astype(np.float32)
     found, expected = mixed.segment(hu, affine), plain.segment(hu, affine)
-    np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=0.01)
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=0.01)
     windows = np.random.default_rng(2).integers(-200, 300, (1, 8, 16, 16)).astype(np.int16)
     shares = [
         each.signatures["probabilities"](hu=tf.constant(windows))["probabilities"].numpy() for each in (mixed, plain)

@@ -59,11 +59,12 @@ def test_volumes_of_all_orientations_are_as_in_process(way: str, served, model, 
         assert found.metadata.classes == model.scheme.classes and found.metadata.patch_size_zyx == (8, 16, 16)
         for scan in scans[:5]:
             image = read_image(scan)
-            expected, got = model.results(image), found.segment(image)
-            assert set(got) == set(expected) == {"labels", "volumes_ml", "confidence"}
-            for name, array in got.items():
-                assert array.dtype == expected[name].dtype
-                np.testing.assert_array_equal(array, expected[name])
+            expected, got = model.segmentation(image), found.segment(image)
+            assert got.probabilities is got.uncertainty is None
+            for name in ("labels", "volumes_ml", "confidence"):
+                array, expected_array = getattr(got, name), getattr(expected, name)
+                assert array.dtype == expected_array.dtype
+                np.testing.assert_array_equal(array, expected_array)
 
 
 def test_patches_give_the_same_but_for_float16(served, model, scans: list[Path]) -> None:
@@ -71,11 +72,11 @@ def test_patches_give_the_same_but_for_float16(served, model, scans: list[Path])
     with Client(**settings_for(served, "patches"), tell=lambda done, total: told.append((done, total))) as found:
         for scan in scans[:2]:
             image = read_image(scan)
-            expected, got = model.results(image), found.segment(image)
+            expected, got = model.segmentation(image), found.segment(image)
             # The network is nearly untrained: its classes are as good as equal in many voxels.
-            assert (got["labels"] == expected["labels"]).mean() > 0.9
-            assert got["labels"].dtype == np.uint8 and got["labels"].any()
-            np.testing.assert_allclose(got["confidence"], expected["confidence"], atol=2e-3)
+            assert (got.labels == expected.labels).mean() > 0.9
+            assert got.labels.dtype == np.uint8 and got.labels.any()
+            np.testing.assert_allclose(got.confidence, expected.confidence, atol=2e-3)
     assert told[-1][0] == told[-1][1] > 4
 
 
@@ -102,8 +103,9 @@ def test_a_foreign_client_gets_the_mask(served, model, scans: list[Path], tmp_pa
     done = subprocess.run([sys.executable, "-c", OVMSCLIENT, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "out.npz") as found:
-        for name, expected in model.results(read_image(scans[3])).items():
-            np.testing.assert_array_equal(found[name], expected)
+        expected = model.segmentation(read_image(scans[3]))
+        for name in ("labels", "volumes_ml", "confidence"):
+            np.testing.assert_array_equal(found[name], getattr(expected, name))
 
 
 def test_tensorflow_servings_own_stubs(served) -> None:
@@ -173,19 +175,23 @@ def test_what_is_not_served_is_unavailable(way: str, served) -> None:
 def test_answers_that_are_no_mask_of_the_scan_are_refused(served, scans: list[Path], monkeypatch) -> None:
     image = read_image(scans[0])
     shape = image.stored.shape
+    bad_labels = {"labels": np.full(shape, 9, np.uint8), "volumes_ml": np.zeros(4), "confidence": np.zeros(4)}
     with Client(served.grpc_address) as found:
         for answer, message in (
-            ({"volumes_ml": np.zeros(4)}, r"expected labels uint8 \(27, 60, 60\) and volumes_ml, got {'volumes_ml'"),
+            (
+                {"volumes_ml": np.zeros(4)},
+                r"expected labels uint8 \(27, 60, 60\), volumes_ml and confidence, got",
+            ),
             ({"labels": np.zeros((2, 2, 2), np.uint8), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
             ({"labels": np.zeros(shape, np.int32), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
-            ({"labels": np.full(shape, 9, np.uint8), "volumes_ml": np.zeros(4)}, r"expected labels 0..3, found \[9\]"),
+            (bad_labels, r"expected labels 0..3, found \[9\]"),
         ):
             monkeypatch.setattr(found._connection, "predict", lambda *_, answer=answer: answer)
             with pytest.raises(InputError, match=message):
                 found.segment(image)
 
 
-def test_the_command_writes_what_predict_writes(served, model, scans: list[Path], tmp_path: Path, capsys) -> None:
+def test_the_command_writes_what_predict_writes(served, model, scans: list[Path], tmp_path: Path, caplog) -> None:
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     turned = as_codes(nib.load(scans[0]), "SAR")
     nib.save(turned, tmp_path / "turned.nii.gz")
@@ -197,8 +203,8 @@ def test_the_command_writes_what_predict_writes(served, model, scans: list[Path]
         client.main(settings, inputs)
     for scan in inputs[:2]:
         mask = nib.load(tmp_path / "masks" / Path(scan).name)
-        np.testing.assert_array_equal(np.asarray(mask.dataobj), model.results(read_image(scan))["labels"])
+        np.testing.assert_array_equal(np.asarray(mask.dataobj), model.segmentation(read_image(scan)).labels)
         assert (mask.affine == nib.load(scan).affine).all() and mask.get_data_dtype() == np.uint8
-    capsys.readouterr()
+    caplog.set_level("INFO", "kits_tf")
     client.main(settings, inputs[:2])
-    assert "2 of 2 scans have a mask in" in capsys.readouterr().out
+    assert "2 of 2 scans have a mask in" in caplog.text

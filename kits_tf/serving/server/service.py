@@ -16,7 +16,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.memory import return_freed_memory
 from kits_tf.base.progress import Report
 from kits_tf.ct.preprocess import as_tensor
-from kits_tf.inference.model import Model, refusal
+from kits_tf.inference.model import Model, Segmentation, refusal
 from kits_tf.serving.metadata import METADATA, VOLUME
 from kits_tf.serving.server.metrics import Metrics
 from kits_tf.serving.server.model_folder import ModelFolder, ModelVersion
@@ -156,11 +156,11 @@ class Service:
         """
         saved = self.find(ModelSpec(self.name)).content
 
-        def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> dict[str, NDArray]:
+        def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
             with self._device:
                 return saved.segment(hu, affine, report)
 
-        return Model(segment, saved.metadata.scheme, saved.metadata.chain)
+        return Model(segment, saved.metadata.scheme, saved.metadata.postprocessing.chain)
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]
