@@ -161,8 +161,8 @@ class _RawFile(io.RawIOBase):
         self._position = 0
         with _as_os_error(path):
             self._file = _gfile().GFile(str(path), mode)
-            if mode == "rb":
-                self._file.size()  # opening alone does not look for the file
+            # Opening alone neither looks for a file nor makes one.
+            self._file.size() if mode == "rb" else self._file.write(b"")
 
     def readable(self) -> bool:
         return self.mode == "rb"
