@@ -126,7 +126,7 @@ class GFilePath(PurePosixPath):
             _gfile().rmtree(str(self))
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
-        """Makes the folder and those above it, whether it was there or not: object stores have no folders."""
+        """Makes the folder and those above it; no error if it exists, since object stores have no folders."""
         with _as_os_error(self):
             _gfile().makedirs(str(self))
 
