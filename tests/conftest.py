@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
-from running import TimeLimit, longest_first, shared_folder
+from running import longest_first, shared_folder, time_limit
 
 import kits_tf
 from kits_tf import config, convert, export, phantom, train
@@ -42,7 +42,6 @@ tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfigu
 # Client and server are one process here: with the one thread of a one-core machine, each waits for the other.
 tf.config.threading.set_inter_op_parallelism_threads(2)
 
-TIME_LIMIT = TimeLimit()
 TINY_GRID = config.GridSettings(spacing_zyx_mm=(12.0, 10.0, 10.0))
 TINY_SPLITS = config.SplitSettings(test_cases="3", validation_fraction=0.3)
 ALL_AXIS_CODES = [
@@ -191,5 +190,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    with TIME_LIMIT.watched(is_slow=item.get_closest_marker("slow") is not None):
+    with time_limit().watched(is_slow=item.get_closest_marker("slow") is not None):
         return (yield)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import time
@@ -88,9 +89,13 @@ class TimeLimit:
         yield
         seconds = min(time.monotonic() - start, _cpu_seconds() - cpu_start)
         if seconds > self.seconds and not is_slow:
-            pytest.fail(
-                f"expected at most {self.seconds:.0f} s for a test that is not marked slow, got {seconds:.1f} s"
-            )
+            pytest.fail(f"expected at most {self.seconds:.0f} s for a test not marked slow, got {seconds:.1f} s")
+
+
+@functools.cache
+def time_limit() -> TimeLimit:
+    """Returns the limit of this process."""
+    return TimeLimit()
 
 
 def _cpu_seconds() -> float:
