@@ -12,31 +12,20 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-# A whole file goes to one process, so that its module fixtures are made once; these take longest, the longest first,
-# and the short ones fill the processes evenly at the end.
-LONGEST_FILES = (
-    "training/test_course.py",
-    "training/test_trainer.py",
-    "serving/test_saved_model.py",
+# A whole file goes to one process, so that its module fixtures are made once. These rooms and files have the tests that
+# take longest, and begin; what is not named here takes seconds a file, and fills the processes evenly at the end.
+LONGEST_FIRST = (
+    "training",
+    "serving",
     "test_predict.py",
     "test_report.py",
-    "serving/test_server.py",
-    "pipeline/test_augment.py",
-    "pipeline/test_dataset.py",
-    "webapp/test_page.py",
-    "serving/test_parity.py",
-    "webapp/test_requests.py",
-    "serving/test_cascade.py",
-    "analysis/test_evaluation.py",
-    "analysis/test_calibration.py",
-    "pipeline/test_appearance.py",
-    "network/test_unet.py",
-    "pipeline/test_conversion.py",
+    "pipeline",
+    "webapp",
     "test_api.py",
-    "pipeline/test_warp.py",
-    "ct/test_preprocess.py",
+    "network",
+    "inference",
+    "analysis",
 )
-_PLACES = {TESTS / name: place for place, name in enumerate(LONGEST_FILES)}
 
 MOST_SECONDS = 10.0
 # CPU time counts every thread, and varies with what else the machine does.
@@ -46,8 +35,9 @@ _REFERENCE_SECONDS = 0.03
 
 
 def longest_first(item: pytest.Item) -> int:
-    """Returns the key that sorts tests by their files, those that take longest first."""
-    return _PLACES.get(item.path, len(_PLACES))
+    """Returns the key that sorts tests: the place of their room or file in LONGEST_FIRST, else a number behind all."""
+    first = item.path.relative_to(TESTS).parts[0]
+    return LONGEST_FIRST.index(first) if first in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def shared_folder(base: Path, name: str, make: Callable[[Path], None]) -> Path:
