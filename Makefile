@@ -4,6 +4,8 @@ PYTHON ?= python3
 PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+# Whole files go to a process, in the order that tests/running.py gives them.
+TWO_PROCESSES = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate bench-accuracy results reference site pictures help clean
 
@@ -14,10 +16,10 @@ demo: $(VENV)/.app  ## the whole line on phantoms, into demo/ (minutes)
 	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo
 
 test: lint  ## ruff, mypy, and the tests that are not slow, in two processes
-	$(RUN) -m pytest --numprocesses=2 --dist=loadfile
+	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15
 
-test-slow: $(VENV)/.dev  ## the slow tests
-	$(RUN) -m pytest -m slow
+test-slow: $(VENV)/.dev  ## the slow tests, and those of Hypothesis with 100 examples in place of 20
+	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15 -m "slow or hypothesis" --hypothesis-profile=thorough
 
 test-addons: .venv-addons/.installed  ## our ops beside tensorflow-addons, which needs Python 3.11: PYTHON311=python3.11
 	PYTHONPATH=. .venv-addons/bin/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --disable-warnings tests_addons

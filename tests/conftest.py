@@ -1,9 +1,9 @@
-"""Fixtures: a tiny data set, its records and a tiny trained run, each made once."""
+"""Fixtures: a tiny data set, its records, a tiny trained run and its export, each made once; and how tests are run."""
 
 import itertools
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
+from running import longest_first, shared_folder, time_limit
 
-from kits_tf import config, convert, phantom, train
+import kits_tf
+from kits_tf import config, convert, export, phantom, train
 from kits_tf.base.startup import start_tensorflow
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ from kits_tf.inference.restoration import Restoration, labels_output  # noqa: E4
 from kits_tf.pipeline.warp import EXACT, Warp  # noqa: E402
 
 # No time limit for an example: the machine may be busy, and the first one traces a graph.
-hypothesis_settings.register_profile("kits_tf", deadline=None)
-hypothesis_settings.load_profile("kits_tf")
+hypothesis_settings.register_profile("fast", deadline=None, max_examples=20)
+hypothesis_settings.register_profile("thorough", deadline=None, max_examples=100)  # make test-slow
+hypothesis_settings.load_profile("fast")
 
 # Tests stop commands by SIGINT; a shell that starts pytest in the background has it ignored, also by its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -144,27 +147,45 @@ def two_replicas() -> tf.distribute.Strategy:
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four phantoms of 8 x 6 x 6 mm voxels."""
-    root = tmp_path_factory.mktemp("data")
-    phantom.main(phantom.Phantom(output_dir=str(root), num_cases=4, phantom_spacing_zyx_mm=(8.0, 6.0, 6.0)))
-    return root
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Returns a function that makes a folder of a name, once for all processes of this run of pytest."""
+    base = tmp_path_factory.getbasetemp()
+    return lambda name, make: shared_folder(base, name, make)
 
 
 @pytest.fixture(scope="session")
-def records_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Their records: case 3 is the test, one of the others validates."""
-    root = tmp_path_factory.mktemp("records")
-    convert.main(convert_settings(data_dir, root))
-    return root
+def data_dir(made_once: Callable) -> Path:
+    """Four phantoms of 8 x 6 x 6 mm voxels; tests only read them."""
+    spacing = (8.0, 6.0, 6.0)
+    return made_once(
+        "data",
+        lambda root: phantom.main(phantom.Phantom(output_dir=str(root), num_cases=4, phantom_spacing_zyx_mm=spacing)),
+    )
 
 
 @pytest.fixture(scope="session")
-def run_dir(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one epoch on them."""
-    root = tmp_path_factory.mktemp("runs") / "run"
-    train.main(train_settings(records_dir, root))
-    return root
+def records_dir(data_dir: Path, made_once: Callable) -> Path:
+    """Their records: case 3 is the test, one of the others validates; tests only read them."""
+    return made_once("records", lambda root: convert.main(convert_settings(data_dir, root)))
+
+
+@pytest.fixture(scope="session")
+def run_dir(records_dir: Path, made_once: Callable) -> Path:
+    """A run of one epoch on them; tests that write into a run copy it."""
+    return made_once("run", lambda root: train.main(train_settings(records_dir, root)))
+
+
+@pytest.fixture(scope="session")
+def model_dir(run_dir: Path, made_once: Callable) -> Path:
+    """The run, exported as version 1 of the model "kits"; tests only read it."""
+    settings = export.Export(run_dir=str(run_dir), export_dir="", calibrate=False)
+    return made_once("kits", lambda root: export.main(replace(settings, export_dir=str(root))))
+
+
+@pytest.fixture(scope="session")
+def model(run_dir: Path) -> kits_tf.Model:
+    """The run, loaded, with the default settings of inference; its graph is traced once."""
+    return kits_tf.load_model(run_dir)
 
 
 @pytest.fixture(scope="session")
@@ -183,3 +204,13 @@ def browser() -> Iterator["Browser"]:
 
     with started_browser() as found:
         yield found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=longest_first)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with time_limit().watched(is_slow=item.get_closest_marker("slow") is not None):
+        return (yield)

@@ -1,4 +1,4 @@
-"""What the commands share: their command line's look, and their ends."""
+"""What the commands share: how their command lines are parsed, and how they end."""
 
 import argparse
 import os
@@ -9,13 +9,19 @@ from typing import NoReturn
 
 from tfrecords_tools.errors import RecordError
 
-# As a shell tells of other programs, in `show FILE | head`.
+# The status that a shell gives to a program whose reader has gone, as in `show FILE | head`.
 _BROKEN_PIPE = 128 + signal.SIGPIPE
 _STATUSES = "exit status: 0 all fine, 1 damage or bad input, 2 wrong command line, 130 interrupted"
 
 
 class Parser(argparse.ArgumentParser):
-    """Arguments of a command, whose mistakes are told in one line."""
+    """The arguments of a command; a mistake in them is one line on stderr.
+
+    Args:
+        name: name of the command's module.
+        description: what the command does.
+        example: arguments of an example.
+    """
 
     def __init__(self, name: str, description: str, example: str) -> None:
         super().__init__(

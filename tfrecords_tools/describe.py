@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfrecords_tools.array_features import array_of, dtype_feature, one_bytes, shape_feature, values_of
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.progress import count_text
-from tfrecords_tools.stored import array_of, dtype_feature, one_bytes, shape_feature, values_of
 
 Row = tuple[str, str, str, str]
 _FEW = 8
@@ -21,7 +21,7 @@ def describe_features(features: Mapping[str, Any]) -> list[str]:
     """Returns a line for each feature, in aligned columns: name, kind, shape, values.
 
     Args:
-        features: of a tf.train.Example, by name.
+        features: the features of a tf.train.Example, by name.
     """
     rows = list(_rows(features))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -29,7 +29,7 @@ def describe_features(features: Mapping[str, Any]) -> list[str]:
 
 
 def describe_numbers(values: NDArray) -> str:
-    """Returns a few numbers in full, of more the least, greatest and mean of those that are finite."""
+    """Returns up to eight numbers in full, and more than eight as least, greatest and mean of the finite ones."""
     flat = values.ravel()
     if flat.dtype == bool:
         flat = flat.astype(np.uint8)
@@ -52,7 +52,7 @@ def describe_numbers(values: NDArray) -> str:
 
 
 def describe_bytes(content: bytes) -> str:
-    """Returns a text in quotes, cut if it is long; of other bytes how many and the first of them."""
+    """Returns a text in quotes, shortened if it is long; for other bytes their number and the first of them."""
     text = as_text(content)
     if text is None:
         more = " ..." if len(content) > _HEX_BYTES else ""

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from tfrecords_tools.errors import RecordError
 
-# A bytes feature of one value, or an int64 feature.
-Stored = bytes | memoryview | Sequence[int]
+# The value of a bytes feature of one value, or the values of an int64 feature.
+FeatureValue = bytes | memoryview | Sequence[int]
 # Protocol buffers read no larger message.
 _LARGEST = (1 << 31) - 1
 
 
-def encode_example(features: Mapping[str, Stored]) -> bytes:
+def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
     """Returns the serialized tf.train.Example of features by name, in the order of their names.
 
     Raises:
@@ -32,7 +32,7 @@ def encode_example(features: Mapping[str, Stored]) -> bytes:
     return b"".join(parts)
 
 
-def _feature(value: Stored) -> list[bytes | memoryview]:
+def _feature(value: FeatureValue) -> list[bytes | memoryview]:
     if isinstance(value, bytes | memoryview):
         return _field(1, _field(1, [value]))
     return _field(3, _field(1, [b"".join(map(_varint, value))]) if value else [])

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfrecords_tools.encode import Stored
+from tfrecords_tools.array_features import array_of, dtype_feature, one_bytes, shape_feature, values_of
+from tfrecords_tools.encode import FeatureValue
 from tfrecords_tools.errors import RecordError
-from tfrecords_tools.stored import array_of, dtype_feature, one_bytes, shape_feature, values_of
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class TensorFeature:
     """An array.
 
     Attributes:
-        name: of the feature.
-        dtype: NumPy's name of a fixed-size number type, as in "int16".
-        shape: its size along each axis, None where it varies.
+        name: name of the feature.
+        dtype: NumPy's name of a number type of fixed size, as in "int16".
+        shape: size along each axis, None where it varies.
     """
 
     name: str
@@ -28,12 +28,12 @@ class TensorFeature:
     shape: tuple[int | None, ...]
 
     @property
-    def stored_names(self) -> tuple[str, ...]:
+    def feature_names(self) -> tuple[str, ...]:
         """The names of the features that it is stored as."""
         return self.name, shape_feature(self.name), dtype_feature(self.name)
 
-    def stored(self, value: Any) -> dict[str, Stored]:
-        """Returns the features of an array; its bytes are not copied where they lie as they are stored.
+    def encode(self, value: Any) -> dict[str, FeatureValue]:
+        """Returns the features of an array; its bytes are copied only if their order in memory is another one.
 
         Raises:
             RecordError: dtype or shape differ from the description's.
@@ -62,8 +62,8 @@ class TensorFeature:
         except RecordError as error:
             raise RecordError(f"feature {self.name}: {error}") from None
 
-    def parsing(self) -> dict[str, tf.io.FixedLenFeature]:
-        """Returns what tf.io.parse_single_example needs."""
+    def parsing_spec(self) -> dict[str, tf.io.FixedLenFeature]:
+        """Returns the features as tf.io.parse_single_example describes them."""
         return {
             self.name: tf.io.FixedLenFeature([], tf.string),
             shape_feature(self.name): tf.io.FixedLenFeature([len(self.shape)], tf.int64),
@@ -74,8 +74,8 @@ class TensorFeature:
         """Returns the array as a tensor whose static shape is `shape`."""
         content, dtype = parsed[self.name], parsed[dtype_feature(self.name)]
         shape = parsed[shape_feature(self.name)]
-        wanted = tf.constant([-1 if size is None else size for size in self.shape], tf.int64)
-        sizes_fit = tf.reduce_all((shape >= 0) & ((wanted < 0) | (shape == wanted)))
+        sizes = tf.constant([-1 if size is None else size for size in self.shape], tf.int64)
+        sizes_fit = tf.reduce_all((shape >= 0) & ((sizes < 0) | (shape == sizes)))
         length = tf.cast(tf.strings.length(content), tf.int64)
         needed = tf.reduce_prod(shape) * np.dtype(self.dtype).itemsize
         message = f"feature {self.name}: expected {self.dtype} of shape {self.shape} and bytes that fill it, found"
@@ -88,7 +88,7 @@ class TensorFeature:
 
     def _check(self, dtype: str, shape: tuple[int, ...]) -> None:
         fits = len(shape) == len(self.shape) and all(
-            wanted is None or wanted == size for wanted, size in zip(self.shape, shape, strict=True)
+            size is None or size == actual for size, actual in zip(self.shape, shape, strict=True)
         )
         if dtype != self.dtype or not fits:
             expected = f"{self.dtype} of shape {self.shape}"
@@ -102,11 +102,11 @@ class TextFeature:
     name: str
 
     @property
-    def stored_names(self) -> tuple[str, ...]:
+    def feature_names(self) -> tuple[str, ...]:
         """The names of the features that it is stored as."""
         return (self.name,)
 
-    def stored(self, value: Any) -> dict[str, Stored]:
+    def encode(self, value: Any) -> dict[str, FeatureValue]:
         """Returns the feature of a text.
 
         Raises:
@@ -128,8 +128,8 @@ class TextFeature:
         except UnicodeDecodeError:
             raise RecordError(f"feature {self.name}: expected a text in UTF-8, found {content!r:.40}") from None
 
-    def parsing(self) -> dict[str, tf.io.FixedLenFeature]:
-        """Returns what tf.io.parse_single_example needs."""
+    def parsing_spec(self) -> dict[str, tf.io.FixedLenFeature]:
+        """Returns the features as tf.io.parse_single_example describes them."""
         return {self.name: tf.io.FixedLenFeature([], tf.string)}
 
     def decode(self, parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:

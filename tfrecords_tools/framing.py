@@ -20,7 +20,7 @@ from tfrecords_tools.errors import RecordError
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CRC.size
-# google_crc32c works beside other threads from 1 MiB on.
+# google_crc32c releases the lock of the interpreter for blocks of 1 MiB and more.
 _BLOCK_BYTES = 1 << 22
 _LENGTH_WRONG = "length checksum is wrong"
 _DATA_WRONG = "data checksum is wrong"
@@ -32,9 +32,9 @@ class Frame:
     """Where a record lies in its file.
 
     Attributes:
-        number: of the record, from 0.
-        start: of its bytes in the file.
-        num_bytes: of the record alone.
+        number: position of the record in its file, from 0.
+        start: offset of its first byte in the file.
+        num_bytes: size of the record alone.
     """
 
     number: int
@@ -56,7 +56,7 @@ def frame(record: bytes) -> tuple[bytes, bytes, bytes]:
 def frames(file: BinaryIO) -> Iterator[Frame]:
     """Yields where the records of an open file lie; reads and checks their headers, skips the records themselves.
 
-    A length is believed only after its checksum and the size of the file have been seen.
+    A length is used only if its checksum is right and the file is long enough for it.
 
     Raises:
         RecordError: a length is damaged or the file is cut; the message names file, record and reason.
@@ -71,11 +71,11 @@ def frames(file: BinaryIO) -> Iterator[Frame]:
         if _masked(google_crc32c.value(length)) != header[_LENGTH.size :]:
             hint = "; gunzip it first, it is compressed" if header.startswith(b"\x1f\x8b") and not number else ""
             raise unreadable(file.name, number, _LENGTH_WRONG + hint)
-        found = Frame(number, offset + _HEADER_BYTES, _LENGTH.unpack(length)[0])
-        number, offset = number + 1, offset + framed_size(found.num_bytes)
+        where = Frame(number, offset + _HEADER_BYTES, _LENGTH.unpack(length)[0])
+        number, offset = number + 1, offset + framed_size(where.num_bytes)
         if offset > size:
-            raise unreadable(file.name, found.number, _CUT)
-        yield found
+            raise unreadable(file.name, where.number, _CUT)
+        yield where
 
 
 def read_frame(file: BinaryIO, where: Frame) -> bytes:
@@ -90,7 +90,11 @@ def read_frame(file: BinaryIO, where: Frame) -> bytes:
 
 
 def check_frame(file: BinaryIO, where: Frame) -> None:
-    """Reads a record in blocks and checks it; as `read_frame` without holding the record."""
+    """Reads a record in blocks and checks it as `read_frame` does, without holding the record.
+
+    Raises:
+        RecordError: its checksum is wrong, or the file has become shorter.
+    """
     crc = num_bytes = 0
     while block := _read(file, where.start + num_bytes, min(_BLOCK_BYTES, where.num_bytes - num_bytes)):
         crc, num_bytes = google_crc32c.extend(crc, block), num_bytes + len(block)

@@ -1,4 +1,4 @@
-"""What stands of the shards in the manifest.json beside them.
+"""The part of manifest.json that describes the shards beside it.
 
 Two keys of it belong to tfrecords_tools, whatever else it holds:
 
@@ -25,9 +25,9 @@ class Shard:
     """A file of records.
 
     Attributes:
-        num_bytes: its size.
-        sha256: of its bytes, in hexadecimal.
-        examples: the names of its records, in order.
+        num_bytes: size of the file.
+        sha256: SHA-256 of the file in hexadecimal.
+        examples: names of its records, in order.
     """
 
     num_bytes: int
@@ -40,9 +40,9 @@ class Index:
     """A folder's manifest.
 
     Attributes:
-        shards: by file name.
+        shards: the shards by file name.
         splits: names of the examples of each split, in order; empty where the manifest has none.
-        content: all that the manifest holds, as JSON gives it.
+        content: everything in the manifest, as JSON gives it.
     """
 
     shards: dict[str, Shard]
@@ -97,7 +97,7 @@ def _names(holder: Any, key: str, where: str) -> list[str]:
 
 
 def _typed(holder: Any, key: str, kind: type, where: str = "") -> Any:
-    """Returns holder[key] after a look at both."""
+    """Returns holder[key], checked to be of one kind."""
     words = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
     if not isinstance(holder, dict):
         raise RecordError(f"{where.rstrip('.') or 'content'}: expected an object, found {holder!r:.40}")

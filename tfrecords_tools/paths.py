@@ -1,4 +1,9 @@
-"""Paths of this machine's files, and of remote ones through tf.io.gfile, with the same methods."""
+"""Paths of this machine's files, and of remote ones through tf.io.gfile, with the same methods.
+
+etils.epath has such paths too, but knows only gs://, s3://, az:// and hf:// (any other scheme, as that of a file system
+which TensorFlow loads as a plugin, is a KeyError), and lets TensorFlow's own errors through where callers of pathlib
+expect an OSError.
+"""
 
 import contextlib
 import errno
@@ -13,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfrecords_tools.errors import RecordError
-from tfrecords_tools.quiet import quiet_start
+from tfrecords_tools.silent_import import silent_import
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # A record may be as large as memory allows: what TensorFlow takes at once is copied.
@@ -84,8 +89,8 @@ class GFilePath(PurePosixPath):
 
     def glob(self, pattern: str) -> Iterator["GFilePath"]:
         """Yields the paths in this folder, not in those below, whose name fits; none where there is no folder."""
-        found = self.iterdir() if self.is_dir() else iter(())
-        return (path for path in found if fnmatch.fnmatchcase(path.name, pattern))
+        paths = self.iterdir() if self.is_dir() else iter(())
+        return (path for path in paths if fnmatch.fnmatchcase(path.name, pattern))
 
     def open(self, mode: str = "rb") -> Any:
         if mode == "rb":
@@ -121,7 +126,7 @@ class GFilePath(PurePosixPath):
             _gfile().rmtree(str(self))
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
-        """Makes the folder and those above it, whether it was there or not: object stores have no folders."""
+        """Makes the folder and those above it; no error if it exists, since object stores have no folders."""
         with _as_os_error(self):
             _gfile().makedirs(str(self))
 
@@ -153,10 +158,11 @@ class _RawFile(io.RawIOBase):
     def __init__(self, path: GFilePath, mode: str) -> None:
         super().__init__()
         self.name, self.mode, self._path = str(path), mode, path
+        self._position = 0
         with _as_os_error(path):
             self._file = _gfile().GFile(str(path), mode)
-            if mode == "rb":
-                self._file.size()  # opening alone does not look for the file
+            # Opening alone neither looks for a file nor makes one.
+            self._file.size() if mode == "rb" else self._file.write(b"")
 
     def readable(self) -> bool:
         return self.mode == "rb"
@@ -171,23 +177,24 @@ class _RawFile(io.RawIOBase):
         with _as_os_error(self._path):
             block = self._file.read(min(len(buffer), _BLOCK_BYTES))
         buffer[: len(block)] = block
+        self._position += len(block)
         return len(block)
 
     def write(self, block: Any) -> int:
         part = bytes(memoryview(block)[:_BLOCK_BYTES])
         with _as_os_error(self._path):
             self._file.write(part)
+        self._position += len(part)
         return len(part)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR and offset == 0:
+            return self._position  # also of a file that is written, which cannot be sought in
         with _as_os_error(self._path):
-            start = {io.SEEK_SET: 0, io.SEEK_CUR: self._file.tell(), io.SEEK_END: self._file.size()}[whence]
+            start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size()}[whence]
             self._file.seek(start + offset)
-        return start + offset
-
-    def tell(self) -> int:
-        with _as_os_error(self._path):
-            return self._file.tell()
+        self._position = start + offset
+        return self._position
 
     def close(self) -> None:
         if not self.closed:
@@ -199,7 +206,7 @@ class _RawFile(io.RawIOBase):
 def _tensorflow() -> Any:
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
-    with quiet_start():
+    with silent_import():
         import tensorflow as tf
 
     return tf

@@ -1,58 +1,65 @@
-"""How far a command is, on stderr: one line that changes on a terminal, a line now and then elsewhere."""
+"""How far a command is, on stderr: a bar on a terminal, a line now and then elsewhere."""
 
-import shutil
 import sys
 import threading
 from time import monotonic
 from types import TracebackType
 
-_SECONDS_ON_TERMINAL = 0.1
-_SECONDS_ELSEWHERE = 30.0
-_CLEAR = "\r\x1b[K"
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+_SECONDS_BETWEEN_LINES = 30.0
 
 
-class Progress:
+class ByteProgress:
     """Counts bytes of a known total and shows them; threads may add to it at the same time.
 
     Args:
-        verb: what goes on, as in "verifying".
-        total: bytes to come.
+        verb: word for what goes on, as in "verifying".
+        total: number of bytes to come.
     """
 
     def __init__(self, verb: str, total: int) -> None:
         self._verb, self._total, self._done = verb, total, 0
-        self._terminal = sys.stderr.isatty()
-        self._every = _SECONDS_ON_TERMINAL if self._terminal else _SECONDS_ELSEWHERE
-        self._start = self._shown = monotonic()
+        self._start = self._last_line = monotonic()
         self._lock = threading.Lock()
+        columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
+        self._bars = Progress(
+            *columns,
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._bar = self._bars.add_task(verb, total=total)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ByteProgress":
+        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            self._clear()
+        self._bars.stop()
 
     def add(self, num_bytes: int) -> None:
-        """Counts bytes, and shows them if the last look is long enough ago."""
+        """Counts bytes; where there is no bar, prints a line if the last one is long enough ago."""
         with self._lock:
             self._done += num_bytes
-            if monotonic() - self._shown < self._every:
-                return
-            self._shown = monotonic()
-            line = self.line()
-            if self._terminal:
-                print(_CLEAR + line[: shutil.get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
-            else:
-                print(line, file=sys.stderr, flush=True)
+            if not self._bars.disable:
+                self._bars.update(self._bar, completed=self._done)
+            elif monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
+                self._last_line = monotonic()
+                print(self.line(), file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
-        """Prints a line of the result to stdout, clear of the progress."""
+        """Prints a line of the result to stdout, clear of the bar."""
         with self._lock:
-            self._clear()
+            self._bars.stop()
             print(line, flush=True)
+            self._bars.start()
 
     def line(self) -> str:
         """Returns how far it is, as in "verifying 0.5 of 1.2 GB, 850.0 MB/s, 1 s left"."""
@@ -68,10 +75,6 @@ class Progress:
     @property
     def _seconds(self) -> float:
         return max(monotonic() - self._start, 1e-6)
-
-    def _clear(self) -> None:
-        if self._terminal:
-            print(_CLEAR, end="", file=sys.stderr, flush=True)
 
 
 def size_text(num_bytes: float) -> str:

@@ -21,7 +21,7 @@ def read_records(path: str | os.PathLike) -> Iterator[bytes]:
 
 
 def list_frames(path: str | os.PathLike) -> list[Frame]:
-    """Returns where the records of a file lie; as fast as seeking, since only their lengths are read and checked.
+    """Returns where the records of a file lie; fast, since only their lengths are read and checked.
 
     Raises:
         RecordError: the file is missing or cut short, or a length is damaged.
@@ -34,7 +34,7 @@ def read_at(places: Iterable[tuple[Path, Frame]]) -> Iterator[bytes]:
     """Yields the records of given files and places, checked; a file stays open while the next place is in it.
 
     Raises:
-        RecordError: as `read_records`.
+        RecordError: a file is missing, cut short or has a flipped byte; the message names the file and the record.
     """
     for path, group in itertools.groupby(places, key=lambda place: place[0]):
         with open_records(path) as file:
@@ -45,7 +45,7 @@ def read_at(places: Iterable[tuple[Path, Frame]]) -> Iterator[bytes]:
 def find_damage(path: str | os.PathLike) -> Iterator[RecordError | int]:
     """Reads every record of a file; yields the size in bytes of each whole one and the error of each damaged one.
 
-    After a wrong length no further record can be found; after a wrong checksum of data the next one can.
+    After a wrong length no further record can be located; after a wrong checksum of data the next one can.
     """
     try:
         with open_records(path) as file:
@@ -66,6 +66,6 @@ def check_files(paths: Iterable[str | os.PathLike]) -> None:
         RecordError: a file is missing, cut short or has a flipped byte; the message names the file and the record.
     """
     for path in paths:
-        for found in find_damage(path):
-            if isinstance(found, RecordError):
-                raise found
+        for size_or_error in find_damage(path):
+            if isinstance(size_or_error, RecordError):
+                raise size_or_error

@@ -12,8 +12,8 @@ from tfrecords_tools.errors import RecordError
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 from tfrecords_tools.framing import framed_size
 from tfrecords_tools.index import MANIFEST_NAME, Shard, read_index, record_files
-from tfrecords_tools.packing import Packed, Places, check_splits, find_examples, pack_splits
-from tfrecords_tools.progress import Progress, count_text
+from tfrecords_tools.packing import Places, ShardPlan, check_splits, find_examples, pack_splits
+from tfrecords_tools.progress import ByteProgress, count_text
 from tfrecords_tools.read import read_at
 from tfrecords_tools.write import write_records
 
@@ -53,10 +53,10 @@ def reshard(source: Path, target: Path, max_bytes: int) -> str:
         raise RecordError(f"{target}: expected a folder without {MANIFEST_NAME}, found one; choose a new folder")
     places = find_examples(source, index)
     check_splits(source, index, places)
-    packed = pack_splits(index.splits, places, max_bytes)
-    _make_target(target, {shard.name for shard in packed})
-    with Progress("writing", sum(framed_size(where.num_bytes) for _, where in places.values())) as progress:
-        shards = {shard.name: _write(target, shard, places, progress) for shard in packed}
+    plans = pack_splits(index.splits, places, max_bytes)
+    _make_target(target, {plan.name for plan in plans})
+    with ByteProgress("writing", sum(framed_size(where.num_bytes) for _, where in places.values())) as progress:
+        shards = {plan.name: _write(target, plan, places, progress) for plan in plans}
         content = index.content | {"shards": {name: dataclasses.asdict(shards[name]) for name in sorted(shards)}}
         with name_in_errors(target / MANIFEST_NAME), written_whole(target / MANIFEST_NAME) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -72,15 +72,15 @@ def _make_target(target: Path, names: set[str]) -> None:
             raise RecordError(f"{path}: expected no other records in the folder to write; remove it or choose another")
 
 
-def _write(target: Path, shard: Packed, places: Places, progress: Progress) -> Shard:
+def _write(target: Path, plan: ShardPlan, places: Places, progress: ByteProgress) -> Shard:
     def records() -> Iterator[bytes]:
-        for record in read_at(places[name] for name in shard.examples):
+        for record in read_at(places[name] for name in plan.examples):
             progress.add(framed_size(len(record)))
             yield record
             del record  # before the next one is read: both may be large
 
-    written = write_records(target / shard.name, records())
-    return Shard(written.num_bytes, written.sha256, shard.examples)
+    written = write_records(target / plan.name, records())
+    return Shard(written.num_bytes, written.sha256, plan.examples)
 
 
 def _megabytes(text: str) -> float:

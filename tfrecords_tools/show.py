@@ -8,7 +8,7 @@ from tfrecords_tools.describe import describe_features
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.framing import frames, open_records, read_frame
 from tfrecords_tools.progress import count_text, size_text
-from tfrecords_tools.quiet import quiet_start
+from tfrecords_tools.silent_import import silent_import
 
 _EXAMPLES = 3
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         help="examples to show of each file; the others are counted (default %(default)s)",
     )
     args = parser.parse_args(arguments)
-    with quiet_start():
+    with silent_import():
         from tfrecords_tools import example  # noqa: F401
     status = 0
     for path in args.files:

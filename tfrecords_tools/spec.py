@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfrecords_tools.encode import Stored, encode_example
+from tfrecords_tools.encode import FeatureValue, encode_example
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.example import parse_example
 from tfrecords_tools.features import TensorFeature, TextFeature
@@ -33,9 +33,9 @@ class Spec:
                 record would be larger than 2 GiB.
         """
         _check_names(values, [feature.name for feature in self.features])
-        stored: dict[str, Stored] = {}
+        stored: dict[str, FeatureValue] = {}
         for feature in self.features:
-            stored |= feature.stored(values[feature.name])
+            stored |= feature.encode(values[feature.name])
         return encode_example(stored)
 
     def read(self, record: bytes) -> dict[str, NDArray | str]:
@@ -46,13 +46,14 @@ class Spec:
                 shape, or its bytes do not fill its shape; the message names it.
         """
         stored = parse_example(record).features.feature
-        _check_names(stored, [name for feature in self.features for name in feature.stored_names])
+        _check_names(stored, [name for feature in self.features for name in feature.feature_names])
         return {feature.name: feature.read(stored) for feature in self.features}
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the values by name, as tensors; works eagerly and in a graph.
 
-        Unknown features pass unseen, since tf.io.parse_single_example looks only for those it knows; `read` finds them.
+        Unknown features are not noticed, since tf.io.parse_single_example reads only those it is
+        asked for; `read` refuses them.
 
         Raises:
             tf.errors.InvalidArgumentError: a feature is missing, of another kind, dtype or shape, or its bytes do
@@ -60,16 +61,16 @@ class Spec:
         """
         parsing: dict[str, tf.io.FixedLenFeature] = {}
         for feature in self.features:
-            parsing |= feature.parsing()
+            parsing |= feature.parsing_spec()
         parsed = tf.io.parse_single_example(serialized, parsing)
         return {feature.name: feature.decode(parsed) for feature in self.features}
 
 
-def _check_names(found: Iterable[str], expected: list[str]) -> None:
-    found = list(found)
+def _check_names(given: Iterable[str], expected: list[str]) -> None:
+    given = list(given)
     for name in expected:
-        if name not in found:
+        if name not in given:
             raise RecordError(f"feature {name}: expected a value, found none")
-    for name in found:
+    for name in given:
         if name not in expected:
             raise RecordError(f"feature {name}: unknown, expected only {', '.join(expected)}")

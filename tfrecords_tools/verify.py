@@ -9,23 +9,23 @@ from functools import partial
 from pathlib import Path
 
 from tfrecords_tools import commands
-from tfrecords_tools.checks import check_file, check_shard
+from tfrecords_tools.damage import check_file, check_shard
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.index import MANIFEST_NAME, read_index, record_files
-from tfrecords_tools.progress import Progress, count_text
+from tfrecords_tools.progress import ByteProgress, count_text
 
 
 @dataclass(frozen=True)
-class Job:
+class FileCheck:
     """A file to check.
 
     Attributes:
-        path: of the file.
-        check: takes a function that is told of bytes read; returns what is wrong, line by line.
+        path: path of the file.
+        damage: function that returns what is wrong, line by line; its argument receives the numbers of bytes read.
     """
 
     path: Path
-    check: Callable[[Callable[[int], None]], list[str]]
+    damage: Callable[[Callable[[int], None]], list[str]]
 
     @property
     def num_bytes(self) -> int:
@@ -51,41 +51,44 @@ def main(arguments: Sequence[str]) -> int:
         help="files to read at the same time (default: as many as there are cores, %(default)s here)",
     )
     args = parser.parse_args(arguments)
-    jobs = [job for path in args.paths for job in find_jobs(Path(path))]
-    if damaged := verify(jobs, args.workers):
-        commands.say_error(f"{damaged} of {count_text(len(jobs), 'file')} damaged, missing or unknown")
+    checks = [check for path in args.paths for check in find_checks(Path(path))]
+    if damaged := verify(checks, args.workers):
+        commands.say_error(f"{damaged} of {count_text(len(checks), 'file')} damaged, missing or unknown")
     return 1 if damaged else 0
 
 
-def find_jobs(path: Path) -> list[Job]:
+def find_checks(path: Path) -> list[FileCheck]:
     """Returns what there is to check of a file or folder.
 
     Raises:
         RecordError: a folder has neither manifest nor TFRecords, or its manifest cannot be read.
     """
     if not path.is_dir():
-        return [Job(path, partial(check_file, path))]
+        return [FileCheck(path, partial(check_file, path))]
     others = record_files(path)
     if not (path / MANIFEST_NAME).exists():
         if not others:
             raise RecordError(f"{path}: expected {MANIFEST_NAME} or *.tfrecord files, found neither")
-        return [Job(other, partial(check_file, other)) for other in others]
+        return [FileCheck(other, partial(check_file, other)) for other in others]
     shards = read_index(path).shards
-    jobs = [Job(path / name, partial(check_shard, path / name, shard)) for name, shard in shards.items()]
-    return jobs + [Job(other, partial(_unknown, other)) for other in others if other.name not in shards]
+    checks = [FileCheck(path / name, partial(check_shard, path / name, shard)) for name, shard in shards.items()]
+    return checks + [FileCheck(other, partial(_unknown, other)) for other in others if other.name not in shards]
 
 
-def verify(jobs: Sequence[Job], workers: int) -> int:
+def verify(checks: Sequence[FileCheck], workers: int) -> int:
     """Prints what is wrong with the files, in their order, and the rate; returns how many are not as they should be."""
     stopped = threading.Event()
-    with Progress("verifying", sum(job.num_bytes for job in jobs)) as progress, ThreadPoolExecutor(workers) as pool:
+    with (
+        ByteProgress("verifying", sum(check.num_bytes for check in checks)) as progress,
+        ThreadPoolExecutor(workers) as pool,
+    ):
 
         def on_bytes(num_bytes: int) -> None:
             if stopped.is_set():
                 raise InterruptedError
             progress.add(num_bytes)
 
-        results = [pool.submit(job.check, on_bytes) for job in jobs]
+        results = [pool.submit(check.damage, on_bytes) for check in checks]
         damaged = 0
         try:
             for result in results:
@@ -96,7 +99,7 @@ def verify(jobs: Sequence[Job], workers: int) -> int:
             stopped.set()  # or Ctrl-C would wait for every file
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        progress.say(f"verified {count_text(len(jobs), 'file')}, {progress.summary()}")
+        progress.say(f"verified {count_text(len(checks), 'file')}, {progress.summary()}")
     return damaged
 
 

@@ -11,7 +11,7 @@ from tfrecords_tools.framing import frame
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """What identifies a written file."""
+    """Size in bytes and SHA-256, in hexadecimal, of a written file."""
 
     num_bytes: int
     sha256: str

@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from tfrecords_tools.quiet import quiet_start
+from tfrecords_tools.silent_import import silent_import
 
 
 def start_tensorflow(threads: int | None = None) -> None:
@@ -19,7 +19,7 @@ def start_tensorflow(threads: int | None = None) -> None:
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     is_quiet = os.environ.get("KITS_TF_VERBOSE") != "1"
-    with quiet_start() if is_quiet else contextlib.nullcontext():
+    with silent_import() if is_quiet else contextlib.nullcontext():
         import tensorflow as tf
 
         # The first look for devices has its own messages.

@@ -22,20 +22,22 @@ def start(code: str, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 
-def test_tensorflow_starts_without_a_word_and_speaks_when_asked() -> None:
-    code = f"{IMPORT}; start_tensorflow(); import tensorflow as tf; print(tf.constant(1) + 1)"
-    quiet = start(code)
-    assert quiet.returncode == 0 and quiet.stderr == "" and "2" in quiet.stdout
-    assert start(code, KITS_TF_VERBOSE="1").stderr != ""
+REPORT = """
+import os, tensorflow as tf
+tf.constant(1) + 1
+print(os.environ["TF_ENABLE_ONEDNN_OPTS"], tf.config.threading.get_intra_op_parallelism_threads())
+"""
 
 
-def test_threads_and_kernels_are_as_told() -> None:
-    told = "import os, tensorflow as tf; tf.constant(1) + 1; print(os.environ['TF_ENABLE_ONEDNN_OPTS'], end=' ');"
-    told += "print(tf.config.threading.get_intra_op_parallelism_threads())"
-    code = f"import os; os.environ.pop('TF_ENABLE_ONEDNN_OPTS'); {IMPORT}; {{}}; {told}"
-    assert start(code.format("start_tensorflow(1)")).stdout == "1 1\n"
-    without = "os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'; start_tensorflow(); start_tensorflow(1)"
-    assert start(code.format(without)).stdout == "0 1\n"
+def test_tensorflow_starts_without_a_word_with_onednn_and_the_threads_asked_for() -> None:
+    quiet = start(f"import os; os.environ.pop('TF_ENABLE_ONEDNN_OPTS')\n{IMPORT}\nstart_tensorflow(1){REPORT}")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "1 1\n", "")
+
+
+def test_tensorflow_speaks_when_asked_to_and_does_without_onednn() -> None:
+    code = f"{IMPORT}\nstart_tensorflow()\nstart_tensorflow(1){REPORT}"
+    verbose = start(code, TF_ENABLE_ONEDNN_OPTS="0", KITS_TF_VERBOSE="1")
+    assert verbose.stdout == "0 1\n" and verbose.stderr != ""
 
 
 def test_float32_means_float32() -> None:

@@ -35,9 +35,9 @@ def test_protocol_buffers_read_it_and_need_as_many_bytes(features: dict) -> None
     check(features)
 
 
-@pytest.mark.parametrize("size", [127, 128, 16383, 16384, 2**21])
-def test_lengths_of_every_width(size: int) -> None:
-    check({"a": np.random.default_rng(0).bytes(size)})
+def test_lengths_of_every_width() -> None:
+    for size in (127, 128, 16383, 16384, 2**21):
+        check({"a": np.random.default_rng(0).bytes(size)})
 
 
 def test_entries_are_in_the_order_of_their_names() -> None:

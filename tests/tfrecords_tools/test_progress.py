@@ -1,9 +1,10 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tfrecords_tools import progress
-from tfrecords_tools.progress import Progress, count_text, size_text
+from tfrecords_tools.progress import ByteProgress, count_text, size_text
 
 
 class Clock:
@@ -22,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_elsewhere_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixture) -> None:
-    with Progress("writing", 10_000_000) as shown:
+    with ByteProgress("writing", 10_000_000) as shown:
         for _ in range(5):
             clock.now += 10
             shown.add(1_000_000)
@@ -33,27 +34,29 @@ def test_elsewhere_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixtu
     assert shown.summary() == "5.0 MB in 50.0 s, 100.0 kB/s"
 
 
-def test_on_a_terminal_one_line_that_changes_and_goes(
-    clock: Clock, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_a_bar_that_goes(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "30")
-    with Progress("writing", 2000) as shown:
-        shown.add(500)  # too early to show
-        clock.now = 1.0
-        shown.add(500)
-    line = "writing 1.0 kB of 2.0 kB, 1.0 kB/s, 1 s left"
-    assert shown.line() == line
-    assert capsys.readouterr().err == f"\r\x1b[K{line[:29]}\r\x1b[K"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with ByteProgress("writing", 2000) as shown:
+        shown.add(1500)
+        shown.say("result")
+    captured = capsys.readouterr()
+    assert captured.out == "result\n"  # no control sequence goes into what may be a file
+    assert "writing" in captured.err and "1.5/2.0 kB" in captured.err
+    assert captured.err.endswith("\x1b[2K")  # the bar's line is empty again
 
 
-@pytest.mark.parametrize(
-    ("num_bytes", "text"),
-    [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (35_567_639, "35.6 MB"),
-     (999_949_000, "999.9 MB"), (999_960_000, "1.0 GB"), (2.5e12, "2.5 TB")],
-)  # fmt: skip
-def test_sizes_are_read_easily(num_bytes: float, text: str) -> None:
-    assert size_text(num_bytes) == text
+def test_threads_add_at_the_same_time(capsys: pytest.CaptureFixture) -> None:
+    with ByteProgress("writing", 4000) as shown, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: [shown.add(1) for _ in range(1000)], range(4)))
+    assert shown.line().startswith("writing 4.0 kB of 4.0 kB, ") and capsys.readouterr().err == ""
+
+
+def test_sizes_are_read_easily() -> None:
+    texts = {0: "0 bytes", 1: "1 byte", 999: "999 bytes", 1000: "1.0 kB", 35_567_639: "35.6 MB"}
+    texts |= {999_949_000: "999.9 MB", 999_960_000: "1.0 GB", 2.5e12: "2.5 TB"}
+    assert {num_bytes: size_text(num_bytes) for num_bytes in texts} == texts
 
 
 def test_one_is_no_plural() -> None:

@@ -86,7 +86,7 @@ def test_every_byte_is_kept_in_order_within_its_split(
             assert shard.num_bytes <= max_bytes or len(shard.examples) == 1
             if following:  # full: the next example would not have fitted
                 assert shard.num_bytes + framed_size(len(records[index.shards[following].examples[0]])) > max_bytes
-    assert verify.verify(verify.find_jobs(root / "out"), workers=1) == 0
+    assert verify.verify(verify.find_checks(root / "out"), workers=1) == 0
 
 
 def test_the_manifest_keeps_everything_but_the_shards(source: Path, tmp_path: Path) -> None:

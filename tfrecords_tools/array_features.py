@@ -1,4 +1,4 @@
-"""How an array stands in an example: three features, so that a record explains itself.
+"""How an array is stored in an example: as three features, so that a record explains itself.
 
 NAME holds its bytes (little-endian, C order), NAME/shape its int64 sizes and NAME/dtype NumPy's name of its type.
 """
@@ -60,8 +60,8 @@ def values_of(features: Mapping[str, Any], name: str, kind: str) -> Sequence[Any
     """Returns the values of a feature of one kind.
 
     Args:
-        features: of a tf.train.Example, by name.
-        name: of the feature.
+        features: the features of a tf.train.Example, by name.
+        name: name of the feature.
         kind: "bytes_list", "int64_list" or "float_list".
 
     Raises:
@@ -69,7 +69,7 @@ def values_of(features: Mapping[str, Any], name: str, kind: str) -> Sequence[Any
     """
     if name not in features:
         raise RecordError(f"feature {name}: expected a value, found none")
-    found = features[name].WhichOneof("kind")
-    if found != kind:
-        raise RecordError(f"feature {name}: expected a {kind}, found {found or 'an empty feature'}")
+    stored_kind = features[name].WhichOneof("kind")
+    if stored_kind != kind:
+        raise RecordError(f"feature {name}: expected a {kind}, found {stored_kind or 'an empty feature'}")
     return getattr(features[name], kind).value

@@ -1,4 +1,4 @@
-"""Whether a file is whole, and where it is not."""
+"""Whether a file of records or a shard of a manifest is whole, and where it is not."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,27 +18,27 @@ def check_file(path: Path, on_bytes: Callable[[int], None]) -> list[str]:
     """Returns what is wrong with the records of a file, a line for each damaged one.
 
     Args:
-        path: of the file.
-        on_bytes: is told how many bytes have been read since the last call.
+        path: path of the file.
+        on_bytes: function that receives the number of bytes read since the last call.
     """
     lines = []
-    for found in find_damage(path):
-        if isinstance(found, RecordError):
-            lines.append(str(found))
+    for size_or_error in find_damage(path):
+        if isinstance(size_or_error, RecordError):
+            lines.append(str(size_or_error))
         else:
-            on_bytes(framed_size(found))
+            on_bytes(framed_size(size_or_error))
     return lines
 
 
 def check_shard(path: Path, shard: Shard, on_bytes: Callable[[int], None]) -> list[str]:
-    """Returns what is wrong with a shard, line by line; nothing if it is as its manifest has it.
+    """Returns what is wrong with a shard, line by line; an empty list if it agrees with its manifest.
 
-    Only where size or SHA-256 differ are the checksums of its records looked at, to say which one is damaged.
+    Where size or SHA-256 differ, the checksums of its records say which one is damaged.
 
     Args:
-        path: of the shard.
-        shard: what its manifest says of it.
-        on_bytes: is told how many bytes have been read since the last call.
+        path: path of the shard.
+        shard: entry of the shard in its manifest.
+        on_bytes: function that receives the number of bytes read since the last call.
     """
     if not path.is_file():
         return [f"{path}: expected a shard of {shard.num_bytes} bytes, found no such file"]
@@ -67,10 +67,10 @@ def _check_count(path: Path, shard: Shard) -> list[str]:
 
 def _damaged_records(path: Path, shard: Shard) -> list[str]:
     lines = []
-    for number, found in enumerate(find_damage(path)):
-        if isinstance(found, RecordError):
+    for number, error in enumerate(find_damage(path)):
+        if isinstance(error, RecordError):
             name = f" ({shard.examples[number]})" if number < len(shard.examples) else ""
-            lines.append(f"{found}{name}")
+            lines.append(f"{error}{name}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Starting TensorFlow without its start-up messages."""
+"""Importing TensorFlow without its start-up messages."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet_start() -> Iterator[None]:
-    """While it lasts, TensorFlow may be imported without a word.
+def silent_import() -> Iterator[None]:
+    """Holds back what an import of TensorFlow within writes to standard error.
 
-    TensorFlow 2.21 logs to file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so what the import writes there
-    is held back, and shown only if the import fails.
+    TensorFlow 2.21 logs to file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so this holds the file
+    descriptor itself, and shows what was written only if the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back_stderr():
