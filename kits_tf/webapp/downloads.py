@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import CaseMasks
-from kits_tf.analysis.measurements import write
+from kits_tf.analysis.measurements import write_measurements
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.volume import read_image, read_labels
@@ -70,7 +70,7 @@ def tables(study: Study) -> File:
     """Returns kidneys.csv, lesions.csv, pairs.csv and measurements.json in a zip file."""
     found, content = outcome(study), io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
-        write({study.name: found.measurements}, Path(folder))
+        write_measurements({study.name: found.measurements}, Path(folder))
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)
