@@ -59,7 +59,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["kits_tf*", "tfrecords_tools*"]),
-    package_data={"kits_tf": ["py.typed", "views/pages/*", "webapp/pages/*"], "tfrecords_tools": ["py.typed"]},
+    package_data={
+        "kits_tf": ["py.typed", "views/pages/templates/*", "webapp/pages/*"],
+        "tfrecords_tools": ["py.typed"],
+    },
     install_requires=[
         "absl-py>=2.1",
         "cattrs>=24.1",

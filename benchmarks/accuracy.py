@@ -238,7 +238,7 @@ def draw(rows: list[Row], path: Path) -> None:
     """Draws Dice against minutes, a chart for each region."""
     from matplotlib.figure import Figure
 
-    from kits_tf.views import canvas, style
+    from kits_tf.views.drawings import canvas, style
 
     figure = Figure(figsize=(10, 4.2), facecolor=style.FACE, layout="constrained")
     for ax, region in zip(figure.subplots(1, 2), REGIONS, strict=True):

@@ -134,7 +134,7 @@ def draw(rows: list[dict], names: list[str]) -> None:
     """Draws memory against slices."""
     from matplotlib.figure import Figure
 
-    from kits_tf.views import canvas
+    from kits_tf.views.drawings import canvas
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = figure.subplots()

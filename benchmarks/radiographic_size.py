@@ -17,7 +17,7 @@ from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.morphometry import measure
 from kits_tf.ct import layouts
 from kits_tf.ct.labels import KITS19
-from kits_tf.views import canvas
+from kits_tf.views.drawings import canvas
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases and their kits.json.", required=True)
 CASES = flags.DEFINE_string("cases", "0-179", "Case numbers, as in 0-9,15.")

@@ -262,7 +262,7 @@ def _draw(recipes: list[Recipe], path: Path) -> None:
     from matplotlib.figure import Figure
 
     from kits_tf.training.run import FLAGS, read_history
-    from kits_tf.views import canvas, style
+    from kits_tf.views.drawings import canvas, style
 
     figure = Figure(figsize=(11, 4.6), facecolor=style.FACE, layout="constrained")
     for ax, region in zip(figure.subplots(1, 2), ("kidney", "tumor"), strict=True):

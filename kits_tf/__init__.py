@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kits_tf.inference.model import Model
     from kits_tf.serving.client.client import Client
     from kits_tf.serving.models import load_model
-    from kits_tf.views.case_figure import case_figure
+    from kits_tf.views.drawings.case_figure import case_figure
 
 # Module and name of each public name; the reference has them in this order.
 _HOMES = {
@@ -34,7 +34,7 @@ _HOMES = {
     "write_labels": "kits_tf.ct.volume:write_labels",
     "measure_labels": "kits_tf.analysis.morphometry:measure",  # kits_tf.measure is the command
     "score_case": "kits_tf.analysis.scores:score_case",
-    "case_figure": "kits_tf.views.case_figure:case_figure",
+    "case_figure": "kits_tf.views.drawings.case_figure:case_figure",
     "CaseMasks": "kits_tf.analysis.case_masks:CaseMasks",
     "Client": "kits_tf.serving.client.client:Client",
     "Model": "kits_tf.inference.model:Model",

@@ -38,9 +38,9 @@ def main(settings: Audit) -> None:
     from kits_tf.base.processes import choose_workers, run_in_processes
     from kits_tf.ct.findings import Finding, audit, ordered
     from kits_tf.ct.layouts import find_cases
-    from kits_tf.views.audit_page import audit_page
-    from kits_tf.views.audit_table import facts_table, findings_table
-    from kits_tf.views.case_audit import ExaminedCase, examine
+    from kits_tf.views.pages.audit_page import audit_page
+    from kits_tf.views.pages.case_audit import ExaminedCase, examine
+    from kits_tf.views.terminal.audit_table import facts_table, findings_table
 
     cases = find_cases(settings.data_dir)
     start, examined = monotonic(), {}

@@ -21,8 +21,8 @@ def main(settings: Convert) -> None:
     from kits_tf.ct.layouts import find_cases
     from kits_tf.pipeline.conversion import convert_all
     from kits_tf.pipeline.splits import included_cases
-    from kits_tf.views.audit_table import findings_table
-    from kits_tf.views.splits_table import splits_table
+    from kits_tf.views.terminal.audit_table import findings_table
+    from kits_tf.views.terminal.splits_table import splits_table
 
     manifest = convert_all(settings, included_cases(find_cases(settings.data_dir), settings.splits))
     print(findings_table(manifest.findings()))

@@ -60,7 +60,7 @@ def main(settings: Evaluate) -> None:
     """
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import compare
-    from kits_tf.views.scores_table import differences_table, scores_table
+    from kits_tf.views.terminal.scores_table import differences_table, scores_table
 
     if settings.compare:
         print(differences_table(compare(*settings.compare.split(","))))
@@ -73,7 +73,7 @@ def main(settings: Evaluate) -> None:
 def _evaluate_run(settings: Evaluate, run_dir: Path) -> "EvaluationResult":
     from kits_tf.analysis.chain_choice import choose_chain
     from kits_tf.analysis.evaluation import evaluate_run
-    from kits_tf.views.scores_table import chains_table
+    from kits_tf.views.terminal.scores_table import chains_table
 
     inference = settings.inference
     if inference.postprocess == "auto":

@@ -21,6 +21,25 @@ AUGMENTATIONS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
+class FigurePlan:
+    """What is drawn of each case of a folder of masks.
+
+    Attributes:
+        masks_dir: folder of the predicted masks.
+        scheme: scheme of their labels.
+        output_dir: folder of the pictures.
+        montage: whether axial planes are drawn too.
+        gif: whether an animation is made too.
+    """
+
+    masks_dir: Path
+    scheme: "Scheme"
+    output_dir: Path
+    montage: bool
+    gif: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figures(Settings):
     """Draws predicted against true masks over the scan, one PNG a case; or one patch as training would see it.
 
@@ -77,35 +96,38 @@ def draw_predictions(settings: Figures, predictions_dir: str) -> None:
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
     from kits_tf.ct.labels import find_scheme
 
-    masks_dir, output_dir = Path(predictions_dir), Path(settings.output_dir)
-    scheme = named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as)
-    cases = predicted_cases(masks_dir, settings.data_dir)
-    tasks = [(files, masks_dir, scheme, output_dir, settings.montage, settings.gif) for files in cases]
+    masks_dir = Path(predictions_dir)
+    plan = FigurePlan(
+        masks_dir=masks_dir,
+        scheme=named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as),
+        output_dir=Path(settings.output_dir),
+        montage=settings.montage,
+        gif=settings.gif,
+    )
+    tasks = [(files, plan) for files in predicted_cases(masks_dir, settings.data_dir)]
     results = run_tasks(draw_prediction, tasks, settings.workers, start_tensorflow_in_worker)
     for _, result in track(results, "figure", len(tasks)):
         if isinstance(result, InputError):
             raise result
 
 
-def draw_prediction(
-    files: "CaseFiles", masks_dir: Path, scheme: "Scheme", output_dir: Path, with_montage: bool, with_gif: bool
-) -> None:
+def draw_prediction(files: "CaseFiles", plan: FigurePlan) -> None:
     """Draws the mask of one case.
 
     Raises:
         InputError: scan or mask cannot be used.
     """
     from kits_tf.analysis.case_masks import read_case
-    from kits_tf.views import canvas
-    from kits_tf.views.case_figure import case_figure
-    from kits_tf.views.montage import animation, montage
+    from kits_tf.views.drawings import canvas
+    from kits_tf.views.drawings.case_figure import case_figure
+    from kits_tf.views.drawings.montage import animation, montage
 
-    case = read_case(files, masks_dir, scheme)
-    canvas.save(case_figure(case), output_dir / f"{case.case_id}.png")
-    if with_montage:
-        canvas.save(montage(case), output_dir / f"{case.case_id}_montage.png")
-    if with_gif:
-        with written_whole(output_dir / f"{case.case_id}.gif") as partial:
+    case = read_case(files, plan.masks_dir, plan.scheme)
+    canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
+    if plan.montage:
+        canvas.save(montage(case), plan.output_dir / f"{case.case_id}_montage.png")
+    if plan.gif:
+        with written_whole(plan.output_dir / f"{case.case_id}.gif") as partial:
             partial.write_bytes(animation(case))
 
 
@@ -116,8 +138,8 @@ def draw_augmentations(settings: Figures) -> None:
     from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.case import to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
-    from kits_tf.views import canvas
-    from kits_tf.views.augmentation_sheet import augmentation_sheet
+    from kits_tf.views.drawings import canvas
+    from kits_tf.views.drawings.augmentation_sheet import augmentation_sheet
 
     labeled = [files for files in find_cases(settings.data_dir) if files.labels is not None]
     chosen = [files for files in labeled if settings.case in (None, case_number(files.case_id))]

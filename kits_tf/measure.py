@@ -36,7 +36,7 @@ def main(settings: Measure, inputs: list[str]) -> None:
     from kits_tf.analysis.morphometry import measure
     from kits_tf.ct.labels import find_scheme
     from kits_tf.ct.scans import find_masks, find_scans
-    from kits_tf.views.measurements_table import measurements_table
+    from kits_tf.views.terminal.measurements_table import measurements_table
 
     masks = find_masks(inputs)
     scans = {scan.name: scan for scan in find_scans([settings.image], DicomSettings())} if settings.image else {}

@@ -16,7 +16,7 @@ from kits_tf.config import MaskSchemeSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.analysis.evaluation_files import Evaluation
-    from kits_tf.views.evaluation_page.case import CasePictures, Wanted
+    from kits_tf.views.pages.evaluation_page.case import CasePictures, CasePlan
 
 NAME = "report.html"
 
@@ -66,9 +66,9 @@ def main(settings: Report) -> None:
     from kits_tf.analysis.evaluation_files import cases_of_all
     from kits_tf.analysis.scores import COMPOSITE
     from kits_tf.ct.findings import audit
-    from kits_tf.views.evaluation_page.niivue import niivue_module
-    from kits_tf.views.evaluation_page.page import report_page
-    from kits_tf.views.evaluation_page.plan import plan
+    from kits_tf.views.pages.evaluation_page.page import report_page
+    from kits_tf.views.pages.evaluation_page.plan import plan
+    from kits_tf.views.pages.niivue import niivue_module
 
     module = niivue_module() if settings.viewer else None
     evaluations = read_evaluations(settings)
@@ -102,14 +102,19 @@ def require_packages(*, with_viewer: bool = True) -> None:
     require("report", "matplotlib", *["ipyniivue"] * with_viewer)
 
 
-def draw(evaluations: "Sequence[Evaluation]", plans: "dict[str, Wanted]", workers: int) -> "dict[str, CasePictures]":
+def draw(evaluations: "Sequence[Evaluation]", plans: "dict[str, CasePlan]", workers: int) -> "dict[str, CasePictures]":
     """Returns the pictures of each case, made in several processes.
+
+    Args:
+        evaluations: evaluations that all have the cases; the first one knows their files.
+        plans: sizes of the pictures of each case, by its id.
+        workers: number of processes; 0: by cores and memory.
 
     Raises:
         InputError: a file of a case cannot be used.
     """
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.views.evaluation_page.case import picture_case
+    from kits_tf.views.pages.evaluation_page.case import picture_case
 
     cases = [files for files in evaluations[0].cases if files.case_id in plans]
     predictions = [(evaluation.masks_dir, evaluation.scheme) for evaluation in evaluations]

@@ -28,13 +28,13 @@ def main(settings: Summary) -> None:
             raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
     start_tensorflow()
     from kits_tf.training.description import describe
-    from kits_tf.views.network_table import network_table
+    from kits_tf.views.terminal.network_table import network_table
 
     found = describe(settings)
     print(network_table(found, settings.batch_size))
     if settings.graph_png:
-        from kits_tf.views import canvas
-        from kits_tf.views.network_figure import network_figure
+        from kits_tf.views.drawings import canvas
+        from kits_tf.views.drawings.network_figure import network_figure
 
         given = {name: value for name, value in asdict(settings.network).items() if value is not None}
         title = " ".join(f"--{name}={format_value(value)}" for name, value in given.items())

@@ -74,7 +74,7 @@ def _train(settings: Train, manifest: "Manifest", strategy: "tf.distribute.Strat
     from kits_tf.analysis.evaluation import validation_scorer
     from kits_tf.training import course, fit, overview, run
     from kits_tf.training.strategy import is_chief
-    from kits_tf.views.overlay import validation_overlays
+    from kits_tf.views.drawings.overlay import validation_overlays
 
     score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
     chief = is_chief(strategy)
@@ -94,8 +94,8 @@ def _conclude(settings: Train, run_dir: Path, history: list[dict[str, float]]) -
 
     best, kind = course.best_epoch(settings, history), course.best_score_name(settings).removesuffix("composite")
     if is_installed("matplotlib"):
-        from kits_tf.views import canvas
-        from kits_tf.views.learning_curves import learning_curves
+        from kits_tf.views.drawings import canvas
+        from kits_tf.views.drawings.learning_curves import learning_curves
 
         figure = learning_curves(str(run_dir), history, int(best["epoch"]) if best else None)
         canvas.save(figure, run_dir / run.CURVES)

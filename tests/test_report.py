@@ -20,7 +20,7 @@ from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.layouts import find_cases
 from kits_tf.ct.volume import read_image, write_labels
-from kits_tf.views.evaluation_page.plan import MOST_BYTES
+from kits_tf.views.pages.evaluation_page.plan import MOST_BYTES
 
 NOTE = "Phantoms & <nothing> else"
 

@@ -25,10 +25,10 @@ def without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the voxels of a (z, y, x) bool mask that lack one of their six neighbors; beyond the array all do."""
+    """Returns the voxels of a bool mask of any rank that lack a neighbor along an axis; beyond the array all do."""
     padded = np.pad(mask, 1)
-    inner = mask.copy()
-    for axis in range(3):
+    inner, inside = mask.copy(), (slice(1, -1),) * mask.ndim
+    for axis in range(mask.ndim):
         for shift in (-1, 1):
-            inner &= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
+            inner &= np.roll(padded, shift, axis)[inside]
     return mask & ~inner

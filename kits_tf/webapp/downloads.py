@@ -79,7 +79,7 @@ def tables(study: Study) -> File:
 
 def document(study: Study) -> File:
     """Returns measurements and pictures as PDF."""
-    from kits_tf.views.measurements_document import measurements_document  # matplotlib takes a second
+    from kits_tf.views.pages.measurements_document import measurements_document  # matplotlib takes a second
 
     found, image = outcome(study), read_image(study.scan_path)
     labels = read_labels(study.mask_path).array

@@ -12,8 +12,9 @@ from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, Measurements
 from kits_tf.analysis.morphometry import measure
 from kits_tf.ct.labels import Scheme, find_scheme
 from kits_tf.ct.volume import Volume
-from kits_tf.views import style
-from kits_tf.views.shown_measurements import KIDNEY, LESION
+from kits_tf.views.drawings import style
+from kits_tf.views.pages.niivue import color_map
+from kits_tf.views.pages.shown_measurements import KIDNEY, LESION
 
 _FLAGS = {
     ABSENT: "No kidney was found on this side.",
@@ -70,6 +71,7 @@ def told(outcome: Outcome) -> dict[str, Any]:
     return measurements | {
         "shown": {"kidney": KIDNEY, "lesion": LESION},
         "classes": classes(outcome.scheme.classes),
+        "color_map": color_map(outcome.scheme),
         "confidence": outcome.confidence,
         "is_corrected": outcome.is_corrected,
     }

@@ -1,13 +1,15 @@
-"""The files that the page is made of: as they lie here, and NiiVue out of its package."""
+"""The files that the page is made of: those of this folder, the theme of all pages, and NiiVue out of its package."""
 
 import functools
 from importlib import resources
 
-from kits_tf.views.evaluation_page.niivue import niivue_module
+from kits_tf.views.pages.niivue import niivue_module
+from kits_tf.views.pages.page import read_template
 from kits_tf.webapp.studies import RefusedError
 
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _NIIVUE = "niivue.js"
+_THEME = "theme.css"
 
 
 @functools.cache
@@ -21,6 +23,8 @@ def file(name: str) -> tuple[bytes, str]:
     kind = _KINDS.get(name.rpartition(".")[2])
     if name == _NIIVUE:
         return niivue_module().encode(), _KINDS["js"]
+    if name == _THEME:
+        return read_template(_THEME).encode(), _KINDS["css"]
     own = resources.files(__name__)
     if kind is None or name not in {each.name for each in own.iterdir()}:
         raise RefusedError(404, "there is no such file")

@@ -7,7 +7,7 @@ const look = find("look"), pen = find("pen");
 const KEYS = {
   ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1],
 };
-let niivue = null, shown = null, classes = [], editing = false, wanted = null, opening = Promise.resolve(), onCorrected = () => {};
+let niivue = null, shown = null, classes = [], colorMap = null, editing = false, wanted = null, opening = Promise.resolve(), onCorrected = () => {};
 
 export function startViewer({ corrected }) {
   onCorrected = corrected;
@@ -34,8 +34,8 @@ async function begin() {
   if (!document.createElement("canvas").getContext("webgl2")) {
     throw new Error("This browser has no WebGL 2, so the scan cannot be shown; measurements and downloads are there.");
   }
-  const { Niivue, LOOK } = await import("/files/niivue.js");
-  niivue = new Niivue({ ...LOOK, maxDrawUndoBitmaps: 1000 });
+  const { Niivue, OPTIONS } = await import("/files/niivue.js");
+  niivue = new Niivue({ ...OPTIONS, maxDrawUndoBitmaps: 1000 });
   niivue.onLocationChange = tellPlace;
   await niivue.attachToCanvas(find("canvas"));
 }
@@ -78,6 +78,7 @@ export function goTo(place_mm) {
 
 async function takeOutcome(outcome) {
   classes = outcome.classes;
+  colorMap = outcome.color_map;
   find("structures").replaceChildren(make("legend", {}, "Structures"), ...classes.map(each => make("label", {},
     make("input", { type: "checkbox", name: `structure${each.label}`, checked: true }), swatch(each.color), each.name)));
   pen.elements.label.replaceChildren(...classes.map(each => make("option", { value: each.label }, each.name)), make("option", { value: 0 }, "erase"));
@@ -86,10 +87,10 @@ async function takeOutcome(outcome) {
   adjust();
 }
 
+// The mask's color map, without the structures that are switched off.
 function colors() {
-  const channel = i => [0, ...classes.map(each => parseInt(each.color.slice(1 + 2 * i, 3 + 2 * i), 16))];
-  const alpha = classes.map(each => look.elements[`structure${each.label}`].checked ? 255 : 0);
-  return { R: channel(0), G: channel(1), B: channel(2), A: [0, ...alpha], I: [0, ...classes.map(each => each.label)], labels: ["", ...classes.map(each => each.name)] };
+  const isShown = label => label > 0 && look.elements[`structure${label}`].checked;
+  return { ...colorMap, A: colorMap.I.map(label => isShown(label) ? 255 : 0) };
 }
 
 function adjust() {

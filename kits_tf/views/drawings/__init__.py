@@ -1,0 +1,1 @@
+"""Pictures of cases, runs and networks, in matplotlib and pixel by pixel; every color is in `style`."""

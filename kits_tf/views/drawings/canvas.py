@@ -1,0 +1,127 @@
+"""What figures share: labels over a plane, a legend, and files that are whole or not there.
+
+Figures are matplotlib objects without pyplot: no window system, and matplotlib's global settings stay as they are.
+"""
+
+import io
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from PIL import Image
+
+from kits_tf.base.files import written_whole
+from kits_tf.ct.labels import Scheme
+from kits_tf.views.drawings import style
+
+_SVG_SETTINGS = {
+    "svg.fonttype": "none",  # text stays text: it can be read, searched, and has the page's font
+    "svg.hashsalt": "kits_tf",  # the same chart is the same file
+}
+_WEBP_QUALITY = 80
+
+
+def dark_page(width: float, height: float) -> Figure:
+    """Returns an empty figure for pictures that stand close to each other.
+
+    Args:
+        width: width in inches.
+        height: height in inches.
+    """
+    figure = Figure(figsize=(width, height), facecolor=style.FACE)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    return figure
+
+
+def decorate(ax: Axes, heading: str) -> None:
+    """Gives a chart its heading and the colors of all charts."""
+    ax.set_title(heading, color=style.TEXT)
+    ax.set_facecolor("none")
+    ax.tick_params(colors=style.TEXT)
+    ax.grid(color=style.TEXT, alpha=0.15)
+    for spine in ax.spines.values():
+        spine.set_color(style.TEXT)
+        spine.set_alpha(0.4)
+
+
+def show(ax: Axes, picture: NDArray, pixel_mm: tuple[float, float], **imshow_arguments: Any) -> None:
+    """Shows a plane on axes in mm; their origin is the corner of the first pixel.
+
+    Args:
+        ax: axes of planes alone: they lose ticks and frame.
+        picture: plane, (height, width) or (height, width, 3).
+        pixel_mm: height and width of a pixel.
+        **imshow_arguments: further arguments of `Axes.imshow`.
+    """
+    height, width = picture.shape[:2]
+    ax.imshow(picture, extent=(0, width * pixel_mm[1], height * pixel_mm[0], 0), **imshow_arguments)
+    ax.set(xticks=[], yticks=[], facecolor=style.FACE)
+    ax.set_frame_on(False)
+
+
+def outline(
+    ax: Axes, labels: NDArray[np.uint8], scheme: Scheme, pixel_mm: tuple[float, float], line: str = "solid"
+) -> None:
+    """Outlines each structure of a plane.
+
+    Args:
+        ax: axes in mm, as `show` makes them.
+        labels: (height, width) uint8 labels.
+        scheme: scheme of the labels.
+        pixel_mm: height and width of a pixel.
+        line: matplotlib's style of the line.
+    """
+    y, x = ((np.arange(size) + 0.5) * mm for size, mm in zip(labels.shape, pixel_mm, strict=True))
+    for label, name in enumerate(scheme.classes):
+        mask = labels == label
+        if label and mask.any():
+            ax.contour(x, y, mask, levels=[0.5], colors=[style.COLORS[name]], linewidths=1.2, linestyles=line)
+
+
+def add_legend(figure: Figure, scheme: Scheme, other_colors: Mapping[str, str] | None = None) -> None:
+    """Puts the names of the structures below a figure, and other names with their colors."""
+    colors = {style.words(name): style.COLORS[name] for name in scheme.classes[1:]} | dict(other_colors or {})
+    handles = [Patch(color=color, label=name) for name, color in colors.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=style.TEXT, frameon=False)
+
+
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Writes the figure as a PNG and makes its folder; the file is whole or not there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
+
+
+def webp(figure: Figure, width: int) -> bytes:
+    """Returns the figure as a WebP of `width` pixels, which is at most a quarter of a PNG's size: for pages."""
+    content = io.BytesIO()
+    dpi = width / figure.get_size_inches()[0]
+    figure.savefig(content, dpi=dpi, format="webp", pil_kwargs={"quality": _WEBP_QUALITY, "method": 2})
+    return content.getvalue()
+
+
+def webp_size(content: bytes) -> tuple[int, int]:
+    """Returns width and height of a WebP in pixels."""
+    return Image.open(io.BytesIO(content)).size
+
+
+def svg(figure: Figure) -> str:
+    """Returns the figure as an SVG element for a page.
+
+    Lines and words in style.TEXT take the color of the page's text, and links stay within the page.
+    """
+    content = io.StringIO()
+    with matplotlib.rc_context(_SVG_SETTINGS):
+        figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
+    element = content.getvalue()[content.getvalue().index("<svg") :]
+    text_color = re.compile(re.escape(matplotlib.colors.to_hex(style.TEXT)), re.IGNORECASE)
+    return text_color.sub("currentColor", element).replace(' target="_blank"', "")

@@ -1,0 +1,113 @@
+"""One picture of a case: truth and prediction on planes through each structure, and their surfaces."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+
+from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.analysis.scores import confusion, dice_scores
+from kits_tf.ct.crop import crop_around
+from kits_tf.views.drawings import canvas, style
+from kits_tf.views.drawings.planes import PLANES, Landmark, Plane, landmarks
+from kits_tf.views.drawings.raster import find_errors
+from kits_tf.views.drawings.surfaces import PIXEL_MM, VIEWS, draw_surfaces
+
+# Width of a picture; around a structure that needs more, a multiple of its extent.
+_FIELD_MM = 150.0
+_FIELD_PER_EXTENT = 1.3
+_BAR_MM = 50.0
+_SURFACE_MARGIN_MM = 12.0
+# Letters at the left, right, upper and lower edge: x and y in the axes, and how they are aligned there.
+_EDGE_PLACES = (
+    (0.02, 0.5, "left", "center"),
+    (0.98, 0.5, "right", "center"),
+    (0.5, 0.98, "center", "top"),
+    (0.5, 0.02, "center", "bottom"),
+)
+
+
+def case_figure(case: CaseMasks) -> Figure:
+    """Returns the figure of a case.
+
+    Each landmark (the largest tumor, each kidney) has a row: the axial, coronal and sagittal plane through its center,
+    in radiological orientation, all at one scale. The truth has solid outlines, the prediction dashed ones; voxels that
+    are missed, false, or of another structure are filled. Below are the surfaces from the front and from the left, and
+    the title says Dice. A case without labels shows the middle of the scan.
+    """
+    marks = landmarks(case.known, case.predicted, case.scheme, case.hu, case.spacing_mm)
+    field_mm = max(_FIELD_MM, *(_FIELD_PER_EXTENT * mark.extent_mm for mark in marks))
+    figure = canvas.dark_page(10, 3.4 * len(marks) + 3.6)
+    rows = figure.add_gridspec(len(marks) + 1, 1, height_ratios=[3.4] * len(marks) + [2.6])
+    for row, mark in enumerate(marks):
+        axes: list[Axes] = list(np.ravel(np.array(rows[row].subgridspec(1, len(PLANES)).subplots())))
+        for ax, plane in zip(axes, PLANES, strict=True):
+            _draw_plane(ax, case, plane, mark, field_mm)
+        _draw_bar(axes[0])
+    _draw_all_surfaces(figure, rows[-1], case)
+    figure.suptitle(_title(case), color=style.TEXT, fontsize=13)
+    canvas.add_legend(figure, case.scheme, {} if case.truth is None else style.ERROR_COLORS)
+    return figure
+
+
+def _title(case: CaseMasks) -> str:
+    if case.truth is None:
+        return f"{case.case_id}   prediction (there is no truth)"
+    scores = dice_scores(confusion(case.truth, case.predicted, len(case.scheme.classes)), case.scheme)
+    dice = f"Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
+    return f"{case.case_id}   {dice}\nsolid: truth, dashed: prediction"
+
+
+def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_mm: float) -> None:
+    """Draws a square of `field_mm` around a landmark; beyond the scan it is black."""
+    pixel_mm = plane.in_plane(case.spacing_mm)
+    center_mm = [(i + 0.5) * s for i, s in zip(plane.in_plane(mark.center), pixel_mm, strict=True)]
+    hu = plane.cut(case.hu, mark.center)
+    low, high = style.SOFT_TISSUE_HU
+    canvas.show(ax, hu, pixel_mm, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
+    predicted = plane.cut(case.predicted, mark.center)
+    if case.truth is None:
+        canvas.outline(ax, predicted, case.scheme, pixel_mm)
+    else:
+        truth = plane.cut(case.truth, mark.center)
+        colors = ListedColormap([(0, 0, 0, 0), *((*style.rgb(name), 0.55) for name in style.ERROR_COLORS)])
+        errors = find_errors(truth, predicted)
+        canvas.show(ax, errors, pixel_mm, cmap=colors, vmin=0, vmax=len(style.ERROR_COLORS), interpolation="nearest")
+        canvas.outline(ax, truth, case.scheme, pixel_mm)
+        canvas.outline(ax, predicted, case.scheme, pixel_mm, line="dashed")
+    y, x = center_mm
+    ax.set(xlim=(x - field_mm / 2, x + field_mm / 2), ylim=(y + field_mm / 2, y - field_mm / 2))
+    ax.set_title(f"{mark.name}, {plane.name} {mark.center[plane.axis]}", color=style.TEXT, fontsize=10)
+    _mark_edges(ax, plane.edges)
+
+
+def _mark_edges(ax: Axes, edges: tuple[str, str, str, str]) -> None:
+    for text, (x, y, horizontal, vertical) in zip(edges, _EDGE_PLACES, strict=True):
+        ax.text(x, y, text, color=style.TEXT, ha=horizontal, va=vertical, transform=ax.transAxes, fontsize=10)
+
+
+def _draw_bar(ax: Axes) -> None:
+    """Draws a bar of _BAR_MM into the lower left corner of axes in mm."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    x, y = left + 0.04 * (right - left), bottom + 0.05 * (top - bottom)
+    ax.plot([x, x + _BAR_MM], [y, y], color=style.TEXT, linewidth=2)
+    ax.text(x, y - 0.02 * (bottom - top), f"{_BAR_MM / 10:.0f} cm", color=style.TEXT, fontsize=8, va="bottom")
+
+
+def _draw_all_surfaces(figure: Figure, place: SubplotSpec, case: CaseMasks) -> None:
+    """Draws the surfaces of truth and prediction, each from every view."""
+    masks = {} if case.truth is None else {"truth": case.truth}
+    masks |= {"prediction": case.predicted}
+    crop = crop_around(case.known | case.predicted, _SURFACE_MARGIN_MM, case.spacing_mm)
+    pictures = {name: draw_surfaces(crop.of(labels), case.scheme, case.spacing_mm) for name, labels in masks.items()}
+    widths = [pictures[name][view.name].shape[1] for name in masks for view in VIEWS]  # so that all have one scale
+    axes: list[Axes] = list(np.ravel(np.array(place.subgridspec(1, len(widths), width_ratios=widths).subplots())))
+    for i, name in enumerate(masks):
+        for j, view in enumerate(VIEWS):
+            ax, picture = axes[i * len(VIEWS) + j], pictures[name][view.name]
+            canvas.show(ax, picture, (PIXEL_MM, PIXEL_MM), interpolation="bilinear")
+            ax.set_title(f"{name}\n{view.name}", color=style.TEXT, fontsize=9)
+            left, right, *_ = next(plane.edges for plane in PLANES if plane.axis == view.axis)
+            _mark_edges(ax, (left, right, "", ""))
+    _draw_bar(axes[0])

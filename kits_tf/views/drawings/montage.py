@@ -1,0 +1,73 @@
+"""A case slice by slice: a montage of axial planes, and an animation."""
+
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.ct.crop import Crop, crop_around
+from kits_tf.views.drawings import canvas, raster, style
+
+COLUMNS, ROWS = 5, 4
+GIF_HEIGHT = 240
+_MOST_FRAMES = 60
+_FRAME_MS = 100
+_GIF_COLORS = 64
+_MARGIN_MM = 30.0
+_PANEL_INCHES = 2.4
+
+
+def montage(case: CaseMasks) -> Figure:
+    """Returns a figure of 20 axial planes, evenly spaced from the first to the last that shows a structure.
+
+    The prediction tints, the truth outlines; the patient's right is on the left. A case without labels shows planes of
+    the whole scan.
+    """
+    planes, crop = _planes(case, COLUMNS * ROWS)
+    height_mm, width_mm = _size_mm(case, crop)
+    panel = _PANEL_INCHES * height_mm / width_mm + 0.25
+    figure = canvas.dark_page(_PANEL_INCHES * COLUMNS, panel * ROWS + 0.8)
+    axes = figure.subplots(ROWS, COLUMNS).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, z in zip(axes, planes, strict=False):
+        canvas.show(ax, _painted(case, z, crop), case.spacing_mm[1:])
+        ax.set_title(f"axial {z}", color=style.TEXT, fontsize=8)
+    key = "tint: prediction" if case.truth is None else "tint: prediction, outline: truth"
+    figure.suptitle(f"{case.case_id}   {key}", color=style.TEXT)
+    canvas.add_legend(figure, case.scheme)
+    return figure
+
+
+def animation(case: CaseMasks) -> bytes:
+    """Returns a GIF through the axial planes of `montage`, up to 60 of them, GIF_HEIGHT pixels high."""
+    planes, crop = _planes(case, _MOST_FRAMES)
+    height_mm, width_mm = _size_mm(case, crop)
+    size = max(1, round(GIF_HEIGHT * width_mm / height_mm)), GIF_HEIGHT
+    pictures = (Image.fromarray(_painted(case, z, crop)).resize(size) for z in planes)
+    frames = [picture.quantize(_GIF_COLORS, dither=Image.Dither.NONE) for picture in pictures]
+    content = io.BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
+    return content.getvalue()
+
+
+def _planes(case: CaseMasks, limit: int) -> tuple[list[int], Crop]:
+    """Returns the indices of `limit` axial planes or fewer, and the box of all structures with a margin."""
+    labeled = case.known | case.predicted
+    tight = crop_around(labeled, 0, case.spacing_mm)
+    first, count = tight.start[0], tight.shape[0]
+    planes = np.linspace(first, first + count - 1, min(limit, count)).round().astype(int)
+    return planes.tolist(), crop_around(labeled, _MARGIN_MM, case.spacing_mm)
+
+
+def _size_mm(case: CaseMasks, crop: Crop) -> tuple[float, float]:
+    return crop.shape[1] * case.spacing_mm[1], crop.shape[2] * case.spacing_mm[2]
+
+
+def _painted(case: CaseMasks, z: int, crop: Crop) -> NDArray[np.uint8]:
+    plane = z - crop.start[0]
+    truth = None if case.truth is None else crop.of(case.truth)[plane]
+    return raster.paint(crop.of(case.hu)[plane], truth, crop.of(case.predicted)[plane], case.scheme)

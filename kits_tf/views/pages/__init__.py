@@ -1,0 +1,1 @@
+"""Pages that open from disk, their templates, and a document on paper."""

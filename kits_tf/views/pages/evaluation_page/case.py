@@ -1,0 +1,70 @@
+"""One case as the page shows it: facts, a thumbnail, a figure for each evaluation, small volumes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kits_tf.analysis.case_masks import with_prediction
+from kits_tf.base.errors import InputError
+from kits_tf.ct.case_facts import CaseFacts, case_facts
+from kits_tf.ct.cases import label_scan, read_pair
+from kits_tf.ct.labels import Scheme
+from kits_tf.ct.layouts import CaseFiles
+from kits_tf.views.drawings import canvas
+from kits_tf.views.drawings.case_figure import case_figure
+from kits_tf.views.drawings.thumbnail import error_thumbnail
+from kits_tf.views.pages.evaluation_page.volumes import ViewerVolumes, viewer_volumes
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """How large the pictures of a case may be.
+
+    Attributes:
+        figure_width: width of its figures in pixels; 0 for no figures.
+        volume_bytes: most bytes of its volumes for the viewer, all together; 0 for no volumes.
+    """
+
+    figure_width: int
+    volume_bytes: int
+
+
+@dataclass(frozen=True)
+class CasePictures:
+    """A case as the page shows it.
+
+    Attributes:
+        facts: facts of its files, which an audit judges.
+        thumbnail: JPEG of the first prediction.
+        figures: WebP of each prediction; empty where the plan has no figures.
+        volumes: scan, truth and predictions for the viewer; None where the plan has no volumes.
+    """
+
+    facts: CaseFacts
+    thumbnail: bytes
+    figures: list[bytes]
+    volumes: ViewerVolumes | None
+
+
+def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], plan: CasePlan) -> CasePictures:
+    """Returns the pictures of a case.
+
+    Args:
+        files: files of the case.
+        predictions: folder of masks, and their scheme, of each evaluation.
+        plan: sizes of the pictures.
+
+    Raises:
+        InputError: a file cannot be used, or the case has no true mask.
+    """
+    image, mask = read_pair(files)
+    if mask is None:
+        raise InputError(f"{files.image}: expected a true mask to compare with, {files.case_id} has none")
+    scans = [label_scan(image, mask, scheme) for _, scheme in predictions]
+    cases = [
+        with_prediction(files.case_id, scan, masks_dir, scheme)
+        for scan, (masks_dir, scheme) in zip(scans, predictions, strict=True)
+    ]
+    figures = [canvas.webp(case_figure(case), plan.figure_width) for case in cases if plan.figure_width]
+    volumes = viewer_volumes(cases, image.grid, plan.volume_bytes) if plan.volume_bytes else None
+    return CasePictures(case_facts(image, mask), error_thumbnail(cases[0]), figures, volumes)

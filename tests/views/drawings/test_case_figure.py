@@ -1,0 +1,115 @@
+import io
+
+import matplotlib.colors
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.contour import QuadContourSet
+from PIL import Image
+
+from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.ct.labels import LATERALITY
+from kits_tf.views.drawings import canvas, style
+from kits_tf.views.drawings.case_figure import case_figure
+from kits_tf.views.drawings.montage import COLUMNS, GIF_HEIGHT, ROWS, animation, montage
+
+SPACING = (4.0, 1.0, 2.0)
+
+
+def case(*, with_truth: bool = True) -> CaseMasks:
+    """Two kidneys and a tumor, of which the prediction misses the lower half, 40 mm along y."""
+    hu = np.broadcast_to(np.arange(-100, 200, 10, np.int16)[:, None, None], (30, 120, 80))
+    truth = np.zeros(hu.shape, np.uint8)
+    truth[8:22, 30:60, 10:25] = 1
+    truth[8:22, 30:60, 55:70] = 2
+    truth[10:14, 40:80, 55:65] = 3
+    predicted = truth.copy()
+    predicted[:, 60:][predicted[:, 60:] == 3] = 0
+    return CaseMasks("case_00007", hu, truth if with_truth else None, predicted, LATERALITY, SPACING)
+
+
+def test_a_row_for_each_landmark_all_at_one_scale() -> None:
+    figure = case_figure(case())
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[:9] == [
+        f"{name}, {plane}"
+        for name, planes in (
+            ("largest tumor", ("axial 11", "coronal 59", "sagittal 59")),
+            ("right kidney", ("axial 14", "coronal 44", "sagittal 17")),
+            ("left kidney", ("axial 15", "coronal 43", "sagittal 63")),
+        )
+        for plane in planes
+    ]
+    assert titles[9:] == [f"{m}\n{v}" for m in ("truth", "prediction") for v in ("from the front", "from the left")]
+    for ax in figure.axes[:9]:
+        left, right = ax.get_xlim()
+        lower, upper = ax.get_ylim()
+        assert right - left == pytest.approx(150) and lower - upper == pytest.approx(150)  # mm; rows run downwards
+        assert ax.get_aspect() == 1
+    axial = figure.axes[0]
+    assert axial.get_xlim()[0] + 75 == pytest.approx((59 + 0.5) * 2)  # the landmark in the middle
+    assert [text.get_text() for text in axial.texts][:4] == ["R", "L", "A", "P"]
+    assert figure.axes[2].texts[0].get_text() == "A" and figure.axes[1].texts[2].get_text() == "S"
+
+
+def test_title_and_legend() -> None:
+    figure = case_figure(case())
+    truth, predicted = case().truth, case().predicted
+    tumor = 2 * (predicted == 3).sum() / ((truth == 3).sum() + (predicted == 3).sum())
+    assert f"tumor {tumor:.3f}" in figure.get_suptitle() and "case_00007" in figure.get_suptitle()
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["right kidney", "left kidney", "tumor", "missed", "false", "other structure"]
+
+
+def test_outlines_run_around_structures_and_errors_are_filled() -> None:
+    axial = case_figure(case()).axes[0]
+    lines = [c for c in axial.collections if isinstance(c, QuadContourSet | PathCollection)]
+    tumor = [c for c in lines if matplotlib.colors.to_hex(c.get_edgecolor()[0]).upper() == style.COLORS["tumor"]]
+    solid, dashed = (np.concatenate([path.vertices for path in c.get_paths()]) for c in tumor)
+    # Pixels of 2 mm along x from 55 to 65, 1 mm along y from 40; half way between centers of pixels.
+    assert solid.min(axis=0) == pytest.approx((110, 40))
+    assert solid.max(axis=0) == pytest.approx((130, 80))
+    assert dashed.max(axis=0) == pytest.approx((130, 60))
+    errors = axial.images[1].get_array()
+    assert (errors == 1).sum() == 20 * 10 and not (errors > 1).any()
+    colors = axial.images[1].cmap(axial.images[1].norm(np.array([1, 2, 3])))
+    assert [matplotlib.colors.to_hex(c).upper() for c in colors] == list(style.ERROR_COLORS.values())
+
+
+def test_without_truth_the_prediction_stands_alone() -> None:
+    figure = case_figure(case(with_truth=False))
+    assert "there is no truth" in figure.get_suptitle() and len(figure.axes[0].images) == 1
+    assert [ax.get_title() for ax in figure.axes[9:]] == ["prediction\nfrom the front", "prediction\nfrom the left"]
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_an_empty_case_shows_the_middle() -> None:
+    empty = np.zeros((6, 20, 20), np.uint8)
+    nothing = CaseMasks("x", empty.astype(np.int16), empty, empty, LATERALITY, SPACING)
+    figure = case_figure(nothing)
+    assert figure.axes[0].get_title() == "middle of the scan, axial 3" and "tumor 1.000" in figure.get_suptitle()
+    canvas.webp(figure, 300)
+    assert len(montage(nothing).axes) == COLUMNS * ROWS
+
+
+def test_a_webp_has_the_width_that_was_asked_for() -> None:
+    picture = Image.open(io.BytesIO(canvas.webp(case_figure(case()), 500)))
+    assert picture.format == "WEBP" and picture.width == 500 and np.asarray(picture).std() > 20
+
+
+def test_a_montage_has_planes_from_the_first_to_the_last_with_a_structure() -> None:
+    titles = [ax.get_title() for ax in montage(case()).axes if ax.get_title()]
+    assert titles[0] == "axial 8" and titles[-1] == "axial 21" and len(titles) == 14
+    first = montage(case()).axes[0].images[0].get_array()
+    # With a margin of 30 mm: rows 0..110, columns 0..80 of 2 mm.
+    assert first.shape == (110, 80, 3)
+
+
+def test_an_animation_has_a_frame_for_each_plane() -> None:
+    picture = Image.open(io.BytesIO(animation(case())))
+    assert (picture.n_frames, picture.height, picture.info["duration"]) == (14, GIF_HEIGHT, 100)
+    assert picture.width == round(GIF_HEIGHT * 80 * 2.0 / 110)
+    picture.seek(3)  # with a tumor, which the other frames do not have
+    frame = np.asarray(picture.convert("RGB")).astype(int)
+    tumor = abs(frame - 255 * np.array(style.rgb("tumor"))).max(axis=-1) < 25  # its outline
+    assert tumor.any()

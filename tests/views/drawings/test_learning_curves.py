@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from kits_tf.views.drawings import canvas
+from kits_tf.views.drawings.learning_curves import learning_curves
+
+HISTORY = [
+    {
+        "epoch": float(i), "learning_rate": 0.1 / (i + 1), "loss": 3.0 - i, "val_loss": 3.5 - i,
+        "kidney_dice": 0.1 * i, "tumor_dice": 0.0, "val_kidney_dice": 0.2 * i, "val_tumor_dice": 0.1,
+    }
+    for i in range(3)
+]  # fmt: skip
+HISTORY[2] |= {"case_kidney_dice": 0.7, "case_tumor_dice": 0.3}
+
+
+def test_each_column_is_drawn() -> None:
+    loss, dice, rate = learning_curves("runs/base", HISTORY, best=1).axes
+    lines = {line.get_label(): line.get_xydata().tolist() for ax in (loss, dice, rate) for line in ax.lines}
+    assert lines["loss, training"] == [[1, 3], [2, 2], [3, 1]]
+    assert lines["loss, validation patches"] == [[1, 3.5], [2, 2.5], [3, 1.5]]
+    assert lines["kidney, validation patches"] == [[1, 0], [2, 0.2], [3, 0.4]]
+    assert lines["tumor, whole validation cases"] == [[3, 0.3]]
+    assert lines["learning_rate, training"][2] == [3, pytest.approx(0.1 / 3)]
+    assert all(ax.lines[-1].get_xdata()[0] == 2 for ax in (loss, dice, rate))  # the best epoch
+
+
+def test_one_epoch_is_enough(tmp_path: Path) -> None:
+    canvas.save(learning_curves("runs/base", HISTORY[:1]), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
