@@ -33,6 +33,8 @@ KITS23_REGIONS = {
     "mass": Region((CHALLENGE_TUMOR, CHALLENGE_CYST), 1.1328796488598762),
     "tumor": Region((CHALLENGE_TUMOR,), 1.1498198361434828),
 }
+# KiTS19's names of two of them, under which distances and volumes are given.
+STRUCTURES = {"kidney": "kidney_and_mass", "tumor": "tumor"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.lesions import Lesion
-from kits_tf.analysis.mask_pair import KITS23_REGIONS, MaskPair, confusion, region_dice
+from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES, MaskPair, confusion, region_dice
 from kits_tf.base.registry import Registry
 from kits_tf.ct.geometry import Spacing, resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, Scheme, challenge_lookup, region_labels
@@ -250,50 +250,63 @@ def volume_error_ml(region: str, pair: MaskPair) -> float:
     return float((pair.counts[:, labels].sum() - pair.counts[labels].sum()) * pair.voxel_ml)
 
 
-def _add_scores_of_region(region: str, structure: str) -> None:
-    """Adds the rows of a region; where it is a structure of KiTS19's, distances and volumes under that one's name."""
-    is_shown = bool(structure)
-    hidden: dict[str, Any] = {"in_means": False, "in_cases": False}
-    words = structure or region.replace("_", " ")
-    score(f"kits23_{region}_dice", f"KiTS23's {words} Dice", topic=Topic.KITS23_DICE, **hidden)(
-        partial(kits23_dice, region)
+def _add_scores_of_region(region: str) -> None:
+    """Adds the rows of KiTS23's Dice and surface Dice of one of KITS23_REGIONS."""
+    structure = next((name for name, of_structure in STRUCTURES.items() if of_structure == region), "")
+    words, is_shown = structure or region, bool(structure)
+    dice = score(
+        f"kits23_{region}_dice", f"KiTS23's {words} Dice", topic=Topic.KITS23_DICE, in_means=False, in_cases=False
     )
-    surface: dict[str, Any] = {"topic": Topic.SURFACE_DICE, "in_means": is_shown, "in_cases": is_shown}
-    score(f"kits23_{region}_surface_dice", f"{words} surface Dice", structure=structure, **surface)(
-        partial(kits23_surface_dice, region)
+    dice(partial(kits23_dice, region))
+    surface_dice = score(
+        f"kits23_{region}_surface_dice",
+        f"{words} surface Dice",
+        topic=Topic.SURFACE_DICE,
+        structure=structure,
+        in_means=is_shown,
+        in_cases=is_shown,
     )
-    if not is_shown:
-        return
+    surface_dice(partial(kits23_surface_dice, region))
+
+
+def _add_scores_of_structure(structure: str) -> None:
+    """Adds the rows of distances and volumes of one of STRUCTURES."""
+    region = STRUCTURES[structure]
     distance: dict[str, Any] = {"structure": structure, "unit": "mm", "better": "low", "text_format": "{:.1f}"}
-    score(
+    hausdorff = score(
         f"{structure}_hd95_mm",
         f"{structure} Hausdorff distance, 95 %",
-        topic=Topic.HD95,
         short_title=f"{structure} HD95",
+        topic=Topic.HD95,
         **distance,
-    )(partial(hd95_mm, region))
-    score(
+    )
+    hausdorff(partial(hd95_mm, region))
+    average = score(
         f"{structure}_average_distance_mm",
         f"{structure} average surface distance",
         topic=Topic.AVERAGE_DISTANCE,
         in_cases=False,
         **distance,
-    )(partial(average_distance_mm, region))
-    score(
+    )
+    average(partial(average_distance_mm, region))
+    volume_error = score(
         f"{structure}_volume_error_ml",
         f"{structure} volume, predicted - true",
-        topic=Topic.VOLUME,
         short_title=f"{structure} error",
+        topic=Topic.VOLUME,
         structure=structure,
         unit="mL",
         better="zero",
         text_format="{:+.1f}",
-    )(partial(volume_error_ml, region))
+    )
+    volume_error(partial(volume_error_ml, region))
 
 
-_add_scores_of_region("kidney_and_mass", "kidney")
-_add_scores_of_region("mass", "")
-_add_scores_of_region("tumor", "tumor")
+_add_scores_of_region("kidney_and_mass")
+_add_scores_of_structure("kidney")
+_add_scores_of_region("mass")
+_add_scores_of_region("tumor")
+_add_scores_of_structure("tumor")
 
 
 @score(
@@ -348,8 +361,9 @@ def mlperf_label_1_dice(pair: MaskPair) -> float:
     from kits_tf.ct.preprocess import resample_labels  # the only score that needs TensorFlow
 
     assert pair.training_grid is not None
-    kernel, classes = pair.training_grid.label_kernel, pair.scheme.classes
+    kernel, num_classes = pair.training_grid.label_kernel, len(pair.scheme.classes)
     shape = resampled_shape(pair.truth.shape, pair.spacing_mm, pair.training_grid.spacing_zyx_mm)
-    masks = [resample_labels(mask, shape, kernel, len(classes)).numpy() for mask in (pair.truth, pair.predicted)]
-    label_1 = np.flatnonzero(challenge_lookup(classes) == CHALLENGE_KIDNEY)
-    return region_dice(confusion(*masks, len(classes)), label_1)
+    truth = resample_labels(pair.truth, shape, kernel, num_classes).numpy()
+    predicted = resample_labels(pair.predicted, shape, kernel, num_classes).numpy()
+    label_1 = np.flatnonzero(challenge_lookup(pair.scheme.classes) == CHALLENGE_KIDNEY)
+    return region_dice(confusion(truth, predicted, num_classes), label_1)
