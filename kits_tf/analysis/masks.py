@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.ct.labels import Scheme, check_labels, find_scheme, scheme_named, with_sides
+from kits_tf.ct.labels import Scheme, check_labels, find_scheme, scheme_with_classes, with_sides
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
 
@@ -93,7 +93,7 @@ def scheme_in(mask: Volume, path: Path) -> Scheme | None:
     """
     names = label_names(mask)
     try:
-        return scheme_named(names) if names else None
+        return scheme_with_classes(names) if names else None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
