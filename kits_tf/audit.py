@@ -11,6 +11,7 @@ from kits_tf.base.files import write_text
 from kits_tf.base.progress import track
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.settings import Settings, setting
+from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import shared
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def main(settings: Audit) -> None:
     Raises:
         InputError: there is no data set, or some case has an error; everything is written all the same.
     """
-    from kits_tf.base.processes import choose_workers, run_in_processes
+    start_tensorflow()
+    from kits_tf.base.processes import choose_workers, run_in_processes, start_tensorflow_in_worker
     from kits_tf.ct.findings import Finding, audit, ordered
     from kits_tf.ct.layouts import find_cases
     from kits_tf.views.pages.audit_page import audit_page
@@ -45,13 +47,12 @@ def main(settings: Audit) -> None:
     workers = choose_workers(settings.workers, len(cases))
     examined = {}
     # Not in this process even with one worker: a file that kills its process is a finding.
-    results = run_in_processes(examine, [(files,) for files in cases], workers)
+    results = run_in_processes(examine, [(files,) for files in cases], workers, start_tensorflow_in_worker)
     for index, result in track(results, "case", len(cases)):
         case_id = cases[index].case_id
         if isinstance(result, InputError):  # its process died
-            result = ExaminedCase(
-                None, None, Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
-            )
+            problem = Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
+            result = ExaminedCase(None, None, problem)
         examined[case_id] = result
 
     facts = {case.case_id: examined[case.case_id].facts for case in cases}
@@ -65,8 +66,8 @@ def main(settings: Audit) -> None:
     print(facts_table(readable, findings))
     print(findings_table(findings))
     print(f"wrote {output}/audit.json and audit.html")
-    if errors := sum(finding.severity == "error" for finding in findings):
-        raise InputError(f"{settings.data_dir}: {errors} errors, the first: {findings[0].message}")
+    if num_errors := sum(finding.severity == "error" for finding in findings):
+        raise InputError(f"{settings.data_dir}: {num_errors} errors, the first: {findings[0].message}")
 
 
 def _to_json(data_dir: str, facts: dict, findings: "list[Finding]") -> str:

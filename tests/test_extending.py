@@ -113,4 +113,4 @@ def test_a_command_has_flags_help_and_error_lines(folder: Path, data_dir: Path) 
     command = [sys.executable, "my_command.py", "--at_least=x"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     wrong = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2 and wrong.stderr.startswith("error: flag --at_least=x: expected a whole number, got 'x'")
+    assert wrong.returncode == 2 and "expected a whole number, got 'x'" in wrong.stderr

@@ -13,7 +13,7 @@ from kits_tf.ct.labels import (
     Scheme,
     check_labels,
     find_scheme,
-    scheme_named,
+    scheme_with_classes,
     with_sides,
 )
 from kits_tf.ct.layouts import CaseFiles, find_cases
@@ -104,7 +104,7 @@ def scheme_in(mask: Volume, path: Path) -> Scheme | None:
     """
     names = label_names(mask)
     try:
-        return scheme_named(names) if names else None
+        return scheme_with_classes(names) if names else None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -7,7 +7,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from kits_tf.ct.components import SPECK_SHARE, components_26
-from kits_tf.ct.geometry import axis_codes, bounding_box
+from kits_tf.ct.geometry import Spacing, Triple, axis_codes, bounding_box
 from kits_tf.ct.labels import CHALLENGE_CLASSES, CHALLENGE_TUMOR
 from kits_tf.ct.volume import Volume
 
@@ -54,8 +54,8 @@ class CaseFacts:
         labels: facts of the mask; None for a case without one.
     """
 
-    shape_zyx: tuple[int, int, int]
-    spacing_zyx_mm: tuple[float, float, float]
+    shape_zyx: Triple
+    spacing_zyx_mm: Spacing
     axes: str
     dtype: str
     hu_range: tuple[int, int]

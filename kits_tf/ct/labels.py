@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.ct.geometry import bounding_box
+from kits_tf.ct.geometry import Spacing, bounding_box
 from kits_tf.ct.sides import SideDecision, right_side
 
 CHALLENGE_KIDNEY, CHALLENGE_TUMOR, CHALLENGE_CYST = 1, 2, 3
 CHALLENGE_CLASSES = ("background", "kidney", "tumor", "cyst")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scheme:
     """A set of labels.
 
@@ -68,7 +68,7 @@ def find_scheme(name: str, cyst_as: str = "kidney") -> Scheme:
     if cyst_as == "class":
         cyst = len(classes)
         classes, mirrored, challenge = (*classes, "cyst"), (*mirrored, cyst), (*challenge, CHALLENGE_KIDNEY)
-    return Scheme(name, cyst_as, classes, mirrored, challenge)
+    return Scheme(name=name, cyst_as=cyst_as, classes=classes, mirrored=mirrored, challenge=challenge)
 
 
 class SchemeSettings(Protocol):
@@ -88,8 +88,8 @@ def scheme_of(settings: SchemeSettings) -> Scheme:
     return find_scheme(settings.label_scheme, settings.cyst_as)
 
 
-def scheme_named(classes: tuple[str, ...]) -> Scheme:
-    """Returns the scheme of which these are the classes.
+def scheme_with_classes(classes: tuple[str, ...]) -> Scheme:
+    """Returns the scheme that has these classes, background first.
 
     Raises:
         InputError: there is none.
@@ -131,7 +131,7 @@ def count_labels(labels: NDArray[np.uint8], num_classes: int) -> NDArray[np.int6
 
 
 def from_challenge(
-    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
+    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: Spacing
 ) -> tuple[NDArray[np.uint8], SideDecision | None]:
     """Returns the challenge's labels in a scheme, and how left and right were decided; no voxel is lost or gained.
 
@@ -163,7 +163,7 @@ def from_challenge(
 
 
 def with_sides(
-    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
+    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: Spacing
 ) -> tuple[NDArray[np.uint8], Scheme]:
     """Returns labels of any scheme in the scheme that has sides and the same cysts, and that scheme.
 

@@ -98,11 +98,11 @@ def _merged_slab(volume: tf.Tensor, along_z: tf.Tensor, prepare: PlaneFunction, 
         prepare: `PlaneSteps.prepare`.
         after: function from interpolated planes (channels, n, y, x) float32 to the planes to return.
     """
-    first_plane, last_plane = reach(along_z)
+    first_plane, end_plane = reach(along_z)
     y_first = [1, 0, *range(2, len(volume.shape))]
 
     def slab(start: tf.Tensor, stop: tf.Tensor) -> tuple[tf.Tensor]:
-        low, high = tf.reduce_min(first_plane[start:stop]), tf.reduce_max(last_plane[start:stop])
+        low, high = tf.reduce_min(first_plane[start:stop]), tf.reduce_max(end_plane[start:stop])
         # A product for each y: all the voxels of a plane would be too wide for the processor's cache.
         prepared = prepare(tf.transpose(volume[low:high], y_first))
         planes = tf.matmul(along_z[start:stop, low:high], prepared)
@@ -122,11 +122,11 @@ def _spread_slab(volume: tf.Tensor, along_z: tf.Tensor, before: PlaneFunction, f
         before: function from planes (k, y, x, ...) of the volume to (channels, k, out y, out x) float32.
         finish: `PlaneSteps.finish`.
     """
-    first_plane, last_plane = reach(along_z)
+    first_plane, end_plane = reach(along_z)
 
     def slab(start: tf.Tensor, stop: tf.Tensor, kept: tf.Tensor, kept_from: tf.Tensor) -> tuple:
         # From the first that this or a later slab needs to the last that this or an earlier one needs: both only rise.
-        low, high = tf.reduce_min(first_plane[start:]), tf.reduce_max(last_plane[:stop])
+        low, high = tf.reduce_min(first_plane[start:]), tf.reduce_max(end_plane[:stop])
         fresh = before(volume[tf.maximum(low, kept_from + tf.shape(kept)[1]) : high])
         prepared = tf.concat([kept[:, low - kept_from :], fresh], axis=1)
         channels, count, y, x = tf.unstack(tf.shape(prepared))
@@ -148,9 +148,9 @@ def _slab_by_slab(slab: _Slab, state: tuple, along_z: tf.Tensor, plane_size: tf.
         steps: type and rank of the result.
     """
     planes, depth = tf.shape(along_z)[0], tf.shape(along_z)[1]
-    first_plane, last_plane = reach(along_z)
+    first_plane, end_plane = reach(along_z)
     # At least half as many planes as share an input plane, which is read or copied once more with every slab.
-    shared = tf.reduce_max(last_plane - first_plane) * planes // depth
+    shared = tf.reduce_max(end_plane - first_plane) * planes // depth
     step = tf.maximum(_SLAB // (plane_size * (depth // planes + 1)), shared // 2 + 1)
     count = (planes + step - 1) // step
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.ct.components import SPECK_SHARE, border, components_26
+from kits_tf.ct.geometry import Spacing
 
 # Two components whose centers lie this far apart along x are two kidneys, not a kidney and its tumor; the nearest pair
 # in KiTS19's 180 training masks is 75 mm apart.
@@ -55,7 +56,7 @@ def right_side(
     kidney: NDArray[np.bool_],
     hu: NDArray[np.int16],
     first_x: int,
-    spacing_mm: tuple[float, float, float],
+    spacing_mm: Spacing,
 ) -> tuple[NDArray[np.bool_], SideDecision]:
     """Returns which voxels of a box lie on the right, and why.
 
@@ -130,7 +131,7 @@ def _assign_specks(
     components: NDArray[np.integer],
     specks: list[int],
     centers: NDArray[np.float64],
-    spacing_mm: tuple[float, float, float],
+    spacing_mm: Spacing,
 ) -> None:
     """Gives each speck in `is_right` the side of the large component's voxel that is nearest to its center."""
     if not specks:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
 from kits_tf.base.paths import AnyPath, as_path
-from kits_tf.ct.geometry import Grid, bounding_box, check_affine, orientation, reorient, undo_reorient
+from kits_tf.ct.geometry import Grid, Triple, bounding_box, check_affine, orientation, reorient, undo_reorient
 
 AIR_HU = -1024
 # Probabilities and other shares are kept in 16 bits, which NIfTI has as whole numbers only: so many make up 1.
@@ -260,7 +260,7 @@ def _empty(shape: list[int], dtype: np.dtype) -> NDArray:
     return memory[start : start + num_bytes].view(dtype).reshape(shape)
 
 
-def _shape(image: nib.Nifti1Image, path: AnyPath) -> tuple[int, int, int]:
+def _shape(image: nib.Nifti1Image, path: AnyPath) -> Triple:
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]

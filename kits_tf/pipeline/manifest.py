@@ -16,6 +16,7 @@ from kits_tf.base.settings import format_value
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.findings import Finding, audit
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.hu_statistics import HuStatistics, pooled_mean_std
 from kits_tf.ct.labels import Scheme, scheme_of
 from kits_tf.ct.sides import SideDecision
@@ -39,7 +40,7 @@ class CaseEntry:
         source: facts of those files, at native size.
     """
 
-    shape_zyx: tuple[int, int, int]
+    shape_zyx: Triple
     class_voxels: tuple[int, ...]
     sides: SideDecision | None
     hu_foreground: HuStatistics | None

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from kits_tf.config.shared import KERNEL_CHOICES
 from kits_tf.ct.kernels import KERNELS, interpolation_matrix
 
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
@@ -32,6 +33,7 @@ def test_a_fit_is_the_least_squares_solution_of_scipys_interpolations(in_size: i
 
 
 @given(st.integers(2, 600), st.floats(0, 0.999))
+@settings(max_examples=30)
 def test_a_fit_never_amplifies_noise(in_size: int, share: float) -> None:
     out_size = max(1, int(in_size * share))
     for kernel in ("linear_fit", "cubic_fit"):
@@ -58,6 +60,7 @@ def test_rows_sum_to_one_and_equal_sizes_change_nothing(kernel: str, in_size: in
 
 
 @given(st.sampled_from(sorted(KERNELS)), st.integers(1, 1100), st.integers(1, 1100))
+@settings(max_examples=30)
 def test_weights_along_an_axis_add_up_to_less_than_2_2(kernel: str, in_size: int, out_size: int) -> None:
     # resample_labels relies on it to leave out what lies far from any label.
     assert np.abs(interpolation_matrix(in_size, out_size, kernel).numpy()).sum(axis=1).max() < 2.2
@@ -67,6 +70,10 @@ def test_nearest_by_hand() -> None:
     assert interpolation_matrix(4, 2, "nearest").numpy().argmax(axis=1).tolist() == [1, 3]
     assert interpolation_matrix(2, 4, "nearest").numpy().argmax(axis=1).tolist() == [0, 0, 1, 1]
     assert interpolation_matrix(5, 3, "nearest").numpy().argmax(axis=1).tolist() == [0, 2, 4]
+
+
+def test_flags_name_each_kernel() -> None:
+    assert tuple(KERNELS) == KERNEL_CHOICES
 
 
 def test_unknown_kernel_is_refused() -> None:

@@ -154,14 +154,10 @@ class Chain(tf.Module):
 
 
 def run(hu: tf.Tensor, labels: tf.Tensor, shape: tf.Tensor) -> dict[str, tf.Tensor]:
-    found = {}
-    for kernel in ("linear", "cubic_fit"):
-        small = preprocess.resample(hu, shape, kernel)
-        found[kernel] = small
-        found[f"{kernel}_image"] = preprocess.normalize(small, INTENSITY)
-        found[f"{kernel}_labels"] = preprocess.resample_labels(labels, shape, kernel, 4)
-    logits = tf.one_hot(found["linear_labels"], 4) + found["linear_image"][..., None]
-    return found | {"restored": restore(logits, tf.shape(hu))}
+    small = preprocess.resample(hu, shape, "cubic_fit")
+    image, small_labels = preprocess.normalize(small, INTENSITY), preprocess.resample_labels(labels, shape, "linear", 4)
+    logits = tf.one_hot(small_labels, 4) + image[..., None]
+    return {"hu": small, "image": image, "labels": small_labels, "restored": restore(logits, tf.shape(hu))}
 
 
 def test_eager_tf_data_and_saved_model_give_the_same_bits(tmp_path: Path) -> None:

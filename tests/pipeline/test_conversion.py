@@ -95,7 +95,11 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(data_dir: Path,
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # a shard has 60 to 70 thousand bytes
 
     ended = subprocess.run(
-        command(data_dir, tmp_path / "records"), capture_output=True, text=True, check=False, preexec_fn=no_large_files
+        command(data_dir, tmp_path / "records", "--workers=1"),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=no_large_files,
     )
     assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
     assert "case_0000" in ended.stderr and "File too large" in ended.stderr
