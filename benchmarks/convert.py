@@ -104,7 +104,7 @@ def main(_: list[str]) -> None:
     folders = find_folders(Path(DATA_DIR.value), CASES.value)
     print(f"{len(folders)} cases, {read_all(folders) / 1e6:.0f} MB compressed; {cores} cores, {workers} workers")
     print(f"kits_tf: {', '.join(f'{name} {version}' for name, version in package_versions().items())}")
-    import_once(sys.executable, "kits_tf.pipeline.shards, tensorflow")
+    import_once(sys.executable, "kits_tf.pipeline.case_conversion, kits_tf.pipeline.case, tensorflow")
     if not all(contender.is_ours for contender in contenders):
         print(f"peers: {peer_versions(PEERS_PYTHON.value)}")
         preprocessor = "nnunetv2.preprocessing.preprocessors.default_preprocessor"

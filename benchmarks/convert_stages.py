@@ -2,7 +2,7 @@
 
     python benchmarks/convert_stages.py --data_dir=KITS19 --cases=0-9
 
-The stages are those of `kits_tf.pipeline.shards.convert_case`, called one after the other.
+The stages are those of `kits_tf.pipeline.case_conversion.convert_case`, called one after the other.
 """
 
 import tempfile
@@ -13,16 +13,17 @@ from typing import Any
 
 from absl import app, flags
 
+from kits_tf.base.files import sha256
 from kits_tf.base.processes import THREADS
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import GridSettings
 from kits_tf.ct.case_facts import case_facts
 from kits_tf.ct.hu_statistics import hu_statistics
-from kits_tf.ct.labels import find_scheme
+from kits_tf.ct.labels import scheme_of
 from kits_tf.ct.layouts import case_number, find_cases, parse_case_numbers
 from kits_tf.ct.sides import BODY_HU
 from kits_tf.ct.volume import read_image, read_labels
-from tfrecords_tools.write import sha256, write_records
+from tfrecords_tools.write import write_records
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases.", required=True)
 CASES = flags.DEFINE_string("cases", "0-9", "Case numbers, as in 0-9,15.")
@@ -67,7 +68,7 @@ def convert_timed(files: Any, watch: Stopwatch) -> None:
     from kits_tf.pipeline.case import Case, sample_class_voxels
 
     settings = GridSettings(image_kernel=IMAGE_KERNEL.value, label_kernel=LABEL_KERNEL.value)
-    scheme = find_scheme(settings.label_scheme, settings.cyst_as)
+    scheme = scheme_of(settings)
     watch.time("digest of the files", lambda: [sha256(files.image), sha256(files.labels)])
     image = watch.time("read scan", read_image, files.image)
     mask = watch.time("read mask", read_labels, files.labels)
@@ -82,7 +83,15 @@ def convert_timed(files: Any, watch: Stopwatch) -> None:
         lambda: preprocess.resample_labels(label_tensor, grid.shape, settings.label_kernel, count).numpy(),
     )
     watch.time("statistics", lambda: [hu_statistics(hu[labels > 0]), hu_statistics(hu, BODY_HU)])
-    case = Case(files.case_id, scheme.classes, hu, labels, grid, no_crop(grid.shape), image.grid)
+    case = Case(
+        case_id=files.case_id,
+        classes=scheme.classes,
+        hu=hu,
+        labels=labels,
+        grid=grid,
+        crop=no_crop(grid.shape),
+        native=image.grid,
+    )
     watch.time("coordinates", sample_class_voxels, labels, 1)
     record = watch.time("serialize, coordinates again", case.serialize)
     with tempfile.TemporaryDirectory() as folder:

@@ -3,13 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
-from kits_tf.base.progress import pace
+from kits_tf.base.progress import track
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.settings import Settings, setting
 from kits_tf.config import shared
@@ -43,23 +42,27 @@ def main(settings: Audit) -> None:
     from kits_tf.views.terminal.audit_table import facts_table, findings_table
 
     cases = find_cases(settings.data_dir)
-    start, examined = monotonic(), {}
     workers = choose_workers(settings.workers, len(cases))
-    for done, (index, result) in enumerate(run_in_processes(examine, [(files,) for files in cases], workers), start=1):
+    examined = {}
+    # Not in this process even with one worker: a file that kills its process is a finding.
+    results = run_in_processes(examine, [(files,) for files in cases], workers)
+    for index, result in track(results, "case", len(cases)):
         case_id = cases[index].case_id
         if isinstance(result, InputError):  # its process died
-            result = ExaminedCase(None, None, Finding("error", "unreadable", case_id, str(result)))
+            result = ExaminedCase(
+                None, None, Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
+            )
         examined[case_id] = result
-        print(f"case {done}/{len(cases)} {case_id} ({pace(done, len(cases), start)})", flush=True)
 
     facts = {case.case_id: examined[case.case_id].facts for case in cases}
-    read = {case_id: of_case for case_id, of_case in facts.items() if of_case}
-    findings = ordered([*audit(read), *(case.problem for case in examined.values() if case.problem)])
-    output, thumbnails = Path(settings.output_dir), {c: e.thumbnail for c, e in examined.items() if e.thumbnail}
+    readable = {case_id: of_case for case_id, of_case in facts.items() if of_case}
+    findings = ordered([*audit(readable), *(case.problem for case in examined.values() if case.problem)])
+    thumbnails = {case_id: case.thumbnail for case_id, case in examined.items() if case.thumbnail}
+    output = Path(settings.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "audit.json", _to_json(settings.data_dir, read, findings))
+    write_text(output / "audit.json", _to_json(settings.data_dir, readable, findings))
     write_text(output / "audit.html", audit_page(settings.data_dir, facts, findings, thumbnails))
-    print(facts_table(read, findings))
+    print(facts_table(readable, findings))
     print(findings_table(findings))
     print(f"wrote {output}/audit.json and audit.html")
     if errors := sum(finding.severity == "error" for finding in findings):

@@ -94,12 +94,12 @@ def draw_predictions(settings: Figures, predictions_dir: str) -> None:
     """Draws every mask of the folder beside the truth, on several processes."""
     from kits_tf.analysis.masks import named_scheme, predicted_cases
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.ct.labels import find_scheme
+    from kits_tf.ct.labels import scheme_of
 
     masks_dir = Path(predictions_dir)
     plan = FigurePlan(
         masks_dir=masks_dir,
-        scheme=named_scheme(masks_dir) or find_scheme(settings.grid.label_scheme, settings.grid.cyst_as),
+        scheme=named_scheme(masks_dir) or scheme_of(settings.grid),
         output_dir=Path(settings.output_dir),
         montage=settings.montage,
         gif=settings.gif,
@@ -134,7 +134,7 @@ def draw_prediction(files: "CaseFiles", plan: FigurePlan) -> None:
 def draw_augmentations(settings: Figures) -> None:
     """Draws one patch of a case under many augmentations."""
     from kits_tf.ct.cases import read_labeled
-    from kits_tf.ct.labels import find_scheme
+    from kits_tf.ct.labels import scheme_of
     from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.case import to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
@@ -146,7 +146,7 @@ def draw_augmentations(settings: Figures) -> None:
     if not chosen:
         wanted = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
         raise InputError(f"{settings.data_dir}: expected {wanted}, found {len(labeled)} other cases with masks")
-    scheme = find_scheme(settings.grid.label_scheme, settings.grid.cyst_as)
+    scheme = scheme_of(settings.grid)
     case = to_training_grid(chosen[0].case_id, read_labeled(chosen[0], scheme), settings.grid)
     intensity = settings.intensity
     groups = settings.patches, settings.warp, settings.appearance, intensity

@@ -34,7 +34,7 @@ def main(settings: Measure, inputs: list[str]) -> None:
     from kits_tf.analysis.masks import read_to_measure
     from kits_tf.analysis.measurements import Measurements, write
     from kits_tf.analysis.morphometry import measure
-    from kits_tf.ct.labels import find_scheme
+    from kits_tf.ct.labels import scheme_of
     from kits_tf.ct.scans import find_masks, find_scans
     from kits_tf.views.terminal.measurements_table import measurements_table
 
@@ -44,7 +44,7 @@ def main(settings: Measure, inputs: list[str]) -> None:
         scans = {masks[0][0]: next(iter(scans.values()))}
     if scans and (missing := [name for name, _ in masks if name not in scans]):
         raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
-    fallback = find_scheme(settings.label_scheme, settings.cyst_as)
+    fallback = scheme_of(settings)
     found: dict[str, Measurements] = {}
     for name, path in track(masks, "mask", len(masks)):
         image = scans[name].read().volume if scans else None

@@ -44,19 +44,20 @@ def main(settings: Restore, inputs: list[str]) -> None:
     for path in track(inputs, "file", len(inputs)):
         for record in read_records(path):
             case = Case.parse(record)
-            way = _way_back(case.case_id, Path(path).parent)
-            affine, folder = case.native.reoriented(way).affine, Path(settings.output_dir) / case.case_id
+            to_file = _orientation_of_file(case.case_id, Path(path).parent)
+            affine = case.native.reoriented(to_file).affine
+            folder = Path(settings.output_dir) / case.case_id
             if case.labels is not None:
                 labels = case.labels_on_native()
                 if settings.restored_labels == "challenge":
                     labels = challenge_lookup(case.classes)[labels]
-                write_stored(folder / LABELS_NAME, reorient(labels, way), affine)
-            write_stored(folder / IMAGE_NAME, reorient(case.hu_on_native(), way), affine)
+                write_stored(folder / LABELS_NAME, reorient(labels, to_file), affine)
+            write_stored(folder / IMAGE_NAME, reorient(case.hu_on_native(), to_file), affine)
             print(f"  {case.case_id} -> {folder}: {case.native.shape} voxels")
     print(f"wrote {settings.output_dir}")
 
 
-def _way_back(case_id: str, records_dir: Path) -> "Orientation":
+def _orientation_of_file(case_id: str, records_dir: Path) -> "Orientation":
     """Returns how (z, y, x) becomes the axis order of the scan's file; (I, P, L), as KiTS19 has it, if unknown."""
     from kits_tf.ct.geometry import orientation_of
     from kits_tf.pipeline.manifest import Manifest

@@ -1,6 +1,7 @@
 """Fixtures: a tiny data set, its records and a tiny trained run, each made once."""
 
 import itertools
+import logging
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -120,6 +121,16 @@ def restore(logits: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
 def no_warp() -> Warp:
     """Returns the warp that changes nothing."""
     return Warp(tf.constant(EXACT), tf.eye(3), tf.zeros([3, 0, 0, 0]), tf.constant(0))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undoes what a command that ran in this process set up for log messages, which would hide them from caplog."""
+    logger = logging.getLogger("kits_tf")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

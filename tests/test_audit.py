@@ -33,7 +33,8 @@ def damaged(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys) -> None:
+def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
     settings = audit.Audit(data_dir=str(damaged), output_dir=str(tmp_path / "out"), workers=1)
     with pytest.raises(
         InputError, match=r"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: mask has"
@@ -55,15 +56,15 @@ def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys) 
     assert "http:" not in page and "https:" not in page and "is the rescale intercept missing?" in page
     said = capsys.readouterr().out
     assert "warning cut_off: case_00003: labels reach the superior end" in said
-    assert "error unreadable: case_00005:" in said and "case 6/6" in said
+    assert "error unreadable: case_00005:" in said and "case 6/6" in caplog.text
 
 
-def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_path: Path, capsys) -> None:
+def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_path: Path, capsys, caplog) -> None:
     with pytest.raises(InputError, match="3 of 6 cases failed; run convert again"):
         convert.main(convert_settings(damaged, tmp_path))
     shards = sorted(path.name for path in tmp_path.glob("*.tfrecord"))
     assert shards == [f"case_{number:05d}.tfrecord" for number in (0, 3, 4)]
-    assert "case_00001: FAILED" in (said := capsys.readouterr().out) and "1024 more" in said
+    assert "case_00001: FAILED" in caplog.text and "1024 more" in caplog.text
     convert.main(convert_settings(damaged, tmp_path / "rest", splits=config.SplitSettings(exclude_cases="1,2,5")))
     said = capsys.readouterr().out
     assert "warning duplicate: case_00004: the same scan as case_00000" in said

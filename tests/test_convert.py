@@ -51,7 +51,8 @@ def test_every_layout_gives_the_same_records(data_dir: Path, records_dir: Path, 
         assert (tmp_path / "records" / shard.name).read_bytes() == shard.read_bytes()
 
 
-def test_a_case_without_a_mask_is_converted_and_never_scored(data_dir: Path, tmp_path: Path, capsys) -> None:
+def test_a_case_without_a_mask_is_converted_and_never_scored(data_dir: Path, tmp_path: Path, capsys, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
     data = shutil.copytree(data_dir, tmp_path / "data")
     (data / "case_00002").rename(data / "case_00210")
     (data / "case_00210" / "segmentation.nii.gz").unlink()
@@ -59,8 +60,7 @@ def test_a_case_without_a_mask_is_converted_and_never_scored(data_dir: Path, tmp
     assert manifest.splits["unlabeled"] == ["case_00210"]
     assert manifest.cases["case_00210"].class_voxels == () and manifest.cases["case_00210"].sides is None
     manifest.check_shards(tmp_path / "records")
-    said = capsys.readouterr().out
-    assert "; no mask" in said and re.search(r"^unlabeled +1 ", said, re.MULTILINE)
+    assert "; no mask" in caplog.text and re.search(r"^unlabeled +1 ", capsys.readouterr().out, re.MULTILINE)
     masks = tmp_path / "masks"
     masks.mkdir()
     shutil.copyfile(data_dir / "case_00002" / "segmentation.nii.gz", masks / "case_00210.nii.gz")
@@ -68,12 +68,13 @@ def test_a_case_without_a_mask_is_converted_and_never_scored(data_dir: Path, tmp
         evaluate.main(config.EvaluationSettings(predictions_dir=str(masks), data_dir=str(data)))
 
 
-def test_the_side_decision_of_every_case_is_told_and_recorded(data_dir: Path, tmp_path: Path, capsys) -> None:
+def test_the_side_decision_of_every_case_is_logged_and_recorded(data_dir: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
     manifest = convert_to(tmp_path, data_dir)
-    said = capsys.readouterr().out
+    lines = caplog.text.replace("0.1 MB", "0.0 MB")
     for case_id, entry in manifest.cases.items():
         assert entry.sides is not None
-        assert f"{case_id}: 0.0 MB, {entry} (" in said.replace("0.1 MB", "0.0 MB") and str(entry.sides) in str(entry)
+        assert f"{case_id}: 0.0 MB, {entry} (" in lines and str(entry.sides) in str(entry)
 
 
 def test_scores_refuse_another_scheme_than_the_runs(run_dir: Path) -> None:

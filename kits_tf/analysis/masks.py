@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, find_scheme, from_challenge, scheme_named
+from kits_tf.ct.labels import Scheme, check_labels, find_scheme, scheme_named, with_sides
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
 
@@ -117,12 +117,9 @@ def read_to_measure(path: Path, fallback: Scheme, image: Volume | None) -> tuple
         raise InputError(f"{path}: expected the scan's grid {image.grid.shape}, got {mask.grid.shape}, or elsewhere")
     scheme = scheme_in(mask, path) or fallback
     check_labels(mask.array, len(scheme.classes), str(path))
-    if "right_kidney" in scheme.classes:
-        return mask, scheme
-    with_sides = find_scheme("laterality", scheme.cyst_as)
     hu = np.broadcast_to(np.int16(AIR_HU), mask.array.shape) if image is None else image.array
-    labels, _ = from_challenge(challenge_lookup(scheme.classes)[mask.array], with_sides, hu, mask.grid.spacing_mm)
-    return replace(mask, array=labels), with_sides
+    labels, scheme = with_sides(mask.array, scheme, hu, mask.grid.spacing_mm)
+    return replace(mask, array=labels), scheme
 
 
 def read_prediction(masks_dir: Path, case_id: str, image: Volume, scheme: Scheme) -> NDArray[np.uint8]:

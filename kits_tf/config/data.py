@@ -1,10 +1,10 @@
 """Groups of settings of data: its grid, records, patches and augmentation."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.settings import Settings, format_value, setting
+from kits_tf.base.settings import Settings, flag_fields, format_value, setting
 from kits_tf.config import shared
 from kits_tf.config.shared import KERNEL_CHOICES
 
@@ -57,21 +57,19 @@ class SplitSettings(Settings):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecordsSettings(Settings):
-    """Records, as convert made them; a value that is given must be theirs"""
+def _expectations(*groups: type[Settings]) -> Any:
+    """Returns a settings class with every flag of some groups; each is None, no expectation, by default."""
+    flags = [
+        (item.name, value_type | None, field(default=None, metadata=item.metadata))
+        for group in groups
+        for _, item, value_type in flag_fields(group)
+    ]
+    return make_dataclass("Expectations", flags, bases=(Settings,), frozen=True, kw_only=True)
 
-    spacing_zyx_mm: tuple[float, float, float] | None = setting(None, "Voxel size of the records in mm.")
-    image_kernel: str | None = setting(None, "Interpolation of their scans.")
-    label_kernel: str | None = setting(None, "Interpolation of their labels.")
-    label_scheme: str | None = setting(None, "Scheme of their labels.")
-    cyst_as: str | None = setting(None, "What cysts are in them.")
-    crop: str | None = setting(None, "What they were cropped to.")
-    test_cases: str | None = setting(None, "Numbers of the cases they hold out.")
-    validation_fraction: float | None = setting(None, "Share of the other cases that validates.")
-    exclude_cases: str | None = setting(None, "Numbers of the cases they leave out.")
-    splits_file: str | None = setting(None, "JSON that their splits come from.")
-    num_folds: int | None = setting(None, "Number of their folds.")
+
+@dataclass(frozen=True, kw_only=True)
+class RecordsSettings(_expectations(GridSettings, SplitSettings)):  # type: ignore[misc]
+    """Records, as convert made them; a value that is given must be theirs"""
 
 
 @dataclass(frozen=True, kw_only=True)

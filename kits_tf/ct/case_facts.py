@@ -17,18 +17,18 @@ TUMOR_ML = 0.5
 _ENDS = (("superior", "inferior"), ("anterior", "posterior"), ("right", "left"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelFacts:
-    """Of a case's mask, in the challenge's labels, at native size.
+    """What the mask of a case holds, in the challenge's labels, at native size.
 
     Attributes:
-        dtype: of the file.
-        volumes_ml: of each label but background, by the challenge's names, as far as they occur.
-        parts: 26-connected components of kidney, tumor and cyst together that are no specks.
-        specks: components below SPECK_SHARE of the largest.
-        tumors: 26-connected components of tumor above TUMOR_ML.
-        scan_ends: ends of the scan that a label reaches, as in "superior".
-        hu_mean: of all voxels with a label; None if there are none.
+        dtype: type of the file's values, as "uint8".
+        volumes_ml: volume of each label but background that occurs, by the challenge's names.
+        parts: number of 26-connected components of kidney, tumor and cyst together that are no specks.
+        specks: number of components below SPECK_SHARE of the largest.
+        tumors: number of 26-connected components of tumor above TUMOR_ML.
+        scan_ends: ends of the scan that a label reaches, as "superior".
+        hu_mean: mean HU of all voxels with a label; None if there are none.
     """
 
     dtype: str
@@ -40,18 +40,18 @@ class LabelFacts:
     hu_mean: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseFacts:
-    """Of a case's files, at native size.
+    """What the files of a case hold, at native size.
 
     Attributes:
         shape_zyx: voxels in (I, P, L).
         spacing_zyx_mm: voxel sizes.
-        axes: axis order of the scan's file, as in "IPL".
-        dtype: of the scan's file.
+        axes: axis order of the scan's file, as "IPL".
+        dtype: type of the values in the scan's file, as "int16".
         hu_range: the lowest and the highest HU of the scan.
-        scan_crc32: of the scan's HU in (I, P, L): equal scans have equal ones, whatever their files look like.
-        labels: of the mask; None for a case without.
+        scan_crc32: CRC-32 of the scan's HU in (I, P, L): equal scans have equal ones, whatever their files are.
+        labels: facts of the mask; None for a case without one.
     """
 
     shape_zyx: tuple[int, int, int]
@@ -66,34 +66,35 @@ class CaseFacts:
 def case_facts(image: Volume, mask: Volume | None) -> CaseFacts:
     """Returns the facts of a scan, int16 HU, and its challenge mask, uint8, both as read from files."""
     return CaseFacts(
-        image.grid.shape,
-        image.grid.spacing_mm,
-        axis_codes(image.stored.affine),
-        _stored_dtype(image),
-        (int(image.array.min()), int(image.array.max())),
-        isal_zlib.crc32(np.ascontiguousarray(image.array)),
-        None if mask is None else _label_facts(image, mask),
+        shape_zyx=image.grid.shape,
+        spacing_zyx_mm=image.grid.spacing_mm,
+        axes=axis_codes(image.stored.affine),
+        dtype=_stored_dtype(image),
+        hu_range=(int(image.array.min()), int(image.array.max())),
+        scan_crc32=isal_zlib.crc32(np.ascontiguousarray(image.array)),
+        labels=None if mask is None else _label_facts(image, mask),
     )
 
 
 def _label_facts(image: Volume, mask: Volume) -> LabelFacts:
     dtype = _stored_dtype(mask)
     if not mask.array.any():
-        return LabelFacts(dtype, {}, 0, 0, 0, (), None)
+        return LabelFacts(dtype=dtype, volumes_ml={}, parts=0, specks=0, tumors=0, scan_ends=(), hu_mean=None)
     box = bounding_box(mask.array)
     labels, voxel_ml = mask.array[box], float(np.prod(mask.grid.spacing_mm)) / 1000
     counts = np.bincount(labels.ravel(), minlength=len(CHALLENGE_CLASSES)).tolist()
-    parts = _component_sizes(labels > 0)
-    is_speck = parts < SPECK_SHARE * parts.max()
-    tumors = _component_sizes(labels == CHALLENGE_TUMOR) * voxel_ml
+    sizes = _component_sizes(labels > 0)
+    is_speck = sizes < SPECK_SHARE * sizes.max()
+    tumors_ml = _component_sizes(labels == CHALLENGE_TUMOR) * voxel_ml
+    voxels = zip(CHALLENGE_CLASSES[1:], counts[1:], strict=True)
     return LabelFacts(
-        dtype,
-        {name: count * voxel_ml for name, count in zip(CHALLENGE_CLASSES[1:], counts[1:], strict=True) if count},
-        int((~is_speck).sum()),
-        int(is_speck.sum()),
-        int((tumors > TUMOR_ML).sum()),
-        _reached_ends(box, mask.array.shape),
-        float(image.array[box][labels > 0].mean()),
+        dtype=dtype,
+        volumes_ml={name: count * voxel_ml for name, count in voxels if count},
+        parts=int((~is_speck).sum()),
+        specks=int(is_speck.sum()),
+        tumors=int((tumors_ml > TUMOR_ML).sum()),
+        scan_ends=_reached_ends(box, mask.array.shape),
+        hu_mean=float(image.array[box][labels > 0].mean()),
     )
 
 

@@ -19,7 +19,7 @@ class LabeledScan:
     Attributes:
         image: the scan.
         labels: (z, y, x) uint8 of a scheme; None for a case without a mask.
-        sides: how left and right were told; None where they were not.
+        sides: how left and right were decided; None where they were not.
     """
 
     image: Volume
@@ -52,7 +52,8 @@ def read_labeled(files: CaseFiles, scheme: Scheme) -> LabeledScan:
     """Returns the scan of a case and its true labels in a scheme.
 
     Raises:
-        InputError: as `read_pair`.
+        GridMismatchError: scan and mask lie on different grids.
+        InputError: a file cannot be read, or a label is not 0, 1, 2 or 3.
     """
     return label_scan(*read_pair(files), scheme)
 

@@ -6,7 +6,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.ct.geometry import Grid, bounding_box
+from kits_tf.ct.geometry import Grid, Spacing, Triple, bounding_box
 from kits_tf.ct.sides import BODY_HU
 
 
@@ -16,13 +16,13 @@ class Crop:
 
     Attributes:
         start: first voxel of the box.
-        shape: of the box.
-        full_shape: of the array.
+        shape: voxels of the box along each axis.
+        full_shape: voxels of the array along each axis.
     """
 
-    start: tuple[int, int, int]
-    shape: tuple[int, int, int]
-    full_shape: tuple[int, int, int]
+    start: Triple
+    shape: Triple
+    full_shape: Triple
 
     def of(self, array: NDArray) -> NDArray:
         """Returns the box, a view."""
@@ -36,13 +36,13 @@ class Crop:
         return whole
 
     def grid(self, full: Grid) -> Grid:
-        """Returns where the voxels of the box are, given where those of the array are."""
+        """Returns the grid of the box, given that of the array."""
         step = np.eye(4)
         step[:3, 3] = self.start
         return Grid(self.shape, full.affine @ step)
 
 
-def no_crop(shape: tuple[int, int, int]) -> Crop:
+def no_crop(shape: Triple) -> Crop:
     """Returns the box that is the whole array."""
     return Crop((0, 0, 0), shape, shape)
 
@@ -52,7 +52,7 @@ def body_crop(hu: NDArray[np.int16], labels: NDArray[np.uint8] | None) -> Crop:
 
     Args:
         hu: (z, y, x) int16 HU.
-        labels: the same shape, uint8; None for a case without.
+        labels: uint8 labels of the same shape; None for a case without a mask.
 
     Returns:
         The box; the whole array if it shows no body.
@@ -66,7 +66,7 @@ def body_crop(hu: NDArray[np.int16], labels: NDArray[np.uint8] | None) -> Crop:
     return _crop(bounding_box(kept), hu.shape)
 
 
-def crop_around(labels: NDArray[np.uint8], margin_mm: float, spacing_mm: tuple[float, float, float]) -> Crop:
+def crop_around(labels: NDArray[np.uint8], margin_mm: float, spacing_mm: Spacing) -> Crop:
     """Returns the box of every label but 0 with a margin on each side, within the array; all of it without labels."""
     if not labels.any():
         return no_crop(labels.shape)
@@ -78,6 +78,6 @@ def crop_around(labels: NDArray[np.uint8], margin_mm: float, spacing_mm: tuple[f
     return _crop((z, y, x), labels.shape)
 
 
-def _crop(box: tuple[slice, slice, slice], full_shape: tuple[int, int, int]) -> Crop:
+def _crop(box: tuple[slice, slice, slice], full_shape: Triple) -> Crop:
     z, y, x = box
     return Crop((z.start, y.start, x.start), (z.stop - z.start, y.stop - y.start, x.stop - x.start), full_shape)

@@ -50,8 +50,8 @@ class Series:
     Attributes:
         uid: SeriesInstanceUID; may be empty.
         description: SeriesDescription; may be empty.
-        files: of the slices, in no order.
-        headers: their attributes, without pixels.
+        files: files of the slices, in no order.
+        headers: attributes of the slices, without pixels.
     """
 
     uid: str
@@ -64,10 +64,10 @@ class Series:
 
 
 class SeveralSeriesError(InputError):
-    """Files of several series, and none or several of them fit what was asked for.
+    """Files of several series, and none or several of them fit --series.
 
     Attributes:
-        series: that there are.
+        series: all CT series of the files, ordered by UID.
     """
 
     def __init__(self, message: str, series: Sequence[Series]) -> None:
@@ -81,8 +81,8 @@ class SeriesScan:
 
     Attributes:
         volume: (z, y, x) int16 HU; as stored: slices, rows, columns.
-        headers: of the slices, in the order of their places.
-        corners: (slices, 3) int64, which plane, row and column of the volume as stored is each slice's first pixel.
+        headers: attributes of the slices, in the order of their places.
+        corners: (slices, 3) int64, plane, row and column of each slice's first pixel in the volume as stored.
     """
 
     volume: Volume
@@ -90,59 +90,111 @@ class SeriesScan:
     corners: NDArray[np.int64]
 
     def on_slices(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns labels, as stored in the volume, at the pixels of the slices, (slices, rows, columns)."""
+        """Returns labels, (i, j, k) as stored in the volume, at the pixels of the slices, (slices, rows, columns)."""
         rows, columns = self.headers[0].Rows, self.headers[0].Columns
         return np.stack([labels[k, i : i + rows, j : j + columns] for k, i, j in self.corners])
 
 
 def find_series(path: Path, settings: DicomSettings) -> Series:
-    """Returns the one CT series of a folder, with those in it, or of a zip file; --series tells several apart.
+    """Returns the one CT series of a folder, with all folders in it, or of a zip file; --series chooses among several.
 
     Raises:
         InputError: pydicom is missing, or there is no CT series.
-        SeveralSeriesError: there is not one that fits; those that are there are listed.
+        SeveralSeriesError: none or several fit; the message lists all.
     """
     if importlib.util.find_spec("pydicom") is None:
         raise InputError(f"{path}: DICOM needs pydicom: pip install 'kits_tf[dicom]'")
-    found: dict[str, list[tuple[_File, Dataset]]] = {}
-    others = set()
+    slices_by_uid: dict[str, list[tuple[_File, Dataset]]] = {}
+    other_modalities = set()
     for file in _files(path):
         header = _header(file)
         if header is None or "Rows" not in header or "LOCALIZER" in header.get("ImageType", []):
             continue
         if header.get("Modality") != "CT":
-            others.add(str(header.get("Modality")))
+            other_modalities.add(str(header.get("Modality")))
             continue
-        found.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
+        slices_by_uid.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
     series = [
-        Series(uid, str(slices[0][1].get("SeriesDescription", "")), *map(tuple, zip(*slices, strict=True)))
-        for uid, slices in sorted(found.items())
+        Series(
+            uid=uid,
+            description=str(slices[0][1].get("SeriesDescription", "")),
+            files=tuple(file for file, _ in slices),
+            headers=tuple(header for _, header in slices),
+        )
+        for uid, slices in sorted(slices_by_uid.items())
     ]
     if not series:
-        instead = f"found {', '.join(sorted(others))}" if others else "found none"
+        instead = f"found {', '.join(sorted(other_modalities))}" if other_modalities else "found none"
         raise InputError(f"{path}: expected a CT series in DICOM files, {instead}")
-    fit = [each for each in series if settings.series in each.uid or settings.series in each.description]
+    return _chosen(series, settings.series, path)
+
+
+def _chosen(series: list[Series], text: str, path: Path) -> Series:
+    """Returns the series of a UID, or else the only one in whose UID or description a text occurs."""
+    fitting = [each for each in series if text in each.uid or text in each.description]
     # A UID may be the beginning of another one.
-    wanted = [each for each in fit if each.uid == settings.series] or fit
-    if len(wanted) != 1:
-        asked = f" that fit --series={settings.series}" if settings.series else " (--series chooses)"
-        there_are = f"expected one series, found {len(wanted)}{asked}, of {'; '.join(map(str, series))}"
-        raise SeveralSeriesError(f"{path}: {there_are}", series)
-    return wanted[0]
+    fitting = [each for each in fitting if each.uid == text] or fitting
+    if len(fitting) != 1:
+        condition = f" that fit --series={text}" if text else " (--series chooses)"
+        count = f"expected one series, found {len(fitting)}{condition}, of {'; '.join(map(str, series))}"
+        raise SeveralSeriesError(f"{path}: {count}", series)
+    return fitting[0]
 
 
 def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesScan:
     """Returns a series as a volume: in order of place, slope and intercept applied.
 
     Args:
-        series: to read.
-        settings: what to do where slices are not evenly spaced, or the gantry was tilted.
-        source: where it is, for errors.
+        series: series to read.
+        settings: settings for slices that are not evenly spaced, or of a tilted gantry.
+        source: path for errors.
 
     Raises:
         InputError: slices differ in size or direction, lie at the same place, unevenly or tilted, or cannot be decoded.
     """
-    headers = series.headers
+    _check_headers(series.headers, source)
+    stack = _stack(series)
+    _check_places(stack, settings, source)
+    array, planes = _evenly_spaced(np.stack([_decoded(file) for file in stack.files]), stack.places_mm)
+    if len(stack.files) > 1:
+        step_mm = (stack.positions_mm[-1] - stack.positions_mm[0]) / (len(array) - 1)
+    else:
+        step_mm = stack.normal * float(stack.headers[0].get("SliceThickness") or 1)
+    origin_mm, corners_rc = stack.positions_mm[0], np.zeros((len(planes), 2), np.int64)
+    if _tilt_degrees(step_mm, stack.normal) > _TILT_DEGREES:
+        upright = set_upright(array, np.linalg.lstsq(stack.in_plane_mm.T, step_mm, rcond=None)[0])
+        array, corners_rc = upright.array, upright.corners_rc[planes]
+        origin_mm = origin_mm + upright.offset_rc @ stack.in_plane_mm
+        step_mm = (step_mm @ stack.normal) * stack.normal
+    # DICOM's world is left, posterior, superior.
+    axes = np.array([step_mm, *stack.in_plane_mm, origin_mm]).T * [[-1], [-1], [1]]
+    volume = Volume.from_stored(array, np.vstack([axes, [0, 0, 0, 1]]))
+    return SeriesScan(volume, stack.headers, np.column_stack([planes, corners_rc]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Stack:
+    """Slices in the order of their places.
+
+    Attributes:
+        files: files of the slices.
+        headers: attributes of the slices.
+        positions_mm: (slices, 3) center of each slice's first pixel in DICOM's world.
+        places_mm: (slices,) those positions along the normal, rising.
+        normal: (3,) direction across the slices.
+        in_plane_mm: (2, 3) way from a row to the next, and from a column to the next.
+    """
+
+    files: tuple[_File, ...]
+    headers: tuple["Dataset", ...]
+    positions_mm: NDArray[np.float64]
+    places_mm: NDArray[np.float64]
+    normal: NDArray[np.float64]
+    in_plane_mm: NDArray[np.float64]
+
+
+def _check_headers(headers: Sequence["Dataset"], source: str) -> None:
+    """Raises InputError unless each file is one slice, and all have the same size, direction and spacing."""
     if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
         raise InputError(f"{source}: expected one slice a file, found several (enhanced CT); dcm2niix makes a NIfTI")
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
@@ -152,28 +204,23 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
         values = np.array([np.ravel(header[name].value).astype(float) for header in headers])
         if np.abs(values - values[0]).max() > _SAME_DIRECTION:
             raise InputError(f"{source}: expected the same {name} in every slice, found different ones")
-    along_row, along_column = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
-    positions = np.array([header.ImagePositionPatient for header in headers], float)
+
+
+def _stack(series: Series) -> _Stack:
+    first = series.headers[0]
+    along_row, along_column = np.reshape(first.ImageOrientationPatient, (2, 3)).astype(float)
     normal = np.cross(along_row, along_column)
-    order = np.argsort(positions @ normal)
-    places, positions = (positions @ normal)[order], positions[order]
-    _check_places(places, positions, normal, [series.files[i].name for i in order], settings, source)
-    slices = [_decoded(series.files[i]) for i in order]
-    array, planes = _evenly_spaced(np.stack(slices), places)
-    if len(places) > 1:
-        step = (positions[-1] - positions[0]) / (len(array) - 1)
-    else:
-        step = normal * float(headers[0].get("SliceThickness") or 1)
-    in_plane = np.array([along_column, along_row]) * np.reshape(headers[0].PixelSpacing, (2, 1)).astype(float)
-    origin, corners = positions[0], np.zeros((len(planes), 2), np.int64)
-    if _tilt(step, normal) > _TILT_DEGREES:
-        upright = set_upright(array, np.linalg.lstsq(in_plane.T, step, rcond=None)[0])
-        array, corners = upright.array, upright.corners[planes]
-        origin, step = origin + upright.first @ in_plane, (step @ normal) * normal
-    # DICOM's world is left, posterior, superior.
-    axes = np.array([step, *in_plane, origin]).T * [[-1], [-1], [1]]
-    volume = Volume.from_stored(array, np.vstack([axes, [0, 0, 0, 1]]))
-    return SeriesScan(volume, tuple(headers[i] for i in order), np.column_stack([planes, corners]))
+    positions_mm = np.array([header.ImagePositionPatient for header in series.headers], float)
+    places_mm = positions_mm @ normal
+    order = np.argsort(places_mm)
+    return _Stack(
+        files=tuple(series.files[i] for i in order),
+        headers=tuple(series.headers[i] for i in order),
+        positions_mm=positions_mm[order],
+        places_mm=places_mm[order],
+        normal=normal,
+        in_plane_mm=np.array([along_column, along_row]) * np.reshape(first.PixelSpacing, (2, 1)).astype(float),
+    )
 
 
 def _files(path: Path) -> list[_File]:
@@ -231,15 +278,13 @@ def _decoded(file: _File) -> NDArray[np.int16]:
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
 
-def _check_places(
-    places: NDArray, positions: NDArray, normal: NDArray, names: list[str], settings: DicomSettings, source: str
-) -> None:
-    """Checks that slices, in order, lie at different places, evenly and above each other.
+def _check_places(stack: _Stack, settings: DicomSettings, source: str) -> None:
+    """Checks that slices lie at different places, evenly and above each other.
 
     Raises:
         InputError: they do not, and settings do not allow it.
     """
-    gaps = np.diff(places)
+    names, gaps = [file.name for file in stack.files], np.diff(stack.places_mm)
     if not len(gaps):
         return
     usual = float(np.median(gaps))
@@ -256,7 +301,7 @@ def _check_places(
             f"{source}: expected evenly spaced slices, found {gaps[uneven[0]]:.2f} mm after {names[uneven[0]]} where "
             f"{usual:.2f} mm is usual ({uneven.size} such gaps): slices are missing, or --irregular_slices=accept"
         )
-    tilt = _tilt(positions[-1] - positions[0], normal)
+    tilt = _tilt_degrees(stack.positions_mm[-1] - stack.positions_mm[0], stack.normal)
     if tilt > _TILT_DEGREES:
         raise InputError(
             f"{source}: expected slices above each other, found a gantry tilted by {tilt:.1f} degrees; "
@@ -264,7 +309,7 @@ def _check_places(
         )
 
 
-def _tilt(step: NDArray, normal: NDArray) -> float:
+def _tilt_degrees(step: NDArray, normal: NDArray) -> float:
     """Returns the angle between the way from slice to slice and their normal, in degrees."""
     return float(np.degrees(np.arccos(np.clip(step @ normal / np.linalg.norm(step), -1, 1))))
 

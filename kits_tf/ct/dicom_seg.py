@@ -1,4 +1,4 @@
-"""Masks -> DICOM SEG beside the series they are of, by highdicom, which the extra `dicom` brings."""
+"""Masks -> DICOM SEG that refers to the scan's series, by highdicom, which the extra `dicom` brings."""
 
 import warnings
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[
     """Writes a mask as DICOM SEG that refers to the slices, under a temporary name first.
 
     Args:
-        path: ends in .dcm.
-        labels: as stored in the volume of `scan`, uint8.
+        path: file to write, *.dcm.
+        labels: (i, j, k) uint8 labels, as stored in the volume of `scan`.
         classes: names of the labels, background first.
-        scan: that was segmented.
+        scan: series that was segmented.
 
     Raises:
         InputError: the slices lack what a DICOM SEG must refer to.
@@ -49,7 +49,7 @@ def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[
         raise InputError(f"{path}: no DICOM SEG: expected {', '.join(missing)} in every slice, found slices without")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names of patients and the like
+            warnings.simplefilter("ignore")  # about names of patients and other fields that are copied
             segmentation = _segmentation(scan.on_slices(labels), classes, scan.headers)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]

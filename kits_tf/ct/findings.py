@@ -1,15 +1,17 @@
 """What is wrong or odd about the cases of a data set, by severity.
 
 An error means that the files cannot be trusted; a warning that a score or a volume from them may mislead; a note
-that a person may want to look. A rule is one function in CASE_RULES or DATA_SET_RULES.
+that a person may want to look. A rule is one function, decorated by `CASE_RULES.register` or
+`DATA_SET_RULES.register`.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from kits_tf.base.registry import Registry
 from kits_tf.ct.case_facts import TUMOR_ML, CaseFacts
 from kits_tf.ct.layouts import case_number
 
@@ -28,14 +30,14 @@ _CORRECTED, _EXCLUDED = (15, 23, 37, 125), (68, 133)
 _CASES_FOR_A_RANGE = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing about one case.
 
     Attributes:
         severity: one of SEVERITIES.
-        code: what kind of thing, as in "cut_off".
-        case_id: of the case.
+        code: kind of thing, as "cut_off".
+        case_id: id of the case.
         message: one line for a person.
     """
 
@@ -45,12 +47,18 @@ class Finding:
     message: str
 
 
+# What the facts of one case show: functions (case id, facts) -> findings.
+CASE_RULES: Registry[Callable[[str, CaseFacts], Iterable[Finding]]] = Registry("rule for a case")
+# What only all cases together show: functions (facts by case id) -> findings.
+DATA_SET_RULES: Registry[Callable[[Mapping[str, CaseFacts]], Iterable[Finding]]] = Registry("rule for a data set")
+
+
 def audit(cases: Mapping[str, CaseFacts]) -> list[Finding]:
     """Returns all findings, errors first, then by code and case; [] for no cases."""
-    found = [finding for case_id, facts in cases.items() for finding in case_findings(case_id, facts)]
-    for rule in DATA_SET_RULES:
-        found += rule(cases)
-    return ordered(found)
+    findings = [finding for case_id, facts in cases.items() for finding in case_findings(case_id, facts)]
+    for rule in DATA_SET_RULES.values():
+        findings += rule(cases)
+    return ordered(findings)
 
 
 def ordered(findings: list[Finding]) -> list[Finding]:
@@ -60,94 +68,109 @@ def ordered(findings: list[Finding]) -> list[Finding]:
 
 def case_findings(case_id: str, facts: CaseFacts) -> list[Finding]:
     """Returns what the facts of one case alone show."""
-    return [finding for rule in CASE_RULES for finding in rule(case_id, facts)]
+    return [finding for rule in CASE_RULES.values() for finding in rule(case_id, facts)]
 
 
+@CASE_RULES.register("not_hounsfield")
 def _not_hounsfield(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
     low, high = facts.hu_range
     kidney = facts.labels.hu_mean if facts.labels else None
     between = f"expected Hounsfield units, found values {low}..{high}"
     if high - low < _SMALLEST_RANGE:
-        yield Finding("error", "not_hounsfield", case_id, f"{between}: normalized already, or windowed")
+        message = f"{between}: normalized already, or windowed"
+        yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
     elif kidney is not None and _OFFSET_KIDNEY_HU[0] <= kidney <= _OFFSET_KIDNEY_HU[1]:
-        told = f"{between} and {kidney:.0f} in the kidneys: 1024 more, is the rescale intercept missing?"
-        yield Finding("error", "not_hounsfield", case_id, told)
+        message = f"{between} and {kidney:.0f} in the kidneys: 1024 more, is the rescale intercept missing?"
+        yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
     elif low > _AIR_BELOW_HU:
-        told = "no air: no CT, windowed, or unsigned with an offset"
-        yield Finding("error", "not_hounsfield", case_id, f"{between}, {told}")
+        message = f"{between}, no air: no CT, windowed, or unsigned with an offset"
+        yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
     elif kidney is not None and not _KIDNEY_HU[0] <= kidney <= _KIDNEY_HU[1]:
-        told = f"mean of {kidney:.0f} HU under the mask, expected {_KIDNEY_HU[0]}..{_KIDNEY_HU[1]}: is it this scan's?"
-        yield Finding("warning", "kidney_hu", case_id, told)
+        message = (
+            f"mean of {kidney:.0f} HU under the mask, expected {_KIDNEY_HU[0]}..{_KIDNEY_HU[1]}: is it this scan's?"
+        )
+        yield Finding(severity="warning", code="kidney_hu", case_id=case_id, message=message)
 
 
+@CASE_RULES.register("saturated")
 def _saturated(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
     limits, (low, high) = np.iinfo(np.int16), facts.hu_range
     if low == limits.min or high == limits.max:
-        told = f"values reach {low}..{high}, the ends of int16: clipped"
-        yield Finding("warning", "saturated", case_id, told)
+        message = f"values reach {low}..{high}, the ends of int16: clipped"
+        yield Finding(severity="warning", code="saturated", case_id=case_id, message=message)
 
 
+@CASE_RULES.register("no_kidney")
 def _no_kidney(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
     if facts.labels and "kidney" not in facts.labels.volumes_ml:
-        yield Finding("warning", "no_kidney", case_id, "the mask has no voxel of kidney")
+        yield Finding(severity="warning", code="no_kidney", case_id=case_id, message="the mask has no voxel of kidney")
 
 
+@CASE_RULES.register("cut_off")
 def _cut_off(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
     if facts.labels and facts.labels.scan_ends:
         ends = " and ".join(facts.labels.scan_ends)
-        yield Finding("warning", "cut_off", case_id, f"labels reach the {ends} end of the scan: volumes are incomplete")
+        message = f"labels reach the {ends} end of the scan: volumes are incomplete"
+        yield Finding(severity="warning", code="cut_off", case_id=case_id, message=message)
 
 
-def _one_part(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
-    if facts.labels and facts.labels.parts == 1:
-        yield Finding("note", "one_part", case_id, "one connected part: a single kidney, or two that touch")
-
-
-def _specks(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
-    if facts.labels and facts.labels.specks:
-        count = facts.labels.specks
-        yield Finding("note", "specks", case_id, f"{count} small part{'s' if count > 1 else ''} apart from the kidneys")
-
-
-def _several_tumors(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
-    if facts.labels and facts.labels.tumors > 1:
-        yield Finding("note", "several_tumors", case_id, f"{facts.labels.tumors} tumors above {TUMOR_ML} mL")
-
-
+@CASE_RULES.register("doubtful")
 def _doubtful(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
     if not facts.labels or "cyst" in facts.labels.volumes_ml or not case_id.startswith("case_"):
         return  # KiTS21 and KiTS23 drew all masks anew
     if case_number(case_id) in _CORRECTED:
-        told = "KiTS19 corrected this mask in December 2019: is yours from before?"
-        yield Finding("warning", "doubtful_label", case_id, told)
+        message = "KiTS19 corrected this mask in December 2019: is yours from before?"
+        yield Finding(severity="warning", code="doubtful_label", case_id=case_id, message=message)
     if case_number(case_id) in _EXCLUDED:
-        yield Finding("warning", "doubtful_label", case_id, "nnU-Net leaves this KiTS19 case out for its label")
+        message = "nnU-Net leaves this KiTS19 case out for its label"
+        yield Finding(severity="warning", code="doubtful_label", case_id=case_id, message=message)
 
 
-def _duplicates(cases: Mapping[str, CaseFacts]) -> list[Finding]:
-    found = []
+@CASE_RULES.register("one_part")
+def _one_part(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.parts == 1:
+        message = "one connected part: a single kidney, or two that touch"
+        yield Finding(severity="note", code="one_part", case_id=case_id, message=message)
+
+
+@CASE_RULES.register("specks")
+def _specks(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.specks:
+        count = facts.labels.specks
+        message = f"{count} small part{'s' if count > 1 else ''} apart from the kidneys"
+        yield Finding(severity="note", code="specks", case_id=case_id, message=message)
+
+
+@CASE_RULES.register("several_tumors")
+def _several_tumors(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
+    if facts.labels and facts.labels.tumors > 1:
+        message = f"{facts.labels.tumors} tumors above {TUMOR_ML} mL"
+        yield Finding(severity="note", code="several_tumors", case_id=case_id, message=message)
+
+
+@DATA_SET_RULES.register("duplicates")
+def _duplicates(cases: Mapping[str, CaseFacts]) -> Iterator[Finding]:
     by_scan = sorted(cases, key=lambda c: (cases[c].scan_crc32, cases[c].shape_zyx, c))
     for _, same in itertools.groupby(by_scan, lambda c: (cases[c].scan_crc32, cases[c].shape_zyx)):
         first, *others = same
-        told = f"the same scan as {first}: do not train on one and test on the other"
-        found += [Finding("warning", "duplicate", case_id, told) for case_id in others]
-    return found
+        message = f"the same scan as {first}: do not train on one and test on the other"
+        for case_id in others:
+            yield Finding(severity="warning", code="duplicate", case_id=case_id, message=message)
 
 
-def _outliers(cases: Mapping[str, CaseFacts]) -> list[Finding]:
+@DATA_SET_RULES.register("outliers")
+def _outliers(cases: Mapping[str, CaseFacts]) -> Iterator[Finding]:
     """Shape, spacing and size outside Tukey's fences (1.5 interquartile ranges beyond the quartiles) of logarithms."""
     if len(cases) < _CASES_FOR_A_RANGE:
-        return []
-    found = []
+        return
     for name, unit, values in _measures(cases):
         low, _, high = np.percentile(np.log(values), (25, 50, 75))
         reach = 1.5 * (high - low)
         lowest, highest = np.exp(low - reach) * (1 - 1e-6), np.exp(high + reach) * (1 + 1e-6)
         for case_id, value in zip(cases, values, strict=True):
             if not lowest <= value <= highest:
-                told = f"{name} {value:.4g}{unit}, usual here {lowest:.4g}..{highest:.4g}"
-                found.append(Finding("note", "outlier", case_id, told))
-    return found
+                message = f"{name} {value:.4g}{unit}, usual here {lowest:.4g}..{highest:.4g}"
+                yield Finding(severity="note", code="outlier", case_id=case_id, message=message)
 
 
 def _measures(cases: Mapping[str, CaseFacts]) -> Iterator[tuple[str, str, list[float]]]:
@@ -157,7 +180,3 @@ def _measures(cases: Mapping[str, CaseFacts]) -> Iterator[tuple[str, str, list[f
         yield name, " mm", [facts.spacing_zyx_mm[axis] for facts in cases.values()]
     for axis, name in ((0, "height"), (2, "width")):
         yield name, " mm", [facts.shape_zyx[axis] * facts.spacing_zyx_mm[axis] for facts in cases.values()]
-
-
-CASE_RULES = (_not_hounsfield, _saturated, _no_kidney, _cut_off, _doubtful, _one_part, _specks, _several_tumors)
-DATA_SET_RULES = (_duplicates, _outliers)

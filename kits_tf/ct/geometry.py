@@ -49,11 +49,14 @@ def check_affine(affine: ArrayLike, name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored axes (i, j, k) become (z, y, x): `permutation[a]` is the stored axis that becomes axis a,
-    `flips[a]` tells whether it is reversed on the way.
+    """How stored axes (i, j, k) become (z, y, x).
+
+    Attributes:
+        permutation: stored axis that becomes each of z, y and x.
+        flips: whether it is reversed on the way.
     """
 
-    permutation: tuple[int, int, int]
+    permutation: Triple
     flips: tuple[bool, bool, bool]
 
     @property
@@ -93,10 +96,10 @@ def orientation_of(codes: str) -> Orientation:
 
 def axis_codes(affine: ArrayLike) -> str:
     """Returns the direction each voxel axis runs to, as in "IPL" or "RAS"."""
-    found = orientation(affine)
+    to_canonical = orientation(affine)
     codes = [""] * 3
     for axis, world in enumerate(CANONICAL_WORLD_AXES):
-        codes[found.permutation[axis]] = _AXIS_ENDS[world][int(found.flips[axis])]
+        codes[to_canonical.permutation[axis]] = _AXIS_ENDS[world][int(to_canonical.flips[axis])]
     return "".join(codes)
 
 
@@ -119,11 +122,11 @@ class Grid:
         affine: (4, 4) float64, voxel centers to world mm.
     """
 
-    shape: tuple[int, int, int]
+    shape: Triple
     affine: NDArray[np.float64]
 
     @property
-    def spacing_mm(self) -> tuple[float, float, float]:
+    def spacing_mm(self) -> Spacing:
         """Voxel sizes along the array's axes in mm."""
         z, y, x = voxel_sizes(self.affine)
         return float(z), float(y), float(x)
@@ -138,10 +141,10 @@ class Grid:
         z, y, x = (self.shape[p] for p in way.permutation)
         return Grid((z, y, x), self.affine @ matrix + 0.0)  # + 0.0: no negative zeros, whatever was flipped
 
-    def resampled(self, spacing_mm: tuple[float, float, float]) -> "Grid":
+    def resampled(self, spacing_mm: Spacing) -> "Grid":
         """Returns the grid of about `spacing_mm` that fills the same box in space.
 
-        The shape rule is max(1, round(size * spacing / wanted)); outer faces of the box stay where they are, so
+        The shape rule is max(1, round(size * spacing / new spacing)); outer faces of the box stay where they are, so
         the true spacing is size * spacing / new size, and new center i lies at old index
         (i + 0.5) * size / new size - 0.5.
         """
@@ -152,7 +155,7 @@ class Grid:
         return Grid(shape, self.affine @ step)
 
     def same_as(self, other: "Grid") -> bool:
-        """Tells whether both grids put every corner voxel at the same world point, within SAME_GRID_VOXELS.
+        """Returns whether both grids put every corner voxel at the same world point, within SAME_GRID_VOXELS.
 
         That leaves room for affines that were rounded or went through a quaternion, not for a shift one could see.
         """
@@ -163,16 +166,14 @@ class Grid:
         return bool(np.linalg.norm(moved, axis=1).max() <= SAME_GRID_VOXELS * min(self.spacing_mm))
 
 
-def resampled_shape(
-    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], wanted_mm: tuple[float, float, float]
-) -> tuple[int, int, int]:
-    """Returns max(1, round(size * spacing / wanted)) for each axis, half to even."""
-    z, y, x = np.maximum(1, np.rint(np.array(shape) * np.array(spacing_mm) / np.array(wanted_mm))).astype(int)
+def resampled_shape(shape: Triple, spacing_mm: Spacing, new_spacing_mm: Spacing) -> Triple:
+    """Returns max(1, round(size * spacing / new spacing)) for each axis, half to even."""
+    z, y, x = np.maximum(1, np.rint(np.array(shape) * np.array(spacing_mm) / np.array(new_spacing_mm))).astype(int)
     return int(z), int(y), int(x)
 
 
 def bounding_box(array: NDArray) -> tuple[slice, slice, slice]:
-    """Returns the smallest box around what is not 0 in an unsigned or bool array; an empty box if all of it is."""
+    """Returns the smallest box around all that is not 0 in an unsigned or bool array; an empty box if all is 0."""
     spans = [slice(None)] * 3
     for axis in np.argsort(np.abs(array.strides))[::-1]:  # one that is cheap to search first: the rest has less to do
         others = tuple(a for a in range(3) if a != axis)

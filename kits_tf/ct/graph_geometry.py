@@ -1,13 +1,13 @@
-"""geometry's orientation and shape rule in TensorFlow, so that a graph can take a scan in any axis order.
+"""The rules of `ct.geometry` in TensorFlow, so that a graph can take a scan in any axis order.
 
-The rules are `geometry.orientation` and `geometry.resampled_shape`; tests hold each pair together,
-on all 48 axis codes and at halves.
+The rules are `geometry.orientation` and `geometry.resampled_shape`; tests compare each pair, on all 48 axis codes and
+at halves.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from kits_tf.ct.geometry import CANONICAL_WORLD_AXES, PERMUTATIONS
+from kits_tf.ct.geometry import CANONICAL_WORLD_AXES, PERMUTATIONS, Spacing
 
 _PERMUTATIONS = np.array(PERMUTATIONS, np.int32)
 
@@ -29,9 +29,9 @@ def orientation(affine: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return permutation, chosen > 0, tf.gather(sizes, permutation)
 
 
-def resampled_shape(shape: tf.Tensor, spacing_mm: tf.Tensor, wanted_mm: tuple[float, float, float]) -> tf.Tensor:
+def resampled_shape(shape: tf.Tensor, spacing_mm: tf.Tensor, new_spacing_mm: Spacing) -> tf.Tensor:
     """Returns `geometry.resampled_shape`, (3,) int32; shape is (3,) int32, spacing_mm (3,) float64."""
-    size = tf.cast(shape, tf.float64) * spacing_mm / tf.constant(wanted_mm, tf.float64)
+    size = tf.cast(shape, tf.float64) * spacing_mm / tf.constant(new_spacing_mm, tf.float64)
     return tf.maximum(1, tf.cast(tf.round(size), tf.int32))
 
 

@@ -11,19 +11,19 @@ _LOWEST, _VALUES = -32768, 65536
 _SLAB = 1 << 19
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HuStatistics:
-    """Of voxels of a scan, in HU.
+    """Statistics of some voxels of a scan, in HU.
 
     Attributes:
-        voxels: how many.
-        mean: of them.
-        std: standard deviation, of all of them rather than of a sample.
-        lowest: the smallest.
-        percentile_0_5: the value that 0.5 % lie at or below.
-        median: the value that half lie at or below.
-        percentile_99_5: the value that 99.5 % lie at or below.
-        highest: the largest.
+        voxels: number of voxels.
+        mean: mean of all of them.
+        std: standard deviation of all of them, not the estimate from a sample.
+        lowest: smallest value.
+        percentile_0_5: value that 0.5 % lie at or below.
+        median: value that half lie at or below.
+        percentile_99_5: value that 99.5 % lie at or below.
+        highest: largest value.
     """
 
     voxels: int
@@ -48,7 +48,7 @@ def hu_counts(hu: NDArray[np.int16], above: int = _LOWEST - 1) -> NDArray[np.int
 
 
 def hu_statistics(hu: NDArray[np.int16], above: int = _LOWEST - 1) -> HuStatistics | None:
-    """Returns the statistics of int16 HU above `above`, of any shape; None of nothing. Exact: every value counts."""
+    """Returns the exact statistics of int16 HU above `above`, of any shape; None if there are none."""
     counts = hu_counts(hu, above)
     present = np.flatnonzero(counts)
     if len(present) == 0:
@@ -59,15 +59,24 @@ def hu_statistics(hu: NDArray[np.int16], above: int = _LOWEST - 1) -> HuStatisti
     variance = float((counts * (values - mean) ** 2).sum() / total)
     reached = np.cumsum(counts)
     low, median, high = (int(values[np.searchsorted(reached, share * total)]) for share in (0.005, 0.5, 0.995))
-    return HuStatistics(total, mean, variance**0.5, int(values[0]), low, median, high, int(values[-1]))
+    return HuStatistics(
+        voxels=total,
+        mean=mean,
+        std=variance**0.5,
+        lowest=int(values[0]),
+        percentile_0_5=low,
+        median=median,
+        percentile_99_5=high,
+        highest=int(values[-1]),
+    )
 
 
 def pooled_mean_std(parts: Iterable[HuStatistics]) -> tuple[float, float]:
     """Returns mean and standard deviation of all parts' voxels together; (0, 0) of none."""
-    found = list(parts)
-    total = sum(part.voxels for part in found)
+    statistics = list(parts)
+    total = sum(part.voxels for part in statistics)
     if total == 0:
         return 0.0, 0.0
-    mean = sum(part.voxels * part.mean for part in found) / total
-    variance = sum(part.voxels * (part.std**2 + (part.mean - mean) ** 2) for part in found) / total
+    mean = sum(part.voxels * part.mean for part in statistics) / total
+    variance = sum(part.voxels * (part.std**2 + (part.mean - mean) ** 2) for part in statistics) / total
     return mean, variance**0.5

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# (samples that there are, samples wanted) -> (wanted, there) float64
+# A function (in_size, out_size) -> (out_size, in_size) float64 matrix.
 Kernel = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -17,16 +17,17 @@ def interpolation_matrix(in_size: tf.Tensor, out_size: tf.Tensor, kernel: str) -
     """Returns the (out_size, in_size) float32 matrix that interpolates along one axis; its rows sum to 1.
 
     Args:
-        in_size: int32 scalar, samples that there are.
-        out_size: int32 scalar, samples wanted.
+        in_size: int32 scalar, number of input samples.
+        out_size: int32 scalar, number of output samples.
         kernel: one of KERNELS:
-            "nearest": the nearest sample, the later one of two.
-            "linear": between the two neighbors.
+            "nearest": the nearest sample; of two equally near ones the later one.
+            "linear": a line between the two neighbors.
             "cubic": the cubic B-spline through the samples; scipy.ndimage.zoom with order=3, mode="reflect" and
                 grid_mode=True.
-            "linear_fit", "cubic_fit": to fewer samples, those whose "linear" or "cubic" interpolation is closest to
-                that of the input, in the sense of least squares (Unser, Aldroubi, Eden 1993, IEEE Trans. Image
-                Processing 2(3)): interpolation's own anti-aliasing. To as many or more samples, as "linear", "cubic".
+            "linear_fit", "cubic_fit": where there are fewer output than input samples, those whose "linear" or "cubic"
+                interpolation is closest to that of the input, in the sense of least squares (Unser, Aldroubi, Eden
+                1993, IEEE Trans. Image Processing 2(3)): interpolation's own anti-aliasing. Otherwise the same as
+                "linear" and "cubic".
 
     Raises:
         ValueError: there is no such kernel.
@@ -68,12 +69,12 @@ def _cubic(in_size: tf.Tensor, out_size: tf.Tensor) -> tf.Tensor:
 
 def _fit(interpolate: Kernel, in_size: tf.Tensor, out_size: tf.Tensor) -> tf.Tensor:
     def solve() -> tf.Tensor:
-        # Compared at twice as many places as there are samples. At the samples alone, a ratio just above 1 would put
-        # some of the wanted samples where no input sees them, and they would amplify noise.
-        places = 2 * in_size
-        back = interpolate(out_size, places)
+        # Compared at twice as many positions as there are samples. At the samples alone, a ratio just above 1 would put
+        # some of the output samples where no input sees them, and they would amplify noise.
+        num_positions = 2 * in_size
+        back = interpolate(out_size, num_positions)
         normal = tf.linalg.cholesky(tf.matmul(back, back, transpose_a=True))
-        return tf.linalg.cholesky_solve(normal, tf.matmul(back, interpolate(in_size, places), transpose_a=True))
+        return tf.linalg.cholesky_solve(normal, tf.matmul(back, interpolate(in_size, num_positions), transpose_a=True))
 
     return tf.cond(out_size < in_size, solve, lambda: interpolate(in_size, out_size))
 

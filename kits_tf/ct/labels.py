@@ -5,6 +5,7 @@ The default scheme here tells the kidneys apart.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ class Scheme:
 
     Attributes:
         name: what `--label_scheme` calls it.
-        cyst_as: what becomes of the challenge's cysts: "kidney", "background", or "class", the last one here.
+        cyst_as: what becomes of the challenge's cysts: "kidney", "background", or "class", a class of their own, the
+            last one.
         classes: class names; the index is the label.
         mirrored: the label that each label becomes when a volume is flipped along x.
         challenge: the KiTS19 label of each label; a cyst is kidney there.
@@ -34,6 +36,11 @@ class Scheme:
     classes: tuple[str, ...]
     mirrored: tuple[int, ...]
     challenge: tuple[int, ...]
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether right and left kidney are labels of their own."""
+        return "right_kidney" in self.classes
 
     def to_challenge(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Returns the labels in KiTS19's scheme.
@@ -62,6 +69,23 @@ def find_scheme(name: str, cyst_as: str = "kidney") -> Scheme:
         cyst = len(classes)
         classes, mirrored, challenge = (*classes, "cyst"), (*mirrored, cyst), (*challenge, CHALLENGE_KIDNEY)
     return Scheme(name, cyst_as, classes, mirrored, challenge)
+
+
+class SchemeSettings(Protocol):
+    """Any settings that choose a scheme, as `GridSettings` do."""
+
+    @property
+    def label_scheme(self) -> str:
+        """Name of the scheme."""
+
+    @property
+    def cyst_as(self) -> str:
+        """What cysts are in it."""
+
+
+def scheme_of(settings: SchemeSettings) -> Scheme:
+    """Returns the scheme that settings choose by --label_scheme and --cyst_as."""
+    return find_scheme(settings.label_scheme, settings.cyst_as)
 
 
 def scheme_named(classes: tuple[str, ...]) -> Scheme:
@@ -94,8 +118,8 @@ def region_labels(scheme: Scheme) -> dict[str, list[int]]:
 def check_labels(labels: NDArray[np.uint8], num_classes: int, name: str) -> None:
     """Raises InputError if a label is not in 0..num_classes - 1; the message starts with `name`."""
     if labels.size and labels.max() >= num_classes:
-        found = np.flatnonzero(np.bincount(labels.ravel(), minlength=num_classes)).tolist()
-        raise InputError(f"{name}: expected labels 0..{num_classes - 1}, found {found}")
+        present = np.flatnonzero(np.bincount(labels.ravel(), minlength=num_classes)).tolist()
+        raise InputError(f"{name}: expected labels 0..{num_classes - 1}, found {present}")
 
 
 def count_labels(labels: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
@@ -109,7 +133,7 @@ def count_labels(labels: NDArray[np.uint8], num_classes: int) -> NDArray[np.int6
 def from_challenge(
     labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.uint8], SideDecision | None]:
-    """Returns the challenge's labels in a scheme, and how left and right were told; no voxel is lost or gained.
+    """Returns the challenge's labels in a scheme, and how left and right were decided; no voxel is lost or gained.
 
     Args:
         labels: (z, y, x) uint8 in (I, P, L), values 0..3.
@@ -119,7 +143,7 @@ def from_challenge(
 
     Returns:
         labels: the same shape, uint8.
-        decision: None where nothing had to be told: a scheme without sides, or a mask without foreground.
+        decision: None where nothing had to be decided: a scheme without sides, or a mask without foreground.
 
     Raises:
         InputError: a label is above 3.
@@ -128,7 +152,7 @@ def from_challenge(
     result = np.zeros_like(labels)
     labeled = bounding_box(labels)
     result[labeled] = _by_challenge(scheme)[labels[labeled]]
-    if "right_kidney" not in scheme.classes or not result.any():
+    if not scheme.has_sides or not result.any():
         return result, None
     box = bounding_box(result)
     inside = result[box]
@@ -141,22 +165,24 @@ def from_challenge(
 def with_sides(
     labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.uint8], Scheme]:
-    """Returns labels of any scheme in the one that has sides, which geometry tells, and that scheme.
+    """Returns labels of any scheme in the scheme that has sides and the same cysts, and that scheme.
+
+    This is the only rule for it: labels that have sides stay as they are, all others get theirs from geometry.
 
     Args:
-        labels: (z, y, x) uint8 of `scheme`.
-        scheme: of the labels; of one with sides they stay as they are.
-        hu: as `from_challenge` takes it, and what follows too.
-        spacing_mm: likewise.
+        labels: (z, y, x) uint8 labels of `scheme`, in (I, P, L).
+        scheme: scheme of the labels.
+        hu: int16 scan on the same grid; it finds the midline where two kidneys cannot.
+        spacing_mm: voxel sizes (z, y, x).
     """
-    if scheme.name == LATERALITY.name:
+    if scheme.has_sides:
         return labels, scheme
     sided = find_scheme(LATERALITY.name, scheme.cyst_as)
     return from_challenge(challenge_lookup(scheme.classes)[labels], sided, hu, spacing_mm)[0], sided
 
 
 def challenge_lookup(classes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Returns the challenge's label of each of some classes, cysts 3: what `from_challenge` took them from."""
+    """Returns the challenge's label of each class, (classes,) uint8; a cyst is 3, as `from_challenge` had it."""
     names = [name.removeprefix("right_").removeprefix("left_") for name in classes]
     return np.array([CHALLENGE_CLASSES.index(name) for name in names], np.uint8)
 

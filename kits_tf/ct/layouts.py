@@ -1,17 +1,19 @@
 """How data sets lie on disk: where a case's image and segmentation are. The one place that finds cases.
 
-A layout is one function in `LAYOUTS`: it returns the cases of a path, or None if the path is not of its kind.
+A layout is one function, which `LAYOUTS.register` decorates: it returns the cases of a path, or None if the path is not
+of its kind. They are asked in the order in which they were registered, those of a plugin last.
 """
 
 import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.paths import AnyPath, as_path, joined
+from kits_tf.base.registry import Registry
 from kits_tf.ct.labels import CHALLENGE_CLASSES
 from kits_tf.ct.volume import SUFFIXES, strip_suffix
 
@@ -27,19 +29,28 @@ _KITS19_UNLABELED = range(210, 300)
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The files of one case: "case_00012", its scan, its mask; None for a case without one."""
+    """The files of one case.
+
+    Attributes:
+        case_id: name of the case, as "case_00012".
+        image: file of the scan.
+        labels: file of the mask; None for a case without one.
+    """
 
     case_id: str
     image: AnyPath
     labels: AnyPath | None
 
 
+LAYOUTS: Registry[Callable[[AnyPath], list[CaseFiles] | None]] = Registry("data layout")
+
+
 def find_cases(data: str) -> list[CaseFiles]:
     """Returns the cases of a data set, ordered by id.
 
     Args:
-        data: a folder of KiTS19, KiTS21 or KiTS23 cases, of nnU-Net raw data or of a Medical Segmentation Decathlon
-            task, or a CSV file with the columns image and label.
+        data: folder of KiTS19, KiTS21 or KiTS23 cases, of nnU-Net raw data or of a Medical Segmentation Decathlon
+            task, a CSV file with the columns image and label, or what a layout of a plugin knows.
 
     Raises:
         InputError: there is no such path or no case in it, a file is missing, two cases have the same id, or
@@ -48,14 +59,16 @@ def find_cases(data: str) -> list[CaseFiles]:
     root = as_path(data)
     if not root.exists():
         raise InputError(f"{root}: expected a data set, found no such file or folder")
-    found = next((cases for layout in LAYOUTS if (cases := layout(root)) is not None), None)
-    if not found:
+    cases = next((cases for layout in LAYOUTS.values() if (cases := layout(root)) is not None), None)
+    if cases is None and root.is_file():
+        raise InputError(f"{root}: expected a folder or a CSV file")
+    if not cases:
         raise InputError(
             f"{root}: expected folders case_XXXXX with {IMAGE_NAME} and {LABELS_NAME}, or imagesTr, labelsTr and "
             f"{DATASET_JSON}, or a CSV file with columns image and label; found no case"
         )
-    ids = [case.case_id for case in found]
-    for case in found:
+    ids = [case.case_id for case in cases]
+    for case in cases:
         if not case.image.is_file():
             raise InputError(f"{case.image}: expected the scan of {case.case_id}, found no such file")
         if case.labels is not None and not case.labels.is_file():
@@ -64,25 +77,25 @@ def find_cases(data: str) -> list[CaseFiles]:
             raise InputError(f"{root}: expected a case id of letters, digits, _, . and -, found {case.case_id!r}")
         if ids.count(case.case_id) > 1:
             raise InputError(f"{root}: expected every case once, found {case.case_id} {ids.count(case.case_id)} times")
-    return sorted(found, key=lambda case: case.case_id)
+    return sorted(cases, key=lambda case: case.case_id)
 
 
 def find_cases_named(data: str, case_ids: Sequence[str], whose: str) -> list[CaseFiles]:
     """Returns cases of a data set, in the order of the ids.
 
     Args:
-        data: as of `find_cases`.
-        case_ids: of the cases.
+        data: path of a data set, which `find_cases` knows.
+        case_ids: ids of the cases.
         whose: what the ids come from, for errors.
 
     Raises:
-        InputError: as `find_cases`; or a case is not in the data.
+        InputError: `find_cases` refuses the data, or a case is not in them.
     """
-    found = {case.case_id: case for case in find_cases(data)}
+    cases = {case.case_id: case for case in find_cases(data)}
     for case_id in case_ids:
-        if case_id not in found:
+        if case_id not in cases:
             raise InputError(f"{data}: expected {case_id} of {whose}, found no such case")
-    return [found[case_id] for case_id in case_ids]
+    return [cases[case_id] for case_id in case_ids]
 
 
 def case_number(case_id: str) -> int | None:
@@ -109,12 +122,11 @@ def parse_case_numbers(text: str) -> set[int]:
     return numbers
 
 
+@LAYOUTS.register("table")
 def _table(root: AnyPath) -> list[CaseFiles] | None:
     """A CSV file: columns image, label (may be empty), and case_id on request; relative to the file, or remote."""
-    if not root.is_file():
+    if not root.is_file() or root.suffix != ".csv":
         return None
-    if root.suffix != ".csv":
-        raise InputError(f"{root}: expected a folder or a CSV file")
     with io.TextIOWrapper(root.open("rb"), newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if not {"image", "label"} <= set(rows.fieldnames or ()):
@@ -130,13 +142,9 @@ def _row(root: AnyPath, number: int, row: dict[str, str | None]) -> CaseFiles:
     return CaseFiles(row.get("case_id") or name, image, joined(root.parent, label) if label else None)
 
 
-def _decathlon(root: AnyPath) -> list[CaseFiles] | None:
-    """Medical Segmentation Decathlon: imagesTr/NAME and labelsTr/NAME beside dataset.json; imagesTs has no labels."""
-    return _training_and_test(root, channel="") if _has_dataset_json(root) else None
-
-
+@LAYOUTS.register("nnunet")
 def _nnunet(root: AnyPath) -> list[CaseFiles] | None:
-    """nnU-Net raw: as the Decathlon, but an image is NAME_0000, where 0000 is its only channel."""
+    """nnU-Net raw: the Decathlon's folders, but an image is NAME_0000, where 0000 is its only channel."""
     if not _has_dataset_json(root):
         return None
     images = _niftis(root / "imagesTr")
@@ -146,6 +154,12 @@ def _nnunet(root: AnyPath) -> list[CaseFiles] | None:
         if not strip_suffix(path).endswith(NNUNET_CHANNEL):
             raise InputError(f"{path}: expected {NNUNET_CHANNEL} at the end of its name, or a label of the same name")
     return _training_and_test(root, channel=NNUNET_CHANNEL)
+
+
+@LAYOUTS.register("decathlon")
+def _decathlon(root: AnyPath) -> list[CaseFiles] | None:
+    """Medical Segmentation Decathlon: imagesTr/NAME and labelsTr/NAME beside dataset.json; imagesTs has no labels."""
+    return _training_and_test(root, channel="") if _has_dataset_json(root) else None
 
 
 def _has_dataset_json(root: AnyPath) -> bool:
@@ -165,8 +179,8 @@ def _training_and_test(root: AnyPath, channel: str) -> list[CaseFiles]:
 
 def _niftis(folder: AnyPath) -> list[AnyPath]:
     # A Decathlon archive has macOS's ._ files in it.
-    found: list[AnyPath] = sorted(folder.glob("[!.]*"))
-    return [path for path in found if path.name.endswith(SUFFIXES)]
+    visible: list[AnyPath] = sorted(folder.glob("[!.]*"))
+    return [path for path in visible if path.name.endswith(SUFFIXES)]
 
 
 def _check_label_names(path: AnyPath) -> None:
@@ -177,22 +191,20 @@ def _check_label_names(path: AnyPath) -> None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: expected JSON with labels: {type(error).__name__} {error}") from None
     for name, value in pairs:
-        if isinstance(value, int) and (
-            value >= len(CHALLENGE_CLASSES) or CHALLENGE_CLASSES[value] != str(name).lower()
-        ):
+        if isinstance(value, int) and str(name).lower() not in CHALLENGE_CLASSES[value : value + 1]:
             expected = ", ".join(f"{i} {n}" for i, n in enumerate(CHALLENGE_CLASSES))
             raise InputError(f"{path}: expected labels {expected}; found {value} {name}")
 
 
+@LAYOUTS.register("kits")
 def _kits(root: AnyPath) -> list[CaseFiles] | None:
     """KiTS19, KiTS21 and KiTS23: folders case_00000, case_00001, ..."""
+    if not root.is_dir():
+        return None
     folders = [path for path in root.iterdir() if path.is_dir() and re.fullmatch(r"case_\d{5}", path.name)]
     cases = []
     for folder in folders:
         name = KITS21_LABELS_NAME if (folder / KITS21_LABELS_NAME).is_file() else LABELS_NAME
-        unlabeled = not (folder / name).is_file() and case_number(folder.name) in _KITS19_UNLABELED
-        cases.append(CaseFiles(folder.name, folder / IMAGE_NAME, None if unlabeled else folder / name))
+        is_unlabeled = not (folder / name).is_file() and case_number(folder.name) in _KITS19_UNLABELED
+        cases.append(CaseFiles(folder.name, folder / IMAGE_NAME, None if is_unlabeled else folder / name))
     return cases or None
-
-
-LAYOUTS = (_table, _nnunet, _decathlon, _kits)

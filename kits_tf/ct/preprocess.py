@@ -1,4 +1,4 @@
-"""What voxels are: windowing, resampling to the training grid and back, in TensorFlow.
+"""What becomes of voxels: windowing, resampling to the training grid and back, in TensorFlow.
 
 Written once: eager in convert, and traced into the exported graph.
 """
@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.ct.separable import axis_matrices, interpolate, reach
+from kits_tf.config import IntensitySettings
+from kits_tf.ct.separable import PlaneSteps, axis_matrices, interpolate, reach
 
 # Logits come back to the scan's grid by this kernel: docs/geometry.md has the measurement.
 RESTORE_KERNEL = "linear"
-# And so do scans.
+# Scans come back to their own grid by this kernel.
 IMAGE_RESTORE_KERNEL = "cubic"
 
 
@@ -27,10 +28,12 @@ def as_tensor(array: NDArray) -> tf.Tensor:
     return tf.raw_ops.Identity(input=np.ascontiguousarray(array))
 
 
-def normalize(hu: tf.Tensor, window_hu: tuple[float, float], mean_hu: float, std_hu: float) -> tf.Tensor:
+def normalize(hu: tf.Tensor, intensity: IntensitySettings) -> tf.Tensor:
     """Returns (clip(hu, window) - mean) / std as float32, any shape."""
-    clipped = tf.clip_by_value(tf.cast(hu, tf.float32), window_hu[0], window_hu[1])
-    return (clipped - mean_hu) * (1 / std_hu)  # a division would be this in a graph, and other bits when run eagerly
+    clipped = tf.clip_by_value(tf.cast(hu, tf.float32), *intensity.window_hu)
+    return (clipped - intensity.mean_hu) * (
+        1 / intensity.std_hu
+    )  # a division would be this in a graph, and other bits when run eagerly
 
 
 def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
@@ -48,7 +51,18 @@ def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
 
 
 def resample_box(hu: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, size: tf.Tensor, kernel: str) -> tf.Tensor:
-    """Returns the box of `resample(hu, shape, kernel)` that begins at `start`, (3,) int32, and has a size, likewise."""
+    """Returns a box of a scan on another grid, without the rest of that scan.
+
+    Args:
+        hu: (z, y, x) int16 HU.
+        shape: (3,) int32, size of the whole scan on the other grid.
+        start: (3,) int32, first voxel of the box on that grid.
+        size: (3,) int32, size of the box.
+        kernel: one of `kernels.KERNELS`.
+
+    Returns:
+        `size` int16 HU, this part of `resample(hu, shape, kernel)`.
+    """
     return _resample_box(kernel)(hu, *(tf.convert_to_tensor(part, tf.int32) for part in (shape, start, size)))
 
 
@@ -58,7 +72,7 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
     Args:
         labels: (z, y, x) uint8, values below num_classes.
         shape: (3,) int32, the size to return.
-        kernel: as in `resample`.
+        kernel: one of `kernels.KERNELS`.
         num_classes: classes including background; of two that tie, the lower label wins unless rounding decides.
 
     Returns:
@@ -70,17 +84,17 @@ def resample_labels(labels: tf.Tensor, shape: tf.Tensor, kernel: str, num_classe
 def restoring_matrices(
     grid_shape: tf.Tensor, shape: tf.Tensor, start: tf.Tensor, size: tf.Tensor
 ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
-    """Returns what takes logits of a box on the training grid back to the scan's grid, by RESTORE_KERNEL.
+    """Returns the matrices that take logits of a box on the training grid back to the scan's grid, by RESTORE_KERNEL.
 
     Args:
-        grid_shape: (3,) int32, of the training grid.
-        shape: (3,) int32, of the scan.
-        start: (3,) int32, first voxels of the box.
-        size: (3,) int32, of the box.
+        grid_shape: (3,) int32, size of the training grid.
+        shape: (3,) int32, size of the scan.
+        start: (3,) int32, first voxel of the box.
+        size: (3,) int32, size of the box.
 
     Returns:
         matrices: (out, in) float32 for z, y and x, for `separable.interpolate`.
-        places: for z, y and x how many voxels of the scan lie before and after those that it gives.
+        places: numbers of voxels of the scan before and after those that each matrix gives, for z, y and x.
     """
     matrices, places = [], []
     for axis, matrix in enumerate(axis_matrices(grid_shape, shape, RESTORE_KERNEL)):
@@ -92,9 +106,9 @@ def restoring_matrices(
     return matrices, places
 
 
-def by_channel(rows: tf.Tensor) -> tf.Tensor:
-    """Returns rows (k, y, x, channels) as (channels, k, y, x) float32."""
-    return tf.transpose(tf.cast(rows, tf.float32), [3, 0, 1, 2])
+def by_channel(planes: tf.Tensor) -> tf.Tensor:
+    """Returns planes (k, y, x, channels) as (channels, k, y, x) float32."""
+    return tf.transpose(tf.cast(planes, tf.float32), [3, 0, 1, 2])
 
 
 def largest(planes: tf.Tensor) -> tf.Tensor:
@@ -108,6 +122,7 @@ def _traced_once(dtype: tf.DType, triples: int = 1) -> Callable:
     return tf.function(input_signature=[tf.TensorSpec([None] * 3, dtype), *[triple] * triples], autograph=False)
 
 
+# Functions are kept per kernel, so that a kernel is traced once for all volumes: tracing takes a second or two.
 @functools.cache
 def _resample(kernel: str) -> Callable:
     @_traced_once(tf.int16)
@@ -137,15 +152,18 @@ def _interpolate_hu(hu: tf.Tensor, matrices: list[tf.Tensor]) -> tf.Tensor:
     def to_hounsfield(planes: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.clip_by_value(tf.round(planes[0]), -32768, 32767), tf.int16)
 
-    return interpolate(hu, matrices, lambda rows: tf.cast(rows, tf.float32)[None], 1, to_hounsfield, tf.int16)
+    steps = PlaneSteps(
+        prepare=lambda planes: tf.cast(planes, tf.float32)[None], channels=1, finish=to_hounsfield, dtype=tf.int16
+    )
+    return interpolate(hu, matrices, steps)
 
 
 @functools.cache
 def _resample_labels(kernel: str, num_classes: int) -> Callable:
     foreground = np.arange(1, num_classes)[:, None, None, None]
 
-    def shares(rows: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.cast(rows, tf.int32) == foreground, tf.float32)
+    def shares(planes: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.cast(planes, tf.int32) == foreground, tf.float32)
 
     def decide(planes: tf.Tensor) -> tf.Tensor:
         return largest(tf.concat([1 - tf.reduce_sum(planes, axis=0, keepdims=True), planes], axis=0))
@@ -162,7 +180,8 @@ def _resample_labels(kernel: str, num_classes: int) -> Callable:
             places.append((first, shape[axis] - last))
             matrices.append(matrix[first:last, low:high])
         (z0, z1), (y0, y1), (x0, x1) = box
-        inside = interpolate(labels[z0:z1, y0:y1, x0:x1], matrices, shares, num_classes - 1, decide, tf.uint8)
+        steps = PlaneSteps(prepare=shares, channels=num_classes - 1, finish=decide, dtype=tf.uint8)
+        inside = interpolate(labels[z0:z1, y0:y1, x0:x1], matrices, steps)
         return tf.pad(inside, places)
 
     return run
@@ -178,6 +197,6 @@ def _foreground_box(labels: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
 
 def _span(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the start and stop of the part of a (n,) bool mask that holds every True; (0, 1) if there is none."""
-    found = tf.cast(tf.where(mask)[:, 0], tf.int32)
-    nothing = tf.size(found) == 0
-    return (tf.where(nothing, 0, tf.reduce_min(found)), tf.where(nothing, 1, tf.reduce_max(found) + 1))
+    indices = tf.cast(tf.where(mask)[:, 0], tf.int32)
+    is_empty = tf.size(indices) == 0
+    return (tf.where(is_empty, 0, tf.reduce_min(indices)), tf.where(is_empty, 1, tf.reduce_max(indices) + 1))

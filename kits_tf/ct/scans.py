@@ -1,4 +1,4 @@
-"""What a person hands over -> scans or masks to read: NIfTI files, case folders, DICOM folders and zips, patterns."""
+"""Inputs of a command line -> scans or masks to read: NIfTI files, case folders, DICOM folders and zips, patterns."""
 
 import glob
 import os
@@ -14,8 +14,13 @@ from kits_tf.ct.volume import SUFFIXES, Volume, read_image, strip_suffix
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
-    """A scan that was read: (z, y, x) int16 HU, and the DICOM series it came from, if from one."""
+class LoadedScan:
+    """A scan in memory.
+
+    Attributes:
+        volume: (z, y, x) int16 HU.
+        series: the DICOM series that it came from; None for a NIfTI file.
+    """
 
     volume: Volume
     series: SeriesScan | None = None
@@ -26,14 +31,14 @@ class Scan:
     """A scan to read.
 
     Attributes:
-        name: of what is made of it.
-        source: where it is, for people.
-        read: returns it; raises InputError where it cannot be used.
+        name: name of the files that are made of it.
+        source: path for messages.
+        read: function that reads it; raises InputError if it cannot be used.
     """
 
     name: str
     source: str
-    read: Callable[[], Loaded]
+    read: Callable[[], LoadedScan]
 
 
 def read_scan(path: str | os.PathLike) -> Volume:
@@ -45,10 +50,10 @@ def read_scan(path: str | os.PathLike) -> Volume:
     Raises:
         InputError: there is none, there are several, or it cannot be read.
     """
-    found = find_scans([os.fspath(path)], DicomSettings())
-    if len(found) != 1:
-        raise InputError(f"{path}: expected one scan, found {len(found)}")
-    return found[0].read().volume
+    scans = find_scans([os.fspath(path)], DicomSettings())
+    if len(scans) != 1:
+        raise InputError(f"{path}: expected one scan, found {len(scans)}")
+    return scans[0].read().volume
 
 
 def find_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:
@@ -57,10 +62,10 @@ def find_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:
     Args:
         inputs: NIfTI files, KiTS19 case folders, folders of NIfTI files or of case folders, folders and zip files of a
             DICOM series, or patterns of these.
-        dicom: how to read DICOM.
+        dicom: settings of DICOM series.
 
     Raises:
-        InputError: an input is missing or nothing known, a pattern fits nothing, or two scans have the same name.
+        InputError: an input is missing or of no known kind, a pattern fits nothing, or two scans have the same name.
     """
     return _with_names(scan for path in _expanded(inputs) for scan in _scans_at(path, dicom))
 
@@ -74,24 +79,24 @@ def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:
     Raises:
         InputError: an input is missing, holds no mask, or a pattern fits nothing.
     """
-    found = []
+    masks = []
     for path in _expanded(inputs):
         files = _nifti_files(path, LABELS_NAME, "mask")
         if not files:
             raise InputError(f"{path}: expected a mask, or a folder of masks, found none")
-        found += [(_name(file), file) for file in files]
-    return found
+        masks += [(_name(file), file) for file in files]
+    return masks
 
 
 def _with_names(scans: Iterable[Scan]) -> list[Scan]:
-    found: dict[str, Scan] = {}
+    by_name: dict[str, Scan] = {}
     for scan in scans:
-        other = found.setdefault(scan.name, scan)
+        other = by_name.setdefault(scan.name, scan)
         if other is not scan:
             raise InputError(
                 f"{scan.source}: expected different names, {other.source} would be written to the same file"
             )
-    return list(found.values())
+    return list(by_name.values())
 
 
 def _expanded(inputs: list[str]) -> Iterator[Path]:
@@ -99,10 +104,10 @@ def _expanded(inputs: list[str]) -> Iterator[Path]:
         if Path(text).exists() or not glob.has_magic(text):
             yield Path(text)
             continue
-        found = sorted(glob.glob(text, recursive=True))
-        if not found:
+        matches = sorted(glob.glob(text, recursive=True))
+        if not matches:
             raise InputError(f"{text}: expected a pattern of scans, found nothing that fits it")
-        yield from map(Path, found)
+        yield from map(Path, matches)
 
 
 def _scans_at(path: Path, dicom: DicomSettings) -> list[Scan]:
@@ -112,16 +117,16 @@ def _scans_at(path: Path, dicom: DicomSettings) -> list[Scan]:
     return [_nifti(file) for file in files] or [_series(path, path.resolve().name, dicom)]
 
 
-def _nifti_files(path: Path, of_case: str, kind: str) -> list[Path]:
-    """Returns a file itself, or what a folder holds: that of a case, those of several, or any NIfTI files."""
+def _nifti_files(path: Path, name_in_case: str, kind: str) -> list[Path]:
+    """Returns a file itself, or the files of a folder: that of a case, those of several cases, or all NIfTI files."""
     if not path.is_dir():
         strip_suffix(path)
         if not path.is_file():
             raise InputError(f"{path}: expected a {kind}, found no such file")
         return [path]
-    if (path / of_case).is_file():
-        return [path / of_case]
-    cases = sorted(path.glob(f"case_*/{of_case}"))
+    if (path / name_in_case).is_file():
+        return [path / name_in_case]
+    cases = sorted(path.glob(f"case_*/{name_in_case}"))
     return cases or [p for p in sorted(path.glob("[!.]*")) if p.name.endswith(SUFFIXES)]
 
 
@@ -131,13 +136,13 @@ def _name(path: Path) -> str:
 
 
 def _nifti(path: Path) -> Scan:
-    return Scan(_name(path), str(path), lambda: Loaded(read_image(path)))
+    return Scan(_name(path), str(path), lambda: LoadedScan(read_image(path)))
 
 
 def _series(path: Path, name: str, settings: DicomSettings) -> Scan:
-    def read() -> Loaded:
+    def read() -> LoadedScan:
         scan = read_series(find_series(path, settings), settings, str(path))
-        return Loaded(scan.volume, scan)
+        return LoadedScan(scan.volume, scan)
 
     if not path.exists():
         raise InputError(f"{path}: expected a scan, found no such file")

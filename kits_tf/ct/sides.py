@@ -26,16 +26,16 @@ BOTH_SIDES_SHARE = 0.15
 BODY_HU = -300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SideDecision:
-    """How the sides of a mask were told.
+    """How left and right were decided in a mask.
 
     Attributes:
         midline_x: index along x on the native grid; a voxel of a lower index lies to the right of it.
         midline_from: "kidneys", halfway between two; or "body", its median in the scan.
-        large_components: components that are no specks.
+        large_components: number of components that are no specks.
         cut: whether kidney tissue was cut along the midline.
-        specks: components that went with the nearest large one.
+        specks: number of components that went with the nearest large one.
     """
 
     midline_x: float
@@ -63,12 +63,12 @@ def right_side(
         foreground: (z, y, x) bool box in (I, P, L), kidney and all that belongs to one; some voxel is true.
         kidney: the same box, the part of `foreground` that needs a side.
         hu: (z, y, width of the scan) int16, the scan in the slices of the box.
-        first_x: where the box starts along x.
+        first_x: index along x of the box's first voxel in the scan.
         spacing_mm: voxel sizes (z, y, x).
 
     Returns:
         is_right: bool like `foreground`; only voxels of the foreground mean anything.
-        decision: how it was told.
+        decision: how it was decided.
     """
     components = components_26(foreground)
     statistics = cc3d.statistics(components)
@@ -88,8 +88,13 @@ def right_side(
             is_right |= part
     specks = [i for i in range(1, len(counts)) if i not in large]
     _assign_specks(is_right, components, specks, statistics["centroids"], spacing_mm)
-    source = "kidneys" if is_pair else "body"
-    return is_right, SideDecision(midline + first_x, source, len(large), cut, len(specks))
+    return is_right, SideDecision(
+        midline_x=midline + first_x,
+        midline_from="kidneys" if is_pair else "body",
+        large_components=len(large),
+        cut=cut,
+        specks=len(specks),
+    )
 
 
 def body_midline(hu: NDArray[np.int16]) -> float:
@@ -107,7 +112,7 @@ def _on_both_sides(kidney: NDArray[np.bool_], midline: float) -> bool:
 
 
 def _assign_pieces(is_right: NDArray[np.bool_], kidney: NDArray[np.bool_], midline: float) -> bool:
-    """Gives each piece of a component's kidney its side in `is_right`, and tells whether one was left cut."""
+    """Gives each piece of a component's kidney its side in `is_right`, and returns whether one was left cut."""
     pieces = components_26(kidney)
     centers_x = cc3d.statistics(pieces)["centroids"][:, 2]
     cut = False

@@ -1,6 +1,6 @@
-"""Parametric abdomens in Hounsfield units, in KiTS19's exact layout: data for who has none.
+"""Simulated abdomens in Hounsfield units, in KiTS19's exact layout, for users without data.
 
-They prove that software works from end to end. They are no evidence about real CT.
+They show that the software works from end to end. They are no evidence about real CT.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, CHALLENGE_TUMOR
 from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
 from kits_tf.ct.volume import write_stored
@@ -21,9 +22,7 @@ AIR, FAT, MUSCLE, MARROW, BONE = -1000.0, -100.0, 55.0, 180.0, 450.0
 Coordinates = tuple[NDArray, NDArray, NDArray]
 
 
-def write_phantom(
-    case_dir: str | os.PathLike, number: int, spacing_zyx_mm: tuple[float, float, float], seed: int
-) -> None:
+def write_phantom(case_dir: str | os.PathLike, number: int, spacing_zyx_mm: Spacing, seed: int) -> None:
     """Writes imaging.nii.gz (int16 HU) and segmentation.nii.gz (uint8, labels 0..2) of one phantom.
 
     The axes are (I, P, L) and only an sform is set, as in KiTS19. The same number and seed give the same files.
@@ -35,15 +34,13 @@ def write_phantom(
     write_stored(Path(case_dir) / IMAGE_NAME, hu, affine)
 
 
-def kits19_affine(spacing_zyx_mm: tuple[float, float, float]) -> NDArray[np.float64]:
+def kits19_affine(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
     """Returns the (4, 4) affine of a KiTS19 case: axes run to inferior, posterior, left, origin at the first voxel."""
     z, y, x = spacing_zyx_mm
     return np.array([[0, 0, -x, 0], [0, -y, 0, 0], [-z, 0, 0, 0], [0, 0, 0, 1.0]])
 
 
-def draw_phantom(
-    rng: np.random.Generator, spacing_zyx_mm: tuple[float, float, float]
-) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+def draw_phantom(rng: np.random.Generator, spacing_zyx_mm: Spacing) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Returns the scan (z, y, x) int16 HU and its KiTS19 labels, uint8."""
     height_mm = rng.uniform(190, 230)
     shape = [

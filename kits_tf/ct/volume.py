@@ -23,7 +23,7 @@ from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.ct.geometry import Grid, bounding_box, check_affine, orientation, reorient, undo_reorient
 
 AIR_HU = -1024
-# Probabilities and the like are kept in 16 bits, which NIfTI has as whole numbers only: this many are 1.
+# Probabilities and other shares are kept in 16 bits, which NIfTI has as whole numbers only: so many make up 1.
 SHARE_QUANTA = 65535
 SUFFIXES = (".nii.gz", ".nii")
 _UNREADABLE = (
@@ -55,10 +55,10 @@ class Volume:
 
     Attributes:
         array: (z, y, x); int16 HU of a scan, uint8 labels of a mask. Contiguous if it was read from a file.
-        grid: where the voxels of `array` are.
-        stored: where the voxels are in the order (i, j, k) of the file.
-        header: the file's NIfTI header, so that a mask can be written with the very same geometry; None for a
-            volume that came from no file.
+        grid: grid of `array`.
+        stored: grid of the same voxels in the order (i, j, k) of the file.
+        header: NIfTI header of the file, so that a mask can be written with the very same geometry; None for a volume
+            that came from no file.
     """
 
     array: NDArray
@@ -92,13 +92,14 @@ def read_labels(path: str | os.PathLike) -> Volume:
     """Returns a mask as uint8 labels.
 
     Raises:
-        InputError: as `read_image`; or a value is not a whole number in 0..255.
+        InputError: the file is missing, cut short, no 3-D NIfTI or without a usable affine, or a value is not a whole
+            number in 0..255.
     """
     return _read(path, np.uint8, _to_labels)
 
 
 def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume, classes: Sequence[str] = ()) -> None:
-    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, as `write_stored` writes."""
+    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, by `write_stored`."""
     write_stored(path, replace(like, array=labels).as_stored(), like.stored.affine, like.header, classes=classes)
 
 
@@ -107,15 +108,25 @@ def write_stored(
     array: NDArray,
     affine: NDArray,
     header: nib.Nifti1Header | None = None,
-    slope: float = 1.0,
     classes: Sequence[str] = (),
 ) -> None:
-    """Writes an array as NIfTI, compressed if the path ends in .gz, under a temporary name first: see `encode`."""
-    path = Path(path)
-    content = encode(array, affine, header, slope, classes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
-        partial.write_bytes(compress(content) if path.name.endswith(".gz") else content)
+    """Writes an array (i, j, k) as NIfTI, compressed if the path ends in .gz, under a temporary name first.
+
+    Args:
+        path: file to write; its folder is made.
+        array: values to write, in their dtype.
+        affine: (4, 4), voxel centers to world mm.
+        header: header to take the geometry from, to the last bit; None takes `affine`.
+        classes: names of labels 0, 1, ..., which are kept in the file.
+    """
+    _write(Path(path), encode(array, affine, header, classes=classes))
+
+
+def write_shares(
+    path: str | os.PathLike, shares: NDArray[np.uint16], affine: NDArray, header: nib.Nifti1Header | None = None
+) -> None:
+    """Writes shares (i, j, k, ...) of SHARE_QUANTA as NIfTI; readers get numbers in 0..1. See `write_stored`."""
+    _write(Path(path), encode(shares, affine, header, slope=1 / SHARE_QUANTA))
 
 
 def encode(
@@ -128,11 +139,11 @@ def encode(
     """Returns an array (i, j, k, ...) as the bytes of a NIfTI file.
 
     Args:
-        array: what to write, in its dtype.
+        array: values to write, in their dtype.
         affine: (4, 4), voxel centers to world mm.
-        header: that the geometry is taken from, to the last bit.
-        slope: that readers multiply the values by.
-        classes: names of labels 0, 1, ...: kept as a comment in the file, in JSON.
+        header: header to take the geometry from, to the last bit; None takes `affine`.
+        slope: factor that readers multiply the values by.
+        classes: names of labels 0, 1, ..., which are kept as a comment in the file, in JSON.
     """
     if header is None:
         image = nib.Nifti1Image(array, affine)
@@ -175,7 +186,7 @@ def read_grid(path: str | os.PathLike) -> Grid:
     """Returns where the voxels of a NIfTI file are, in the order (i, j, k) of the file, from its header alone.
 
     Raises:
-        InputError: as `read_image`, as far as a header tells.
+        InputError: the file is missing, no 3-D NIfTI or without a usable affine, or its header cannot be read.
     """
     path = as_path(path)
     with _nifti(path) as (image, _):
@@ -183,11 +194,17 @@ def read_grid(path: str | os.PathLike) -> Grid:
 
 
 def label_names(volume: Volume) -> tuple[str, ...]:
-    """Returns the names of the labels that `write_stored` kept in the file of a mask; none if there are none."""
+    """Returns the names of the labels that `write_stored` kept in the file of a mask; () if it has none."""
     for extension in volume.header.extensions if volume.header else ():
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             return tuple(json.loads(extension.get_content())["labels"].values())
     return ()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        partial.write_bytes(compress(content) if path.name.endswith(".gz") else content)
 
 
 def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, AnyPath], NDArray]) -> Volume:
@@ -207,7 +224,7 @@ def _nifti(path: AnyPath) -> Iterator[tuple[nib.Nifti1Image, BinaryIO]]:
     """Opens a NIfTI file.
 
     Raises:
-        InputError: there is none, or it cannot be read, here or by who uses it.
+        InputError: there is none, or it cannot be read, here or in the body of the `with`.
     """
     strip_suffix(path)
     if not path.is_file():
@@ -262,7 +279,7 @@ def _fill(stored: NDArray, source: nib.arrayproxy.ArrayProxy, convert: Callable[
     for start in range(0, k, step):
         slab = slice(start, min(start + step, k))
         voxels = convert(np.asanyarray(source[(slice(None), slice(None), slab, *rest)]))
-        if voxels.dtype == np.uint8:  # a mask: most of it is nothing
+        if voxels.dtype == np.uint8:  # a mask, most of which is 0
             stored[..., slab] = 0
             box = bounding_box(voxels)
             _copy(stored[..., slab][box], voxels[box])

@@ -12,8 +12,8 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.progress import track
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
-from kits_tf.ct.scans import Loaded, Scan
-from kits_tf.ct.volume import SHARE_QUANTA, Volume, write_stored
+from kits_tf.ct.scans import LoadedScan, Scan
+from kits_tf.ct.volume import Volume, write_shares, write_stored
 from kits_tf.inference.model import Model
 
 
@@ -58,7 +58,7 @@ def segment_scans(scans: list[Scan], output_dir: Path, labels: str, load: Callab
         raise InputError(f"{len(failures)} of {len(todo)} scans failed, the first: {failures[0]}")
 
 
-def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[Loaded]"]]:
+def _read_ahead(scans: list[Scan]) -> Iterator[tuple[Scan, "Future[LoadedScan]"]]:
     """Yields each scan with what reads it, while the next one is being read."""
     with ThreadPoolExecutor(1) as reading:
         ahead = [reading.submit(scan.read) for scan in scans[:1]]
@@ -88,13 +88,13 @@ def _mask_path(output_dir: Path, scan: Scan) -> Path:
 
 
 def _write(
-    output_dir: Path, wanted: str, scan: Scan, loaded: Loaded, found: dict[str, NDArray], scheme: Scheme
+    output_dir: Path, wanted: str, scan: Scan, loaded: LoadedScan, found: dict[str, NDArray], scheme: Scheme
 ) -> None:
     """Writes what was found, the mask last: a scan with a mask is done."""
     path, geometry = _mask_path(output_dir, scan), (loaded.volume.stored.affine, loaded.volume.header)
     for name in ("probabilities", "uncertainty"):
         if name in found:
-            write_stored(path.with_name(f"{scan.name}_{name}.nii.gz"), found[name], *geometry, slope=1 / SHARE_QUANTA)
+            write_shares(path.with_name(f"{scan.name}_{name}.nii.gz"), found[name], *geometry)
     labels, classes = labels_as(found["labels"], wanted, loaded.volume, scheme)
     if loaded.series:
         try:

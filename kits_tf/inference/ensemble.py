@@ -63,7 +63,7 @@ class Passes(tf.Module):
         mean: tf.Tensor = 0.0
         unsure: tf.Tensor = 0.0
         for network, intensity in zip(self.networks, self._intensities, strict=True):
-            image = normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+            image = normalize(hu, intensity)
             for flip in self._flips:
                 with tf.control_dependencies([total] if tf.is_tensor(total) else []):  # or all would be in memory
                     logits = self._logits(network, image, flip)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kits_tf.ct import preprocess
-from kits_tf.ct.separable import PlaneFunction, interpolate, reach
+from kits_tf.ct.separable import PlaneFunction, PlaneSteps, interpolate, reach
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,14 @@ class Restoration:
 
 def _interpolated(rows: tf.Tensor, matrices: list[tf.Tensor], output: Output) -> tf.Tensor:
     low, high = output.channels
-    return interpolate(
-        rows[..., low:high], matrices, preprocess.by_channel, high - low, output.finish, output.dtype, output.rank
+    steps = PlaneSteps(
+        prepare=preprocess.by_channel,
+        channels=high - low,
+        finish=output.finish,
+        dtype=output.dtype,
+        rank=output.rank,
     )
+    return interpolate(rows[..., low:high], matrices, steps)
 
 
 def labels_output(num_classes: int) -> Output:

@@ -80,7 +80,7 @@ def augment_batch(
     for i in range(count):
         source, augmentation, _ = example(patches, i)
         hu, labels = look_up(source, augmentation.warp, patch_size, kernel, mirrored_labels)
-        image = compiled(normalize)(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+        image = compiled(normalize)(hu, intensity)
         images.append(change_appearance(image, augmentation.appearance)[None])
         masks.append(labels[None])
     # Not stack, which has no GPU kernel for uint8, and takes a CPU longer.

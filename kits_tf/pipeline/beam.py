@@ -19,8 +19,8 @@ from kits_tf.base.files import remove_partial, write_text
 from kits_tf.base.paths import AnyPath
 from kits_tf.base.processes import THREADS
 from kits_tf.base.startup import start_tensorflow
+from kits_tf.pipeline.case_conversion import ConvertedCase
 from kits_tf.pipeline.manifest import JSON
-from kits_tf.pipeline.plan import Converted
 
 RESULTS_NAME = ".beam-results"
 # Beam's in-process runner. Its DirectRunner would first fetch another one, Prism, from the network.
@@ -30,15 +30,15 @@ _START = threading.Lock()
 
 
 def run_on_beam(
-    function: Callable[..., Converted], tasks: Sequence[tuple], folder: AnyPath, options: str
-) -> Iterator[tuple[int, Converted | InputError]]:
+    function: Callable[..., ConvertedCase], tasks: Sequence[tuple], folder: AnyPath, options: str
+) -> Iterator[tuple[int, ConvertedCase | InputError]]:
     """Yields (index of the task, result) after the pipeline has ended; for bad input the error is the result.
 
     Args:
         function: importable by name, here and on the workers; gets a task as its arguments.
         tasks: picklable arguments.
-        folder: that workers write results to, under a hidden name, and that this process reads them from.
-        options: of the pipeline, as on a command line.
+        folder: folder that workers write results to, under a hidden name, and that this process reads them from.
+        options: the pipeline's options, as on a command line.
 
     Raises:
         InputError: apache-beam is missing, an option is wrong, or the pipeline failed: after the results it has.
@@ -58,13 +58,13 @@ def run_on_beam(
 
 
 def _run(beam: ModuleType, function: Callable, tasks: Sequence[tuple], results: AnyPath, options: Any) -> str:
-    """Returns what the pipeline failed with, "" where it did not."""
+    """Runs the pipeline and returns the error that it failed with; "" if it did not."""
     # Pickled here, so that Beam has nothing to guess about how to send a task.
     elements = [pickle.dumps((index, task)) for index, task in enumerate(tasks)]
     logger = logging.getLogger("apache_beam")
     level = logger.level
     if os.environ.get("KITS_TF_VERBOSE") != "1":
-        logger.setLevel(logging.CRITICAL)  # its tracebacks; the error itself is told
+        logger.setLevel(logging.CRITICAL)  # its tracebacks; the error itself is reported
     try:
         pipeline = beam.Pipeline(options=options)
         _ = pipeline | beam.Create(elements) | beam.Reshuffle() | beam.Map(_do, function, results)
@@ -89,19 +89,19 @@ def _wait(started: Any) -> str:
 
 
 def _parsed(beam: ModuleType, options: str) -> Any:
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(messages):
             parsed = beam.options.pipeline_options.PipelineOptions([_DEFAULT_RUNNER, *shlex.split(options)])
             parsed.get_all_options()
             return parsed
     except ValueError as error:  # shlex's
         raise InputError(f"--beam_options: {error}, got {options}") from None
     except SystemExit:  # argparse's
-        raise InputError(f"--beam_options: {_last_line(said.getvalue())}") from None
+        raise InputError(f"--beam_options: {_last_line(messages.getvalue())}") from None
 
 
-def _do(element: bytes, function: Callable[..., Converted], results: AnyPath) -> None:
+def _do(element: bytes, function: Callable[..., ConvertedCase], results: AnyPath) -> None:
     """Does one task on a worker and leaves its result as a file, however far away the launcher is."""
     with _START:
         if "tensorflow" not in sys.modules:
@@ -115,9 +115,9 @@ def _do(element: bytes, function: Callable[..., Converted], results: AnyPath) ->
     write_text(results / f"{index:06d}.json", json.dumps(content))
 
 
-def _read(path: AnyPath) -> Converted | InputError:
+def _read(path: AnyPath) -> ConvertedCase | InputError:
     content = json.loads(path.read_text(encoding="utf-8"))
-    return InputError(content["failed"]) if "failed" in content else JSON.structure(content["converted"], Converted)
+    return InputError(content["failed"]) if "failed" in content else JSON.structure(content["converted"], ConvertedCase)
 
 
 def _remove(results: AnyPath) -> None:
@@ -138,7 +138,7 @@ def _last_line(text: str) -> str:
 
 def _apache_beam() -> ModuleType:
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it tells of parts of Google Cloud that are not installed
+    logging.disable(logging.WARNING)  # it complains of parts of Google Cloud that are not installed
     try:
         import apache_beam
     except ModuleNotFoundError:

@@ -11,8 +11,8 @@ from kits_tf.config import GridSettings
 from kits_tf.ct import preprocess
 from kits_tf.ct.cases import LabeledScan
 from kits_tf.ct.crop import Crop, body_crop, no_crop
-from kits_tf.ct.geometry import Grid, bounding_box
-from kits_tf.ct.labels import count_labels, find_scheme
+from kits_tf.ct.geometry import Grid, Triple, bounding_box
+from kits_tf.ct.labels import count_labels, scheme_of
 from kits_tf.ct.volume import AIR_HU
 from tfrecords_tools.spec import Spec, TensorFeature, TextFeature
 
@@ -25,13 +25,13 @@ CASE_SPEC = Spec(
         # Names of the labels 0, 1, ..., with commas between.
         TextFeature("classes"),
         TensorFeature("hu", "int16", (None, None, None)),
-        # As hu; (0, 0, 0) for a case without a mask.
+        # The shape of hu; (0, 0, 0) for a case without a mask.
         TensorFeature("labels", "uint8", (None, None, None)),
         TensorFeature("affine", "float64", (4, 4)),
-        # Where hu starts in the training grid of the whole scan, and that grid's shape: not cropped, 0 and hu's own.
+        # First voxel of hu in the training grid of the whole scan, and that grid's shape; without a crop 0 and its own.
         TensorFeature("crop_start", "int64", (3,)),
         TensorFeature("full_shape", "int64", (3,)),
-        # Of the scan as read, (z, y, x) in (I, P, L): the same whatever axis order its file has.
+        # Grid of the scan as read, (z, y, x) in (I, P, L): the same whatever axis order its file has.
         TensorFeature("native_shape", "int64", (3,)),
         TensorFeature("native_affine", "float64", (4, 4)),
         # Rows (class, z, y, x): a sample of the voxels of each foreground class.
@@ -40,18 +40,18 @@ CASE_SPEC = Spec(
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Case:
     """A case on the training grid.
 
     Attributes:
-        case_id: as in "case_00012".
+        case_id: name of the case, as "case_00012".
         classes: names of the labels, background first.
-        hu: (z, y, x) int16.
+        hu: (z, y, x) int16 HU.
         labels: (z, y, x) uint8, indices of `classes`; None for a case without a mask.
-        grid: where those voxels are.
-        crop: which box of the whole scan's training grid they are.
-        native: where the voxels of the scan are, (z, y, x).
+        grid: grid of `hu` and `labels`.
+        crop: the box that they are of the whole scan's training grid.
+        native: grid of the scan itself, (z, y, x).
     """
 
     case_id: str
@@ -112,33 +112,34 @@ class Case:
         values: dict[str, Any] = CASE_SPEC.read(record)
         hu, labels = values["hu"], values["labels"]
         return cls(
-            values["case_id"],
-            tuple(values["classes"].split(",")),
-            hu,
-            labels if labels.size else None,
-            Grid(hu.shape, values["affine"]),
-            Crop(_triple(values["crop_start"]), hu.shape, _triple(values["full_shape"])),
-            Grid(_triple(values["native_shape"]), values["native_affine"]),
+            case_id=values["case_id"],
+            classes=tuple(values["classes"].split(",")),
+            hu=hu,
+            labels=labels if labels.size else None,
+            grid=Grid(hu.shape, values["affine"]),
+            crop=Crop(_triple(values["crop_start"]), hu.shape, _triple(values["full_shape"])),
+            native=Grid(_triple(values["native_shape"]), values["native_affine"]),
         )
 
 
 def to_training_grid(case_id: str, scan: LabeledScan, settings: GridSettings) -> Case:
     """Returns a case resampled to the training grid, and cropped if the settings say so."""
-    grid, labels = scan.image.grid.resampled(settings.spacing_zyx_mm), None
-    classes = find_scheme(settings.label_scheme, settings.cyst_as).classes
+    grid = scan.image.grid.resampled(settings.spacing_zyx_mm)
+    labels = None
+    classes = scheme_of(settings).classes
     hu = preprocess.resample(preprocess.as_tensor(scan.image.array), grid.shape, settings.image_kernel).numpy()
     if scan.labels is not None:
         tensor = preprocess.as_tensor(scan.labels)
         labels = preprocess.resample_labels(tensor, grid.shape, settings.label_kernel, len(classes)).numpy()
     crop = body_crop(hu, labels) if settings.crop == "body" else no_crop(grid.shape)
     return Case(
-        case_id,
-        classes,
-        crop.of(hu),
-        None if labels is None else crop.of(labels),
-        crop.grid(grid),
-        crop,
-        scan.image.grid,
+        case_id=case_id,
+        classes=classes,
+        hu=crop.of(hu),
+        labels=None if labels is None else crop.of(labels),
+        grid=crop.grid(grid),
+        crop=crop,
+        native=scan.image.grid,
     )
 
 
@@ -160,6 +161,6 @@ def sample_class_voxels(labels: NDArray[np.uint8], seed: int) -> NDArray[np.int3
     return np.concatenate(rows)
 
 
-def _triple(array: NDArray) -> tuple[int, int, int]:
+def _triple(array: NDArray) -> Triple:
     z, y, x = array.tolist()
     return z, y, x

@@ -1,8 +1,10 @@
-"""A whole conversion: the folder locked, cases done in any order, the manifest always true."""
+"""A whole conversion: the folder locked, cases in any order, the manifest always consistent with the shards."""
 
 import contextlib
+import dataclasses
 import fcntl
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator
 from time import monotonic
 
 from kits_tf.base.errors import InputError
@@ -10,84 +12,50 @@ from kits_tf.base.files import remove_partial
 from kits_tf.base.paths import AnyPath, GFilePath, as_path
 from kits_tf.base.processes import THREADS, choose_workers, run_here, run_in_processes, start_tensorflow_in_worker
 from kits_tf.base.progress import pace
+from kits_tf.base.provenance import package_versions
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import ConversionSettings, GridSettings
+from kits_tf.config import ConversionSettings
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.pipeline.beam import run_on_beam
+from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case, shard_name
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.pipeline.plan import Converted, converted_before, shard_name, start_manifest
+from kits_tf.pipeline.splits import assign_splits, make_folds
+from tfrecords_tools.index import MANIFEST_NAME
 
 LOCK_NAME = ".lock"
 
+logger = logging.getLogger(__name__)
+
 
 def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifest:
-    """Returns the manifest of all cases, converted now or before.
+    """Returns the manifest of all cases, converted now or by an earlier run.
+
+    Each case is logged when it is done, with what is wrong with it if it failed.
 
     Raises:
         InputError: the folder is another run's, or has records of other settings, or some cases failed: the others
-            are converted, and what is wrong with each was printed.
+            are converted.
         OSError: the folder cannot be written.
     """
     records_dir = as_path(settings.records_dir)
     records_dir.mkdir(parents=True, exist_ok=True)
-    with locked(records_dir):
-        manifest = start_manifest(settings, cases)
+    with _locked(records_dir):
+        manifest = _start_manifest(settings, cases, records_dir)
         remove_partial(records_dir)
-        before = [converted_before(manifest, case.case_id, records_dir) for case in cases]
         manifest.write(records_dir)
         try:
-            failed = _convert(settings, cases, before, manifest)
+            num_failed = _convert(settings, cases, records_dir, manifest)
         finally:
             remove_partial(records_dir)
-    if failed:
-        raise InputError(f"{failed} of {len(cases)} cases failed; run convert again once they are mended or excluded")
+    if num_failed:
+        raise InputError(
+            f"{num_failed} of {len(cases)} cases failed; run convert again once they are mended or excluded"
+        )
     return manifest
 
 
-def _convert(
-    settings: ConversionSettings, cases: list[CaseFiles], before: Sequence[Converted | None], manifest: Manifest
-) -> int:
-    """Fills the manifest, after each case also on disk, and returns how many cases failed."""
-    records_dir, start, failed, unchanged = as_path(settings.records_dir), monotonic(), 0, 0
-    tasks = [(case, settings.grid, records_dir, known) for case, known in zip(cases, before, strict=True)]
-    for done, (index, result) in enumerate(_results(settings, tasks), start=1):
-        case_id = cases[index].case_id
-        if isinstance(result, Converted) and result == before[index]:
-            unchanged += 1
-            continue
-        if isinstance(result, InputError):
-            failed += 1
-            manifest.remove(case_id, shard_name(case_id), records_dir)
-            told = f"FAILED: {result}"
-        else:
-            manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
-            told = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
-        manifest.write(records_dir)
-        print(f"case {done}/{len(cases)} {case_id}: {told} ({pace(done, len(cases), start)})", flush=True)
-    if unchanged:
-        print(f"{unchanged} cases were converted already")
-    return failed
-
-
-def _results(settings: ConversionSettings, tasks: list[tuple]) -> Iterator[tuple[int, Converted | InputError]]:
-    if settings.runner == "processes":
-        workers = choose_workers(settings.workers, len(tasks))
-        return run_in_processes(_convert_case, tasks, workers, start_tensorflow_in_worker)
-    if settings.runner == "beam":
-        return run_on_beam(_convert_case, tasks, as_path(settings.records_dir), settings.beam_options)
-    start_tensorflow(THREADS)
-    return run_here(_convert_case, tasks)
-
-
-def _convert_case(files: CaseFiles, grid: GridSettings, records_dir: AnyPath, before: Converted | None) -> Converted:
-    # TensorFlow takes seconds to import: only where cases are converted.
-    from kits_tf.pipeline.shards import convert_case
-
-    return convert_case(files, grid, records_dir, before)
-
-
 @contextlib.contextmanager
-def locked(directory: AnyPath) -> Iterator[None]:
+def _locked(directory: AnyPath) -> Iterator[None]:
     """Holds a folder against other runs; the system lets go of it however this one ends.
 
     A remote folder has no such lock: that no other conversion writes to it is the caller's to know.
@@ -104,3 +72,75 @@ def locked(directory: AnyPath) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(f"{directory}: another conversion is writing to it") from None
         yield
+
+
+def _start_manifest(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath) -> Manifest:
+    """Returns the manifest to fill: a new one, or that of an earlier run with the same settings.
+
+    Raises:
+        InputError: the folder has a manifest of other settings or cases, or one that cannot be read.
+    """
+    splits = assign_splits(cases, settings.splits, settings.seed)
+    manifest = Manifest(
+        data_dir=str(as_path(settings.data_dir).resolve()),
+        seed=settings.seed,
+        grid=settings.grid,
+        splitting=settings.splits,
+        splits=splits,
+        folds=make_folds(splits, settings.splits.num_folds, settings.seed),
+        versions=package_versions(),
+    )
+    if not (records_dir / MANIFEST_NAME).exists():
+        return manifest
+    earlier = Manifest.read(records_dir)
+    if differences := earlier.differences(manifest):
+        raise InputError(f"{records_dir}: holds records of other settings: {'; '.join(differences)}; use a new folder")
+    return dataclasses.replace(manifest, shards=earlier.shards, cases=earlier.cases)
+
+
+def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> ConvertedCase | None:
+    """Returns what an earlier run made of a case; None if its shard is not there in full length."""
+    name = shard_name(case_id)
+    shard, entry = manifest.shards.get(name), manifest.cases.get(case_id)
+    path = records_dir / name
+    if shard is None or entry is None or not path.is_file() or path.stat().st_size != shard.num_bytes:
+        return None
+    return ConvertedCase(name=name, shard=shard, entry=entry)
+
+
+def _convert(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest) -> int:
+    """Fills the manifest, after each case also on disk, and returns how many cases failed."""
+    earlier = [_earlier_result(manifest, case.case_id, records_dir) for case in cases]
+    tasks = [(case, settings.grid, records_dir, result) for case, result in zip(cases, earlier, strict=True)]
+    start, num_failed, num_unchanged = monotonic(), 0, 0
+    for done, (index, result) in enumerate(_results(settings, tasks, records_dir), start=1):
+        if isinstance(result, ConvertedCase) and result == earlier[index]:
+            num_unchanged += 1
+            continue
+        case_id = cases[index].case_id
+        if isinstance(result, InputError):
+            num_failed += 1
+            manifest.remove(case_id, shard_name(case_id), records_dir)
+            level, outcome = logging.WARNING, f"FAILED: {result}"
+        else:
+            manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
+            level, outcome = logging.INFO, f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
+        manifest.write(records_dir)
+        # After the manifest is written, so that a case that was reported is never lost.
+        logger.log(level, "case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
+    if num_unchanged:
+        logger.info("%d cases were converted already", num_unchanged)
+    return num_failed
+
+
+def _results(
+    settings: ConversionSettings, tasks: list[tuple], records_dir: AnyPath
+) -> Iterator[tuple[int, ConvertedCase | InputError]]:
+    """Yields (index of the task, result) of each case, in any order."""
+    if settings.runner == "processes":
+        workers = choose_workers(settings.workers, len(tasks))
+        return run_in_processes(convert_case, tasks, workers, start_tensorflow_in_worker)
+    if settings.runner == "beam":
+        return run_on_beam(convert_case, tasks, records_dir, settings.beam_options)
+    start_tensorflow(THREADS)
+    return run_here(convert_case, tasks)

@@ -1,4 +1,4 @@
-"""What stands beside the shards: everything a later stage needs to know of them, in manifest.json."""
+"""manifest.json, beside the shards: everything that a later stage needs to know of them."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from kits_tf.config import GridSettings, RecordsSettings, SplitSettings
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.findings import Finding, audit
 from kits_tf.ct.hu_statistics import HuStatistics, pooled_mean_std
-from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.labels import Scheme, scheme_of
 from kits_tf.ct.sides import SideDecision
 from tfrecords_tools.index import MANIFEST_NAME, Shard
 
@@ -25,18 +25,18 @@ FORMAT_VERSION = 4
 JSON = Converter(forbid_extra_keys=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseEntry:
-    """One case.
+    """One case of a manifest.
 
     Attributes:
         shape_zyx: voxels in the record.
         class_voxels: voxels of each class in the record, background first; empty for a case without a mask.
-        sides: how left and right were told; None where they were not.
-        hu_foreground: HU where there is a label, in the record; None where there is none.
-        hu_body: HU above BODY_HU in the record; None where there is none.
-        inputs_sha256: of the files it was made from: the scan's, and the mask's if there is one.
-        source: what those files hold, at native size.
+        sides: how left and right were decided; None where they were not.
+        hu_foreground: statistics of the record's HU where there is a label; None where there is none.
+        hu_body: statistics of the record's HU above BODY_HU; None where there is none.
+        inputs_sha256: digest of each file that it was made from: the scan's, and the mask's if there is one.
+        source: facts of those files, at native size.
     """
 
     shape_zyx: tuple[int, int, int]
@@ -58,14 +58,14 @@ class Manifest:
 
     Attributes:
         data_dir: absolute folder that the records were converted from.
-        seed: of the splits.
+        seed: random seed of the splits.
         grid: settings of the training grid and labels.
         splitting: settings of the splits.
         splits: case ids of "train", "validation", "test" and "unlabeled".
-        folds: parts of the training and validation cases for cross-validation, as case ids.
-        shards: by file name; which cases they hold.
-        cases: by case id; a conversion that was interrupted has fewer than the splits name.
-        versions: of the tools that wrote it.
+        folds: case ids of each part of the training and validation cases, for cross-validation.
+        shards: size, digest and cases of each shard, by file name.
+        cases: entries by case id; a conversion that was interrupted has fewer than the splits name.
+        versions: versions of the packages that wrote it, by name.
     """
 
     data_dir: str
@@ -81,7 +81,7 @@ class Manifest:
     @property
     def scheme(self) -> Scheme:
         """The label scheme of the records."""
-        return find_scheme(self.grid.label_scheme, self.grid.cyst_as)
+        return scheme_of(self.grid)
 
     @property
     def is_complete(self) -> bool:
@@ -123,10 +123,11 @@ class Manifest:
         Raises:
             InputError: a shard holds cases of this and of another split.
         """
-        wanted, paths = set(self.splits[split]), {}
+        of_split = set(self.splits[split])
+        paths = {}
         for name, shard in self.shards.items():
             path = as_path(records_dir) / name
-            others = set(shard.examples) - wanted
+            others = set(shard.examples) - of_split
             if others and len(others) < len(shard.examples):
                 raise InputError(
                     f"{path}: expected cases of one split, {min(others)} is not of {split}; folds need one case a shard"
@@ -151,7 +152,7 @@ class Manifest:
                 raise InputError(f"{path}: expected a shard of {shard.num_bytes} bytes, found {path.stat().st_size}")
 
     def check_settings(self, expected: RecordsSettings, records_dir: str | os.PathLike) -> None:
-        """Checks that the records are what a later stage was told they are; None is no expectation.
+        """Checks that the records are what a later stage expects; None is no expectation.
 
         Raises:
             InputError: a setting differs; flag and both values are named.
@@ -159,8 +160,8 @@ class Manifest:
         actual = {**asdict(self.grid), **asdict(self.splitting)}
         for name, value in asdict(expected).items():
             if value is not None and value != actual[name]:
-                found = f"--{name}={format_value(actual[name])}, expected {format_value(value)}"
-                raise InputError(f"{records_dir}: was converted with {found}")
+                flag = f"--{name}={format_value(actual[name])}, expected {format_value(value)}"
+                raise InputError(f"{records_dir}: was converted with {flag}")
 
     def same_records(self, other: "Manifest") -> bool:
         """Returns whether both describe the same files, converted in the same way into the same shards.
@@ -221,16 +222,16 @@ class Manifest:
 
     def differences(self, other: "Manifest") -> list[str]:
         """Returns the settings that differ, each as "--flag: this value, not that one"."""
-        found = []
+        changes = []
         for group in ("grid", "splitting"):
             mine, theirs = getattr(self, group), getattr(other, group)
             for item in dataclasses.fields(mine):
                 ours, others = getattr(mine, item.name), getattr(theirs, item.name)
                 if ours != others:
-                    found.append(f"--{item.name}: {format_value(ours)}, not {format_value(others)}")
+                    changes.append(f"--{item.name}: {format_value(ours)}, not {format_value(others)}")
         for name in ("seed", "data_dir"):
             if getattr(self, name) != getattr(other, name):
-                found.append(f"--{name}: {getattr(self, name)}, not {getattr(other, name)}")
-        if not found and self.splits != other.splits:
-            found.append("the cases themselves")
-        return found
+                changes.append(f"--{name}: {getattr(self, name)}, not {getattr(other, name)}")
+        if not changes and self.splits != other.splits:
+            changes.append("the cases themselves")
+        return changes

@@ -1,4 +1,4 @@
-"""Which cases train, validate and test."""
+"""Splits and folds: the cases that train, validate and test."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ def assign_splits(cases: Sequence[CaseFiles], settings: SplitSettings, seed: int
     """Returns the case ids of "train", "validation", "test" and "unlabeled", each in order.
 
     Cases without a mask are unlabeled. Of the others, those numbered in `test_cases` are the test; of the rest
-    `validation_fraction`, rounded, but at least one, validates. `splits_file` says all that outright instead.
+    `validation_fraction`, rounded, but at least one, validates. With `splits_file` that file lists them instead.
 
     Args:
-        cases: without those that `included_cases` leaves out.
-        settings: the flags.
-        seed: of the draw.
+        cases: cases of the data set, without those that `included_cases` leaves out.
+        settings: settings of the splits.
+        seed: random seed of the draw.
 
     Raises:
         InputError: fewer than two labeled cases are left for training and validation, or the file does not fit.
@@ -63,25 +63,25 @@ def make_folds(splits: dict[str, list[str]], num_folds: int, seed: int) -> list[
 def _listed(path: Path, labeled: list[str]) -> dict[str, list[str]]:
     try:
         content = json.loads(path.read_text())
-        found = {name: sorted(map(str, content.get(name, []))) for name in ("train", "validation", "test")}
+        splits = {name: sorted(map(str, content.get(name, []))) for name in ("train", "validation", "test")}
     except FileNotFoundError:
         raise InputError(f"{path}: expected the file that --splits_file names, found none") from None
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(
             f'{path}: expected JSON {{"train": [ids], "validation": [...], "test": [...]}}: {error}'
         ) from None
-    if unknown := set(content) - set(found):
+    if unknown := set(content) - set(splits):
         raise InputError(f"{path}: expected train, validation and test, found {', '.join(sorted(unknown))}")
-    listed = sorted(case_id for ids in found.values() for case_id in ids)
+    listed = sorted(case_id for ids in splits.values() for case_id in ids)
     for case_id in listed:
         if case_id not in labeled:
             raise InputError(f"{path}: expected labeled cases of the data set, found {case_id}")
         if listed.count(case_id) > 1:
             raise InputError(f"{path}: expected every case once, found {case_id} {listed.count(case_id)} times")
-    if not found["train"] or not found["validation"]:
+    if not splits["train"] or not splits["validation"]:
         raise InputError(f"{path}: expected one or more cases in train and in validation")
     if missing := sorted(set(labeled) - set(listed)):
         raise InputError(
             f"{path}: expected every labeled case, {', '.join(missing)} missing; --exclude_cases drops some"
         )
-    return found
+    return splits

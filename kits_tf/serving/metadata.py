@@ -7,7 +7,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings, InferenceSettings, IntensitySettings
-from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.labels import Scheme, scheme_of
 from kits_tf.inference.chain import Chain, parse_chain
 
 FORMAT_VERSION = 1
@@ -65,7 +65,7 @@ class Metadata:
     @property
     def scheme(self) -> Scheme:
         """The scheme of the labels."""
-        return find_scheme(self.grid.label_scheme, self.grid.cyst_as)
+        return scheme_of(self.grid)
 
     @property
     def chain(self) -> Chain:

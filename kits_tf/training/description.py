@@ -12,7 +12,7 @@ from kits_tf.base.progress import track
 from kits_tf.base.settings import select
 from kits_tf.config import RunSettings, SummarySettings
 from kits_tf.ct.geometry import Triple
-from kits_tf.ct.labels import find_scheme
+from kits_tf.ct.labels import scheme_of
 from kits_tf.network.architecture import PRESETS, architecture
 from kits_tf.network.cost import Cost, trace_cost, variable_bytes
 from kits_tf.network.receptive_field import receptive_field
@@ -88,7 +88,7 @@ def describe(settings: SummarySettings) -> NetworkDescription:
     Raises:
         InputError: the network cannot take the patch, or cannot be rematerialized.
     """
-    made_of, scheme = architecture(settings.network), find_scheme(settings.label_scheme, settings.cyst_as)
+    made_of, scheme = architecture(settings.network), scheme_of(settings)
     made_of.check_training(settings.patch_size_zyx, settings.rematerialize)
     run = select(RunSettings, settings, records_dir="-", run_dir="-")
     memory = {}

@@ -97,8 +97,7 @@ class Trainer:
         count = tf.shape(hu)[0]
         # Of an epoch's last batch a replica may get nothing, which convolutions refuse: a blank that is not counted.
         hu, labels = (tf.pad(part, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]]) for part in (hu, labels))
-        intensity = self.settings.intensity
-        image = normalize(hu, intensity.window_hu, intensity.mean_hu, intensity.std_hu)
+        image = normalize(hu, self.settings.intensity)
         logits = self.validated(image[..., None], training=False)
         self._observe(self.objective(labels, logits), labels[:count], logits[:count])
 

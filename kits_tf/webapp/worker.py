@@ -11,7 +11,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.memory import return_freed_memory
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
-from kits_tf.ct.scans import Loaded, find_scans
+from kits_tf.ct.scans import LoadedScan, find_scans
 from kits_tf.ct.volume import write_stored
 from kits_tf.inference.batch_prediction import labels_as
 from kits_tf.inference.model import Model
@@ -109,7 +109,7 @@ class Worker:
                 return_freed_memory()
 
 
-def read_upload(study: Study, dicom: DicomSettings) -> Loaded:
+def read_upload(study: Study, dicom: DicomSettings) -> LoadedScan:
     """Returns the scan of a study as it came.
 
     Raises:

@@ -44,7 +44,8 @@ def test_facts_of_a_case_by_hand() -> None:
 def test_no_mask_and_an_empty_one() -> None:
     hu, mask = scan_and_mask()
     assert case_facts(volume(hu), None).labels is None
-    assert case_facts(volume(hu), volume(mask * 0)).labels == LabelFacts("uint8", {}, 0, 0, 0, (), None)
+    empty = LabelFacts(dtype="uint8", volumes_ml={}, parts=0, specks=0, tumors=0, scan_ends=(), hu_mean=None)
+    assert case_facts(volume(hu), volume(mask * 0)).labels == empty
 
 
 @pytest.mark.parametrize(

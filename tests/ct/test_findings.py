@@ -1,12 +1,30 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from kits_tf.base.registry import import_plugins
 from kits_tf.ct.case_facts import CaseFacts, LabelFacts
-from kits_tf.ct.findings import Finding, audit, case_findings
+from kits_tf.ct.findings import CASE_RULES, DATA_SET_RULES, Finding, audit, case_findings
 
-LABELS = LabelFacts("uint8", {"kidney": 300.0, "tumor": 20.0}, 2, 0, 1, (), 120.0)
-FINE = CaseFacts((100, 512, 512), (3.0, 0.8, 0.8), "IPL", "int16", (-1024, 1500), 7, LABELS)
+LABELS = LabelFacts(
+    dtype="uint8",
+    volumes_ml={"kidney": 300.0, "tumor": 20.0},
+    parts=2,
+    specks=0,
+    tumors=1,
+    scan_ends=(),
+    hu_mean=120.0,
+)
+FINE = CaseFacts(
+    shape_zyx=(100, 512, 512),
+    spacing_zyx_mm=(3.0, 0.8, 0.8),
+    axes="IPL",
+    dtype="int16",
+    hu_range=(-1024, 1500),
+    scan_crc32=7,
+    labels=LABELS,
+)
 
 
 def found(facts: CaseFacts, case_id: str = "case_00100") -> list[tuple[str, str]]:
@@ -66,8 +84,11 @@ def test_doubtful_labels_are_those_of_kits19() -> None:
 def test_duplicates_name_the_first_of_them() -> None:
     others = {f"case_{i:05d}": replace(FINE, scan_crc32=i) for i in range(3)}
     cases = others | {"case_00300": replace(FINE, scan_crc32=1), "case_00301": replace(FINE, scan_crc32=1)}
-    told = "the same scan as case_00001: do not train on one and test on the other"
-    assert audit(cases) == [Finding("warning", "duplicate", c, told) for c in ("case_00300", "case_00301")]
+    message = "the same scan as case_00001: do not train on one and test on the other"
+    assert audit(cases) == [
+        Finding(severity="warning", code="duplicate", case_id=case_id, message=message)
+        for case_id in ("case_00300", "case_00301")
+    ]
     cases["case_00300"] = replace(FINE, scan_crc32=1, shape_zyx=(99, 512, 512))
     assert [f.case_id for f in audit(cases)] == ["case_00301"]
 
@@ -103,3 +124,33 @@ def test_findings_come_by_severity_code_and_case() -> None:
         ("specks", "case_00002"),
     ]
     assert [(f.code, f.case_id) for f in audit(cases)] == order
+
+
+PLUGIN = """
+from kits_tf.ct.findings import CASE_RULES, DATA_SET_RULES, Finding
+
+@CASE_RULES.register("thick")
+def thick(case_id, facts):
+    if facts.spacing_zyx_mm[0] > 2:
+        yield Finding(severity="note", code="thick", case_id=case_id, message="slices above 2 mm")
+
+@DATA_SET_RULES.register("few")
+def few(cases):
+    if len(cases) < 2:
+        yield Finding(severity="warning", code="few", case_id=min(cases), message="a single case")
+"""
+
+
+def test_rules_from_outside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "two_rules.py").write_text(PLUGIN)
+    with monkeypatch.context() as patched:
+        patched.syspath_prepend(tmp_path)
+        patched.setenv("KITS_TF_PLUGINS", "")
+        for table in (CASE_RULES, DATA_SET_RULES):
+            patched.setattr(table, "_things", dict(table._things))
+        import_plugins(("two_rules",))
+        assert [(f.severity, f.code, f.message) for f in audit({"case_00100": FINE})] == [
+            ("warning", "few", "a single case"),
+            ("note", "thick", "slices above 2 mm"),
+        ]
+    assert audit({"case_00100": FINE}) == []

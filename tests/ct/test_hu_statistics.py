@@ -12,7 +12,16 @@ VALUES = hnp.arrays(np.int16, hnp.array_shapes(min_dims=1, max_dims=3, max_side=
 def by_numpy(values: np.ndarray) -> HuStatistics:
     exact = values.astype(np.float64)
     low, median, high = (int(np.percentile(values, share, method="inverted_cdf")) for share in (0.5, 50, 99.5))
-    return HuStatistics(values.size, exact.mean(), exact.std(), int(values.min()), low, median, high, int(values.max()))
+    return HuStatistics(
+        voxels=values.size,
+        mean=exact.mean(),
+        std=exact.std(),
+        lowest=int(values.min()),
+        percentile_0_5=low,
+        median=median,
+        percentile_99_5=high,
+        highest=int(values.max()),
+    )
 
 
 def assert_same(found: HuStatistics, expected: HuStatistics) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from kits_tf.base.errors import InputError
-from kits_tf.ct.layouts import CaseFiles, case_number, find_cases, find_cases_named, parse_case_numbers
+from kits_tf.base.registry import import_plugins
+from kits_tf.ct.layouts import LAYOUTS, CaseFiles, case_number, find_cases, find_cases_named, parse_case_numbers
 
 
 def make(root: Path, *names: str) -> None:
@@ -143,6 +144,36 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         refused(table, message)
     make(tmp_path, "table.txt")
     refused(tmp_path / "table.txt", "table.txt: expected a folder or a CSV file")
+
+
+PLUGIN = """
+from kits_tf.ct.layouts import LAYOUTS, CaseFiles
+
+@LAYOUTS.register("flat")
+def flat(root):
+    '''A text file of names: NAME.nii and NAME_mask.nii beside it.'''
+    if root.suffix != ".txt":
+        return None
+    names = root.read_text().split()
+    return [CaseFiles(name, root.parent / f"{name}.nii", root.parent / f"{name}_mask.nii") for name in names]
+"""
+
+
+def test_a_layout_from_outside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "b.nii", "b_mask.nii", "a.nii", "a_mask.nii")
+    (tmp_path / "names.txt").write_text("b\na\n")
+    (tmp_path / "flat_layout.py").write_text(PLUGIN)
+    with monkeypatch.context() as patched:
+        patched.syspath_prepend(tmp_path)
+        patched.setenv("KITS_TF_PLUGINS", "")
+        patched.setattr(LAYOUTS, "_things", dict(LAYOUTS._things))
+        import_plugins(("flat_layout",))
+        assert list(LAYOUTS) == ["table", "nnunet", "decathlon", "kits", "flat"]
+        assert find_cases(str(tmp_path / "names.txt")) == [
+            CaseFiles("a", tmp_path / "a.nii", tmp_path / "a_mask.nii"),
+            CaseFiles("b", tmp_path / "b.nii", tmp_path / "b_mask.nii"),
+        ]
+    refused(tmp_path / "names.txt", "names.txt: expected a folder or a CSV file")
 
 
 def test_case_numbers() -> None:

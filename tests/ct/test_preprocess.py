@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from kits_tf.config import IntensitySettings
 from kits_tf.ct import preprocess, separable
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.kernels import KERNELS, interpolation_matrix
 
+INTENSITY = IntensitySettings(window_hu=(-79.0, 304.0), mean_hu=101.0, std_hu=76.9)
 RNG = np.random.default_rng(3)
 HU = (RNG.normal(size=(13, 21, 17)) * 300).astype(np.int16)
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
@@ -156,7 +158,7 @@ def run(hu: tf.Tensor, labels: tf.Tensor, shape: tf.Tensor) -> dict[str, tf.Tens
     for kernel in ("linear", "cubic_fit"):
         small = preprocess.resample(hu, shape, kernel)
         found[kernel] = small
-        found[f"{kernel}_image"] = preprocess.normalize(small, (-79.0, 304.0), 101.0, 76.9)
+        found[f"{kernel}_image"] = preprocess.normalize(small, INTENSITY)
         found[f"{kernel}_labels"] = preprocess.resample_labels(labels, shape, kernel, 4)
     logits = tf.one_hot(found["linear_labels"], 4) + found["linear_image"][..., None]
     return found | {"restored": restore(logits, tf.shape(hu))}
@@ -211,5 +213,5 @@ def test_restore_of_resample_has_the_very_shape_and_affine() -> None:
 
 
 def test_normalize_by_hand() -> None:
-    values = preprocess.normalize(np.array([-1000, -79, 101, 304, 2000], np.int16), (-79.0, 304.0), 101.0, 76.9)
+    values = preprocess.normalize(np.array([-1000, -79, 101, 304, 2000], np.int16), INTENSITY)
     np.testing.assert_allclose(values, [-180 / 76.9, -180 / 76.9, 0, 203 / 76.9, 203 / 76.9], rtol=1e-6)

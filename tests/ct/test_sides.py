@@ -29,7 +29,7 @@ def test_two_kidneys_have_the_midline_between_them() -> None:
     labels[5:8, 15:18, 70:75] = 2
     labels[0, 0, 55] = 1  # a speck, nearer to the left kidney
     result, decision = sided(labels, AIR)
-    assert decision == SideDecision(44.5, "kidneys", large_components=2, cut=False, specks=1)
+    assert decision == SideDecision(midline_x=44.5, midline_from="kidneys", large_components=2, cut=False, specks=1)
     assert str(decision) == "midline x=44, halfway between two kidneys; 2 parts, 1 specks"
     assert result[0, 0, 55] == 2
     assert set(np.unique(result[..., :50])) == {0, 1} and set(np.unique(result[..., 50:])) == {0, 2, 3}

@@ -16,9 +16,8 @@ from kits_tf.base.errors import InputError
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.pipeline import beam, conversion
 from kits_tf.pipeline.case import CASE_SPEC
+from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.pipeline.plan import Converted
-from kits_tf.pipeline.shards import convert_case
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.paths import AnyPath, as_path
 
@@ -45,20 +44,21 @@ def broken(*_: object) -> None:
     raise OSError("no space\nleft")
 
 
-def all_but_case_2(files: CaseFiles, *rest: Any) -> Converted:
+def all_but_case_2(files: CaseFiles, *rest: Any) -> ConvertedCase:
     if files.case_id == "case_00002":
         raise OSError("no space left")
     return convert_case(files, *rest)
 
 
-def test_the_same_bytes_and_nothing_again(data_dir: Path, records_dir: Path, tmp_path: Path, capsys) -> None:
+def test_the_same_bytes_and_nothing_again(data_dir: Path, records_dir: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
     settings = convert_settings(data_dir, tmp_path / "records", runner="beam", beam_options=IN_THIS_PROCESS)
     convert.main(settings)
     assert contents(tmp_path / "records") == contents(records_dir)
     before = {path.name: path.stat().st_ino for path in (tmp_path / "records").glob("*.tfrecord")}
-    capsys.readouterr()
+    caplog.clear()
     convert.main(settings)
-    assert "4 cases were converted already" in capsys.readouterr().out
+    assert "4 cases were converted already" in caplog.text
     assert {path.name: path.stat().st_ino for path in (tmp_path / "records").glob("*.tfrecord")} == before
     assert contents(tmp_path / "records") == contents(records_dir)
 
@@ -71,12 +71,12 @@ def test_workers_in_other_processes(data_dir: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "beam") == contents(tmp_path / "processes")
 
 
-def test_a_bad_case_fails_alone(data_dir: Path, tmp_path: Path, capsys) -> None:
+def test_a_bad_case_fails_alone(data_dir: Path, tmp_path: Path, caplog) -> None:
     data, records = shutil.copytree(data_dir, tmp_path / "data"), tmp_path / "records"
     (data / "case_00001/imaging.nii.gz").write_bytes(b"no scan")
     with pytest.raises(InputError, match="1 of 4 cases failed; run convert again"):
         convert.main(convert_settings(data, records, runner="beam"))
-    assert "case_00001: FAILED: " in capsys.readouterr().out
+    assert "case_00001: FAILED: " in caplog.text
     assert sorted(Manifest.read(records).cases) == ["case_00000", "case_00002", "case_00003"]
     assert not (records / beam.RESULTS_NAME).exists()
 
@@ -88,18 +88,19 @@ def test_any_other_error_fails_the_pipeline_in_one_line(tmp_path: Path, capfd) -
 
 
 def test_what_a_failing_pipeline_did_is_kept(
-    data_dir: Path, records_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    data_dir: Path, records_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ) -> None:
+    caplog.set_level("INFO", "kits_tf")
     settings = convert_settings(data_dir, tmp_path, runner="beam")
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "_convert_case", all_but_case_2)
+        patched.setattr(conversion, "convert_case", all_but_case_2)
         with pytest.raises(InputError, match="^--runner=beam: the pipeline failed: "):
             convert.main(settings)
     kept = sorted(Manifest.read(tmp_path).cases)
     assert kept and "case_00002" not in kept and not (tmp_path / beam.RESULTS_NAME).exists()
-    capsys.readouterr()
+    caplog.clear()
     convert.main(settings)
-    assert f"{len(kept)} cases were converted already" in capsys.readouterr().out
+    assert f"{len(kept)} cases were converted already" in caplog.text
     assert contents(tmp_path) == contents(records_dir)
 
 
@@ -122,7 +123,8 @@ def test_without_apache_beam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("runner", ["here", "beam"])
-def test_remote_folders_hold_the_same_bytes(data_dir: Path, records_dir: Path, runner: str, capsys) -> None:
+def test_remote_folders_hold_the_same_bytes(data_dir: Path, records_dir: Path, runner: str, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
     data, records = upload(data_dir, as_path("ram://data")), as_path(f"ram://records-{runner}/deep")
     settings = convert_settings(data, records, runner=runner)
     convert.main(settings)
@@ -136,9 +138,9 @@ def test_remote_folders_hold_the_same_bytes(data_dir: Path, records_dir: Path, r
     assert shards and all(path.startswith("ram://") for path in shards)
     cases = [CASE_SPEC.parse(record) for record in tf.data.TFRecordDataset(shards)]
     assert sorted(case["case_id"].numpy().decode() for case in cases) == manifest.splits["train"]
-    capsys.readouterr()
+    caplog.clear()
     convert.main(settings)
-    assert "4 cases were converted already" in capsys.readouterr().out
+    assert "4 cases were converted already" in caplog.text
     (records / "case_00000.tfrecord").write_bytes(b"cut")
     with pytest.raises(InputError, match=r"ram://records-\w+/deep/case_00000.tfrecord: expected a shard of"):
         manifest.check_shards(records)

@@ -9,7 +9,7 @@ from conftest import ALL_AXIS_CODES, TINY_GRID, affine_of
 from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings
 from kits_tf.ct import cases
-from kits_tf.ct.labels import LATERALITY, find_scheme
+from kits_tf.ct.labels import LATERALITY, scheme_of
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.sides import BODY_HU
 from kits_tf.ct.volume import AIR_HU
@@ -33,8 +33,7 @@ def rewrite(files: CaseFiles, folder: Path, codes: str, image_shift_mm: float = 
 
 
 def load_case(files: CaseFiles, settings: GridSettings) -> Case:
-    scheme = find_scheme(settings.label_scheme, settings.cyst_as)
-    return case_module.to_training_grid(files.case_id, cases.read_labeled(files, scheme), settings)
+    return case_module.to_training_grid(files.case_id, cases.read_labeled(files, scheme_of(settings)), settings)
 
 
 @pytest.fixture(scope="module")

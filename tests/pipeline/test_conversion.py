@@ -1,4 +1,4 @@
-"""Conversions that are stopped, killed, out of space, or not alone; always whole shards and a true manifest."""
+"""Conversions that are stopped, killed, out of space, or not alone; manifest and shards are always consistent."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ def command(data_dir: Path, records_dir: Path, *flags: str) -> list[str]:
 
 
 def is_whole(records_dir: Path) -> bool:
-    """Tells whether the folder holds the manifest's shards, all in full length, and nothing half-written."""
+    """Returns whether the folder holds the manifest's shards, all in full length, and nothing half-written."""
     manifest = Manifest.read(records_dir)
     found = {path.name: path.stat().st_size for path in records_dir.iterdir()}
     shards = {name: shard.num_bytes for name, shard in manifest.shards.items()}
@@ -49,7 +49,8 @@ def test_the_same_bytes_in_this_process_in_one_and_in_two(data_dir: Path, tmp_pa
     assert here == one == two
 
 
-def test_a_second_run_converts_what_changed_and_nothing_else(data_dir: Path, tmp_path: Path, capsys) -> None:
+def test_a_second_run_converts_what_changed_and_nothing_else(data_dir: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
     data, records = shutil.copytree(data_dir, tmp_path / "data"), tmp_path / "records"
     convert.main(convert_settings(data, records))
     before = {path: path.stat().st_ino for path in records.glob("*.tfrecord")}
@@ -57,10 +58,13 @@ def test_a_second_run_converts_what_changed_and_nothing_else(data_dir: Path, tmp
     mask = read_labels(mask_path)
     write_labels(mask_path, np.where(mask.array == 2, 1, mask.array).astype(np.uint8), like=mask)
     (records / "case_00002.tfrecord").write_bytes(b"cut")
-    capsys.readouterr()
+    caplog.clear()
     convert.main(convert_settings(data, records))
-    said = capsys.readouterr().out
-    assert "2 cases were converted already" in said and "case_00001: " in said and "case_00002: " in said
+    assert [message.split(":")[0] for message in caplog.messages] == [
+        "case 2/4 case_00001",
+        "case 3/4 case_00002",
+        "2 cases were converted already",
+    ]
     written_again = [path.stem for path, inode in before.items() if path.stat().st_ino != inode]
     assert sorted(written_again) == ["case_00001", "case_00002"]
     assert Manifest.read(records).cases["case_00001"].class_voxels[3] == 0
@@ -113,7 +117,9 @@ def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent:
     assert run.stderr is not None and "case 1/4" in run.stderr.readline()
     run.send_signal(sent)
     _, stderr = run.communicate(timeout=60)
-    assert run.returncode == status and stderr in ("error: terminated\n", "error: interrupted\n")
+    *cases, error = stderr.splitlines()
+    assert run.returncode == status and error in ("error: terminated", "error: interrupted")
+    assert all(line.startswith("case ") for line in cases)
     assert is_whole(tmp_path) and 1 <= len(Manifest.read(tmp_path).shards) < 4
 
 
@@ -121,25 +127,28 @@ def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent:
 def test_twenty_kills_end_in_the_same_bytes(tmp_path: Path) -> None:
     data, finer = tmp_path / "data", "--spacing_zyx_mm=4,3,3"
     phantom.main(phantom.Phantom(output_dir=str(data), num_cases=16, phantom_spacing_zyx_mm=(4.0, 3.0, 3.0)))
-    subprocess.run(command(data, tmp_path / "undisturbed", finer), check=True, stdout=subprocess.DEVNULL)
-    wanted = contents(tmp_path / "undisturbed")
+    subprocess.run(command(data, tmp_path / "undisturbed", finer), check=True, capture_output=True)
+    expected = contents(tmp_path / "undisturbed")
     chance, kills, folder = random.Random(19), 0, tmp_path / "killed-0"
     while kills < 20:
-        run = subprocess.Popen(command(data, folder, finer), stdout=subprocess.PIPE, text=True)
-        assert run.stdout is not None
+        run = subprocess.Popen(
+            command(data, folder, finer), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert run.stderr is not None
         # While it starts, or while it converts: after so many cases and a moment more.
         lines, moment = chance.randrange(4), chance.uniform(0, 0.4)
-        said = [run.stdout.readline() for _ in range(lines)]
+        reported = [run.stderr.readline() for _ in range(lines)]
         time.sleep(moment if lines else 10 * moment)
         if run.poll() is None:
             os.kill(run.pid, signal.SIGKILL)
             run.wait()
             kills += 1
             done = len(list(folder.glob("case*"))) if folder.exists() else 0
-            print(f"kill {kills}, {moment:.2f} s after {said[-1][:9] if said else 'no case'}: {done} of 16 shards")
+            after = reported[-1][:9] if reported else "no case"
+            print(f"kill {kills}, {moment:.2f} s after {after}: {done} of 16 shards")
         else:
-            assert run.returncode == 0 and contents(folder) == wanted
+            assert run.returncode == 0 and contents(folder) == expected
             folder = tmp_path / f"killed-{kills}"
-        run.stdout.close()
-    subprocess.run(command(data, folder, finer), check=True, stdout=subprocess.DEVNULL)
-    assert contents(folder) == wanted
+        run.stderr.close()
+    subprocess.run(command(data, folder, finer), check=True, capture_output=True)
+    assert contents(folder) == expected

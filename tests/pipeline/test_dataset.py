@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,7 @@ def test_fixed_patches_never_change(shards: dict[str, int]) -> None:
 
 def test_cases_without_a_mask_have_patches_without_labels(shards: dict[str, int], tmp_path: Path) -> None:
     case = Case.parse(next(iter(read_records(next(iter(shards))))))
-    unlabeled = Case(case.case_id, case.classes, case.hu, None, case.grid, case.crop, case.native)
+    unlabeled = replace(case, labels=None)
     write_records(tmp_path / "one.tfrecord", [unlabeled.serialize()])
     ((hu, labels),) = fixed({str(tmp_path / "one.tfrecord"): 1})
     assert hu.min() < hu.max() and (labels == patches.NO_LABEL).all()

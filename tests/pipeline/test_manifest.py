@@ -10,6 +10,7 @@ from conftest import TINY_GRID, convert_settings, train_settings
 from kits_tf import config, convert, train
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import sha256
+from kits_tf.base.settings import flatten
 from kits_tf.config import GridSettings, SplitSettings
 from kits_tf.ct.case_facts import case_facts
 from kits_tf.ct.hu_statistics import hu_statistics
@@ -21,6 +22,15 @@ from kits_tf.pipeline.manifest import CaseEntry, Manifest
 from kits_tf.pipeline.splits import assign_splits
 from tfrecords_tools.index import Shard
 
+ENTRY = CaseEntry(
+    shape_zyx=(1, 1, 1),
+    class_voxels=(1, 0, 0, 0),
+    sides=None,
+    hu_foreground=None,
+    hu_body=None,
+    inputs_sha256=(),
+    source=None,
+)
 KITS19_IDS = [f"case_{i:05d}" for i in range(210)]
 # Of the challenge, with its own test set.
 KITS19 = [CaseFiles(f"case_{i:05d}", Path(), Path() if i < 210 else None) for i in range(300)]
@@ -107,7 +117,7 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
         splitting=SplitSettings(),
         splits={"train": ["case_00000"]},
         shards={"case_00000.tfrecord": Shard(10, "", ("case_00000",))},
-        cases={"case_00000": CaseEntry((1, 1, 1), (1, 0, 0, 0), None, None, None, (), None)},
+        cases={"case_00000": ENTRY},
     )
     with pytest.raises(InputError, match="case_00000.tfrecord: expected a shard of 10 bytes, found no such file"):
         manifest.check_shards(tmp_path)
@@ -116,6 +126,14 @@ def test_missing_and_cut_shards_are_named(tmp_path: Path) -> None:
         manifest.check_shards(tmp_path)
     with pytest.raises(InputError, match="the conversion did not finish"):
         replace(manifest, cases={}).check_shards(tmp_path)
+
+
+def test_records_can_be_expected_to_have_each_setting_of_the_grid_and_the_splits() -> None:
+    expected = flatten(config.RecordsSettings())
+    assert list(expected) == [*flatten(GridSettings()), *flatten(SplitSettings())]
+    assert set(expected.values()) == {None}
+    with pytest.raises(InputError, match="--crop: expected one of none, body, got half"):
+        config.RecordsSettings(crop="half")
 
 
 def test_flags_that_contradict_the_records_are_refused(records_dir: Path, tmp_path: Path) -> None:

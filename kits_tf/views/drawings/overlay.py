@@ -41,7 +41,7 @@ def validation_overlays(settings: RunSettings, manifest: Manifest) -> Callable[[
 
     def draw(network: keras.Model) -> NDArray[np.uint8]:
         hu, truth = patches()
-        image = normalize(hu, settings.intensity.window_hu, settings.intensity.mean_hu, settings.intensity.std_hu)
+        image = normalize(hu, settings.intensity)
         found = [compiled(network)(patch).numpy().astype(np.uint8) for patch in image]
         parts = zip(hu.numpy(), truth.numpy(), found, strict=True)
         return np.stack([overlay(*part, manifest.scheme) for part in parts])

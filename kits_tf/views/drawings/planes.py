@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kits_tf.ct.components import components_26
 from kits_tf.ct.geometry import Triple, bounding_box
-from kits_tf.ct.labels import LATERALITY, Scheme, challenge_lookup, from_challenge
+from kits_tf.ct.labels import KITS19, Scheme, with_sides
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ def landmarks(
 def _with_sides(
     labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint8]:
-    """Returns labels of the laterality scheme; sides that a scheme does not tell come from geometry."""
-    if "right_kidney" in scheme.classes:
-        return labels
-    return from_challenge(challenge_lookup(scheme.classes)[labels], LATERALITY, hu, spacing_mm)[0]
+    """Returns labels of a scheme with sides; where they come from geometry, a cyst is kidney, as in KiTS19."""
+    if not scheme.has_sides:
+        labels, scheme = scheme.to_challenge(labels), KITS19
+    return with_sides(labels, scheme, hu, spacing_mm)[0]
 
 
 def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -33,5 +33,5 @@ def examine(files: CaseFiles) -> ExaminedCase:
         image, mask = read_pair(files)
     except InputError as error:
         code = "grid_mismatch" if isinstance(error, GridMismatchError) else "unreadable"
-        return ExaminedCase(None, None, Finding("error", code, files.case_id, str(error)))
+        return ExaminedCase(None, None, Finding(severity="error", code=code, case_id=files.case_id, message=str(error)))
     return ExaminedCase(case_facts(image, mask), thumbnail(image, mask), None)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ from kits_tf.ct.case_facts import CaseFacts, LabelFacts
 from kits_tf.ct.labels import KITS19, LATERALITY, Scheme
 from kits_tf.views.pages.evaluation_page import tables
 
-FACTS = CaseFacts((1, 1, 1), (1, 1, 1), "IPL", "int16", (0, 1), 0, None)
+FACTS = CaseFacts(
+    shape_zyx=(1, 1, 1),
+    spacing_zyx_mm=(1, 1, 1),
+    axes="IPL",
+    dtype="int16",
+    hu_range=(0, 1),
+    scan_crc32=0,
+    labels=None,
+)
 
 
 def evaluated(name: str, tumor: list[float], scheme: Scheme = LATERALITY) -> Evaluated:
@@ -51,8 +60,9 @@ def test_differences_are_the_second_minus_the_first() -> None:
 
 def test_cells_sort_as_numbers_and_say_what_is_none() -> None:
     one = evaluated("a", [0.2, 0.4])
-    labels = LabelFacts("uint8", {"kidney": 300.0, "tumor": 20.0, "cyst": 5.0}, 2, 0, 1, (), 100.0)
-    facts = CaseFacts((1, 1, 1), (1, 1, 1), "IPL", "int16", (0, 1), 0, labels)
+    volumes_ml = {"kidney": 300.0, "tumor": 20.0, "cyst": 5.0}
+    labels = LabelFacts(dtype="uint8", volumes_ml=volumes_ml, parts=2, specks=0, tumors=1, scan_ends=(), hu_mean=100.0)
+    facts = replace(FACTS, labels=labels)
     cells = {cell.key: cell for cell in tables.cells("case_0", [one], facts)}
     assert (cells["tumor_hd95_mm"].value, cells["tumor_hd95_mm"].text) == ("Infinity", "∞")
     assert (cells["true_kidney_ml"].text, cells["true_tumor_ml"].text) == ("325.0", "20.0")
