@@ -144,8 +144,8 @@ def draw_augmentations(settings: Figures) -> None:
     labeled = [files for files in find_cases(settings.data_dir) if files.labels is not None]
     chosen = [files for files in labeled if settings.case in (None, case_number(files.case_id))]
     if not chosen:
-        wanted = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
-        raise InputError(f"{settings.data_dir}: expected {wanted}, found {len(labeled)} other cases with masks")
+        expected = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
+        raise InputError(f"{settings.data_dir}: expected {expected}, found {len(labeled)} other cases with masks")
     scheme = scheme_of(settings.grid)
     case = to_training_grid(chosen[0].case_id, read_labeled(chosen[0], scheme), settings.grid)
     intensity = settings.intensity

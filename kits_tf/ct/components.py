@@ -25,7 +25,7 @@ def without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the voxels of a bool mask, of any rank, that lack a neighbor along an axis; those at the array's ends do."""
+    """Returns the voxels of a bool mask of any rank that lack a neighbor along an axis; at the array's ends all do."""
     # Not mask & ~scipy.ndimage.binary_erosion(mask): on a mask of 128 x 256 x 256 that takes 35 ms, this 8 ms.
     inner = mask.copy()
     for axis in range(mask.ndim):

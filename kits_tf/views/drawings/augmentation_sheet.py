@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.pipeline.preview import Preview
 from kits_tf.views.drawings import canvas, style
@@ -17,19 +18,19 @@ def augmentation_sheet(
     title: str,
     previews: Sequence[Preview],
     scheme: Scheme,
-    spacing_mm: tuple[float, float, float],
-    window: tuple[float, float],
+    spacing_zyx_mm: Spacing,
+    shown: tuple[float, float],
 ) -> Figure:
-    """Returns a figure with the middle axial plane of each patch, under the words for its augmentation.
+    """Returns a figure with the middle axial plane of each patch and what happened to it.
 
-    Orientation is radiological: the patient's right is on the left, except in patches that are mirrored.
+    Radiological orientation: the patient's right is on the left, but in patches that are mirrored.
 
     Args:
-        title: heading of the sheet.
-        previews: augmented patches, all of one size, (z, y, x) in (I, P, L).
-        scheme: scheme of the labels.
-        spacing_mm: voxel sizes (z, y, x).
-        window: normalized values that are black and white.
+        title: text above all patches.
+        previews: patches of the same size, (z, y, x) in (I, P, L).
+        scheme: label scheme of the patches.
+        spacing_zyx_mm: voxel size of the patches.
+        shown: normalized values that are black and white.
     """
     rows = -(-len(previews) // _COLUMNS)
     size = _COLUMNS * _INCHES, rows * (_INCHES + 0.35) + 0.8
@@ -39,9 +40,9 @@ def augmentation_sheet(
         ax.axis("off")
     for ax, preview in zip(axes, previews, strict=False):
         middle = len(preview.image) // 2
-        low, high = window
-        canvas.show(ax, preview.image[middle], spacing_mm[1:], cmap="gray", vmin=low, vmax=high)
-        canvas.outline(ax, preview.labels[middle], scheme, spacing_mm[1:])
+        low, high = shown
+        canvas.show(ax, preview.image[middle], spacing_zyx_mm[1:], cmap="gray", vmin=low, vmax=high)
+        canvas.outline(ax, preview.labels[middle], scheme, spacing_zyx_mm[1:])
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)
     figure.suptitle(title, color=style.TEXT)
     canvas.add_legend(figure, scheme)
