@@ -186,7 +186,7 @@ def forget(work_dir: Path) -> None:
 
 def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str, list[float]]]]:
     """Returns a row for each snapshot, and of each contender's last one the Dice of each case by region."""
-    from kits_tf.analysis.scores import confusion, dice_scores
+    from kits_tf.analysis.scores import dice_scores
     from kits_tf.analysis.statistics import mean_with_interval
 
     rows, per_case = [], {}
@@ -195,8 +195,7 @@ def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str,
             found: dict[str, list[float]] = {region: [] for region in REGIONS}
             for path in sorted((work_dir / name / snapshot.pop("name")).glob("*_labels.npy")):
                 truth = np.load(work_dir / "cases" / "validation" / path.name)
-                counts = confusion(truth, np.load(path), len(manifest.scheme.classes))
-                of_case = dice_scores(counts, manifest.scheme)
+                of_case = dice_scores(truth, np.load(path), manifest.scheme)
                 for region in REGIONS:
                     found[region].append(of_case[f"{region}_dice"])
             row: Row = {"contender": name} | snapshot

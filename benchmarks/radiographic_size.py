@@ -31,18 +31,18 @@ def main(_: list[str]) -> None:
     for number in sorted(layouts.parse_case_numbers(CASES.value)):
         name = f"case_{number:05d}"
         mask, scheme = read_to_measure(root / name / layouts.LABELS_NAME, KITS19, None)
-        found = measure(mask.array, scheme, mask.grid.spacing_mm)
-        sizes = [each.axial_diameter_mm for each in found.lesions if each.axial_diameter_mm is not None]
+        lesions = measure(mask.array, scheme, mask.grid.spacing_mm).lesions
+        sizes = [lesion.axial_diameter_mm for lesion in lesions if lesion.axial_diameter_mm is not None]
         if not sizes or reported_cm[name] is None:
-            print(f"{name}: left out: {', '.join(sum((each.flags for each in found.lesions), ())) or 'no size'}")
+            print(f"{name}: left out: {', '.join(sum((lesion.flags for lesion in lesions), ())) or 'no size'}")
             continue
         names.append(name)
         ours_mm.append(max(sizes))
         theirs_mm.append(10 * reported_cm[name])
-    tell(names, np.array(ours_mm), np.array(theirs_mm))
+    print_agreement(names, np.array(ours_mm), np.array(theirs_mm))
 
 
-def tell(names: list[str], ours: np.ndarray, theirs: np.ndarray) -> None:
+def print_agreement(names: list[str], ours: np.ndarray, theirs: np.ndarray) -> None:
     differences = ours - theirs
     bias, spread = differences.mean(), differences.std(ddof=1)
     limits = bias - 1.96 * spread, bias + 1.96 * spread

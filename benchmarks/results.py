@@ -21,7 +21,8 @@ import numpy as np
 from absl import app, flags
 
 from kits_tf import config
-from kits_tf.analysis import results
+from kits_tf.analysis.evaluation_files import SUMMARY_NAME, compare, read_summary, scores_dir_of_masks
+from kits_tf.analysis.scores import KIDNEY_DICE, TUMOR_DICE
 from kits_tf.analysis.statistics import Difference
 from kits_tf.base.flagfile import from_flagfile
 
@@ -32,7 +33,7 @@ GPU_RECIPES = flags.DEFINE_boolean("gpu_recipes", False, "The recipes for a GPU 
 AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by side, each on cores of its own.")
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
-SCORES = ("kidney_dice", "tumor_dice")
+SCORES = (KIDNEY_DICE, TUMOR_DICE)
 # Of a run that had its last epoch; training.run, which names it too, would start TensorFlow.
 _LAST_WEIGHTS = "last.weights.h5"
 
@@ -196,7 +197,7 @@ def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
 def _score(recipe: Recipe, split: str) -> None:
     """Segments the cases of a split and scores the masks; before that, post-processing is chosen where it is."""
     masks_dir = _masks_dir(recipe, split)
-    if (results.scores_dir_of_masks(masks_dir) / results.SUMMARY_NAME).exists():
+    if (scores_dir_of_masks(masks_dir) / SUMMARY_NAME).exists():
         return
     scans = [str(Path(DATA_DIR.value) / f"case_{number:05d}") for number in SPLITS[split]]
     coarse = [f"--coarse_model={_run_dir(_recipe(recipe.coarse))}"] if recipe.coarse else []
@@ -213,7 +214,7 @@ def _score(recipe: Recipe, split: str) -> None:
 def _report(recipe: Recipe) -> None:
     """Writes the page of the test cases: charts, every case's figure, a viewer."""
     masks_dir = _masks_dir(recipe, "test")
-    if not (results.scores_dir_of_masks(masks_dir) / "report.html").exists():
+    if not (scores_dir_of_masks(masks_dir) / "report.html").exists():
         note = f"--data_note={DATA_NOTE.value}"
         _call(f"report_{recipe.name}", "report", recipe, *_against_truth(masks_dir), note)
 
@@ -241,8 +242,9 @@ def _table(recipes: list[Recipe], split: str) -> str:
     ]
     for recipe in recipes:
         if split in _splits(recipe):
-            summary = results.read_summary(results.scores_dir_of_masks(_masks_dir(recipe, split)))
-            means = [f"{summary[name]['mean']:.3f} {_interval(summary[name]['interval_95'], '.3f')}" for name in SCORES]
+            summary = read_summary(scores_dir_of_masks(_masks_dir(recipe, split)))
+            statistics = [summary.scores[key] for key in SCORES]
+            means = [f"{one.mean:.3f} {_interval(one.interval_95, '.3f')}" for one in statistics]
             gains = [f"{gain.mean:+.3f} {_interval(gain.interval_95, '+.3f')}" for gain in _gains(recipe, split)]
             rows.append(f"| {' | '.join([recipe.title, *means, *(gains or ['', ''])])} |")
     return "\n".join(rows) + "\n"
@@ -252,9 +254,9 @@ def _gains(recipe: Recipe, split: str) -> list[Difference]:
     """Returns how the scores differ from those of the recipe that it is compared with, case by case."""
     if not recipe.against or split not in _splits(_recipe(recipe.against)):
         return []
-    folders = [str(results.scores_dir_of_masks(_masks_dir(of, split))) for of in (_recipe(recipe.against), recipe)]
-    found = {difference.name: difference for difference in results.compare(*folders)}
-    return [found[name] for name in SCORES]
+    folders = [str(scores_dir_of_masks(_masks_dir(of, split))) for of in (_recipe(recipe.against), recipe)]
+    gains = {difference.key: difference for difference in compare(*folders)}
+    return [gains[key] for key in SCORES]
 
 
 def _draw(recipes: list[Recipe], path: Path) -> None:

@@ -1,43 +1,94 @@
 """python -m kits_tf.evaluate: scores on the original grid, of a run or of masks from any program."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
-from kits_tf.base.progress import track
+from kits_tf.base.errors import InputError
+from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import EvaluationSettings
+from kits_tf.config import InferenceSettings, MaskSchemeSettings, shared
+
+if TYPE_CHECKING:
+    from kits_tf.analysis.evaluation import EvaluationResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(EvaluationSettings):
+class Evaluate(Settings):
     """Scores a run on the original grid, or masks from any program; or compares two evaluations."""
+
+    run_dir: str | None = setting(None, "Folder of a training run to score; or give --predictions_dir.")
+    split: str = setting("validation", "Which cases of the run to score.", choices=("validation", "test"))
+    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score, of any program.")
+    data_dir: str | None = setting(
+        None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
+    )
+    truth_dir: str | None = setting(
+        None,
+        "Folder of true masks with the names of those in --predictions_dir, instead of --data_dir. Labels that they do "
+        "not name are the challenge's.",
+    )
+    compare: str = setting(
+        "", "Two evaluations, with a comma between: folders with a cases.csv. Tells how the second one differs."
+    )
+    workers: int = shared.workers()
+    masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if sum(map(bool, (self.run_dir, self.predictions_dir, self.compare))) != 1:
+            raise InputError("expected one of --run_dir, --predictions_dir and --compare")
+        if self.predictions_dir and (self.data_dir is None) == (self.truth_dir is None):
+            raise InputError("expected either --data_dir or --truth_dir with --predictions_dir")
+        if self.truth_dir and not self.predictions_dir:
+            raise InputError("expected --truth_dir with --predictions_dir only")
+        if self.inference.postprocess == "auto" and not self.run_dir:
+            raise InputError("expected --run_dir with --postprocess=auto")
+        if self.compare and self.compare.count(",") != 1:
+            raise InputError(f"--compare: expected two folders with a comma between, got {self.compare}")
 
 
 def main(settings: Evaluate) -> None:
     """Scores every case, writes cases.csv, lesions.csv and summary.json, and prints them; or compares two such.
 
-    With --postprocess=auto, what helps the run is chosen first.
+    With --postprocess=auto, the chain that helps the run is chosen first.
 
     Raises:
         InputError: run, predictions or data cannot be used, or there is nothing to score.
     """
     start_tensorflow()
-    from kits_tf.analysis import evaluation, results
-    from kits_tf.analysis.chain_choice import choose_chain
-    from kits_tf.views.terminal.scores_table import chains_table, differences_table, scores_table
+    from kits_tf.analysis.evaluation_files import compare
+    from kits_tf.views.terminal.scores_table import differences_table, scores_table
 
     if settings.compare:
-        print(differences_table(results.compare(*settings.compare.split(","))))
+        print(differences_table(compare(*settings.compare.split(","))))
         return
-    if settings.inference.postprocess == "auto":
-        chosen, tried = choose_chain(settings)
-        print(chains_table(chosen, tried))
-        settings = replace(settings, inference=replace(settings.inference, postprocess=""))
-    plan = evaluation.of_run(settings) if settings.run_dir else evaluation.of_predictions(settings)
-    scores = list(track(plan.scores(), "case", plan.num_cases))
-    summary = results.write(scores, plan.output_dir, plan.inference)
-    print(scores_table(scores, summary))
-    print(f"wrote {plan.output_dir}")
+    result = _evaluate_run(settings, Path(settings.run_dir)) if settings.run_dir else _evaluate_masks(settings)
+    print(scores_table(result.scores, result.summary))
+    print(f"wrote {result.scores_dir}")
+
+
+def _evaluate_run(settings: Evaluate, run_dir: Path) -> "EvaluationResult":
+    from kits_tf.analysis.chain_choice import choose_chain
+    from kits_tf.analysis.evaluation import evaluate_run
+    from kits_tf.views.terminal.scores_table import chains_table
+
+    inference = settings.inference
+    if inference.postprocess == "auto":
+        print(chains_table(choose_chain(run_dir, settings.data_dir, inference)))
+        inference = replace(inference, postprocess="")  # the run's own, which has just been chosen
+    return evaluate_run(run_dir, settings.split, settings.data_dir, inference, settings.masks)
+
+
+def _evaluate_masks(settings: Evaluate) -> "EvaluationResult":
+    from kits_tf.analysis.evaluation import MLPERF_GRID, evaluate_mask_pairs, evaluate_masks
+
+    masks_dir = Path(settings.predictions_dir or "")
+    if settings.truth_dir:
+        return evaluate_mask_pairs(masks_dir, Path(settings.truth_dir), settings.masks, MLPERF_GRID, settings.workers)
+    return evaluate_masks(masks_dir, settings.data_dir or "", settings.masks, MLPERF_GRID, settings.workers)
 
 
 COMMAND = Command(name="evaluate", settings=Evaluate, main=main)

@@ -32,7 +32,7 @@ def main(settings: Measure, inputs: list[str]) -> None:
         InputError: a mask or its scan cannot be used, or the scans do not belong to the masks.
     """
     from kits_tf.analysis.masks import read_to_measure
-    from kits_tf.analysis.measurements import Measurements, write
+    from kits_tf.analysis.measurements import Measurements, write_measurements
     from kits_tf.analysis.morphometry import measure
     from kits_tf.ct.labels import scheme_of
     from kits_tf.ct.scans import find_masks, find_scans
@@ -45,14 +45,15 @@ def main(settings: Measure, inputs: list[str]) -> None:
     if scans and (missing := [name for name, _ in masks if name not in scans]):
         raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
     fallback = scheme_of(settings)
-    found: dict[str, Measurements] = {}
+    measurements: dict[str, Measurements] = {}
     for name, path in track(masks, "mask", len(masks)):
         image = scans[name].read().volume if scans else None
         mask, scheme = read_to_measure(path, fallback, image)
-        found[name] = measure(mask.array, scheme, mask.grid.spacing_mm, None if image is None else image.array)
-    print(measurements_table(found))
+        hu = None if image is None else image.array
+        measurements[name] = measure(mask.array, scheme, mask.grid.spacing_mm, hu)
+    print(measurements_table(measurements))
     if settings.output_dir:
-        write(found, Path(settings.output_dir))
+        write_measurements(measurements, Path(settings.output_dir))
         print(f"wrote {settings.output_dir}")
 
 

@@ -1,7 +1,7 @@
 """python -m kits_tf.report: an evaluation as one page that opens from disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,22 +10,49 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.packages import require
 from kits_tf.base.progress import track
+from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import ReportSettings
+from kits_tf.config import MaskSchemeSettings, shared
 
 if TYPE_CHECKING:
-    from kits_tf.analysis.evaluated import Evaluated
+    from kits_tf.analysis.evaluation_files import Evaluation
     from kits_tf.views.pages.evaluation_page.case import CasePictures, CasePlan
 
 NAME = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(ReportSettings):
+class Report(Settings):
     """Writes an evaluation as one page, report.html, that opens from disk: scores, figures, charts, a 3-D viewer.
 
     The cases must have been scored before, by evaluate.
     """
+
+    run_dir: str | None = setting(None, "Folder of a training run; or give --predictions_dir.")
+    split: str = setting("validation", "Which cases of the run.", choices=("validation", "test"))
+    predictions_dir: str | None = setting(None, "Folder of masks of any program, with --data_dir.")
+    data_dir: str | None = setting(
+        None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
+    )
+    compare: str | None = setting(
+        None, "A second run, or with --predictions_dir a second folder of masks, to show beside the first."
+    )
+    output: str | None = setting(None, "File to write. Default: report.html beside the scores.")
+    data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
+    viewer: bool = setting(
+        True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer leaves both out."
+    )
+    workers: int = shared.workers()
+    masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.run_dir is None) == (self.predictions_dir is None):
+            raise InputError("expected either --run_dir or --predictions_dir")
+        if self.predictions_dir and not self.data_dir:
+            raise InputError("expected --data_dir with --predictions_dir")
+        if self.compare and self.compare == (self.run_dir or self.predictions_dir):
+            raise InputError(f"--compare: expected another folder than {self.compare}")
 
 
 def main(settings: Report) -> None:
@@ -36,15 +63,16 @@ def main(settings: Report) -> None:
     """
     require_packages(with_viewer=settings.viewer)
     start_tensorflow()
-    from kits_tf.analysis.evaluated import find_evaluations, shared_cases
+    from kits_tf.analysis.evaluation_files import cases_of_all
+    from kits_tf.analysis.scores import COMPOSITE
     from kits_tf.ct.findings import audit
     from kits_tf.views.pages.evaluation_page.page import report_page
     from kits_tf.views.pages.evaluation_page.plan import plan
     from kits_tf.views.pages.niivue import niivue_module
 
     module = niivue_module() if settings.viewer else None
-    evaluations = find_evaluations(settings)
-    composites = {case_id: evaluations[0].scores[case_id]["composite"] for case_id in shared_cases(evaluations)}
+    evaluations = read_evaluations(settings)
+    composites = {case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in cases_of_all(evaluations)}
     plans = plan(composites, len(evaluations), settings.viewer)
     pictures = draw(evaluations, plans, settings.workers)
     findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
@@ -55,18 +83,32 @@ def main(settings: Report) -> None:
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
+def read_evaluations(settings: Report) -> "list[Evaluation]":
+    """Returns the evaluation of the run or of the masks, and the one to compare it with, if any.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    from kits_tf.analysis.evaluation_files import read_masks_evaluation, read_run_evaluation
+
+    folders = [Path(folder) for folder in (settings.run_dir or settings.predictions_dir, settings.compare) if folder]
+    if settings.run_dir:
+        return [read_run_evaluation(folder, settings.split, settings.data_dir, settings.masks) for folder in folders]
+    return [read_masks_evaluation(folder, settings.data_dir or "", settings.masks) for folder in folders]
+
+
 def require_packages(*, with_viewer: bool = True) -> None:
     """Raises InputError if a package is missing that a report needs."""
     require("report", "matplotlib", *["ipyniivue"] * with_viewer)
 
 
-def draw(evaluations: "Sequence[Evaluated]", plans: "dict[str, CasePlan]", workers: int) -> "dict[str, CasePictures]":
+def draw(evaluations: "Sequence[Evaluation]", plans: "dict[str, CasePlan]", workers: int) -> "dict[str, CasePictures]":
     """Returns the pictures of each case, made in several processes.
 
     Args:
         evaluations: evaluations that all have the cases; the first one knows their files.
         plans: sizes of the pictures of each case, by its id.
-        workers: number of processes; 0 for one a core.
+        workers: number of processes; 0: by cores and memory.
 
     Raises:
         InputError: a file of a case cannot be used.
@@ -75,14 +117,14 @@ def draw(evaluations: "Sequence[Evaluated]", plans: "dict[str, CasePlan]", worke
     from kits_tf.views.pages.evaluation_page.case import picture_case
 
     cases = [files for files in evaluations[0].cases if files.case_id in plans]
-    predictions = [(each.masks_dir, each.scheme) for each in evaluations]
+    predictions = [(evaluation.masks_dir, evaluation.scheme) for evaluation in evaluations]
     tasks = [(files, predictions, plans[files.case_id]) for files in cases]
     pictures = {}
-    results = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
-    for index, result in track(results, "case", len(tasks)):
-        if isinstance(result, InputError):
-            raise InputError(f"{cases[index].case_id}: {result}") from None
-        pictures[cases[index].case_id] = result
+    outcomes = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
+    for index, outcome in track(outcomes, "case", len(tasks)):
+        if isinstance(outcome, InputError):
+            raise InputError(f"{cases[index].case_id}: {outcome}") from None
+        pictures[cases[index].case_id] = outcome
     return {files.case_id: pictures[files.case_id] for files in cases}
 
 

@@ -40,26 +40,26 @@ def main(settings: Submission) -> None:
     if settings.check:
         _check(settings.check, settings.data_dir or "")
         return
-    from kits_tf.analysis.challenge import masks_to_pack, pack
+    from kits_tf.analysis.challenge import masks_of_cases, write_submission
     from kits_tf.ct.labels import find_scheme
 
-    masks, output = masks_to_pack(settings.predictions_dir or ""), settings.output or ""
-    pack(track(masks, "mask", len(masks)), output, find_scheme(settings.label_scheme))
+    masks, output = masks_of_cases(settings.predictions_dir or ""), settings.output or ""
+    write_submission(track(masks, "mask", len(masks)), output, find_scheme(settings.label_scheme))
     print(f"wrote {output}; --check={output} --data_dir=DATA checks it")
 
 
 def _check(submission: str, data_dir: str) -> None:
-    from kits_tf.analysis.challenge import due, open_submission, problems, unexpected
+    from kits_tf.analysis.challenge import cases_due, open_submission, problems_of_prediction, unexpected_members
     from kits_tf.ct.layouts import find_cases
 
-    cases = due(find_cases(data_dir))
+    cases = cases_due(find_cases(data_dir))
     with open_submission(submission) as archive:
-        found = unexpected(archive, cases)
+        problems = unexpected_members(archive, cases)
         for case in track(cases, "case", len(cases)):
-            found += problems(archive, case)
-    if found:
-        print("\n".join(found))
-        raise InputError(f"{submission}: {len(found)} problems, the first: {found[0]}")
+            problems += problems_of_prediction(archive, case)
+    if problems:
+        print("\n".join(problems))
+        raise InputError(f"{submission}: {len(problems)} problems, the first: {problems[0]}")
     print(f"{submission}: {len(cases)} predictions, in order")
 
 

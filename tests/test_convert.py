@@ -65,7 +65,7 @@ def test_a_case_without_a_mask_is_converted_and_never_scored(data_dir: Path, tmp
     masks.mkdir()
     shutil.copyfile(data_dir / "case_00002" / "segmentation.nii.gz", masks / "case_00210.nii.gz")
     with pytest.raises(InputError, match=r"imaging.nii.gz: expected a true mask to compare with, case_00210 has none"):
-        evaluate.main(config.EvaluationSettings(predictions_dir=str(masks), data_dir=str(data)))
+        evaluate.main(evaluate.Evaluate(predictions_dir=str(masks), data_dir=str(data)))
 
 
 def test_the_side_decision_of_every_case_is_logged_and_recorded(data_dir: Path, tmp_path: Path, caplog) -> None:
@@ -79,4 +79,4 @@ def test_the_side_decision_of_every_case_is_logged_and_recorded(data_dir: Path, 
 
 def test_scores_refuse_another_scheme_than_the_runs(run_dir: Path) -> None:
     with pytest.raises(InputError, match="--cyst_as: expected kidney as in .*, got class"):
-        evaluate.main(config.EvaluationSettings(run_dir=str(run_dir), cyst_as="class"))
+        evaluate.main(evaluate.Evaluate(run_dir=str(run_dir), masks=config.MaskSchemeSettings(cyst_as="class")))

@@ -15,7 +15,7 @@ from browser import PATIENCE_MS, go_to, wait_until_drawn
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from kits_tf import config, evaluate, report
+from kits_tf import evaluate, report
 from kits_tf.base.errors import InputError
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import LATERALITY
@@ -45,14 +45,14 @@ def masks_dirs(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         for name, labels in masks.items():
             write_labels(folders[name] / f"{files.case_id}.nii.gz", labels, like=image, classes=LATERALITY.classes)
     for folder in folders.values():
-        evaluate.main(config.EvaluationSettings(predictions_dir=str(folder), data_dir=str(data_dir), workers=1))
+        evaluate.main(evaluate.Evaluate(predictions_dir=str(folder), data_dir=str(data_dir), workers=1))
     return folders
 
 
 @pytest.fixture(scope="module")
 def page_path(data_dir: Path, masks_dirs: dict[str, Path]) -> Path:
     masks = str(masks_dirs["moved"])
-    report.main(config.ReportSettings(predictions_dir=masks, data_dir=str(data_dir), data_note=NOTE, workers=1))
+    report.main(report.Report(predictions_dir=masks, data_dir=str(data_dir), data_note=NOTE, workers=1))
     return masks_dirs["moved"] / "evaluation" / "report.html"
 
 
@@ -268,9 +268,7 @@ def test_two_evaluations_side_by_side(
     first, second = (str(masks_dirs[name]) for name in ("moved", "better"))
     output = tmp_path / "new" / "both.html"
     report.main(
-        config.ReportSettings(
-            predictions_dir=first, compare=second, data_dir=str(data_dir), output=str(output), workers=1
-        )
+        report.Report(predictions_dir=first, compare=second, data_dir=str(data_dir), output=str(output), workers=1)
     )
     page, scores = open_page(output), [read_scores(masks_dirs[name]) for name in ("moved", "better")]
     expected = [float(scores[1][case]["tumor_dice"]) - float(scores[0][case]["tumor_dice"]) for case in scores[1]]
@@ -304,10 +302,10 @@ def test_a_run_has_its_training_in_the_page(
     run: Path, masks_dirs: dict[str, Path], open_page: Callable[..., Page], capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(InputError, match=rf"{run}/evaluation/test: expected an evaluation, .*--split=test makes it"):
-        report.main(config.ReportSettings(run_dir=str(run), split="test"))
+        report.main(report.Report(run_dir=str(run), split="test"))
     shutil.copytree(masks_dirs["last"] / "evaluation", run / "evaluation/test")
     shutil.copytree(masks_dirs["last"], run / "evaluation/test/masks")
-    report.main(config.ReportSettings(run_dir=str(run), split="test", viewer=False, workers=1))
+    report.main(report.Report(run_dir=str(run), split="test", viewer=False, workers=1))
     path = run / "evaluation/test/report.html"
     assert f"wrote {path} (" in capsys.readouterr().out
     page = open_page(path)
@@ -333,7 +331,7 @@ def test_a_run_has_its_training_in_the_page(
 )
 def test_mistakes_are_explained(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        report.main(config.ReportSettings(**changes))
+        report.main(report.Report(**changes))
 
 
 def test_what_is_missing_is_told(
@@ -341,7 +339,7 @@ def test_what_is_missing_is_told(
 ) -> None:
     masks = tmp_path / "masks"
     shutil.copytree(masks_dirs["moved"], masks)
-    settings = config.ReportSettings(predictions_dir=str(masks), data_dir=str(data_dir), workers=1, viewer=False)
+    settings = report.Report(predictions_dir=str(masks), data_dir=str(data_dir), workers=1, viewer=False)
     (masks / "case_00000.nii.gz").unlink()
     (masks / "evaluation/report.html").unlink(missing_ok=True)
     with pytest.raises(InputError, match=r"case_00000: .*case_00000.nii.gz: "):
@@ -356,4 +354,4 @@ def test_what_is_missing_is_told(
         report.main(settings)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"expected matplotlib, ipyniivue to be installed: .*kits_tf\[report\]"):
-        report.main(config.ReportSettings(run_dir="r"))
+        report.main(report.Report(run_dir="r"))

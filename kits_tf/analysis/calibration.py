@@ -38,7 +38,7 @@ class Bin:
     """Voxels whose largest probability lies in a tenth of 0..1.
 
     Attributes:
-        share: of all voxels.
+        share: share of all voxels that lie in the bin.
         confidence: mean of their largest probability.
         accuracy: share of them whose label is right.
     """
@@ -55,7 +55,7 @@ class Reliability:
     Attributes:
         nll: mean negative log-likelihood of the true label, in nats.
         ece: expected calibration error, the mean over voxels of |confidence - accuracy| of their bin.
-        bins: those that hold a voxel, from low to high.
+        bins: bins that hold a voxel, from low to high.
     """
 
     nll: float
@@ -63,17 +63,17 @@ class Reliability:
     bins: tuple[Bin, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A temperature, and what it was found on.
+    """A temperature, and the voxels that it was fitted to.
 
     Attributes:
-        temperature: logits are divided by it.
-        num_cases: of validation.
-        num_voxels: those that are labeled or predicted as anything but background, VOXELS_PER_CASE a case at most:
-            elsewhere a network is right without effort, and would hide what matters.
-        before: with temperature 1.
-        after: with the one that was found.
+        temperature: number that logits are divided by.
+        num_cases: number of validation cases.
+        num_voxels: number of voxels that are labeled or predicted as anything but background, VOXELS_PER_CASE a case at
+            most: elsewhere a network is right without effort, and would hide what matters.
+        before: reliability with temperature 1.
+        after: reliability with the fitted temperature.
     """
 
     temperature: float
@@ -86,7 +86,7 @@ class Calibration:
 def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
     """Returns the temperature with the least negative log-likelihood on a run's validation records; the run keeps it.
 
-    The records are looked at as a whole: of a cascade the first stage has no part in it.
+    The whole grid of each record is segmented: of a cascade the first stage has no part in it.
 
     Raises:
         InputError: the records are gone or others than those of the training, or no voxel is labeled or predicted.
@@ -96,46 +96,52 @@ def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
     num_cases = len(run.manifest.splits[SPLIT])
     for case in track(_cases(run), "calibration on case", num_cases):
         if case.labels is not None:
-            found = _sample(logits_of(case.hu).numpy(), case.labels)
-            logits.append(found[0])
-            truth.append(found[1])
+            case_logits, case_truth = _sample(logits_of(case.hu).numpy(), case.labels)
+            logits.append(case_logits)
+            truth.append(case_truth)
     if not sum(map(len, truth)):
         raise InputError(
             f"{run.settings.run_dir}: expected a voxel that is labeled or predicted in its {num_cases} validation "
             "cases, found none: --nocalibrate exports without them"
         )
-    calibration = fit(np.concatenate(logits), np.concatenate(truth), num_cases)
+    calibration = fit_temperature(np.concatenate(logits), np.concatenate(truth), num_cases)
     write_text(Path(run.settings.run_dir) / CALIBRATION, json.dumps(asdict(calibration), indent=1) + "\n")
     return calibration
 
 
-def fit(logits: NDArray[np.float32], truth: NDArray[np.uint8], num_cases: int) -> Calibration:
+def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.uint8], num_cases: int) -> Calibration:
     """Returns the calibration of logits (voxels, classes) for true labels (voxels,), one voxel or more."""
 
     def nll(log_temperature: float) -> float:
         return _nll(_log_probabilities(logits, float(np.exp(log_temperature))), truth)
 
-    found = minimize_scalar(nll, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded", options={"xatol": 1e-4})
-    temperature = float(np.exp(found.x))
-    before, after = (reliability(_log_probabilities(logits, value), truth) for value in (1.0, temperature))
-    return Calibration(temperature, num_cases, len(truth), before, after)
+    bounds = (np.log(_LOWEST), np.log(_HIGHEST))
+    minimum = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    temperature = float(np.exp(minimum.x))
+    return Calibration(
+        temperature=temperature,
+        num_cases=num_cases,
+        num_voxels=len(truth),
+        before=reliability(_log_probabilities(logits, 1.0), truth),
+        after=reliability(_log_probabilities(logits, temperature), truth),
+    )
 
 
 def reliability(log_probabilities: NDArray[np.float64], truth: NDArray[np.uint8]) -> Reliability:
     """Returns how far log-probabilities (voxels, classes) are right for true labels (voxels,)."""
     confidence = np.exp(log_probabilities.max(axis=1))
     is_right = log_probabilities.argmax(axis=1) == truth
-    number = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    bins = [
-        Bin(float((number == i).mean()), float(confidence[number == i].mean()), float(is_right[number == i].mean()))
-        for i in np.unique(number)
-    ]
+    bin_index = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
+    bins = []
+    for i in np.unique(bin_index):
+        inside = bin_index == i
+        bins.append(Bin(float(inside.mean()), float(confidence[inside].mean()), float(is_right[inside].mean())))
     ece = sum(part.share * abs(part.confidence - part.accuracy) for part in bins)
     return Reliability(_nll(log_probabilities, truth), ece, tuple(bins))
 
 
 def _merged_logits(segmenter: Segmenter) -> Callable[[NDArray[np.int16]], tf.Tensor]:
-    """Returns what gives the logits (z, y, x, classes) float32 of a scan (z, y, x) on the training grid."""
+    """Returns a function that gives the logits (z, y, x, classes) float32 of a scan (z, y, x) on the training grid."""
     frame = segmenter.frame
 
     @tf.function(input_signature=[tf.TensorSpec([None] * 3, tf.int16)], autograph=False)

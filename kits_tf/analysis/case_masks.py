@@ -1,4 +1,4 @@
-"""A case with its true and its predicted mask: what is drawn."""
+"""A case with its true and its predicted mask: what figures draw."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 from kits_tf.analysis.masks import read_prediction
 from kits_tf.ct.cases import LabeledScan, read_labeled
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles
 
 
 @dataclass(frozen=True)
 class CaseMasks:
-    """A case with what is known of it and what is said of it, all on one grid.
+    """A case with its scan and masks, all on one grid.
 
     Attributes:
-        case_id: the case.
-        hu: (z, y, x) int16 in (I, P, L).
+        case_id: identifier of the case.
+        hu: (z, y, x) int16 scan in (I, P, L).
         truth: (z, y, x) uint8 labels of the scheme; None if nobody knows.
-        predicted: likewise.
-        scheme: of both.
+        predicted: labels of the same shape and scheme.
+        scheme: meaning of the labels.
         spacing_mm: voxel sizes (z, y, x).
     """
 
@@ -30,7 +31,7 @@ class CaseMasks:
     truth: NDArray[np.uint8] | None
     predicted: NDArray[np.uint8]
     scheme: Scheme
-    spacing_mm: tuple[float, float, float]
+    spacing_mm: Spacing
 
     @property
     def known(self) -> NDArray[np.uint8]:
@@ -42,7 +43,7 @@ def read_case(files: CaseFiles, masks_dir: Path, scheme: Scheme) -> CaseMasks:
     """Returns a case with its scan, its truth, if the data has one, and its predicted mask.
 
     Raises:
-        InputError: as `read_labeled` and `read_prediction`.
+        InputError: a file cannot be used, or the predicted mask lies on another grid or has another scheme's labels.
     """
     return with_prediction(files.case_id, read_labeled(files, scheme), masks_dir, scheme)
 
@@ -51,7 +52,14 @@ def with_prediction(case_id: str, scan: LabeledScan, masks_dir: Path, scheme: Sc
     """Returns a labeled scan with its predicted mask.
 
     Raises:
-        InputError: as `read_prediction`.
+        InputError: the mask cannot be read, lies on another grid, or has a label that is not of the scheme.
     """
     predicted = read_prediction(masks_dir, case_id, scan.image, scheme)
-    return CaseMasks(case_id, scan.image.array, scan.labels, predicted, scheme, scan.image.grid.spacing_mm)
+    return CaseMasks(
+        case_id=case_id,
+        hu=scan.image.array,
+        truth=scan.labels,
+        predicted=predicted,
+        scheme=scheme,
+        spacing_mm=scan.image.grid.spacing_mm,
+    )

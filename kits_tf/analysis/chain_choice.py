@@ -1,18 +1,20 @@
-"""Which chain of post-processing helps a run: tried on its validation cases, kept only where it surely does."""
+"""Choosing a chain of post-processing: tried on the validation cases of a run, kept only where it surely helps."""
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kits_tf.analysis.evaluation import cases_of, read_truth
-from kits_tf.analysis.scores import confusion, dice_scores
+from kits_tf.analysis.evaluation import cases_of_split, read_truth
+from kits_tf.analysis.scores import COMPOSITE, class_score, dice_scores
 from kits_tf.analysis.statistics import Difference, difference
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.progress import track
-from kits_tf.config import EvaluationSettings
+from kits_tf.config import InferenceSettings
+from kits_tf.ct.labels import Scheme
 from kits_tf.inference.building import segmenter_of
 from kits_tf.inference.chain import CRF, apply_chain, parse_chain
 from kits_tf.inference.postprocess import Context
@@ -38,13 +40,13 @@ FEWEST_CASES = 6
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A chain on the validation cases.
+class ChainTrial:
+    """A chain of post-processing, tried on the validation cases.
 
     Attributes:
-        chain: as --postprocess takes it.
-        mean: of the score, see `choose_chain`.
-        gain: over masks as the network gives them.
+        chain: text of the chain, in the form of --postprocess.
+        mean: mean score over the cases; `case_score` defines it.
+        gain: difference from the masks without post-processing.
     """
 
     chain: str
@@ -52,56 +54,87 @@ class Tried:
     gain: Difference
 
 
-def choose_chain(settings: EvaluationSettings) -> tuple[str, list[Tried]]:
-    """Returns the chain that is best of those whose gain has a 95 % interval above 0, "" if none has, and all tried.
+@dataclass(frozen=True)
+class ChainChoice:
+    """What trying all chains has come to.
 
-    The score of a case is the mean of KiTS19's composite and of the mean Dice over the classes of the scheme, so that
-    sides count too. The choice is written to the run, for evaluate, predict and export.
+    Attributes:
+        chain: the chain with the best mean of those whose gain has a 95 % interval above 0; "" if none has.
+        trials: every chain of CHAINS.
+    """
+
+    chain: str
+    trials: list[ChainTrial]
+
+
+def choose_chain(run_dir: Path, data_dir: str | None, inference: InferenceSettings) -> ChainChoice:
+    """Returns which chain helps a run, and writes it into the run's folder for evaluate, predict and export.
+
+    Args:
+        run_dir: folder of the run.
+        data_dir: folder of scans and true masks; None for where convert found them.
+        inference: settings of the segmentation, whose chain has no effect.
 
     Raises:
         InputError: the run cannot be used, or has fewer than FEWEST_CASES validation cases.
     """
-    run_dir = Path(settings.run_dir or "")
     run = load_run(run_dir)
-    cases = cases_of(run.manifest, "validation", settings.data_dir or run.manifest.data_dir)
+    cases = cases_of_split(run.manifest, "validation", data_dir or run.manifest.data_dir)
     if len(cases) < FEWEST_CASES:
         raise InputError(
             f"{run_dir}: --postprocess=auto: expected {FEWEST_CASES} validation cases or more, found {len(cases)}"
         )
     scheme, scores = run.manifest.scheme, np.empty((len(CHAINS), len(cases)))
-    models = {
-        first: segmenter_of([run], replace(settings.inference, postprocess=first or "off")).model()
-        for first in ("", CRF)
-    }
+    # CRF is part of the graph, so that two networks give the masks for all chains.
+    models = {first: segmenter_of([run], replace(inference, postprocess=first or "off")).model() for first in ("", CRF)}
     for column, files in enumerate(track(cases, "post-processing of case", len(cases))):
         image, truth = read_truth(files, scheme)
         context = Context(scheme, image.grid.spacing_mm, image.array)
         masks = {first: replace(model, chain=()).labels(image) for first, model in models.items()}
         for row, text in enumerate(CHAINS):
             labels = apply_chain(masks[CRF if text.startswith(CRF) else ""], context, parse_chain(text))
-            found = dice_scores(confusion(truth, labels, len(scheme.classes)), scheme)
-            by_class = [value for name, value in found.items() if name.startswith("dice_")]
-            scores[row, column] = (found["composite"] + np.mean(by_class)) / 2
-    tried = [
-        Tried(chain, float(of_chain.mean()), difference("score", scores[0], of_chain))
+            scores[row, column] = case_score(truth, labels, scheme)
+    choice = _best(scores)
+    _write(run_dir / POSTPROCESS, choice)
+    return choice
+
+
+def case_score(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme) -> float:
+    """Returns the score of a case: the mean of KiTS19's composite and of the mean Dice over the scheme's classes.
+
+    Unlike the composite alone, it counts kidneys of the wrong side.
+
+    Args:
+        truth: (z, y, x) uint8 labels of `scheme`.
+        predicted: labels of the same shape and scheme.
+        scheme: meaning of the labels.
+    """
+    values = dice_scores(truth, predicted, scheme)
+    by_class = [values[class_score(class_name)] for class_name in scheme.classes[1:]]
+    return (values[COMPOSITE] + float(np.mean(by_class))) / 2
+
+
+def _best(scores: NDArray[np.float64]) -> ChainChoice:
+    """Returns the choice by scores (chains, cases), of which the first row is without post-processing."""
+    trials = [
+        ChainTrial(chain, float(of_chain.mean()), difference("score", scores[0], of_chain))
         for chain, of_chain in zip(CHAINS, scores, strict=True)
     ]
-    helpful = [each for each in tried if each.gain.interval_95[0] > 0]
-    chosen = max(helpful, key=lambda each: each.mean).chain if helpful else ""
-    _write(run_dir / POSTPROCESS, chosen, tried)
-    return chosen, tried
+    helpful = [trial for trial in trials if trial.gain.interval_95[0] > 0]
+    best = max(helpful, key=lambda trial: trial.mean, default=None)
+    return ChainChoice(best.chain if best else "", trials)
 
 
-def _write(path: Path, chosen: str, tried: list[Tried]) -> None:
+def _write(path: Path, choice: ChainChoice) -> None:
     rows = [
         {
-            "chain": each.chain,
-            "mean": each.mean,
-            "gain": each.gain.mean,
-            "interval_95": each.gain.interval_95,
-            "p_value": each.gain.p_value,
+            "chain": trial.chain,
+            "mean": trial.mean,
+            "gain": trial.gain.mean,
+            "interval_95": trial.gain.interval_95,
+            "p_value": trial.gain.p_value,
         }
-        for each in tried
+        for trial in choice.trials
     ]
-    facts = {"chain": chosen, "validation_cases": tried[0].gain.num_cases, "tried": rows}
+    facts = {"chain": choice.chain, "validation_cases": choice.trials[0].gain.num_cases, "tried": rows}
     write_text(path, json.dumps(facts, indent=1) + "\n")

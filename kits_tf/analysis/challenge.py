@@ -20,25 +20,25 @@ from kits_tf.ct.volume import Volume, read_grid, read_labels, strip_suffix, writ
 CHALLENGE = find_scheme("kits19")
 
 
-def masks_to_pack(predictions_dir: str) -> list[Path]:
+def masks_of_cases(predictions_dir: str) -> list[Path]:
     """Returns the masks case_XXXXX.nii.gz of a folder.
 
     Raises:
         InputError: there is no such folder, or no mask in it.
     """
     folder = Path(predictions_dir)
-    found = sorted(p for p in folder.glob("*.nii.gz") if re.fullmatch(r"case_\d{5}", strip_suffix(p)))
-    if not found:
+    masks = sorted(path for path in folder.glob("*.nii.gz") if re.fullmatch(r"case_\d{5}", strip_suffix(path)))
+    if not masks:
         raise InputError(f"{folder}: expected masks case_00210.nii.gz, ..., found none")
-    return found
+    return masks
 
 
-def pack(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
+def write_submission(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
     """Writes masks as a submission, under a temporary name first.
 
     Args:
-        masks: of `masks_to_pack`.
-        output: zip file.
+        masks: files of `masks_of_cases`.
+        output: zip file to write.
         fallback: scheme of masks that do not name their labels.
 
     Raises:
@@ -50,20 +50,20 @@ def pack(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         for path in masks:
-            mask, name = read_labels(path), _name(strip_suffix(path))
+            mask, member = read_labels(path), _member_name(strip_suffix(path))
             scheme = scheme_in(mask, path) or fallback
             try:
                 labels = scheme.to_challenge(mask.as_stored())
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
-            packed = Path(folder) / name
+            packed = Path(folder) / member
             write_stored(packed, labels, mask.stored.affine, mask.header, classes=CHALLENGE.classes)
-            archive.write(packed, name)
+            archive.write(packed, member)
             packed.unlink()
 
 
-def due(cases: list[CaseFiles]) -> list[CaseFiles]:
-    """Returns the cases that a submission is to have: those without a true mask, all if there are none such."""
+def cases_due(cases: list[CaseFiles]) -> list[CaseFiles]:
+    """Returns the cases that a submission must have: those without a true mask, or all if every case has one."""
     return [case for case in cases if case.labels is None] or cases
 
 
@@ -71,7 +71,7 @@ def open_submission(submission: str) -> zipfile.ZipFile:
     """Returns a submission to check.
 
     Raises:
-        InputError: it is no zip file.
+        InputError: the file is no zip file.
     """
     try:
         return zipfile.ZipFile(submission)
@@ -79,23 +79,23 @@ def open_submission(submission: str) -> zipfile.ZipFile:
         raise InputError(f"{submission}: expected a zip file: {error}") from None
 
 
-def unexpected(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list[str]:
-    """Returns a line for each member that is no prediction of the cases.
+def unexpected_members(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list[str]:
+    """Returns a line for each member that is no prediction of one of the cases.
 
     Raises:
         InputError: a case has no number.
     """
-    others = sorted(set(archive.namelist()) - {_name(case.case_id) for case in cases})
+    others = sorted(set(archive.namelist()) - {_member_name(case.case_id) for case in cases})
     return [f"{name}: expected only predictions of the scans that are due, in no folder" for name in others]
 
 
-def problems(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
-    """Returns a line for each thing that is wrong with the prediction of a case.
+def problems_of_prediction(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
+    """Returns a line for each thing that is wrong with the prediction of a case; none if it is in order.
 
     Raises:
         InputError: the scan cannot be read.
     """
-    name, grid = _name(case.case_id), read_grid(case.image)
+    name, grid = _member_name(case.case_id), read_grid(case.image)
     if name not in archive.namelist():
         return [f"{name}: expected a prediction of {case.case_id}, found none"]
     with tempfile.TemporaryDirectory() as folder:
@@ -103,17 +103,22 @@ def problems(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
             mask = read_labels(archive.extract(name, folder))
         except (InputError, OSError, zipfile.BadZipFile) as error:
             return [str(error).replace(f"{folder}/", "")]
-    return [f"{name}: {problem}" for problem in _problems_of(mask, grid)]
+    return [f"{name}: {problem}" for problem in _problems_of_mask(mask, grid)]
 
 
-def _name(case_id: str) -> str:
+def _member_name(case_id: str) -> str:
+    """Returns what the challenge calls the prediction of a case.
+
+    Raises:
+        InputError: the case has no number.
+    """
     number = case_number(case_id)
     if number is None:
         raise InputError(f"expected a case with a number, as in case_00210, found {case_id}")
     return f"prediction_{number:05d}.nii.gz"
 
 
-def _problems_of(mask: Volume, grid: Grid) -> Iterator[str]:
+def _problems_of_mask(mask: Volume, grid: Grid) -> Iterator[str]:
     dtype = mask.header.get_data_dtype() if mask.header else mask.array.dtype
     if dtype.kind not in "iu":
         yield f"expected whole numbers as dtype, uint8 at best, found {dtype}"

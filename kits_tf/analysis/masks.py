@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.ct.labels import Scheme, check_labels, find_scheme, scheme_named, with_sides
+from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.labels import LATERALITY, Scheme, check_labels, find_scheme, scheme_named, with_sides
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
 
@@ -20,10 +21,10 @@ def masks_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of masks, found no such folder")
-    found = sorted(folder.glob("*.nii.gz"))
-    if not found:
+    masks = sorted(folder.glob("*.nii.gz"))
+    if not masks:
         raise InputError(f"{folder}: expected masks case_00000.nii.gz, ..., found none")
-    return found
+    return masks
 
 
 def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
@@ -53,24 +54,27 @@ def mask_pairs(masks_dir: Path, truth_dir: Path) -> list[tuple[Path, Path]]:
     return [(true[path.name], path) for path in masks_in(masks_dir)]
 
 
-def predicted_scheme(masks_dir: Path, label_scheme: str | None, cyst_as: str | None) -> Scheme:
+def predicted_scheme(masks_dir: Path, masks: MaskSchemeSettings) -> Scheme:
     """Returns the scheme of a folder's masks: what flags say, else what the first one names, else sides without cysts.
 
     Raises:
         InputError: the first mask names labels that are of no scheme, or not of the one that is asked for.
     """
     first, named = masks_in(masks_dir)[0], named_scheme(masks_dir)
-    wanted = find_scheme(label_scheme or "laterality", cyst_as or "kidney")
-    if named is None or (label_scheme is None and cyst_as is None):
-        return named or wanted
-    if named.classes != wanted.classes:
-        raise InputError(f"{first}: expected labels {', '.join(wanted.classes)}, found {', '.join(named.classes)}")
-    return wanted
+    expected = find_scheme(masks.label_scheme or LATERALITY.name, masks.cyst_as or LATERALITY.cyst_as)
+    if named is None or (masks.label_scheme is None and masks.cyst_as is None):
+        return named or expected
+    if named.classes != expected.classes:
+        raise InputError(f"{first}: expected labels {', '.join(expected.classes)}, found {', '.join(named.classes)}")
+    return expected
 
 
-def check_scheme(scheme: Scheme, label_scheme: str | None, cyst_as: str | None, run_dir: Path) -> None:
-    """Raises InputError if flags name another scheme than a run has; None stands for a flag that is not given."""
-    for flag, ours, given in (("label_scheme", scheme.name, label_scheme), ("cyst_as", scheme.cyst_as, cyst_as)):
+def check_scheme(scheme: Scheme, masks: MaskSchemeSettings, run_dir: Path) -> None:
+    """Raises InputError if flags name another scheme than a run has."""
+    for flag, ours, given in (
+        ("label_scheme", scheme.name, masks.label_scheme),
+        ("cyst_as", scheme.cyst_as, masks.cyst_as),
+    ):
         if given not in (None, ours):
             raise InputError(f"--{flag}: expected {ours} as in {run_dir}, got {given}")
 
@@ -101,13 +105,13 @@ def scheme_in(mask: Volume, path: Path) -> Scheme | None:
 def read_to_measure(path: Path, fallback: Scheme, image: Volume | None) -> tuple[Volume, Scheme]:
     """Returns a mask with labels of a scheme with sides, and that scheme.
 
-    Sides that the mask does not tell come from its geometry, as for records; without a scan the middle of the picture
-    stands for that of the body.
+    Where the mask does not tell right from left, its geometry does; without a scan the middle of the picture stands for
+    that of the body.
 
     Args:
-        path: of the mask.
+        path: file of the mask.
         fallback: scheme of a mask that does not name its labels.
-        image: its scan.
+        image: the mask's scan, if there is one.
 
     Raises:
         InputError: it cannot be read, has a label that is not of the scheme, or lies on another grid than its scan.

@@ -1,4 +1,4 @@
-"""What a mask says about kidneys and lesions, in the units of a clinic; docs/measurements.md defines each number."""
+"""Measurements of kidneys and lesions, in the units of a clinic; docs/measurements.md defines each number."""
 
 import json
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ ABSENT, CUT_OFF, FUSED = "absent", "cut off by the scan", "fused with the other 
 
 @dataclass(frozen=True, kw_only=True)
 class Kidney:
-    """A kidney; what cannot be known for what `flags` say is None, as are HU without a scan.
+    """A kidney. Fields are None where `flags` say why they cannot be measured; mean_hu is None without a scan.
 
     Attributes:
         side: right or left.
         flags: ABSENT, CUT_OFF, FUSED.
-        volume_ml: of kidney without its lesions.
-        length_mm: along the longest principal axis, and so on.
-        width_mm: along the second.
-        thickness_mm: along the third.
-        surface_cm2: area.
-        sphericity: 1 for a ball.
-        tumor_ml: of tumors on this side.
-        tumor_burden: their share of kidney and tumors together.
-        mean_hu: of the kidney.
+        volume_ml: volume of the kidney without its lesions.
+        length_mm: extent along the longest principal axis.
+        width_mm: extent along the second principal axis.
+        thickness_mm: extent along the third principal axis.
+        surface_cm2: area of the surface.
+        sphericity: area of the ball of the same volume over the kidney's own; 1 for a ball.
+        tumor_ml: volume of the tumors on this side.
+        tumor_burden: share of the tumors in kidney and tumors together.
+        mean_hu: mean HU of the kidney without its lesions.
     """
 
     side: str
@@ -44,20 +44,20 @@ class Kidney:
 
 @dataclass(frozen=True, kw_only=True)
 class LesionMeasures:
-    """A lesion of SMALLEST_ML or more.
+    """A lesion of SMALLEST_ML or more. Fields are None where it is cut off, or HU without a scan.
 
     Attributes:
         kind: tumor or cyst.
-        side: right or left; none without a kidney.
+        side: right or left; "" without a kidney.
         flags: CUT_OFF.
-        deepest_zyx: voxel of the scan in (I, P, L), from 0, that lies deepest within it.
-        volume_ml: its volume.
-        diameter_mm: largest in space.
-        axial_diameter_mm: largest in an axial plane.
-        depth_mm: of what lies between it and the outside of kidney and lesions, at the thinnest.
-        exophytic_share: of its volume, outside the convex hull of the kidney it belongs to.
-        mean_hu: in it.
-        std_hu: in it.
+        deepest_zyx: voxel of the scan in (I, P, L), from 0, that lies deepest within the lesion.
+        volume_ml: volume of the lesion.
+        diameter_mm: largest diameter in space.
+        axial_diameter_mm: largest diameter in an axial plane.
+        depth_mm: least distance between the lesion and the outside of kidney and lesions.
+        exophytic_share: share of its volume outside the convex hull of the kidney it belongs to.
+        mean_hu: mean HU of the lesion.
+        std_hu: standard deviation of its HU.
     """
 
     kind: str
@@ -75,12 +75,12 @@ class LesionMeasures:
 
 @dataclass(frozen=True)
 class Measurements:
-    """Of one mask.
+    """Measurements of one mask.
 
     Attributes:
-        kidneys: right and left.
+        kidneys: right and left kidney.
         lesions: tumors, then cysts, the largest first.
-        asymmetry: (right - left) / their mean, of the kidneys' volumes; None where one is not known.
+        asymmetry: (right - left) / mean of the kidneys' volumes; None where one of them is None.
     """
 
     kidneys: tuple[Kidney, Kidney]
@@ -88,18 +88,18 @@ class Measurements:
     asymmetry: float | None
 
 
-def write(found: Mapping[str, Measurements], output_dir: Path) -> None:
+def write_measurements(measurements: Mapping[str, Measurements], output_dir: Path) -> None:
     """Writes kidneys.csv, lesions.csv, pairs.csv and measurements.json of masks by name, each whole or not at all."""
     output_dir.mkdir(parents=True, exist_ok=True)
-    rows = {name: asdict(of_mask) for name, of_mask in found.items()}
+    content = {name: asdict(of_mask) for name, of_mask in measurements.items()}
     for table, kind in (("kidneys", Kidney), ("lesions", LesionMeasures)):
         columns = ["name", *(column.name for column in fields(kind))]
-        of_table = [
+        rows = [
             {"name": name, **row, "flags": "; ".join(row["flags"])}
-            for name, of_mask in rows.items()
+            for name, of_mask in content.items()
             for row in of_mask[table]
         ]
-        write_table(output_dir / f"{table}.csv", columns, of_table)
-    pairs = [{"name": name, "asymmetry": of_mask.asymmetry} for name, of_mask in found.items()]
+        write_table(output_dir / f"{table}.csv", columns, rows)
+    pairs = [{"name": name, "asymmetry": of_mask.asymmetry} for name, of_mask in measurements.items()]
     write_table(output_dir / "pairs.csv", ["name", "asymmetry"], pairs)
-    write_text(output_dir / "measurements.json", json.dumps(rows, indent=1) + "\n")
+    write_text(output_dir / "measurements.json", json.dumps(content, indent=1) + "\n")

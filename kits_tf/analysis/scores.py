@@ -1,73 +1,137 @@
-"""Scores of a mask against the truth, on the original grid, in NumPy."""
+"""Scores of a mask against the truth, on the original grid: SCORES has a row for each.
 
-from collections.abc import Iterable
+A score is a function of a `MaskPair` and a row that says what it is; cases.csv, summary.json, the table on the terminal
+and the report's page read the rows. A module outside the package adds one with the decorator `score`.
+"""
+
+import enum
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.analysis.lesions import Lesion, find_lesions
-from kits_tf.analysis.surface import SurfaceDistances, surface_distances
-from kits_tf.ct.geometry import bounding_box
-from kits_tf.ct.labels import (
-    CHALLENGE_CYST,
-    CHALLENGE_KIDNEY,
-    CHALLENGE_TUMOR,
-    Scheme,
-    challenge_lookup,
-    region_labels,
-)
+from kits_tf.analysis.lesions import Lesion
+from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES, MaskPair, confusion, region_dice
+from kits_tf.base.registry import Registry
+from kits_tf.ct.geometry import Spacing, resampled_shape
+from kits_tf.ct.labels import CHALLENGE_KIDNEY, Scheme, challenge_lookup, region_labels
 
-# What KiTS21 and KiTS23 score, unions of the challenge's labels, and within how many mm surfaces agree: as their
-# evaluation code has it. Without labels of cysts, a mass is a tumor.
-KITS23_REGIONS = {
-    "kidney_and_mass": ((CHALLENGE_KIDNEY, CHALLENGE_TUMOR, CHALLENGE_CYST), 1.0330772532390826),
-    "mass": ((CHALLENGE_TUMOR, CHALLENGE_CYST), 1.1328796488598762),
-    "tumor": ((CHALLENGE_TUMOR,), 1.1498198361434828),
-}
-# Of these, distances and volumes are told too, under the names of KiTS19.
-_MEASURED = {"kidney_and_mass": "kidney", "tumor": "tumor"}
+# Values of one case by the keys of SCORES; some are inf or nan.
+ScoreValues = dict[str, float]
+# The same for each case, by its id.
+ScoreTable = dict[str, ScoreValues]
 
 
-def dice_from_counts(intersection: int, total: int) -> float:
-    """Returns 2 * intersection / total, where total is the sum of both sizes; 1 if both masks are empty."""
-    return 1.0 if total == 0 else 2.0 * intersection / total
+class Topic(enum.IntEnum):
+    """What a score is about, in the order of the report's tables."""
+
+    CHALLENGE = enum.auto()
+    CLASS = enum.auto()
+    KITS23_DICE = enum.auto()
+    SURFACE_DICE = enum.auto()
+    HD95 = enum.auto()
+    AVERAGE_DISTANCE = enum.auto()
+    VOLUME = enum.auto()
+    SIDES = enum.auto()
+    LESIONS = enum.auto()
+    OTHER = enum.auto()
+    MLPERF = enum.auto()
 
 
-def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    """Returns the (num_classes, num_classes) voxel counts of [true label, predicted label].
+# Topics that every case has a line of in the table on the terminal.
+DICE_TOPICS = (Topic.CHALLENGE, Topic.CLASS)
 
-    Raises:
-        ValueError: the shapes differ.
+
+def _is_always_there(_: MaskPair) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A score: a column of cases.csv, and with its mean an entry of summary.json.
+
+    Attributes:
+        key: name of the column.
+        title: words for the report's table of means, without the unit.
+        value: function that computes the score of a pair of masks.
+        applies: whether a pair of masks has the score; each evaluation has it for all its cases or for none.
+        topic: place among the other scores.
+        short_title: words for the report's table of cases, where they differ from `title`.
+        structure: kidney or tumor, where the score has a color and a place in charts; else "".
+        class_name: class of the scheme that the score is of; else "".
+        unit: unit of the values, as in "mm"; "" for shares and counts.
+        better: which values are good: high ones, low ones or those near zero; "none" where that cannot be said.
+        text_format: format of a value in the report.
+        in_means: whether the report's table of means has a row of it.
+        in_cases: whether the report's table of cases has a column of it.
     """
-    if truth.shape != predicted.shape:
-        raise ValueError(f"expected masks of one shape, received: {truth.shape} and {predicted.shape}")
-    # uint8: 16 pairs of labels fit, and bincount copies a byte a voxel to int64 slice by slice only.
-    counts = np.zeros(num_classes * num_classes, np.int64)
-    for true_plane, predicted_plane in zip(truth, predicted, strict=True):
-        pairs = true_plane.astype(np.intp) * num_classes + predicted_plane
-        counts += np.bincount(pairs.ravel(), minlength=num_classes * num_classes)
-    return counts.reshape(num_classes, num_classes)
+
+    key: str
+    title: str
+    value: Callable[[MaskPair], float]
+    applies: Callable[[MaskPair], bool] = _is_always_there
+    topic: Topic = Topic.OTHER
+    short_title: str = ""
+    structure: str = ""
+    class_name: str = ""
+    unit: str = ""
+    better: Literal["high", "low", "zero", "none"] = "high"
+    text_format: str = "{:.3f}"
+    in_means: bool = True
+    in_cases: bool = True
+
+    @property
+    def difference_format(self) -> str:
+        """Format of a difference of two values, with its sign."""
+        return self.text_format.replace("{:.", "{:+.")
+
+    @property
+    def row_heading(self) -> str:
+        """Heading of the row in the report's table of means."""
+        return ", ".join(filter(None, [self.title, self.unit]))
+
+    @property
+    def column_heading(self) -> str:
+        """Heading of the column in the report's table of cases."""
+        return ", ".join(filter(None, [self.short_title or self.title, self.unit]))
+
+    @property
+    def terminal_heading(self) -> str:
+        """Heading of the column of a Dice on the terminal."""
+        return self.structure or self.class_name or self.key
 
 
-def region_dice(counts: NDArray[np.int64], labels: Iterable[int]) -> float:
-    """Returns the Dice of a union of labels from confusion counts; both empty = 1, one empty = 0."""
-    chosen = list(labels)
-    both = counts[np.ix_(chosen, chosen)].sum()
-    return dice_from_counts(int(both), int(counts[chosen].sum() + counts[:, chosen].sum()))
+# In the order of the columns of cases.csv.
+SCORES: Registry[Score] = Registry("score")
 
 
-def dice_scores(counts: NDArray[np.int64], scheme: Scheme) -> dict[str, float]:
-    """Returns kidney_dice, tumor_dice and composite, as KiTS19 has them, and dice_CLASS for each class of the scheme.
+def score(key: str, title: str, **row: Any) -> Callable[[Callable[[MaskPair], float]], Callable[[MaskPair], float]]:
+    """Returns a decorator that adds a function of a `MaskPair` to SCORES; `row` has further fields of `Score`."""
 
-    Args:
-        counts: of `confusion`.
-        scheme: of the labels.
-    """
-    regions = {name: region_dice(counts, labels) for name, labels in region_labels(scheme).items()}
-    composite = (regions["kidney"] + regions["tumor"]) / 2
-    by_class = {f"dice_{name}": region_dice(counts, [label]) for label, name in enumerate(scheme.classes) if label}
-    return {"kidney_dice": regions["kidney"], "tumor_dice": regions["tumor"], "composite": composite} | by_class
+    def add(value: Callable[[MaskPair], float]) -> Callable[[MaskPair], float]:
+        SCORES.register(key)(Score(key=key, title=title, value=value, **row))
+        return value
+
+    return add
+
+
+def scores_by_topic(*, in_means: bool = False, in_cases: bool = False) -> list[Score]:
+    """Returns the scores that the report's table of means, or of cases, shows, in its order."""
+    chosen = [row for row in SCORES.values() if (in_means and row.in_means) or (in_cases and row.in_cases)]
+    return sorted(chosen, key=lambda row: row.topic)
+
+
+def scores_of_structures(topic: Topic) -> dict[str, str]:
+    """Returns the key of a topic's score of each structure that has one."""
+    return {row.structure: row.key for row in SCORES.values() if row.topic == topic and row.structure}
+
+
+def class_score(class_name: str) -> str:
+    """Returns the key of the Dice of a class."""
+    return f"dice_{class_name}"
 
 
 @dataclass(frozen=True)
@@ -75,66 +139,231 @@ class CaseScores:
     """Scores of one case on its original grid.
 
     Attributes:
-        case_id: the case.
-        values: of `dice_scores`; for each of KITS23_REGIONS kits23_REGION_dice and kits23_REGION_surface_dice; for
-            kidney (with tumor and cyst) and tumor REGION_hd95_mm and REGION_average_distance_mm (inf where one mask is
-            empty, nan where both are) and REGION_volume_error_ml (predicted - true); side_confusion, the share of what
-            both masks call kidney where they do not mean the same one; lesions, lesions_detected,
-            lesions_falsely_raised.
-        lesions: of both masks.
+        case_id: identifier of the case.
+        values: value of each score, by the keys of SCORES. Distances are inf where one mask is empty, nan where both
+            are.
+        lesions: tumors of both masks.
     """
 
     case_id: str
-    values: dict[str, float]
+    values: ScoreValues
     lesions: tuple[Lesion, ...]
 
 
 def score_case(
-    case_id: str,
-    truth: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
-    scheme: Scheme,
-    spacing_mm: tuple[float, float, float],
+    case_id: str, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme, spacing_mm: Spacing
 ) -> CaseScores:
-    """Returns the scores of a case.
+    """Returns the scores of a case, without MLPerf's, which needs a training grid.
 
     Args:
-        case_id: the case.
+        case_id: identifier of the case.
         truth: (z, y, x) uint8 labels of `scheme`.
-        predicted: the same shape and scheme.
-        scheme: tells which labels are the challenge's kidney and tumor.
+        predicted: labels of the same shape and scheme.
+        scheme: meaning of the labels.
         spacing_mm: voxel sizes (z, y, x).
     """
-    counts = confusion(truth, predicted, len(scheme.classes))
-    values = dice_scores(counts, scheme)
-    voxel_ml = float(np.prod(spacing_mm)) / 1000
-    meant = challenge_lookup(scheme.classes)
-    box = bounding_box(truth | predicted)  # labels are bits here: what is 0 in both is 0
-    true, found = meant[truth[box]], meant[predicted[box]]
-    surfaces: dict[tuple[int, ...], SurfaceDistances] = {}
-    for name, (all_members, tolerance_mm) in KITS23_REGIONS.items():
-        members = tuple(member for member in all_members if member in meant)
-        labels = np.flatnonzero(np.isin(meant, members))
-        if members not in surfaces:
-            surfaces[members] = surface_distances(np.isin(true, members), np.isin(found, members), spacing_mm)
-        values[f"kits23_{name}_dice"] = region_dice(counts, labels)
-        values[f"kits23_{name}_surface_dice"] = surfaces[members].dice(tolerance_mm)
-        if name in _MEASURED:
-            values[f"{_MEASURED[name]}_hd95_mm"] = surfaces[members].hd95_mm()
-            values[f"{_MEASURED[name]}_average_distance_mm"] = surfaces[members].average_mm()
-            excess = counts[:, labels].sum() - counts[labels].sum()
-            values[f"{_MEASURED[name]}_volume_error_ml"] = float(excess * voxel_ml)
-    if "right_kidney" in scheme.classes:
-        values["side_confusion"] = _side_confusion(counts, scheme)
-    lesions = find_lesions(true == CHALLENGE_TUMOR, found == CHALLENGE_TUMOR, voxel_ml)
-    values["lesions"] = sum(lesion.is_true for lesion in lesions)
-    values["lesions_detected"] = sum(lesion.is_true and lesion.matched for lesion in lesions)
-    values["lesions_falsely_raised"] = sum(not lesion.is_true and not lesion.matched for lesion in lesions)
-    return CaseScores(case_id, values, tuple(lesions))
+    return score_pair(case_id, MaskPair(truth=truth, predicted=predicted, scheme=scheme, spacing_mm=spacing_mm))
 
 
-def _side_confusion(counts: NDArray[np.int64], scheme: Scheme) -> float:
+def score_pair(case_id: str, pair: MaskPair) -> CaseScores:
+    """Returns all scores of a case that its masks have."""
+    return CaseScores(case_id, score_values(pair), tuple(pair.lesions))
+
+
+def score_values(pair: MaskPair, topics: Collection[Topic] = tuple(Topic)) -> ScoreValues:
+    """Returns the scores of some topics that a pair of masks has; of DICE_TOPICS alone no surface is searched."""
+    return {row.key: row.value(pair) for row in SCORES.values() if row.topic in topics and row.applies(pair)}
+
+
+def dice_scores(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme) -> ScoreValues:
+    """Returns the scores of DICE_TOPICS, for which voxels need no size, of two masks (z, y, x) of `scheme`."""
+    pair = MaskPair(truth=truth, predicted=predicted, scheme=scheme, spacing_mm=(1.0, 1.0, 1.0))
+    return score_values(pair, DICE_TOPICS)
+
+
+# KiTS19's own scores, and their mean, by which cases and networks are ranked.
+KIDNEY_DICE, TUMOR_DICE, COMPOSITE = "kidney_dice", "tumor_dice", "composite"
+
+
+@score(KIDNEY_DICE, "kidney Dice", topic=Topic.CHALLENGE, structure="kidney")
+def kidney_dice(pair: MaskPair) -> float:
+    """Returns KiTS19's Dice of kidney, with the tumors in it."""
+    return pair.dice(region_labels(pair.scheme)["kidney"])
+
+
+@score(TUMOR_DICE, "tumor Dice", topic=Topic.CHALLENGE, structure="tumor")
+def tumor_dice(pair: MaskPair) -> float:
+    """Returns KiTS19's Dice of tumor."""
+    return pair.dice(region_labels(pair.scheme)["tumor"])
+
+
+@score(COMPOSITE, "composite", topic=Topic.CHALLENGE)
+def composite(pair: MaskPair) -> float:
+    """Returns the mean of KiTS19's Dice of kidney and of tumor."""
+    return (kidney_dice(pair) + tumor_dice(pair)) / 2
+
+
+def class_dice(class_name: str, pair: MaskPair) -> float:
+    """Returns the Dice of one class of the scheme."""
+    return pair.dice([pair.scheme.classes.index(class_name)])
+
+
+def _has_class(class_name: str, pair: MaskPair) -> bool:
+    return class_name in pair.scheme.classes
+
+
+for _name in ("kidney", "right_kidney", "left_kidney", "tumor", "cyst"):
+    score(
+        class_score(_name),
+        f"{_name.replace('_', ' ')} alone, Dice",
+        applies=partial(_has_class, _name),
+        topic=Topic.CLASS,
+        class_name=_name,
+        in_means=_name != "tumor",  # which is the challenge's tumor
+        in_cases=False,
+    )(partial(class_dice, _name))
+
+
+def kits23_dice(region: str, pair: MaskPair) -> float:
+    """Returns the Dice of one of KITS23_REGIONS."""
+    return pair.dice(pair.region_labels(region))
+
+
+def kits23_surface_dice(region: str, pair: MaskPair) -> float:
+    """Returns the share of both surfaces of one of KITS23_REGIONS that lies within its tolerance of the other one."""
+    return pair.surface_distances(region).dice(KITS23_REGIONS[region].tolerance_mm)
+
+
+def hd95_mm(region: str, pair: MaskPair) -> float:
+    """Returns the 95 % Hausdorff distance of one of KITS23_REGIONS."""
+    return pair.surface_distances(region).hd95_mm()
+
+
+def average_distance_mm(region: str, pair: MaskPair) -> float:
+    """Returns the average symmetric surface distance of one of KITS23_REGIONS."""
+    return pair.surface_distances(region).average_mm()
+
+
+def volume_error_ml(region: str, pair: MaskPair) -> float:
+    """Returns the predicted minus the true volume of one of KITS23_REGIONS."""
+    labels = pair.region_labels(region)
+    return float((pair.counts[:, labels].sum() - pair.counts[labels].sum()) * pair.voxel_ml)
+
+
+def _add_scores_of_region(region: str) -> None:
+    """Adds the rows of KiTS23's Dice and surface Dice of one of KITS23_REGIONS."""
+    structure = next((name for name, of_structure in STRUCTURES.items() if of_structure == region), "")
+    words, is_shown = structure or region, bool(structure)
+    dice = score(
+        f"kits23_{region}_dice", f"KiTS23's {words} Dice", topic=Topic.KITS23_DICE, in_means=False, in_cases=False
+    )
+    dice(partial(kits23_dice, region))
+    surface_dice = score(
+        f"kits23_{region}_surface_dice",
+        f"{words} surface Dice",
+        topic=Topic.SURFACE_DICE,
+        structure=structure,
+        in_means=is_shown,
+        in_cases=is_shown,
+    )
+    surface_dice(partial(kits23_surface_dice, region))
+
+
+def _add_scores_of_structure(structure: str) -> None:
+    """Adds the rows of distances and volumes of one of STRUCTURES."""
+    region = STRUCTURES[structure]
+    distance: dict[str, Any] = {"structure": structure, "unit": "mm", "better": "low", "text_format": "{:.1f}"}
+    hausdorff = score(
+        f"{structure}_hd95_mm",
+        f"{structure} Hausdorff distance, 95 %",
+        short_title=f"{structure} HD95",
+        topic=Topic.HD95,
+        **distance,
+    )
+    hausdorff(partial(hd95_mm, region))
+    average = score(
+        f"{structure}_average_distance_mm",
+        f"{structure} average surface distance",
+        topic=Topic.AVERAGE_DISTANCE,
+        in_cases=False,
+        **distance,
+    )
+    average(partial(average_distance_mm, region))
+    volume_error = score(
+        f"{structure}_volume_error_ml",
+        f"{structure} volume, predicted - true",
+        short_title=f"{structure} error",
+        topic=Topic.VOLUME,
+        structure=structure,
+        unit="mL",
+        better="zero",
+        text_format="{:+.1f}",
+    )
+    volume_error(partial(volume_error_ml, region))
+
+
+_add_scores_of_region("kidney_and_mass")
+_add_scores_of_structure("kidney")
+_add_scores_of_region("mass")
+_add_scores_of_region("tumor")
+_add_scores_of_structure("tumor")
+
+
+@score(
+    "side_confusion",
+    "share of kidney with the other side",
+    applies=partial(_has_class, "right_kidney"),
+    topic=Topic.SIDES,
+    better="low",
+    in_cases=False,
+)
+def side_confusion(pair: MaskPair) -> float:
     """Returns which share of what both masks call kidney has the other side in each; 0 if there is nothing."""
-    sides = [scheme.classes.index(name) for name in ("right_kidney", "left_kidney")]
-    both = counts[np.ix_(sides, sides)]
+    sides = [pair.scheme.classes.index(name) for name in ("right_kidney", "left_kidney")]
+    both = pair.counts[np.ix_(sides, sides)]
     return float((both.sum() - np.trace(both)) / max(1, both.sum()))
+
+
+_COUNT: dict[str, Any] = {"topic": Topic.LESIONS, "text_format": "{:.0f}", "in_means": False}
+
+
+@score("lesions", "tumors", better="none", **_COUNT)
+def num_lesions(pair: MaskPair) -> int:
+    """Returns the number of tumors of the true mask."""
+    return sum(lesion.is_true for lesion in pair.lesions)
+
+
+@score("lesions_detected", "detected", **_COUNT)
+def num_lesions_detected(pair: MaskPair) -> int:
+    """Returns the number of tumors of the true mask that the predicted one has too."""
+    return sum(lesion.is_true and lesion.matched for lesion in pair.lesions)
+
+
+@score("lesions_falsely_raised", "falsely raised", better="low", **_COUNT)
+def num_lesions_falsely_raised(pair: MaskPair) -> int:
+    """Returns the number of tumors of the predicted mask that the true one lacks."""
+    return sum(not lesion.is_true and not lesion.matched for lesion in pair.lesions)
+
+
+def _has_training_grid(pair: MaskPair) -> bool:
+    return pair.training_grid is not None
+
+
+@score(
+    "mlperf_label_1_dice",
+    "MLPerf's Dice of label 1, comparable with none of these",
+    applies=_has_training_grid,
+    topic=Topic.MLPERF,
+    in_cases=False,
+)
+def mlperf_label_1_dice(pair: MaskPair) -> float:
+    """Returns the Dice of the challenge's label 1, kidney without tumor, on the training grid."""
+    from kits_tf.ct.preprocess import resample_labels  # the only score that needs TensorFlow
+
+    assert pair.training_grid is not None
+    kernel, num_classes = pair.training_grid.label_kernel, len(pair.scheme.classes)
+    shape = resampled_shape(pair.truth.shape, pair.spacing_mm, pair.training_grid.spacing_zyx_mm)
+    truth = resample_labels(pair.truth, shape, kernel, num_classes).numpy()
+    predicted = resample_labels(pair.predicted, shape, kernel, num_classes).numpy()
+    label_1 = np.flatnonzero(challenge_lookup(pair.scheme.classes) == CHALLENGE_KIDNEY)
+    return region_dice(confusion(truth, predicted, num_classes), label_1)

@@ -24,8 +24,8 @@ def border_points(mask: NDArray[np.bool_], spacing_mm: Spacing) -> NDArray[np.fl
 def principal_extents_mm(mask: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[float, float, float]:
     """Returns how far a mask that is not empty reaches along its principal axes, the longest axis first.
 
-    Between voxel centers, and the smallest voxel size: in all directions but those of the grid itself centers come that
-    close to the border, or closer.
+    An extent is the distance of the outermost voxel centers, and the smallest voxel size: in all directions but those
+    of the grid itself, centers come that close to the border, or closer.
     """
     places = np.argwhere(mask) * np.array(spacing_mm)
     axes = np.linalg.eigh(np.cov(places.T, ddof=0))[1][:, ::-1]
@@ -34,7 +34,7 @@ def principal_extents_mm(mask: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[
 
 
 def largest_diameter_mm(mask: NDArray[np.bool_], spacing_mm: Spacing) -> float:
-    """Returns the largest distance between two points of a mask, as `principal_extents_mm` has it; 0 of none."""
+    """Returns the largest distance between two voxel centers of a mask, and the smallest voxel size; 0 of none."""
     points = border_points(mask, spacing_mm)
     return _farthest(points) + min(spacing_mm) if len(points) else 0.0
 
@@ -71,7 +71,7 @@ def sphericity(volume_mm3: float, area_mm2: float) -> float:
 def share_inside_hull(points: NDArray[np.float64], around: NDArray[np.float64]) -> float:
     """Returns which share of points (n, 3) lies in the convex hull of others (m, 3); 0 where that has no volume.
 
-    Of many points, a random choice tells it to within one percent.
+    Of more than 10,000 points a random choice is taken, which is right to one percent.
     """
     try:
         equations = ConvexHull(around).equations

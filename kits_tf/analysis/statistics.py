@@ -7,46 +7,75 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wilcoxon
 
-from kits_tf.analysis.lesions import lesion_table
-from kits_tf.analysis.scores import CaseScores
+from kits_tf.analysis.lesions import LesionCounts, count_lesions
+from kits_tf.analysis.scores import CaseScores, ScoreTable
+from kits_tf.base.errors import InputError
 
 BOOTSTRAP_DRAWS = 2000
 _PERCENTILES = (2.5, 97.5)
 
 
-def summarize(cases: Sequence[CaseScores]) -> dict:
-    """Returns the content of summary.json.
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """One score over the cases of an evaluation; None stands for what JSON has no number for.
 
-    Of each score its mean, with the bootstrap 95 % interval over cases, its median, and, as `left_out`, the cases whose
-    score is not finite: an infinite distance counts for the median only, one that does not exist for neither. `dice`
-    holds the classes; `lesions` a row for each size.
+    Attributes:
+        mean: mean of the finite values.
+        interval_95: bootstrap 95 % interval of that mean over cases.
+        median: median of the values that exist, infinite ones among them.
+        left_out: number of cases whose value is not finite, which the mean leaves out.
+    """
+
+    mean: float | None
+    interval_95: tuple[float | None, float | None]
+    median: float | None
+    left_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Scores over the cases of an evaluation: what summary.json holds.
+
+    Attributes:
+        num_cases: number of cases.
+        scores: statistics of each score, by its key.
+        lesions_by_size: tumors of all cases, a row for each size.
+        inference: flags of inference that were not at their defaults; "" where masks were given.
+    """
+
+    num_cases: int
+    scores: dict[str, Statistics]
+    lesions_by_size: list[LesionCounts]
+    inference: str = ""
+
+
+def summarize(cases: Sequence[CaseScores], inference: str = "") -> Summary:
+    """Returns the summary of some cases, which all have the same scores.
 
     Raises:
         ValueError: there is no case.
     """
     if not cases:
         raise ValueError("expected at least one scored case, received: none")
-    table = {name: _statistics([case.values[name] for case in cases]) for name in cases[0].values}
-    by_class = {name: table.pop(name) for name in list(table) if name.startswith("dice_")}
-    return {
-        "num_cases": len(cases),
-        **table,
-        "dice": {name.removeprefix("dice_"): value for name, value in by_class.items()},
-        "lesions_by_size": lesion_table([lesion for case in cases for lesion in case.lesions]),
-    }
+    return Summary(
+        num_cases=len(cases),
+        scores={key: statistics_of([case.values[key] for case in cases]) for key in cases[0].values},
+        lesions_by_size=count_lesions([lesion for case in cases for lesion in case.lesions]),
+        inference=inference,
+    )
 
 
-def _statistics(values: Sequence[float]) -> dict:
+def statistics_of(values: Sequence[float]) -> Statistics:
+    """Returns the statistics of a score's values, one for each case, of which some may be inf or nan."""
     array = np.array(values, np.float64)
-    finite, known = array[np.isfinite(array)], array[~np.isnan(array)]
-    mean, interval = mean_with_interval(finite)
-    median = float(np.median(known)) if known.size else np.nan
-    return {
-        "mean": _json(mean),
-        "interval_95": [_json(bound) for bound in interval],
-        "median": _json(median),
-        "left_out": len(array) - len(finite),
-    }
+    finite, existing = array[np.isfinite(array)], array[~np.isnan(array)]
+    mean, (low, high) = mean_with_interval(finite)
+    return Statistics(
+        mean=_finite_or_none(mean),
+        interval_95=(_finite_or_none(low), _finite_or_none(high)),
+        median=_finite_or_none(float(np.median(existing)) if existing.size else np.nan),
+        left_out=len(array) - len(finite),
+    )
 
 
 def mean_with_interval(values: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
@@ -58,31 +87,59 @@ def mean_with_interval(values: NDArray[np.float64]) -> tuple[float, tuple[float,
     return float(values.mean()), (float(low), float(high))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Of one score between two evaluations of the same cases, the second minus the first.
+    """One score in two evaluations of the same cases: the second minus the first.
 
     Attributes:
-        name: of the score.
-        num_cases: for which both have a finite one.
-        mean: of the differences; nan without cases, and what follows too.
-        interval_95: of that mean, by bootstrap over cases.
-        p_value: of Wilcoxon's signed-rank test, two-sided; 1 where no case differs.
+        key: key of the score.
+        num_cases: number of cases for which both values are finite.
+        mean: mean of the differences; nan without cases.
+        interval_95: bootstrap 95 % interval of that mean over cases; nan without cases.
+        p_value: p of Wilcoxon's signed-rank test, two-sided; 1 where no case differs, nan without cases.
     """
 
-    name: str
+    key: str
     num_cases: int
     mean: float
     interval_95: tuple[float, float]
     p_value: float
 
 
-def difference(name: str, first: ArrayLike, second: ArrayLike) -> Difference:
+def difference(key: str, first: ArrayLike, second: ArrayLike) -> Difference:
     """Returns how a score of the same cases, in the same order, differs."""
     with np.errstate(invalid="ignore"):  # of two infinite distances there is no difference
         changes = np.array(second, np.float64) - np.array(first, np.float64)
     changes = changes[np.isfinite(changes)]
-    return Difference(name, len(changes), *mean_with_interval(changes), _signed_rank_p(changes))
+    mean, interval_95 = mean_with_interval(changes)
+    return Difference(
+        key=key, num_cases=len(changes), mean=mean, interval_95=interval_95, p_value=_signed_rank_p(changes)
+    )
+
+
+def differences(first: ScoreTable, second: ScoreTable, case_ids: Sequence[str]) -> list[Difference]:
+    """Returns how the scores that two evaluations have differ, on cases that both have, one at least."""
+    keys = [key for key in first[case_ids[0]] if key in second[case_ids[0]]]
+    return [
+        difference(
+            key,
+            first=[first[case_id][key] for case_id in case_ids],
+            second=[second[case_id][key] for case_id in case_ids],
+        )
+        for key in keys
+    ]
+
+
+def shared_cases(first: ScoreTable, second: ScoreTable, first_name: str, second_name: str) -> list[str]:
+    """Returns the cases that two evaluations have, in the order of the first one.
+
+    Raises:
+        InputError: there is none; the message has the names of the evaluations.
+    """
+    shared = [case_id for case_id in first if case_id in second]
+    if not shared:
+        raise InputError(f"{second_name}: expected cases of {first_name}, found none of them")
+    return shared
 
 
 def _signed_rank_p(changes: NDArray[np.float64]) -> float:
@@ -91,6 +148,5 @@ def _signed_rank_p(changes: NDArray[np.float64]) -> float:
     return float(wilcoxon(changes).pvalue) if changes.any() else 1.0
 
 
-def _json(value: float) -> float | None:
-    """Returns the value, None for what JSON has no number for."""
+def _finite_or_none(value: float) -> float | None:
     return value if np.isfinite(value) else None

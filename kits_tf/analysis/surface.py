@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from surface_distance import lookup_tables
 
+from kits_tf.ct.geometry import Spacing
+
 # Bits of the code of a corner for the voxels around it, (z, y, x).
 _BITS = np.asarray(lookup_tables.ENCODE_NEIGHBOURHOOD_3D_KERNEL, np.uint8)
 _PERCENT = 95.0
@@ -23,15 +25,15 @@ class Surface:
     """The elements of a mask's surface, one for each corner of voxels of which some, but not all, are inside.
 
     Attributes:
-        places_mm: (n, 3) float64, (z, y, x), from the mask's first voxel center.
-        areas_mm2: (n,) float64.
+        places_mm: (n, 3) float64 places (z, y, x), from the center of the mask's first voxel.
+        areas_mm2: (n,) float64 areas of the elements.
     """
 
     places_mm: NDArray[np.float64]
     areas_mm2: NDArray[np.float64]
 
 
-def find_surface(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> Surface:
+def find_surface(mask: NDArray[np.bool_], spacing_mm: Spacing) -> Surface:
     """Returns the surface of a mask (z, y, x) bool; beyond the array all is outside."""
     padded = np.pad(mask.view(np.uint8), 1)
     depth, height, width = (size + 1 for size in mask.shape)
@@ -48,7 +50,7 @@ class SurfaceDistances:
     """Distances between two surfaces.
 
     Attributes:
-        by_name: what the library's functions take: sorted distances in mm, both ways, and the areas of their elements.
+        by_name: argument of the library's functions: sorted distances in mm, both ways, and the areas of the elements.
     """
 
     by_name: dict[str, NDArray[np.float64]]
@@ -84,13 +86,11 @@ class SurfaceDistances:
         return weighted / sum(float(self.by_name[areas].sum()) for _, areas in ways)
 
 
-def surface_distances(
-    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> SurfaceDistances:
+def surface_distances(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], spacing_mm: Spacing) -> SurfaceDistances:
     """Returns the distances between the surfaces of two masks (z, y, x) bool of one shape."""
-    true, found = find_surface(truth, spacing_mm), find_surface(predicted, spacing_mm)
-    to_predicted, areas_true = _sorted(_nearest(true, found), true.areas_mm2)
-    to_true, areas_predicted = _sorted(_nearest(found, true), found.areas_mm2)
+    of_truth, of_prediction = find_surface(truth, spacing_mm), find_surface(predicted, spacing_mm)
+    to_predicted, areas_true = _sorted(_nearest(of_truth, of_prediction), of_truth.areas_mm2)
+    to_true, areas_predicted = _sorted(_nearest(of_prediction, of_truth), of_prediction.areas_mm2)
     return SurfaceDistances(
         {
             "distances_gt_to_pred": to_predicted,

@@ -4,7 +4,7 @@ A command's settings class, in its own module, is built of these groups; `base.c
 else defines any. Building a dataclass in Python checks the same ranges as a command line does.
 """
 
-from kits_tf.config.analysis import EvaluationSettings, ReportSettings
+from kits_tf.config.analysis import MaskSchemeSettings
 from kits_tf.config.data import (
     ELASTIC_LIMIT,
     AppearanceSettings,
@@ -33,18 +33,17 @@ __all__ = [
     "ConnectionSettings",
     "ConversionSettings",
     "DicomSettings",
-    "EvaluationSettings",
     "GridSettings",
     "InferenceSettings",
     "InputSettings",
     "IntensitySettings",
     "LossSettings",
+    "MaskSchemeSettings",
     "NetworkSettings",
     "OptimizationSettings",
     "PageSettings",
     "PatchSettings",
     "RecordsSettings",
-    "ReportSettings",
     "RunSettings",
     "ServerSettings",
     "SplitSettings",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import CaseMasks
-from kits_tf.analysis.measurements import write
+from kits_tf.analysis.measurements import write_measurements
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.volume import read_image, read_labels
@@ -89,7 +89,7 @@ def tables(study: Study) -> File:
     measurements = require_findings(study).measurements
     content = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
-        write({study.name: measurements}, Path(folder))
+        write_measurements({study.name: measurements}, Path(folder))
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)

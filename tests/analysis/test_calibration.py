@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy.special import log_softmax, softmax
 
 from kits_tf import export
-from kits_tf.analysis.calibration import calibrate, fit, reliability
+from kits_tf.analysis.calibration import calibrate, fit_temperature, reliability
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.building import segmenter_of
@@ -27,12 +27,12 @@ def drawn(temperature: float, count: int = 40_000) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_the_temperature_that_labels_were_drawn_at_is_found(temperature: float) -> None:
     logits, truth = drawn(temperature)
-    found = fit(logits, truth, num_cases=7)
-    assert found.temperature == pytest.approx(temperature, rel=0.03)
-    assert (found.num_cases, found.num_voxels) == (7, 40_000)
-    assert found.after.nll <= found.before.nll and found.after.ece < 0.01
+    calibration = fit_temperature(logits, truth, num_cases=7)
+    assert calibration.temperature == pytest.approx(temperature, rel=0.03)
+    assert (calibration.num_cases, calibration.num_voxels) == (7, 40_000)
+    assert calibration.after.nll <= calibration.before.nll and calibration.after.ece < 0.01
     if temperature != 1:
-        assert found.before.ece > 0.05
+        assert calibration.before.ece > 0.05
 
 
 def test_reliability_by_hand() -> None:

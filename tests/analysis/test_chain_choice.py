@@ -14,6 +14,7 @@ from kits_tf.ct.volume import Volume
 from kits_tf.inference.model import Model
 from kits_tf.training.run import POSTPROCESS, load_run
 
+AUTO = config.InferenceSettings(postprocess="auto")
 CASES = [f"case_{i:05d}" for i in range(chain_choice.FEWEST_CASES)]
 
 
@@ -41,7 +42,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(inference.postprocess)
         return SimpleNamespace(model=lambda: Model(None, LATERALITY, ()))
 
-    monkeypatch.setattr(chain_choice, "cases_of", lambda *_: [SimpleNamespace(case_id=name) for name in CASES])
+    monkeypatch.setattr(chain_choice, "cases_of_split", lambda *_: [SimpleNamespace(case_id=name) for name in CASES])
     monkeypatch.setattr(chain_choice, "segmenter_of", segmenter)
     monkeypatch.setattr(Model, "labels", lambda self, image: predicted_of(int(image.array[0, 0, 0])))
 
@@ -58,13 +59,15 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_helps_is_kept(pretended: list[str], run_dir: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
     seen = []
-    monkeypatch.setattr(
-        evaluation, "of_run", lambda settings: seen.append(settings) or (_ for _ in ()).throw(InputError("enough"))
-    )
-    settings = config.EvaluationSettings(run_dir=str(copy), inference=config.InferenceSettings(postprocess="auto"))
+
+    def evaluate_run(*arguments: object) -> None:
+        seen.append(arguments[3])
+        raise InputError("enough")
+
+    monkeypatch.setattr(evaluation, "evaluate_run", evaluate_run)
     with pytest.raises(InputError, match="enough"):
-        evaluate.main(settings)
-    assert pretended == ["off", "crf"] and seen[0].inference.postprocess == ""
+        evaluate.main(evaluate.Evaluate(run_dir=str(copy), inference=AUTO))
+    assert pretended == ["off", "crf"] and seen[0].postprocess == ""
     facts = json.loads((copy / POSTPROCESS).read_text())
     by_chain = {row["chain"]: row for row in facts["tried"]}
     assert facts["chain"] == "kidneys" and facts["validation_cases"] == 6
@@ -80,11 +83,14 @@ def test_what_helps_is_kept(pretended: list[str], run_dir: Path, tmp_path: Path,
 def test_nothing_is_kept_where_nothing_surely_helps(pretended, run_dir: Path, tmp_path: Path, monkeypatch) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
     monkeypatch.setattr(Model, "labels", lambda self, image: truth_of(int(image.array[0, 0, 0])))
-    settings = config.EvaluationSettings(run_dir=str(copy), inference=config.InferenceSettings(postprocess="auto"))
-    chosen, tried = chain_choice.choose_chain(settings)
-    assert chosen == "" and tried[0].mean == 1 and json.loads((copy / POSTPROCESS).read_text())["chain"] == ""
-    monkeypatch.setattr(chain_choice, "cases_of", lambda *_: CASES[:5])
+    choice = chain_choice.choose_chain(copy, None, AUTO)
+    assert (
+        choice.chain == ""
+        and choice.trials[0].mean == 1
+        and json.loads((copy / POSTPROCESS).read_text())["chain"] == ""
+    )
+    monkeypatch.setattr(chain_choice, "cases_of_split", lambda *_: CASES[:5])
     with pytest.raises(InputError, match="expected 6 validation cases or more, found 5"):
-        chain_choice.choose_chain(settings)
+        chain_choice.choose_chain(copy, None, AUTO)
     with pytest.raises(InputError, match="expected --run_dir with --postprocess=auto"):
-        config.EvaluationSettings(predictions_dir="p", data_dir="d", inference=settings.inference)
+        evaluate.Evaluate(predictions_dir="p", data_dir="d", inference=AUTO)

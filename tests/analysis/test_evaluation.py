@@ -2,18 +2,22 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 from conftest import affine_of
 
-from kits_tf import config, evaluate, figures
+from kits_tf import evaluate, figures
 from kits_tf.base.errors import InputError
+from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.cases import read_pair
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.volume import write_labels, write_stored
+
+KITS19_MASKS = MaskSchemeSettings(label_scheme="kits19")
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def perfect(data_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_masks_from_any_program(perfect: Path, data_dir: Path, capsys) -> None:
-    evaluate.main(config.EvaluationSettings(predictions_dir=str(perfect), data_dir=str(data_dir)))
+    evaluate.main(evaluate.Evaluate(predictions_dir=str(perfect), data_dir=str(data_dir), workers=1))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
     assert summary["num_cases"] == 2
     assert summary["kidney_dice"]["mean"] == 1.0
@@ -59,7 +63,7 @@ def test_two_folders_of_masks_need_no_scans(perfect: Path, data_dir: Path, tmp_p
         name = f"case_{number:05d}"
         shutil.copyfile(data_dir / name / "segmentation.nii.gz", tmp_path / "truth" / f"{name}.nii.gz")
     both = {"predictions_dir": str(perfect), "truth_dir": str(tmp_path / "truth"), "workers": 1}
-    evaluate.main(config.EvaluationSettings(**both))
+    evaluate.main(evaluate.Evaluate(**both))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
     assert summary["composite"]["mean"] == 0.75 and set(summary["dice"]) == {"kidney", "tumor"}
     # True masks that name their labels are of these.
@@ -68,12 +72,12 @@ def test_two_folders_of_masks_need_no_scans(perfect: Path, data_dir: Path, tmp_p
     image = nib.load(named)
     write_stored(named, np.asarray(image.dataobj), image.affine, image.header, classes=LATERALITY.classes)
     (perfect / "case_00001.nii.gz").unlink()
-    evaluate.main(config.EvaluationSettings(**both))
+    evaluate.main(evaluate.Evaluate(**both))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
     assert summary["composite"]["mean"] == 1 and set(summary["dice"]) == {"right_kidney", "left_kidney", "tumor"}
     named.unlink()
     with pytest.raises(InputError, match=r"case_00000.nii.gz: expected a true mask of this name in .*truth"):
-        evaluate.main(config.EvaluationSettings(**both))
+        evaluate.main(evaluate.Evaluate(**both))
 
 
 def test_masks_that_name_their_labels_need_no_flag(data_dir: Path, tmp_path: Path) -> None:
@@ -81,14 +85,14 @@ def test_masks_that_name_their_labels_need_no_flag(data_dir: Path, tmp_path: Pat
     labels = np.asarray(image.dataobj).astype(np.uint8)
     path = tmp_path / "case_00002.nii.gz"
     write_stored(path, labels, image.affine, image.header, classes=("background", "kidney", "tumor"))
-    both = {"predictions_dir": str(tmp_path), "data_dir": str(data_dir)}
-    evaluate.main(config.EvaluationSettings(**both))
+    both = {"predictions_dir": str(tmp_path), "data_dir": str(data_dir), "workers": 1}
+    evaluate.main(evaluate.Evaluate(**both))
     assert json.loads((tmp_path / "evaluation" / "summary.json").read_text())["composite"]["mean"] == 1
     with pytest.raises(InputError, match="expected labels background, right_kidney.*found background, kidney, tumor"):
-        evaluate.main(config.EvaluationSettings(**both, label_scheme="laterality"))
+        evaluate.main(evaluate.Evaluate(**both, masks=MaskSchemeSettings(label_scheme="laterality")))
     write_stored(path, labels, image.affine, image.header, classes=("background", "liver", "spleen"))
     with pytest.raises(InputError, match="case_00002.nii.gz: expected labels of a scheme of kits_tf, found .*liver"):
-        evaluate.main(config.EvaluationSettings(**both))
+        evaluate.main(evaluate.Evaluate(**both))
 
 
 def test_two_evaluations_are_compared(tmp_path: Path, capsys) -> None:
@@ -96,24 +100,25 @@ def test_two_evaluations_are_compared(tmp_path: Path, capsys) -> None:
         (tmp_path / name).mkdir()
         rows = [f"case_{i:05d},{0.5 + 0.01 * i + gain * (i > 0)},nan" for i in range(7)]
         (tmp_path / name / "cases.csv").write_text("\n".join(["case_id,tumor_dice,tumor_hd95_mm", *rows]))
-    evaluate.main(config.EvaluationSettings(compare=f"{tmp_path}/first,{tmp_path}/second"))
+    evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/second"))
     tumor, distance = capsys.readouterr().out.splitlines()[-2:]
     # Of 2^6 ways to sign six equal differences two are as far off; the normal approximation, for ties, says less.
     assert tumor.split()[:3] == ["tumor_dice", "7", "+0.0857"] and float(tumor.split()[4]) < 0.05
     assert distance.split() == ["tumor_hd95_mm", "0", "-", "-..-"]
     with pytest.raises(InputError, match=r"gone/cases.csv: expected a table of scores"):
-        evaluate.main(config.EvaluationSettings(compare=f"{tmp_path}/first,{tmp_path}/gone"))
+        evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/gone"))
     with pytest.raises(InputError, match="--compare: expected two folders with a comma between"):
-        config.EvaluationSettings(compare="one")
+        evaluate.Evaluate(compare="one")
     (tmp_path / "second" / "cases.csv").write_text("case_id,tumor_dice\nother,0.5\n")
     with pytest.raises(InputError, match="second: expected cases of .*first, found none of them"):
-        evaluate.main(config.EvaluationSettings(compare=f"{tmp_path}/first,{tmp_path}/second"))
+        evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/second"))
 
 
 def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
     shutil.copyfile(data_dir / "case_00002" / "segmentation.nii.gz", tmp_path / "case_00002.nii.gz")
-    settings = config.EvaluationSettings(predictions_dir=str(tmp_path), data_dir=str(data_dir), label_scheme="kits19")
-    evaluate.main(settings)
+    evaluate.main(
+        evaluate.Evaluate(predictions_dir=str(tmp_path), data_dir=str(data_dir), workers=1, masks=KITS19_MASKS)
+    )
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
     assert summary["composite"] == {"mean": 1.0, "interval_95": [1.0, 1.0], "median": 1.0, "left_out": 0}
     assert set(summary["dice"]) == {"kidney", "tumor"}
@@ -122,7 +127,7 @@ def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, tmp_path: Path, split: str) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    evaluate.main(config.EvaluationSettings(run_dir=str(copy), split=split))
+    evaluate.main(evaluate.Evaluate(run_dir=str(copy), split=split))
     output = copy / "evaluation" / split
     summary = json.loads((output / "summary.json").read_text())
     (mask_path,) = (output / "masks").iterdir()
@@ -140,12 +145,12 @@ def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, tmp
 
 
 def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
-    def refused(message: str, **flags: str | int) -> None:
+    def refused(message: str, **flags: Any) -> None:
         with pytest.raises(InputError, match=message):
-            evaluate.main(config.EvaluationSettings(**flags))
+            evaluate.main(evaluate.Evaluate(**flags))
 
     both = {"predictions_dir": str(perfect), "data_dir": str(data_dir), "workers": 1}
-    refused("labels 0..2, found", **both, label_scheme="kits19")
+    refused("labels 0..2, found", **both, masks=KITS19_MASKS)
     labels = np.zeros((3, 3, 3), np.uint8)
     nib.save(nib.Nifti1Image(labels, affine_of("IPL")), perfect / "case_00001.nii.gz")
     refused(r"case_00001.nii.gz: expected the scan's \(", **both)
@@ -155,7 +160,7 @@ def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: 
     refused("empty: expected masks", predictions_dir=str(tmp_path / "empty"), data_dir=str(data_dir))
     refused("gone: expected a folder of masks", predictions_dir=str(tmp_path / "gone"), data_dir=str(data_dir))
     refused("gone: expected a run directory", run_dir=str(tmp_path / "gone"))
-    refused("--label_scheme: expected laterality as in", run_dir=str(run_dir), label_scheme="kits19")
+    refused("--label_scheme: expected laterality as in", run_dir=str(run_dir), masks=KITS19_MASKS)
     shutil.copytree(data_dir / "case_00000", tmp_path / "data" / "case_00000")
     refused(
         "expected case_00003 of the run's test split",

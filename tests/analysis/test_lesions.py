@@ -1,7 +1,9 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
-from kits_tf.analysis.lesions import Lesion, find_lesions, lesion_table
+from kits_tf.analysis.lesions import Lesion, count_lesions, find_lesions
 
 
 def test_by_hand() -> None:
@@ -21,8 +23,8 @@ def test_by_hand() -> None:
         (False, 4.0, True), (False, 3.2, False), (False, 0.15, False),
     ]  # fmt: skip
     assert [lesion.iou for lesion in found] == pytest.approx([48 / 96, 1 / 66, 0, 48 / 96, 0, 1 / 66])
-    table = lesion_table(found)
-    assert [tuple(row.values()) for row in table] == [
+    table = count_lesions(found)
+    assert [astuple(row) for row in table] == [
         ("0 to 20", 3, 1, 2), ("20 to 40", 0, 0, 0), ("40 to 70", 0, 0, 0), ("above 70", 0, 0, 0)
     ]  # fmt: skip
 
@@ -36,10 +38,10 @@ def test_one_component_over_two_lesions_counts_for_each_by_its_share() -> None:
 
 def test_diameter_is_that_of_a_ball() -> None:
     assert Lesion(True, 4 / 3 * np.pi * 2**3, 1.0).diameter_mm == pytest.approx(40)
-    assert lesion_table([Lesion(True, 4 / 3 * np.pi * 2**3 * 1.01, 0.5)])[2]["detected"] == 1
+    assert count_lesions([Lesion(True, 4 / 3 * np.pi * 2**3 * 1.01, 0.5)])[2].detected == 1
 
 
 def test_nothing_has_no_lesions() -> None:
     empty = np.zeros((2, 3, 4), bool)
     assert find_lesions(empty, empty, 1.0) == []
-    assert sum(row["true"] for row in lesion_table([])) == 0
+    assert sum(row.true for row in count_lesions([])) == 0

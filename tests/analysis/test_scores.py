@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kits_tf.analysis import scores
-from kits_tf.ct.labels import KITS19, LATERALITY, Scheme, find_scheme
+from kits_tf.analysis.mask_pair import confusion
+from kits_tf.ct.labels import KITS19, LATERALITY, find_scheme
 
 SPACING = (3.0, 0.8, 0.7)
-
-
-def dice(truth: np.ndarray, predicted: np.ndarray, scheme: Scheme) -> dict[str, float]:
-    return scores.dice_scores(scores.confusion(truth, predicted, len(scheme.classes)), scheme)
 
 
 def official(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
@@ -29,12 +26,12 @@ def official(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
 @given(hnp.arrays(np.uint8, (2, 3, 4, 5), elements=st.integers(0, 3)))
 def test_equals_the_challenges_formula(pair: np.ndarray) -> None:
     truth, predicted = pair
-    found = dice(truth, predicted, LATERALITY)
+    found = scores.dice_scores(truth, predicted, LATERALITY)
     kidney, tumor = official(LATERALITY.to_challenge(truth), LATERALITY.to_challenge(predicted))
     assert found["kidney_dice"] == pytest.approx(kidney, abs=1e-12)
     assert found["tumor_dice"] == pytest.approx(tumor, abs=1e-12)
     assert found["composite"] == pytest.approx((kidney + tumor) / 2)
-    assert dice(predicted, truth, LATERALITY) == found
+    assert scores.dice_scores(predicted, truth, LATERALITY) == found
 
 
 @settings(deadline=None)
@@ -79,7 +76,7 @@ def test_what_else_a_case_is_scored_by() -> None:
 def test_by_hand_and_sides_count() -> None:
     truth = np.array([[[1, 1, 2, 2, 3, 0]]], np.uint8)
     predicted = np.array([[[1, 2, 2, 2, 0, 0]]], np.uint8)
-    found = dice(truth, predicted, LATERALITY)
+    found = scores.dice_scores(truth, predicted, LATERALITY)
     by_class = {"dice_right_kidney": 2 / 3, "dice_left_kidney": 4 / 5, "dice_tumor": 0}
     assert {name: found[name] for name in by_class} == pytest.approx(by_class)
     assert found["kidney_dice"] == pytest.approx(8 / 9)  # sides do not matter here
@@ -87,17 +84,21 @@ def test_by_hand_and_sides_count() -> None:
 
 def test_empty_cases_are_decided() -> None:
     empty, full = np.zeros((2, 2, 2), np.uint8), np.full((2, 2, 2), 2, np.uint8)
-    assert dice(empty, empty, KITS19) == {
+    assert scores.dice_scores(empty, empty, KITS19) == {
         "kidney_dice": 1, "tumor_dice": 1, "composite": 1, "dice_kidney": 1, "dice_tumor": 1
     }  # fmt: skip
-    assert dice(full, empty, KITS19)["composite"] == dice(empty, full, KITS19)["composite"] == 0
+    assert (
+        scores.dice_scores(full, empty, KITS19)["composite"]
+        == scores.dice_scores(empty, full, KITS19)["composite"]
+        == 0
+    )
     nothing = scores.score_case("a", empty, empty, KITS19, SPACING).values
     assert nothing["kits23_kidney_and_mass_surface_dice"] == 1 and np.isnan(nothing["kidney_hd95_mm"])
     assert nothing["kidney_volume_error_ml"] == nothing["lesions"] == 0
 
 
 def test_confusion_counts_pairs() -> None:
-    counts = scores.confusion(np.array([[[0, 1, 1]]], np.uint8), np.array([[[0, 1, 2]]], np.uint8), 3)
+    counts = confusion(np.array([[[0, 1, 1]]], np.uint8), np.array([[[0, 1, 2]]], np.uint8), 3)
     assert counts.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     with pytest.raises(ValueError, match="expected masks of one shape"):
-        scores.confusion(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 2), np.uint8), 3)
+        confusion(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 2), np.uint8), 3)

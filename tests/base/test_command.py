@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kits_tf import config, convert, demo, figures, predict, train
+from kits_tf import config, convert, demo, evaluate, figures, predict, train
 from kits_tf.base.command import Command, UsageError
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import all_commands, from_flagfile, to_flagfile
@@ -78,9 +78,9 @@ def test_limits_between_fields() -> None:
         with pytest.raises(UsageError, match=wrong.split("=")[0]):
             train.COMMAND.parse(["--records_dir=r", "--run_dir=r", wrong])
     with pytest.raises(InputError, match="expected one of --run_dir, --predictions_dir and --compare"):
-        config.EvaluationSettings()
+        evaluate.Evaluate()
     with pytest.raises(InputError, match="expected either --data_dir or --truth_dir with --predictions_dir"):
-        config.EvaluationSettings(predictions_dir="p")
+        evaluate.Evaluate(predictions_dir="p")
 
 
 def test_a_flag_means_the_same_in_every_command() -> None:
@@ -108,7 +108,7 @@ def test_every_command_takes_the_shipped_flag_files() -> None:
         for command in all_commands().values():
             parsed, _ = command.parse([f"--flagfile={path}", *arguments_of(command)])
             if command.name in ("evaluate", "report"):  # these default to whatever run and records have
-                parsed = replace(parsed, label_scheme=None, cyst_as=None)
+                parsed = replace(parsed, masks=config.MaskSchemeSettings())
             if command.name == "train":
                 parsed = replace(parsed, records=config.RecordsSettings())
             if path.stem == "base":  # the defaults are the recipe of record

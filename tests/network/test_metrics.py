@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kits_tf.analysis.scores import confusion, region_dice
+from kits_tf.analysis.mask_pair import confusion, region_dice
 from kits_tf.ct.labels import KITS19, LATERALITY, Scheme
 from kits_tf.network.metrics import StreamingDice
 

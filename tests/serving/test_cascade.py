@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from kits_tf.serving.client.client import Client
 
-from kits_tf import config, evaluate, predict
+from kits_tf import evaluate, predict
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings, Serve
 from kits_tf.inference.building import segmenter_of
@@ -42,7 +42,7 @@ def test_predict_evaluate_and_the_exported_graph_give_the_same_mask(
     predict.main(predict.Predict(model=str(cascade_dir), output_dir=str(tmp_path / "model")), inputs)
     np.testing.assert_array_equal(labels_of(tmp_path / "model" / "case_00003.nii.gz"), expected)
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    evaluate.main(config.EvaluationSettings(run_dir=str(copy), split="test", inference=cascade))
+    evaluate.main(evaluate.Evaluate(run_dir=str(copy), split="test", inference=cascade))
     np.testing.assert_array_equal(labels_of(copy / "evaluation/test/masks/case_00003.nii.gz"), expected)
     summary = json.loads((copy / "evaluation/test/summary.json").read_text())
     assert summary["inference"] == f"--coarse_model={run_dir.name} --coarse_margin_mm=0.0"

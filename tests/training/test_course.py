@@ -16,10 +16,10 @@ import tensorflow as tf
 from conftest import train_settings
 
 from kits_tf import train
-from kits_tf.analysis import evaluation, results
+from kits_tf.analysis.evaluation import evaluate_run
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import to_flagfile
-from kits_tf.config import EvaluationSettings, RunSettings, ValidationSettings
+from kits_tf.config import InferenceSettings, MaskSchemeSettings, RunSettings, ValidationSettings
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import course, fit, run
 from kits_tf.training.interruption import Interruption
@@ -162,11 +162,9 @@ def test_whole_cases_choose_the_best_epoch(fixed: RunSettings, tmp_path: Path, c
     assert f"best epoch 2: kidney {second['case_kidney_dice']:.3f}" in said
     assert "wrote a profile of 1 steps" in said and list(run_dir.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
     # What evaluate finds in the weights that were kept.
-    settings = EvaluationSettings(run_dir=str(run_dir))
-    plan = evaluation.of_run(settings)
-    summary = results.write(list(plan.scores()), plan.output_dir)
+    summary = evaluate_run(run_dir, "validation", None, InferenceSettings(), MaskSchemeSettings()).summary
     for name in ("kidney_dice", "tumor_dice", "composite"):
-        assert summary[name]["mean"] == second[f"case_{name}"]
+        assert summary.scores[name].mean == second[f"case_{name}"]
 
 
 def test_a_checkpoint_of_another_network_is_refused(fixed: RunSettings) -> None:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from kits_tf.analysis.case_masks import CaseMasks
-from kits_tf.analysis.scores import confusion, dice_scores
+from kits_tf.analysis.scores import KIDNEY_DICE, TUMOR_DICE, dice_scores
 from kits_tf.ct.crop import crop_around
 from kits_tf.views.drawings import canvas, style
 from kits_tf.views.drawings.planes import PLANES, Landmark, Plane, landmarks
@@ -54,8 +54,8 @@ def case_figure(case: CaseMasks) -> Figure:
 def _title(case: CaseMasks) -> str:
     if case.truth is None:
         return f"{case.case_id}   prediction (there is no truth)"
-    scores = dice_scores(confusion(case.truth, case.predicted, len(case.scheme.classes)), case.scheme)
-    dice = f"Dice: kidney {scores['kidney_dice']:.3f}, tumor {scores['tumor_dice']:.3f}"
+    scores = dice_scores(case.truth, case.predicted, case.scheme)
+    dice = f"Dice: kidney {scores[KIDNEY_DICE]:.3f}, tumor {scores[TUMOR_DICE]:.3f}"
     return f"{case.case_id}   {dice}\nsolid: truth, dashed: prediction"
 
 

@@ -4,92 +4,100 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kits_tf.analysis.chain_choice import Tried
-from kits_tf.analysis.scores import CaseScores
-from kits_tf.analysis.statistics import Difference
+from kits_tf.analysis.chain_choice import ChainChoice
+from kits_tf.analysis.lesions import LesionCounts
+from kits_tf.analysis.scores import DICE_TOPICS, SCORES, CaseScores, Score, Topic
+from kits_tf.analysis.statistics import Difference, Summary
+from kits_tf.views.numbers import number_text
 from kits_tf.views.terminal.table import aligned
 
-# Scores that have their own place, or stand in the table of lesions.
-_APART = ("mlperf_label_1_dice", "lesions", "lesions_detected", "lesions_falsely_raised")
+_DIGITS = 3
+# Topics that have their own place: a line for each case, a table by size, the last line.
+_APART = (*DICE_TOPICS, Topic.LESIONS, Topic.MLPERF)
 
 
-def scores_table(scores: Sequence[CaseScores], summary: dict) -> str:
-    """Returns the Dice of each case; then all means, lesions by size, and what is comparable with none of them."""
-    dice = [name for name in scores[0].values if name in ("kidney_dice", "tumor_dice", "composite") or _is_class(name)]
-    others = [name for name in scores[0].values if name not in (*dice, *_APART)]
-    mlperf = summary["mlperf_label_1_dice"]
+def scores_table(scores: Sequence[CaseScores], summary: Summary) -> str:
+    """Returns the Dice of each case; then all means, lesions by size, and MLPerf's score.
+
+    Args:
+        scores: scores of each case, one at least.
+        summary: the same over all cases.
+    """
+    rows = [row for key, row in SCORES.items() if key in summary.scores]
+    mlperf = [summary.scores[row.key].mean for row in rows if row.topic == Topic.MLPERF]
     return "\n".join(
         [
             "Dice on the original grid (kidney = kidney with tumor)",
-            *_dice_lines(scores, summary, dice),
+            *_dice_lines(scores, summary, [row for row in rows if row.topic in DICE_TOPICS]),
             "",
-            *_mean_lines(summary, others),
+            *_mean_lines(summary, [row.key for row in rows if row.topic not in _APART]),
             "",
             "lesions by the diameter of a ball of their volume",
-            *_lesion_lines(summary["lesions_by_size"]),
+            *_lesion_lines(summary.lesions_by_size),
             "",
-            f"MLPerf's Dice of label 1 (kidney without tumor) on the training grid, comparable with none of these: "
-            f"{mlperf['mean']:.3f}",
+            *(
+                f"MLPerf's Dice of label 1 (kidney without tumor) on the training grid, comparable with none of these: "
+                f"{number_text(mean, _DIGITS)}"
+                for mean in mlperf
+            ),
         ]
     )
 
 
 def differences_table(differences: Sequence[Difference]) -> str:
-    """Returns of each score how the second of two evaluations differs from the first."""
+    """Returns how the second of two evaluations differs from the first, a line for each score."""
     rows = [["second - first", "cases", "mean", "95 % of means", "Wilcoxon p"]]
-    for each in differences:
-        low, high = (_signed(bound) for bound in each.interval_95)
-        p_value = "" if np.isnan(each.p_value) else f"{each.p_value:.2g}"
-        rows.append([each.name, str(each.num_cases), _signed(each.mean), f"{low}..{high}", p_value])
+    for change in differences:
+        low, high = (_signed(bound) for bound in change.interval_95)
+        p_value = "" if np.isnan(change.p_value) else f"{change.p_value:.2g}"
+        rows.append([change.key, str(change.num_cases), _signed(change.mean), f"{low}..{high}", p_value])
     head, *body = aligned(rows)
     return "\n".join([head, "-" * len(head), *body])
 
 
-def chains_table(chosen: str, tried: Sequence[Tried]) -> str:
+def chains_table(choice: ChainChoice) -> str:
     """Returns what each chain of post-processing gained on validation cases, and which one was chosen."""
     rows = [["post-processing", "score", "gain", "95 % of gains", "Wilcoxon p"]]
-    for each in tried:
-        low, high = (_signed(bound) for bound in each.gain.interval_95)
-        gain = [_signed(each.gain.mean), f"{low}..{high}", f"{each.gain.p_value:.2g}"] if each.chain else ["", "", ""]
-        rows.append([each.chain or "off", f"{each.mean:.4f}", *gain])
+    for trial in choice.trials:
+        low, high = (_signed(bound) for bound in trial.gain.interval_95)
+        gain = [_signed(trial.gain.mean), f"{low}..{high}", f"{trial.gain.p_value:.2g}"]
+        rows.append([trial.chain or "off", f"{trial.mean:.4f}", *(gain if trial.chain else ["", "", ""])])
     head, *body = aligned(rows)
-    return "\n".join([head, "-" * len(head), *body, f"chosen: {chosen or 'off'}"])
+    return "\n".join([head, "-" * len(head), *body, f"chosen: {choice.chain or 'off'}"])
 
 
-def _dice_lines(scores: Sequence[CaseScores], summary: dict, columns: list[str]) -> list[str]:
-    headings = [name.removesuffix("_dice").removeprefix("dice_") for name in columns]
-    found = [summary["dice"][name.removeprefix("dice_")] if _is_class(name) else summary[name] for name in columns]
-    rows = [[case.case_id, *(f"{case.values[name]:.3f}" for name in columns)] for case in scores]
-    mean = ["mean", *(f"{each['mean']:.3f}" for each in found)]
-    median = ["median", *(f"{each['median']:.3f}" for each in found)]
-    interval = ["95 % of means", *("{:.3f}..{:.3f}".format(*each["interval_95"]) for each in found)]
-    head, *body = aligned([["", *headings], *rows, mean, interval, median], least_width=13)
+def _dice_lines(scores: Sequence[CaseScores], summary: Summary, columns: Sequence[Score]) -> list[str]:
+    statistics = [summary.scores[row.key] for row in columns]
+    heading = ["", *(row.terminal_heading for row in columns)]
+    cases = [[case.case_id, *(number_text(case.values[row.key], _DIGITS) for row in columns)] for case in scores]
+    means = ["mean", *(number_text(one.mean, _DIGITS) for one in statistics)]
+    intervals = ["95 % of means", *(_interval(one.interval_95) for one in statistics)]
+    medians = ["median", *(number_text(one.median, _DIGITS) for one in statistics)]
+    head, *body = aligned([heading, *cases, means, intervals, medians], least_width=13)
     rule = "-" * len(head)
-    return [head, rule, *body[:-3], rule, *body[-3:]]
+    return [head, rule, *body[: len(cases)], rule, *body[len(cases) :]]
 
 
-def _mean_lines(summary: dict, names: list[str]) -> list[str]:
+def _mean_lines(summary: Summary, keys: Sequence[str]) -> list[str]:
     rows = [["", "mean", "95 % of means", "median", "cases"]]
-    for name in names:
-        found, (low, high) = summary[name], map(_number, summary[name]["interval_95"])
-        count = summary["num_cases"] - found["left_out"]
-        rows.append([name, _number(found["mean"]), f"{low}..{high}", _number(found["median"]), str(count)])
+    for key in keys:
+        one = summary.scores[key]
+        count = str(summary.num_cases - one.left_out)
+        mean, median = number_text(one.mean, _DIGITS), number_text(one.median, _DIGITS)
+        rows.append([key, mean, _interval(one.interval_95), median, count])
     return aligned(rows)
 
 
-def _lesion_lines(by_size: Sequence[dict]) -> list[str]:
-    names = ["true", "detected", "falsely_raised"]
-    rows = [[f"{row['diameter_mm']} mm", *(str(row[name]) for name in names)] for row in by_size]
-    total = ["all", *(str(sum(row[name] for row in by_size)) for name in names)]
-    return aligned([["", *(name.replace("_", " ") for name in names)], *rows, total])
+def _lesion_lines(by_size: Sequence[LesionCounts]) -> list[str]:
+    counts = [(row.true, row.detected, row.falsely_raised) for row in by_size]
+    rows = [[f"{row.diameter_mm} mm", *map(str, count)] for row, count in zip(by_size, counts, strict=True)]
+    total = ["all", *(str(sum(column)) for column in zip(*counts, strict=True))]
+    return aligned([["", "true", "detected", "falsely raised"], *rows, total])
 
 
-def _is_class(name: str) -> bool:
-    return name.startswith("dice_")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _interval(bounds: tuple[float | None, float | None]) -> str:
+    low, high = (number_text(bound, _DIGITS) for bound in bounds)
+    return f"{low}..{high}"
 
 
 def _signed(value: float) -> str:

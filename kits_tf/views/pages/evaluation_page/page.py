@@ -1,16 +1,17 @@
-"""A report, put together for its template."""
+"""The page of an evaluation, put together for its template."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from isal import igzip
 
 from kits_tf import __version__
-from kits_tf.analysis import results
-from kits_tf.analysis.evaluated import Evaluated
-from kits_tf.analysis.scores import KITS23_REGIONS
-from kits_tf.analysis.statistics import Difference
+from kits_tf.analysis.evaluation_files import Evaluation
+from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
+from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_structures
+from kits_tf.analysis.statistics import Difference, differences
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.run import ENVIRONMENT, FLAGS, read_history
 from kits_tf.views.drawings import canvas
@@ -19,19 +20,19 @@ from kits_tf.views.drawings.thumbnail import SIZE
 from kits_tf.views.pages.audit_page import count_findings, severities
 from kits_tf.views.pages.evaluation_page import tables
 from kits_tf.views.pages.evaluation_page.case import CasePictures
-from kits_tf.views.pages.evaluation_page.charts import bland_altman, score_boxes
+from kits_tf.views.pages.evaluation_page.charts import Agreement, bland_altman, score_boxes
 from kits_tf.views.pages.evaluation_page.plan import examples
 from kits_tf.views.pages.evaluation_page.viewer import layers, viewer_data
 from kits_tf.views.pages.page import base64_text, data_url, render
 
-# Charts of boxes: heading, score of each structure, what is told below.
-_SURFACE = {"kidney": "kidney_and_mass", "tumor": "tumor"}
-_WITHIN = ", ".join(f"{name} {KITS23_REGIONS[region][1]:.1f} mm" for name, region in _SURFACE.items())
+_TOLERANCES_MM = {name: KITS23_REGIONS[region].tolerance_mm for name, region in STRUCTURES.items()}
+_WITHIN = ", ".join(f"{name} {tolerance_mm:.1f} mm" for name, tolerance_mm in _TOLERANCES_MM.items())
+# Charts of boxes: topic, heading, and the text below.
 _BOXES = (
-    ("Dice", {name: f"{name}_dice" for name in _SURFACE}, "Dice of kidney with tumor, and of tumor"),
+    (Topic.CHALLENGE, "Dice", "Dice of kidney with tumor, and of tumor"),
     (
+        Topic.SURFACE_DICE,
         "surface Dice",
-        {name: f"kits23_{region}_surface_dice" for name, region in _SURFACE.items()},
         f"Share of both surfaces that is as near to the other one as KiTS23 has it: {_WITHIN}",
     ),
 )
@@ -50,16 +51,16 @@ class _Row:
 
 @dataclass(frozen=True)
 class _VolumeChart:
-    """A chart of volumes: bias and limits of agreement of each evaluation are told below it."""
+    """A chart of volumes, with the agreement of each evaluation for the text below it."""
 
     name: str
     svg: str
-    limits: list[tuple[float, float, float]]
+    limits: list[Agreement]
 
 
 @dataclass(frozen=True)
 class _Training:
-    """How a run came about."""
+    """How a run was trained."""
 
     name: str
     curves: str
@@ -68,7 +69,7 @@ class _Training:
 
 
 def report_page(
-    evaluations: Sequence[Evaluated],
+    evaluations: Sequence[Evaluation],
     pictures: Mapping[str, CasePictures],
     findings: Sequence[Finding],
     data_note: str,
@@ -77,15 +78,15 @@ def report_page(
     """Returns the page.
 
     Args:
-        evaluations: one, or two to show side by side.
-        pictures: of each case that all of them have, one at least.
-        findings: of an audit of these cases.
-        data_note: what the scans are; "" where nothing is to be said.
+        evaluations: one evaluation, or two to show side by side.
+        pictures: pictures of each case that all evaluations have, one at least.
+        findings: findings of an audit of these cases.
+        data_note: note on what the scans are; "" for none.
         viewer_module: JavaScript of `niivue_module`; None for a page without the viewer.
     """
     changes = _differences(evaluations, list(pictures))
     scores = {each.name: {case_id: each.scores[case_id] for case_id in pictures} for each in evaluations}
-    shown, training = layers(evaluations), [_training(each) for each in evaluations if each.run_dir]
+    shown, training = layers(evaluations), [_training(each.name, each.run_dir) for each in evaluations if each.run_dir]
     viewed = {case_id: of_case.volumes for case_id, of_case in pictures.items() if of_case.volumes and viewer_module}
     sections = {"summary": "Scores", "examples": "Examples", "charts": "Charts", "cases": "Cases"}
     sections |= {"viewer": "Viewer"} if viewed else {}
@@ -93,7 +94,7 @@ def report_page(
     return render(
         "report.html",
         title=f"Evaluation of {' and '.join(each.name for each in evaluations)}",
-        told=_told(evaluations, len(pictures)),
+        overview=_overview(evaluations, len(pictures)),
         data_note=data_note,
         sections=sections | {"data": "Data"},
         evaluations=evaluations,
@@ -101,9 +102,9 @@ def report_page(
         summary=tables.mean_rows(evaluations, changes),
         published=tables.published_rows(evaluations),
         lesions=tables.lesion_rows(evaluations),
-        examples=examples({case_id: evaluations[0].scores[case_id]["composite"] for case_id in pictures}),
-        boxes=[(canvas.svg(score_boxes(name, names, scores)), told) for name, names, told in _BOXES],
-        volume_charts=[_volume_chart(structure, evaluations, pictures) for structure in ("kidney", "tumor")],
+        examples=examples({case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in pictures}),
+        boxes=_box_charts(scores),
+        volume_charts=_volume_charts(evaluations, pictures),
         columns=tables.columns(evaluations),
         all_severities=SEVERITIES,
         rows=[_row(case_id, evaluations, of_case, findings) for case_id, of_case in pictures.items()],
@@ -122,48 +123,66 @@ def report_page(
     )
 
 
-def _figures(evaluations: Sequence[Evaluated], pictures: Mapping[str, CasePictures]) -> dict:
+def _figures(evaluations: Sequence[Evaluation], pictures: Mapping[str, CasePictures]) -> dict:
     """Returns what report.js reads: names of the evaluations, and for each case the figure of each of them."""
     figures = {case_id: [*map(base64_text, of_case.figures)] for case_id, of_case in pictures.items()}
     return {"names": [each.name for each in evaluations], "cases": figures}
 
 
-def _told(evaluations: Sequence[Evaluated], num_shown: int) -> str:
-    def of_one(each: Evaluated) -> str:
-        flags = each.summary.get("inference")
-        how = f", inference by {flags}" if flags else ""
-        return f"{each.summary['num_cases']} cases{how}, scores in {each.scores_dir}"
+def _overview(evaluations: Sequence[Evaluation], num_shown: int) -> str:
+    """Returns what was evaluated and how, a clause for each evaluation."""
+    clauses = []
+    for evaluation in evaluations:
+        summary = evaluation.summary
+        how = f", inference by {summary.inference}" if summary.inference else ""
+        clauses.append(f"{summary.num_cases} cases{how}, scores in {evaluation.scores_dir}")
+    if len(evaluations) > 1:
+        clauses.append(f"{num_shown} cases that both have are shown")
+    return "; ".join(clauses)
 
-    told = "; ".join(map(of_one, evaluations))
-    return told if len(evaluations) == 1 else f"{told}; {num_shown} cases that both have are shown"
 
-
-def _differences(evaluations: Sequence[Evaluated], case_ids: Sequence[str]) -> dict[str, Difference]:
+def _differences(evaluations: Sequence[Evaluation], case_ids: Sequence[str]) -> dict[str, Difference]:
+    """Returns how the second evaluation differs from the first, by the key of the score; empty for one evaluation."""
     if len(evaluations) == 1:
         return {}
     first, second = evaluations
-    return {each.name: each for each in results.differences(first.scores, second.scores, case_ids)}
+    return {change.key: change for change in differences(first.scores, second.scores, case_ids)}
 
 
-def _volume_chart(
-    structure: str, evaluations: Sequence[Evaluated], pictures: Mapping[str, CasePictures]
-) -> _VolumeChart:
-    true_ml = {case_id: tables.true_ml(of_case.facts, structure) for case_id, of_case in pictures.items()}
-    score = f"{structure}_volume_error_ml"
-    errors_ml = [{case_id: each.scores[case_id][score] for case_id in pictures} for each in evaluations]
-    figure, limits = bland_altman(structure, true_ml, errors_ml)
-    return _VolumeChart(structure, canvas.svg(figure), limits)
+def _box_charts(scores: Mapping[str, ScoreTable]) -> list[tuple[str, str]]:
+    """Returns each chart of boxes as SVG, and the text below it."""
+    return [
+        (canvas.svg(score_boxes(heading, scores_of_structures(topic), scores)), caption)
+        for topic, heading, caption in _BOXES
+    ]
 
 
-def _row(case_id: str, evaluations: Sequence[Evaluated], pictures: CasePictures, findings: Sequence[Finding]) -> _Row:
-    found, picture = [f for f in findings if f.case_id == case_id], data_url(pictures.thumbnail, "image/jpeg")
-    return _Row(case_id, severities(found), picture, tables.cells(case_id, evaluations, pictures.facts), found)
+def _volume_charts(evaluations: Sequence[Evaluation], pictures: Mapping[str, CasePictures]) -> list[_VolumeChart]:
+    charts = []
+    for structure, key in scores_of_structures(Topic.VOLUME).items():
+        true_ml = {case_id: tables.true_ml(of_case.facts, structure) for case_id, of_case in pictures.items()}
+        errors_ml = [{case_id: evaluation.scores[case_id][key] for case_id in pictures} for evaluation in evaluations]
+        figure, agreements = bland_altman(structure, true_ml, errors_ml)
+        charts.append(_VolumeChart(structure, canvas.svg(figure), agreements))
+    return charts
 
 
-def _training(evaluated: Evaluated) -> _Training:
-    run_dir = evaluated.run_dir
-    assert run_dir is not None
-    history = read_history(run_dir)
-    curves = canvas.svg(learning_curves("", history)) if history else ""
-    flags, environment = (run_dir / FLAGS).read_text(), run_dir / ENVIRONMENT
-    return _Training(evaluated.name, curves, flags, environment.read_text() if environment.exists() else "")
+def _row(case_id: str, evaluations: Sequence[Evaluation], pictures: CasePictures, findings: Sequence[Finding]) -> _Row:
+    own_findings = [finding for finding in findings if finding.case_id == case_id]
+    return _Row(
+        case_id=case_id,
+        severities=severities(own_findings),
+        picture=data_url(pictures.thumbnail, "image/jpeg"),
+        cells=tables.cells(case_id, evaluations, pictures.facts),
+        findings=own_findings,
+    )
+
+
+def _training(name: str, run_dir: Path) -> _Training:
+    history, environment = read_history(run_dir), run_dir / ENVIRONMENT
+    return _Training(
+        name=name,
+        curves=canvas.svg(learning_curves("", history)) if history else "",
+        flags=(run_dir / FLAGS).read_text(),
+        environment=environment.read_text() if environment.exists() else "",
+    )

@@ -1,55 +1,32 @@
-"""The tables of a report, as text: means beside what was published, tumors by size, cases."""
+"""The tables of the page, as text: means beside what was published, tumors by size, cases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kits_tf.analysis.evaluated import Evaluated
-from kits_tf.analysis.published import PUBLISHED
-from kits_tf.analysis.statistics import Difference
+from kits_tf.analysis.evaluation_files import Evaluation
+from kits_tf.analysis.published_scores import PUBLISHED
+from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, TUMOR_DICE, Score, Topic, scores_by_topic
+from kits_tf.analysis.statistics import Difference, Statistics
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme
-from kits_tf.views.drawings import style
 
-_SCORE, _MEASURE, _SIGNED, _COUNT = "{:.3f}", "{:.1f}", "{:+.1f}", "{:.0f}"
-_DICE = {
-    "kidney_dice": ("kidney Dice", _SCORE),
-    "tumor_dice": ("tumor Dice", _SCORE),
-    "composite": ("composite", _SCORE),
-}
-# Scores of the table of means after Dice: name, and how a value is written.
-_MEANS = {
-    "kits23_kidney_and_mass_surface_dice": ("kidney surface Dice", _SCORE),
-    "kits23_tumor_surface_dice": ("tumor surface Dice", _SCORE),
-    "kidney_hd95_mm": ("kidney Hausdorff distance, 95 %, mm", _MEASURE),
-    "tumor_hd95_mm": ("tumor Hausdorff distance, 95 %, mm", _MEASURE),
-    "kidney_average_distance_mm": ("kidney average surface distance, mm", _MEASURE),
-    "tumor_average_distance_mm": ("tumor average surface distance, mm", _MEASURE),
-    "kidney_volume_error_ml": ("kidney volume, predicted - true, mL", _SIGNED),
-    "tumor_volume_error_ml": ("tumor volume, predicted - true, mL", _SIGNED),
-    "side_confusion": ("share of kidney with the other side", _SCORE),
-    "mlperf_label_1_dice": ("MLPerf's Dice of label 1, comparable with none of these", _SCORE),
-}
-# Scores of the table of cases after Dice.
-_OF_CASES = {
-    "kits23_kidney_and_mass_surface_dice": ("kidney surface Dice", _SCORE),
-    "kits23_tumor_surface_dice": ("tumor surface Dice", _SCORE),
-    "kidney_hd95_mm": ("kidney HD95, mm", _MEASURE),
-    "tumor_hd95_mm": ("tumor HD95, mm", _MEASURE),
-    "kidney_volume_error_ml": ("kidney error, mL", _SIGNED),
-    "tumor_volume_error_ml": ("tumor error, mL", _SIGNED),
-    "lesions": ("tumors", _COUNT),
-    "lesions_detected": ("detected", _COUNT),
-    "lesions_falsely_raised": ("falsely raised", _COUNT),
-}
-# Of which labels of the challenge a structure is the union.
+_VOLUME_FORMAT = "{:.1f}"
+# Labels of the challenge that make up a structure.
 _MEMBERS = {"kidney": CHALLENGE_CLASSES[1:], "tumor": ("tumor",)}
 
 
 @dataclass(frozen=True)
 class MeanRow:
-    """A score in the table of means: its name, a text for each evaluation, and how the second one differs."""
+    """A row of the table of means.
+
+    Attributes:
+        name: heading of the row.
+        cells: mean, interval and median of each evaluation.
+        difference: how the second evaluation differs from the first; "-" without a second one.
+        p_value: p of Wilcoxon's test of that; "-" without a second one.
+    """
 
     name: str
     cells: list[str]
@@ -59,95 +36,117 @@ class MeanRow:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers in the table of cases: its heading, and what it is sorted and filtered by."""
+    """A column of numbers in the table of cases.
 
-    name: str
+    Attributes:
+        key: name by which the page's script sorts and filters.
+        name: heading.
+        text_format: format of its numbers.
+    """
+
     key: str
+    name: str
+    text_format: str
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in the table of cases: of which column, what it is sorted by ("" comes last), how it is written."""
+    """A number in the table of cases.
+
+    Attributes:
+        key: key of its column.
+        value: text that the page's script sorts by; "" comes last.
+        text: text for people.
+    """
 
     key: str
     value: str
     text: str
 
 
-def mean_rows(evaluations: Sequence[Evaluated], changes: Mapping[str, Difference]) -> list[MeanRow]:
-    """Returns a row for each score; `changes` by score, empty for one evaluation."""
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of the table of published scores, or an evaluation of this page beside them.
+
+    Attributes:
+        name: method, or name of the evaluation.
+        measured_on: cases that it was measured on.
+        kidney: Dice of kidney, in words.
+        tumor: Dice of tumor, in words.
+    """
+
+    name: str
+    measured_on: str
+    kidney: str
+    tumor: str
+
+
+def mean_rows(evaluations: Sequence[Evaluation], changes: Mapping[str, Difference]) -> list[MeanRow]:
+    """Returns a row for each score; `changes` by the score's key, empty for one evaluation."""
     rows = []
-    for key, (name, form) in _scores_of(evaluations[0].scheme).items():
-        cells = [_statistics(_found(each.summary, key), form) for each in evaluations]
-        p_value = f"{changes[key].p_value:.2g}" if key in changes and changes[key].num_cases else "-"
-        rows.append(MeanRow(name, cells, _change(changes.get(key), form), p_value))
+    for score in _scores_of(evaluations[0].scheme):
+        change = changes.get(score.key)
+        cells = [_statistics_text(evaluation.summary.scores.get(score.key), score) for evaluation in evaluations]
+        p_value = f"{change.p_value:.2g}" if change and change.num_cases else "-"
+        rows.append(MeanRow(score.row_heading, cells, _change_text(change, score), p_value))
     return rows
 
 
-def _scores_of(scheme: Scheme) -> dict[str, tuple[str, str]]:
-    classes = [name for name in scheme.classes[1:] if name != "tumor"]  # whose Dice stands there already
-    return _DICE | {f"dice_{name}": (f"{style.words(name)} alone, Dice", _SCORE) for name in classes} | _MEANS
+def published_rows(evaluations: Sequence[Evaluation]) -> list[PublishedRow]:
+    """Returns the Dice of these evaluations, then what was published."""
+    ours = [
+        PublishedRow(
+            name=evaluation.name,
+            measured_on=f"{evaluation.summary.num_cases} cases of this page",
+            kidney=_mean_text(evaluation.summary.scores[KIDNEY_DICE], SCORES[KIDNEY_DICE].text_format),
+            tumor=_mean_text(evaluation.summary.scores[TUMOR_DICE], SCORES[TUMOR_DICE].text_format),
+        )
+        for evaluation in evaluations
+    ]
+    theirs = [
+        PublishedRow(
+            name=row.name, measured_on=row.measured_on, kidney=f"{row.kidney_dice:g}", tumor=f"{row.tumor_dice:g}"
+        )
+        for row in PUBLISHED
+    ]
+    return ours + theirs
 
 
-def _found(summary: dict, key: str) -> dict | None:
-    return summary["dice"].get(key.removeprefix("dice_")) if key.startswith("dice_") else summary.get(key)
-
-
-def _statistics(found: dict | None, form: str) -> str:
-    """Returns mean, interval and median in words; "-" where there is none."""
-    if found is None or found["median"] is None:
-        return "-"
-    median = f"median {form.format(found['median'])}"
-    if found["mean"] is None:
-        return median
-    told = f"{_with_interval(found['mean'], found['interval_95'], form)}, {median}"
-    return told + (f", {found['left_out']} left out" if found["left_out"] else "")
-
-
-def _change(change: Difference | None, form: str) -> str:
-    if change is None or not change.num_cases:
-        return "-"
-    return _with_interval(change.mean, change.interval_95, form.replace("{:.", "{:+."))
-
-
-def _with_interval(mean: float, interval: Sequence[float], form: str) -> str:
-    low, high = (form.format(bound) for bound in interval)
-    return f"{form.format(mean)} ({low} to {high})"
-
-
-def published_rows(evaluations: Sequence[Evaluated]) -> list[tuple[str, str, str, str]]:
-    """Returns of whom, measured on what, Dice of kidney and of tumor: these evaluations, then what was published."""
-    ours = []
-    for each in evaluations:
-        found = [each.summary[f"{structure}_dice"] for structure in ("kidney", "tumor")]
-        kidney, tumor = (_with_interval(of["mean"], of["interval_95"], _SCORE) for of in found)
-        ours.append((each.name, f"{each.summary['num_cases']} cases of this page", kidney, tumor))
-    return ours + [(row.name, row.measured_on, f"{row.kidney_dice:g}", f"{row.tumor_dice:g}") for row in PUBLISHED]
-
-
-def lesion_rows(evaluations: Sequence[Evaluated]) -> list[tuple[str, list[str]]]:
+def lesion_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
     """Returns for each size of tumors how many of how many each evaluation detected, and how many it raised falsely."""
     rows = []
-    for of_size in zip(*(each.summary["lesions_by_size"] for each in evaluations), strict=True):
-        cells = [[f"{row['detected']} of {row['true']}", str(row["falsely_raised"])] for row in of_size]
-        rows.append((f"{of_size[0]['diameter_mm']} mm", [text for pair in cells for text in pair]))
+    for of_size in zip(*(evaluation.summary.lesions_by_size for evaluation in evaluations), strict=True):
+        cells: list[str] = []
+        for counts in of_size:
+            cells += [f"{counts.detected} of {counts.true}", str(counts.falsely_raised)]
+        rows.append((f"{of_size[0].diameter_mm} mm", cells))
     return rows
 
 
-def columns(evaluations: Sequence[Evaluated]) -> list[Column]:
+def columns(evaluations: Sequence[Evaluation]) -> list[Column]:
     """Returns the columns of numbers in the table of cases."""
-    named = {key: name for key, (name, _) in _columns(evaluations).items()}
-    return [Column(name, key) for key, name in named.items()]
+    shown = scores_by_topic(in_cases=True)
+    dice = [score for score in shown if score.topic == Topic.CHALLENGE]
+    others = [score for score in shown if score.topic != Topic.CHALLENGE]
+    compared = []
+    if len(evaluations) > 1:
+        compared = [Column(f"second_{s.key}", f"second's {s.column_heading}", s.text_format) for s in dice]
+        compared += [
+            Column(f"change_{s.key}", f"{s.column_heading}, second - first", s.difference_format) for s in dice
+        ]
+    volumes = [Column(f"true_{name}_ml", f"true {name}, mL", _VOLUME_FORMAT) for name in _MEMBERS]
+    return [*map(_column_of, dice), *compared, *volumes, *map(_column_of, others)]
 
 
-def cells(case_id: str, evaluations: Sequence[Evaluated], facts: CaseFacts) -> list[Cell]:
-    """Returns a case's numbers, one for each of `columns`."""
+def cells(case_id: str, evaluations: Sequence[Evaluation], facts: CaseFacts) -> list[Cell]:
+    """Returns a case's numbers, one for each of `columns`; a score that was not computed is "-"."""
     first = evaluations[0].scores[case_id]
     values = first | {f"true_{structure}_ml": true_ml(facts, structure) for structure in _MEMBERS}
-    for each in evaluations[1:]:
-        values |= {f"second_{key}": each.scores[case_id][key] for key in _DICE}
-        values |= {f"change_{key}": each.scores[case_id][key] - first[key] for key in _DICE}
-    return [_cell(key, values[key], form) for key, (_, form) in _columns(evaluations).items()]
+    for evaluation in evaluations[1:]:
+        second = evaluation.scores[case_id]
+        values |= {f"second_{key}": value for key, value in second.items()}
+        values |= {f"change_{key}": value - first[key] for key, value in second.items() if key in first}
+    return [_cell(column, values.get(column.key, np.nan)) for column in columns(evaluations)]
 
 
 def true_ml(facts: CaseFacts, structure: str) -> float:
@@ -156,19 +155,41 @@ def true_ml(facts: CaseFacts, structure: str) -> float:
     return sum(volumes.get(name, 0.0) for name in _MEMBERS[structure])
 
 
-def _columns(evaluations: Sequence[Evaluated]) -> dict[str, tuple[str, str]]:
-    """Returns heading and form of each column."""
-    compared: dict[str, tuple[str, str]] = {}
-    if len(evaluations) > 1:
-        compared = {f"second_{key}": (f"second's {name}", _SCORE) for key, (name, _) in _DICE.items()}
-        compared |= {f"change_{key}": (f"{name}, second - first", "{:+.3f}") for key, (name, _) in _DICE.items()}
-    volumes = {f"true_{structure}_ml": (f"true {structure}, mL", _MEASURE) for structure in _MEMBERS}
-    return _DICE | compared | volumes | _OF_CASES
+def _scores_of(scheme: Scheme) -> list[Score]:
+    """Returns the scores of the table of means: those of classes only where the scheme has the class."""
+    return [
+        score for score in scores_by_topic(in_means=True) if not score.class_name or score.class_name in scheme.classes
+    ]
 
 
-def _cell(key: str, value: float, form: str) -> Cell:
+def _statistics_text(statistics: Statistics | None, score: Score) -> str:
+    """Returns mean, interval and median in words; "-" where there is none."""
+    if statistics is None or statistics.median is None:
+        return "-"
+    median = f"median {score.text_format.format(statistics.median)}"
+    if statistics.mean is None:
+        return median
+    left_out = f", {statistics.left_out} left out" if statistics.left_out else ""
+    return f"{_mean_text(statistics, score.text_format)}, {median}{left_out}"
+
+
+def _change_text(change: Difference | None, score: Score) -> str:
+    return _mean_text(change, score.difference_format) if change and change.num_cases else "-"
+
+
+def _mean_text(result: Statistics | Difference, text_format: str) -> str:
+    """Returns a mean with its interval."""
+    low, high = (text_format.format(bound) for bound in result.interval_95)
+    return f"{text_format.format(result.mean)} ({low} to {high})"
+
+
+def _column_of(score: Score) -> Column:
+    return Column(score.key, score.column_heading, score.text_format)
+
+
+def _cell(column: Column, value: float) -> Cell:
     if np.isnan(value):
-        return Cell(key, "", "-")
+        return Cell(column.key, "", "-")
     if np.isinf(value):
-        return Cell(key, "Infinity", "∞")
-    return Cell(key, repr(float(value)), form.format(value))
+        return Cell(column.key, "Infinity", "∞")
+    return Cell(column.key, repr(float(value)), column.text_format.format(value))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kits_tf.analysis.evaluated import Evaluated
+from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.views.pages.evaluation_page.volumes import ViewerVolumes
 from kits_tf.views.pages.niivue import color_map
 from kits_tf.views.pages.page import base64_text
@@ -28,7 +28,7 @@ class Layer:
     colors: dict[str, list] | None
 
 
-def layers(evaluations: Sequence[Evaluated]) -> list[Layer]:
+def layers(evaluations: Sequence[Evaluation]) -> list[Layer]:
     """Returns scan, truth and predictions in the order in which they lie over each other."""
     names = ["prediction"] if len(evaluations) == 1 else [f"{each.name}'s prediction" for each in evaluations]
     predictions = [

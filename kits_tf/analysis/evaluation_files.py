@@ -1,0 +1,210 @@
+"""An evaluation as it lies on a disk: cases.csv, lesions.csv, summary.json, and the masks that were scored."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kits_tf.analysis.lesions import Lesion, LesionCounts
+from kits_tf.analysis.masks import check_scheme, predicted_scheme
+from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, CaseScores, ScoreTable, class_score
+from kits_tf.analysis.statistics import Difference, Statistics, Summary, differences, shared_cases
+from kits_tf.base.errors import InputError
+from kits_tf.base.files import write_table, write_text
+from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.labels import Scheme
+from kits_tf.ct.layouts import CaseFiles, find_cases_named
+from kits_tf.pipeline.manifest import Manifest
+
+CASES_NAME, LESIONS_NAME, SUMMARY_NAME = "cases.csv", "lesions.csv", "summary.json"
+MASKS = "masks"
+LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
+# Entries of summary.json that are no score.
+_NUM_CASES, _BY_CLASS, _BY_SIZE, _INFERENCE = "num_cases", "dice", "lesions_by_size", "inference"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """An evaluation of a run's split, or of a folder of masks.
+
+    Attributes:
+        name: folder that was given, for people.
+        scores_dir: folder of cases.csv, lesions.csv and summary.json.
+        masks_dir: folder of the predicted masks.
+        cases: files of the cases, in the order of the scores.
+        scheme: scheme of the predicted masks.
+        scores: values of each score, by case.
+        summary: content of summary.json.
+        run_dir: folder of the run; None for masks of any program.
+    """
+
+    name: str
+    scores_dir: Path
+    masks_dir: Path
+    cases: list[CaseFiles]
+    scheme: Scheme
+    scores: ScoreTable
+    summary: Summary
+    run_dir: Path | None
+
+
+def scores_dir_of_run(run_dir: Path, split: str) -> Path:
+    """Returns the folder of a run's scores of a split; masks lie in its folder MASKS."""
+    return run_dir / "evaluation" / split
+
+
+def scores_dir_of_masks(masks_dir: Path) -> Path:
+    """Returns the folder of the scores of a folder of masks."""
+    return masks_dir / "evaluation"
+
+
+def write_scores(scores: Sequence[CaseScores], summary: Summary, output_dir: Path) -> None:
+    """Writes cases.csv, lesions.csv and summary.json of one case or more, each whole or not at all."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    rows = [{"case_id": case.case_id, **case.values} for case in scores]
+    write_table(output_dir / CASES_NAME, list(rows[0]), rows)
+    lesions = [_lesion_row(case.case_id, lesion) for case in scores for lesion in case.lesions]
+    write_table(output_dir / LESIONS_NAME, LESION_COLUMNS, lesions)
+    text = json.dumps(_summary_to_json(summary), indent=1, allow_nan=False)
+    write_text(output_dir / SUMMARY_NAME, text + "\n")
+
+
+def read_scores(scores_dir: Path) -> ScoreTable:
+    """Returns the values of cases.csv, in its order.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = scores_dir / CASES_NAME
+    try:
+        with open(path, newline="") as file:
+            rows = {row.pop("case_id"): row for row in csv.DictReader(file)}
+        return {case_id: {key: float(value) for key, value in row.items()} for case_id, row in rows.items()}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected a table of scores that evaluate wrote: {error}") from None
+
+
+def read_summary(scores_dir: Path) -> Summary:
+    """Returns the content of summary.json.
+
+    Raises:
+        InputError: the file is missing, or is not what `write_scores` writes.
+    """
+    path = scores_dir / SUMMARY_NAME
+    try:
+        content = json.loads(path.read_text())
+        if not {_NUM_CASES, KIDNEY_DICE, _BY_CLASS, _BY_SIZE} <= set(content):
+            raise ValueError("scores are missing in it")
+        return _summary_from_json(content)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected the summary that evaluate wrote: {error}") from None
+
+
+def read_run_evaluation(run_dir: Path, split: str, data_dir: str | None, masks: MaskSchemeSettings) -> Evaluation:
+    """Returns the evaluation of a run's split; the scans are in `data_dir`, or where convert found them.
+
+    Raises:
+        InputError: the folder is no run, its split has not been evaluated, its scheme is not the one that `masks`
+            names, or a case is not in the data.
+    """
+    from kits_tf.training.run import FLAGS  # imports TensorFlow, which nothing else here needs
+
+    if not (run_dir / FLAGS).exists():
+        raise InputError(f"{run_dir}: expected the folder of a run, found no {FLAGS} in it")
+    manifest, scores_dir = Manifest.read(run_dir), scores_dir_of_run(run_dir, split)
+    check_scheme(manifest.scheme, masks, run_dir)
+    _check_there_are_scores(scores_dir, f"--run_dir={run_dir} --split={split}")
+    scores = read_scores(scores_dir)
+    return Evaluation(
+        name=str(run_dir),
+        scores_dir=scores_dir,
+        masks_dir=scores_dir / MASKS,
+        cases=find_cases_named(data_dir or manifest.data_dir, list(scores), str(scores_dir)),
+        scheme=manifest.scheme,
+        scores=scores,
+        summary=read_summary(scores_dir),
+        run_dir=run_dir,
+    )
+
+
+def read_masks_evaluation(masks_dir: Path, data_dir: str, masks: MaskSchemeSettings) -> Evaluation:
+    """Returns the evaluation of a folder of masks.
+
+    Raises:
+        InputError: there are no masks, they have not been evaluated, or a case is not in the data.
+    """
+    scheme, scores_dir = predicted_scheme(masks_dir, masks), scores_dir_of_masks(masks_dir)
+    _check_there_are_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
+    scores = read_scores(scores_dir)
+    return Evaluation(
+        name=str(masks_dir),
+        scores_dir=scores_dir,
+        masks_dir=masks_dir,
+        cases=find_cases_named(data_dir, list(scores), str(scores_dir)),
+        scheme=scheme,
+        scores=scores,
+        summary=read_summary(scores_dir),
+        run_dir=None,
+    )
+
+
+def cases_of_all(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Returns the cases that one or two evaluations have, in the order of the first one.
+
+    Raises:
+        InputError: there is none.
+    """
+    first, last = evaluations[0], evaluations[-1]
+    return shared_cases(first.scores, last.scores, first.name, last.name)
+
+
+def compare(first_dir: str, second_dir: str) -> list[Difference]:
+    """Returns how the scores of two evaluations differ, on the cases that both have.
+
+    Raises:
+        InputError: a folder holds no evaluation, or they share no case.
+    """
+    first, second = read_scores(Path(first_dir)), read_scores(Path(second_dir))
+    return differences(first, second, shared_cases(first, second, first_dir, second_dir))
+
+
+def _check_there_are_scores(scores_dir: Path, flags: str) -> None:
+    if not (scores_dir / CASES_NAME).exists():
+        command = f"python -m kits_tf.evaluate {flags}"
+        raise InputError(f"{scores_dir}: expected an evaluation, found none: {command} makes it")
+
+
+def _lesion_row(case_id: str, lesion: Lesion) -> dict[str, object]:
+    return {
+        "case_id": case_id,
+        "mask": "true" if lesion.is_true else "predicted",
+        "volume_ml": lesion.volume_ml,
+        "diameter_mm": lesion.diameter_mm,
+        "iou": lesion.iou,
+        "matched": lesion.matched,
+    }
+
+
+def _summary_to_json(summary: Summary) -> dict[str, object]:
+    """Returns a summary as JSON holds it: Dice of classes apart, by class."""
+    class_names = {key: row.class_name for key, row in SCORES.items() if row.class_name}
+    return {
+        _NUM_CASES: summary.num_cases,
+        **{key: asdict(value) for key, value in summary.scores.items() if key not in class_names},
+        _BY_CLASS: {class_names[key]: asdict(value) for key, value in summary.scores.items() if key in class_names},
+        _BY_SIZE: [asdict(row) for row in summary.lesions_by_size],
+        _INFERENCE: summary.inference,
+    }
+
+
+def _summary_from_json(content: dict) -> Summary:
+    no_scores = {_NUM_CASES, _BY_CLASS, _BY_SIZE, _INFERENCE}
+    entries = {key: value for key, value in content.items() if key not in no_scores}
+    entries |= {class_score(class_name): value for class_name, value in content[_BY_CLASS].items()}
+    return Summary(
+        num_cases=content[_NUM_CASES],
+        scores={key: Statistics(**value) for key, value in entries.items()},
+        lesions_by_size=[LesionCounts(**row) for row in content[_BY_SIZE]],
+        inference=content.get(_INFERENCE, ""),
+    )
