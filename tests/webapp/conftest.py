@@ -1,9 +1,10 @@
-"""Fixtures: the page of a tiny model, and its users."""
+"""Fixtures: the page of a tiny model, that of a model without a network, and their users."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fake_model import save_fake_model
 from user import User
 
 from kits_tf import app, config
@@ -15,6 +16,14 @@ def url(run_dir: Path) -> Iterator[str]:
     limits = config.PageSettings(max_scan_mb=100, max_scans=4)
     with app.offered(app.App(model=str(run_dir), page_port=0, page=limits)) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def fake_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that is loaded at once, for tests of what is around it."""
+    root = tmp_path_factory.mktemp("fake") / "kits"
+    save_fake_model(root)
+    return root
 
 
 @pytest.fixture
