@@ -43,7 +43,7 @@ class FakeModel(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None] * 4, tf.int16, "hu")])
     def probabilities(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
         is_right = tf.reduce_all(tf.shape(hu)[1:] == FAKE_METADATA.patch_size_zyx)
-        with tf.control_dependencies([tf.debugging.Assert(is_right, ["hu: expected windows, got", tf.shape(hu)])]):
+        with tf.control_dependencies([tf.debugging.Assert(is_right, ["hu: expected windows, got", tf.shape(hu)], 4)]):
             return {"probabilities": tf.one_hot(tf.zeros_like(hu, tf.int32), len(CLASSES), dtype=tf.float16)}
 
     @tf.function(input_signature=[])
