@@ -8,7 +8,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tensorflow as tf
-from kits_tf.serving.client.client import Client
 
 from kits_tf import config, evaluate
 from kits_tf.base.errors import InputError
@@ -19,6 +18,7 @@ from kits_tf.inference.region_of_interest import on_grid
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.serving import saved_model
 from kits_tf.serving.models import load_model
+from kits_tf.serving.remote_model import Client
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import requests
 from conftest import as_codes
-from kits_tf.serving.client.client import Client
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -22,6 +21,7 @@ from tensorflow_serving.apis import (
 from kits_tf import client, config
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.ct.volume import read_image
+from kits_tf.serving.remote_model import Client
 
 # A third party's client, in a process of its own: its messages and TensorFlow's cannot be in one.
 OVMSCLIENT = """

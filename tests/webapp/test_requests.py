@@ -20,22 +20,8 @@ from pydicom.uid import generate_uid
 from series import write_series
 from user import User
 
-from kits_tf import app, measure, predict, serve
+from kits_tf import app, measure, serve
 from kits_tf.base.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def scan(data_dir: Path) -> Path:
-    """A phantom."""
-    return data_dir / "case_00000" / "imaging.nii.gz"
-
-
-@pytest.fixture(scope="module")
-def predicted(run_dir: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The mask that predict writes of it."""
-    folder = tmp_path_factory.mktemp("predicted")
-    predict.main(predict.Predict(model=str(run_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
-    return next(folder.glob("*.nii.gz"))
 
 
 def read_mask(user, key: str) -> nib.Nifti1Image:
