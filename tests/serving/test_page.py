@@ -35,7 +35,7 @@ def expected(saved: SavedModel, scan: Path, tmp_path_factory: pytest.TempPathFac
 
 def test_the_model_may_be_on_another_server(served, scan: Path, expected: Path) -> None:
     connection = config.ConnectionSettings(server=served.grpc_address)
-    with app.offered(app.App(page_port=0, connection=connection)) as url:
+    with app.serve_page(app.App(page_port=0, connection=connection)) as url:
         user = User(url)
         key = user.drop(scan)
         assert user.wait(key)["state"] == "done"

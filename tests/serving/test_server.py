@@ -195,7 +195,7 @@ def test_what_finds_no_place_in_the_queue_is_refused_and_the_others_served(make_
     assert codes[27:] == ["OK"] * 3
 
 
-def test_who_hangs_while_sending_is_dropped_and_frees_his_place(make_server) -> None:
+def test_a_client_that_hangs_while_sending_is_dropped_and_frees_its_place(make_server) -> None:
     server = make_server(queue=0, receive_s=0.5)
     stop = threading.Event()
 
@@ -221,7 +221,7 @@ def test_who_hangs_while_sending_is_dropped_and_frees_his_place(make_server) -> 
         assert client._connection.predict("serving_default", SCAN)["labels"].shape == (3, 3, 3)
 
 
-def test_who_vanishes_is_not_computed_for(make_server) -> None:
+def test_a_client_that_vanishes_is_not_computed_for(make_server) -> None:
     server = make_server()
     with server.service._device:
         channel, call = predict_call(server)

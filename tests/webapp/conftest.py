@@ -14,7 +14,7 @@ from kits_tf import app, config, predict
 def url(run_dir: Path) -> Iterator[str]:
     """Address of the page of the tiny run."""
     limits = config.PageSettings(max_scan_mb=100, max_scans=4)
-    with app.offered(app.App(model=str(run_dir), page_port=0, page=limits)) as found:
+    with app.serve_page(app.App(model=str(run_dir), page_port=0, page=limits)) as found:
         yield found
 
 

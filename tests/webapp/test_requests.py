@@ -198,7 +198,7 @@ def test_a_token_is_required_where_there_is_one(fake_dir: Path, tmp_path: Path) 
     with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --token_file"):
         serve.Serve(export_dir="models", host="0.0.0.0", page=True)
     serve.Serve(export_dir="models", host="0.0.0.0")
-    with app.offered(app.App(model=str(fake_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
+    with app.serve_page(app.App(model=str(fake_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
         user = requests.Session()
         assert "Sign in" in user.get(url).text and not user.cookies
         assert user.get(f"{url}api/scans").status_code == 401
@@ -211,7 +211,7 @@ def test_a_token_is_required_where_there_is_one(fake_dir: Path, tmp_path: Path) 
 
 def test_nothing_is_left_on_the_disk(fake_dir: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with app.offered(app.App(model=str(fake_dir), page_port=0)) as url:
+    with app.serve_page(app.App(model=str(fake_dir), page_port=0)) as url:
         requests.get(url, timeout=10)
         assert len(list(tmp_path.glob("kits_tf-page-*/*"))) == 1
     assert list(tmp_path.iterdir()) == []
