@@ -37,7 +37,7 @@ COUNTS = {
     for name, count in (("reader", 4000), ("graph", 2000), ("grpc", 4000), ("rest", 2000))
 }
 CROWD = flags.DEFINE_integer("crowd", 100, "Clients of the server at once.")
-SEED = flags.DEFINE_integer("seed", 0, "Of what Hypothesis draws.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of Hypothesis.")
 AFFINE_NUMBERS = st.floats(width=32) | st.sampled_from([0.0, 1.0, -1.0, 0.7, 3.0, 1e-30, 1e30])
 # What a refusal may be; INTERNAL and UNKNOWN are failures.
 GOOD_CODES = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "UNIMPLEMENTED"}
@@ -168,11 +168,11 @@ def graph(model_dir: Path) -> Tally:
         hu = np.random.default_rng(seed).integers(-32768, 32768, shape).astype(np.int16)
         affine = np.array(numbers, np.float32).reshape(4, 4)
         try:
-            found = model.segment(hu, affine)
-            is_good = found.labels.shape == shape and found.labels.max() < 4
+            result = model.segment(hu, affine)
+            is_good = result.labels.shape == shape and result.labels.max() < 4
             total = abs(float(np.linalg.det(affine[:3, :3].astype(np.float64)))) * hu.size / 1000
-            is_good &= bool(np.isclose(found.volumes_ml.sum(), total, rtol=1e-3, atol=1e-30))
-            is_good &= bool(((found.confidence >= 0) & (found.confidence <= 1)).all())
+            is_good &= bool(np.isclose(result.volumes_ml.sum(), total, rtol=1e-3, atol=1e-30))
+            is_good &= bool(((result.confidence >= 0) & (result.confidence <= 1)).all())
             tally.note("segmented", is_good, example)
         except InputError as error:
             tally.note("refused", "\n" not in str(error) and str(error).startswith(("hu:", "affine:")), error)
@@ -290,9 +290,9 @@ def over_rest() -> Tally:
 
     def judge(example: tuple[str, bytes]) -> None:
         path, body = example
-        found = session.post(f"http://127.0.0.1:18501{path}", body, timeout=30)
-        outcome = f"status {found.status_code}"
-        tally.note(outcome, found.status_code < 500 and found.status_code != 499, (path, body[:200], found.text[:200]))
+        response = session.post(f"http://127.0.0.1:18501{path}", body, timeout=30)
+        status = response.status_code
+        tally.note(f"status {status}", status < 500 and status != 499, (path, body[:200], response.text[:200]))
 
     anything = st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),

@@ -1,4 +1,4 @@
-"""What serving costs over calling the SavedModel: overhead, latency and throughput by clients and mode, cold start.
+"""What serving costs over calling the SavedModel: overhead, latency and throughput by clients, cold start.
 
     python benchmarks/serve.py --export_dir=models/kits --scan=SCAN.nii.gz
 
@@ -29,11 +29,9 @@ GRPC, REST, PORTS = "127.0.0.1:18500", "127.0.0.1:18501", ("--grpc_port=18500", 
 
 def main(_: list[str]) -> None:
     start_tensorflow()
-    from kits_tf.serving.client.client import Client
-    from kits_tf.serving.versions import find
-
     from kits_tf.ct.volume import read_image
-    from kits_tf.serving.saved_model import load
+    from kits_tf.serving.remote_model import Client
+    from kits_tf.serving.saved_model import find_saved_model, load
 
     image = read_image(Path(SCAN.value))
     start = time.perf_counter()
@@ -50,7 +48,7 @@ def main(_: list[str]) -> None:
         client = Client(GRPC)
         client.segment(image)
         print(f"first mask after {time.perf_counter() - start:.1f} s")
-        model = load(find(EXPORT_DIR.value))
+        model = load(find_saved_model(EXPORT_DIR.value))
         stored, affine = image.as_stored(), image.stored.affine.astype("float32")
         model.segment(stored, affine)
         calls = {
@@ -65,8 +63,8 @@ def main(_: list[str]) -> None:
         print(f"{overhead / computed:.1%} of that")
         plain = statistics.median(seconds["in process"])
         print("| call | median s | over in process |\n|---|---|---|")
-        for name, found in seconds.items():
-            print(f"| {name} | {statistics.median(found):.2f} | {statistics.median(found) / plain - 1:+.1%} |")
+        for name, times in seconds.items():
+            print(f"| {name} | {statistics.median(times):.2f} | {statistics.median(times) / plain - 1:+.1%} |")
         by_clients(image)
         print(f"server: largest resident memory {peak_mb(server.pid):.0f} MB")
     finally:
@@ -75,7 +73,7 @@ def main(_: list[str]) -> None:
 
 
 def computing_s() -> float:
-    """Returns for how long the server has computed volumes so far, as it tells Prometheus."""
+    """Returns for how long the server has computed volumes so far, from its metrics."""
     text = requests.get(f"http://{REST}/monitoring/prometheus/metrics", timeout=10).text
     return float(re.search(r'kits_tf_seconds_sum\{signature="serving_default"\} (\S+)', text)[1])
 
@@ -96,21 +94,19 @@ def seconds_of(call: Callable) -> float:
 
 def by_clients(image: object) -> None:
     """Prints latency and throughput for several clients at once."""
-    from kits_tf.serving.client.client import Client
+    from kits_tf.serving.remote_model import Client
 
-    print("| mode | clients | median latency, s | scans an hour |\n|---|---|---|---|")
-    for mode in ("volume", "patches"):
-        for count in map(int, CLIENTS.value):
-            # Together they must find places in the queue of 9.
-            clients = [Client(GRPC, mode=mode, concurrency=max(1, 8 // count)) for _ in range(count)]
-            clients[0].segment(image)  # traces what patches are merged by
-            start = time.perf_counter()
-            with ThreadPoolExecutor(count) as pool:
-                latencies = list(pool.map(lambda client: seconds_of(lambda: client.segment(image)), clients))
-            rate = count * 3600 / (time.perf_counter() - start)
-            print(f"| {mode} | {count} | {statistics.median(latencies):.1f} | {rate:.0f} |", flush=True)
-            for client in clients:
-                client.close()
+    print("| clients | median latency, s | scans an hour |\n|---|---|---|")
+    for count in map(int, CLIENTS.value):
+        clients = [Client(GRPC) for _ in range(count)]
+        clients[0].segment(image)
+        start = time.perf_counter()
+        with ThreadPoolExecutor(count) as pool:
+            latencies = list(pool.map(lambda client: seconds_of(lambda: client.segment(image)), clients))
+        rate = count * 3600 / (time.perf_counter() - start)
+        print(f"| {count} | {statistics.median(latencies):.1f} | {rate:.0f} |", flush=True)
+        for client in clients:
+            client.close()
 
 
 def peak_mb(pid: int) -> float:

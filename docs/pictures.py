@@ -19,7 +19,7 @@ def main(demo: Path) -> None:
     shutil.copyfile(figure, HERE / "demo.png")
     with started_browser() as browser:
         take_report(browser, demo / "run/evaluation/test/report.html")
-        with app.offered(app.App(model=str(demo / "model"), page_port=0)) as url:
+        with app.serve_page(app.App(model=str(demo / "model"), page_port=0)) as url:
             scan = demo / "data" / figure.stem / "imaging.nii.gz"
             take_page(browser, url, scan, "light").screenshot(path=HERE / "page.png")
             page = take_page(browser, url, scan, "dark")

@@ -59,13 +59,13 @@ def main(settings: App) -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with offered(settings) as url:
+    with serve_page(settings) as url:
         print(f"open {url} in a browser; Ctrl-C ends it and removes all scans", flush=True)
         stop.wait()
 
 
 @contextlib.contextmanager
-def offered(settings: App) -> Iterator[str]:
+def serve_page(settings: App) -> Iterator[str]:
     """Offers the page while the block runs, and yields its address.
 
     Raises:

@@ -25,7 +25,8 @@ scan as it lies in its file, HU and affine, in any axis order, and returns a mas
 
 Limits: it knows what its training cases showed. Other contrast phases, children, transplanted or absent kidneys,
 horseshoe kidneys, scans that end within a kidney, and scanners unlike those of the training may give wrong masks
-without any sign; `confidence` is what the network believes, no measure of that. Sides are told from the picture.
+without any sign; `confidence` is the network's own estimate and does not reveal that. Sides are recognized from the
+picture.
 """
 
 
@@ -87,8 +88,8 @@ def _data(run: Run, number: int | None) -> list[str]:
     which = "" if number is None else f"Run {number}: "
     manifest = "manifest.json" if number is None else f"run{number}/manifest.json"
     return [
-        f"{which}{counts} cases. {manifest} beside this card names them, with what is known of each scan. What data it "
-        "is, real, simulated or phantoms, and under which license, only who trained the model can tell."
+        f"{which}{counts} cases. {manifest} beside this card names them, with the facts of each scan. Whether the "
+        "data is real, simulated or phantoms, and its license, is known only to whoever trained the model."
     ]
 
 
@@ -121,7 +122,7 @@ def _calibration(calibration: Calibration | None) -> list[str]:
     return [
         f"Logits are divided by a temperature of {calibration.temperature:.3f}. It was fitted on the training grid of "
         f"{calibration.num_cases} validation cases, on {calibration.num_voxels:,} voxels that are labeled or predicted "
-        "as anything but background, and these figures are of the very same:",
+        "as anything but background; these figures are of the same voxels:",
         "",
         "| | before | after |",
         "|---|---|---|",

@@ -84,7 +84,7 @@ class Page:
         sessions: sessions of all users.
         worker: worker that segments.
         max_scan_bytes: largest number of bytes of a scan, as its files come.
-        access: who may use the page.
+        access: address, token and encryption of the page.
 
     Attributes:
         routes: Starlette's routes.

@@ -26,7 +26,7 @@ class PageService:
     Args:
         settings: limits of the page.
         dicom: how to read DICOM.
-        access: who may use the page.
+        access: address, token and encryption of the page.
 
     Attributes:
         routes: routes for an HTTP server.

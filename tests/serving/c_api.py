@@ -1,6 +1,6 @@
 """Runs a SavedModel by the C API that TensorFlow Serving's loader is behind; a process without Python's TensorFlow.
 
-    python c_api.py LIBRARY EXPORT_DIR REQUEST.npz RESPONSE.npz
+    python c_api.py LIBRARY EXPORT_DIR REQUEST.npz RESPONSE.npz [REQUEST.npz RESPONSE.npz ...]
 
 A request holds the inputs by tensor name, and `outputs`, the tensor names to fetch, with `dtypes`.
 """
@@ -81,12 +81,13 @@ class Session:
         return {name: self._array(t, d) for name, t, d in zip(outputs, results, dtypes, strict=True)}
 
 
-def main(library, export_dir, request, response):
+def main(library, export_dir, *places):
     session = Session(load_library(library), export_dir)
-    with np.load(request) as content:
-        inputs = {name: content[name] for name in content.files if name not in ("outputs", "dtypes")}
-        outputs, dtypes = content["outputs"].tolist(), content["dtypes"].tolist()
-    np.savez(response, **session.run(inputs, outputs, dtypes))
+    for request, response in zip(places[::2], places[1::2], strict=True):
+        with np.load(request) as content:
+            inputs = {name: content[name] for name in content.files if name not in ("outputs", "dtypes")}
+            outputs, dtypes = content["outputs"].tolist(), content["dtypes"].tolist()
+        np.savez(response, **session.run(inputs, outputs, dtypes))
     assert "tensorflow" not in sys.modules
 
 

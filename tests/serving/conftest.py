@@ -10,10 +10,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 from conftest import as_codes, rotation
+from fake_model import save_fake_model
 
-from kits_tf import export, phantom
-from kits_tf.config import InferenceSettings, Serve
+from kits_tf import phantom
+from kits_tf.config import InferenceSettings, ServerSettings
+from kits_tf.inference.building import build_segmenter
+from kits_tf.inference.model import Model
+from kits_tf.inference.segmenter import Segmenter
+from kits_tf.serving.assets import export_metadata, write_assets
+from kits_tf.serving.models import load_model
+from kits_tf.serving.saved_model import SavedModel, ServedModel, load, save_version
 from kits_tf.serving.server.server import Server
+from kits_tf.training.run import load_run
 
 # Axis codes, voxel size (z, y, x) in mm, and how far the patient lies askew.
 KINDS = (
@@ -26,11 +34,29 @@ KINDS = (
 
 
 @pytest.fixture(scope="session")
-def model_dir(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def segmenter(run_dir: Path) -> Segmenter:
+    """That of the run: its graph is traced once for all tests."""
+    return build_segmenter([load_run(run_dir)], InferenceSettings())
+
+
+def save(segmenter: Segmenter, run_dir: Path, inference: InferenceSettings, root: Path) -> None:
+    runs = [load_run(run_dir)]
+    metadata = export_metadata(runs, segmenter, inference, "float32")
+    save_version(ServedModel(segmenter, metadata), root, lambda folder: write_assets(folder, runs, metadata, None))
+
+
+@pytest.fixture(scope="session")
+def model_dir(segmenter: Segmenter, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, exported as version 1 of the model "kits"."""
     root = tmp_path_factory.mktemp("models") / "kits"
-    export.main(export.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False))
+    save(segmenter, run_dir, InferenceSettings(), root)
     return root
+
+
+@pytest.fixture(scope="session")
+def saved(model_dir: Path) -> SavedModel:
+    """That export, loaded once for all tests."""
+    return load(model_dir / "1")
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +66,18 @@ def cascade(run_dir: Path) -> InferenceSettings:
 
 
 @pytest.fixture(scope="session")
-def cascade_dir(run_dir: Path, cascade: InferenceSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cascade_segmenter(run_dir: Path, cascade: InferenceSettings) -> Segmenter:
+    """That of the cascade."""
+    return build_segmenter([load_run(run_dir)], cascade)
+
+
+@pytest.fixture(scope="session")
+def cascade_dir(
+    cascade_segmenter: Segmenter, run_dir: Path, cascade: InferenceSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The cascade, exported as version 1 of the model "kits"."""
     root = tmp_path_factory.mktemp("cascade") / "kits"
-    export.main(export.Export(run_dir=str(run_dir), export_dir=str(root), calibrate=False, inference=cascade))
+    save(cascade_segmenter, run_dir, cascade, root)
     return root
 
 
@@ -64,30 +98,53 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return found
 
 
+def start(**settings: object) -> Server:
+    """Starts a server on ports that are free."""
+    found = Server(ServerSettings(**{"grpc_port": 0, "rest_port": 0, "poll_s": 0.1} | settings))
+    found.start()
+    return found
+
+
 @pytest.fixture(scope="session")
 def server(model_dir: Path) -> Iterator[Server]:
-    """The development server on ports that are free."""
-    found = Server(Serve(export_dir=str(model_dir), grpc_port=0, rest_port=0, queue=8, poll_s=0.2, max_rest_mb=32))
-    found.start()
+    """The development server of the export."""
+    found = start(export_dir=str(model_dir))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def fake_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model "kits" without a network, for tests of queues, limits, versions and addresses."""
+    root = tmp_path_factory.mktemp("fake") / "kits"
+    save_fake_model(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def fake_server(fake_dir: Path) -> Iterator[Server]:
+    """A server of that model."""
+    found = start(export_dir=str(fake_dir))
     yield found
     found.stop()
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedTarget:
     """A server and the model that it serves."""
 
     grpc_address: str
     rest_address: str
-    model_dir: Path
+    model: Model
 
 
 @pytest.fixture(scope="session")
-def served(request: pytest.FixtureRequest) -> Served:
+def served(request: pytest.FixtureRequest) -> ServedTarget:
     """The development server; or the one that KITS_TF_SERVING_ADDRESS names, as in localhost:8500,8501,models/kits."""
     named = os.environ.get("KITS_TF_SERVING_ADDRESS")
     if named:
         grpc_address, rest_port, model_dir = named.split(",")
-        return Served(grpc_address, f"{grpc_address.rpartition(':')[0]}:{rest_port}", Path(model_dir))
-    own = request.getfixturevalue("server")
-    return Served(own.grpc_address, own.rest_address, request.getfixturevalue("model_dir"))
+        rest_address = f"{grpc_address.rpartition(':')[0]}:{rest_port}"
+        return ServedTarget(grpc_address, rest_address, load_model(model_dir))
+    own, saved = request.getfixturevalue("server"), request.getfixturevalue("saved")
+    return ServedTarget(own.grpc_address, own.rest_address, Model(saved.segment, saved.metadata.scheme, ()))

@@ -16,7 +16,7 @@ def test_the_model_server_reads_its_configuration() -> None:
     (model,) = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
     assert (model.name, model.base_path, model.model_platform) == ("kits", "/models/kits", "tensorflow")
     assert dict(model.version_labels) == {"stable": 1} and list(model.model_version_policy.specific.versions) == [1]
-    # What its comments tell to add is read too.
+    # The additions that its comments suggest are read too.
     text = text.replace("versions: 1 }", "versions: 1 versions: 2 }").replace("# version_labels", "version_labels")
     (model,) = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
     assert dict(model.version_labels) == {"stable": 1, "canary": 2}
@@ -41,11 +41,11 @@ def test_compose_and_kubernetes_agree() -> None:
     assert scrape["metrics_path"] == "/monitoring/prometheus/metrics"
 
 
-def test_the_health_check_tells_who_is_available(server) -> None:
+def test_the_health_check_says_which_model_is_available(fake_server) -> None:
     """The very command, on the development server's port."""
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     *bash, script = compose["serving"]["healthcheck"]["test"][1:]
-    port = server.rest_address.rpartition(":")[2]
+    port = fake_server.rest_address.rpartition(":")[2]
     for change, status in (({}, 0), ({"kits": "hearts"}, 1)):
         text = script.replace("8501", port)
         for old, new in change.items():

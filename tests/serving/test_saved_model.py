@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ALL_AXIS_CODES, as_codes
-from kits_tf.serving.extra import describe, write_extra
+from fake_model import FakeModel, save_fake_model
 
 from kits_tf import config, export
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.inference.building import build_segmenter
-from kits_tf.serving import saved_model, versions
+from kits_tf.inference.segmenter import Segmenter
+from kits_tf.serving import saved_model
+from kits_tf.serving.assets import export_metadata, write_assets
 from kits_tf.serving.metadata import Metadata
 from kits_tf.serving.model_card import model_card
-from kits_tf.training.run import Run, load_run
+from kits_tf.serving.models import load_model
+from kits_tf.serving.saved_model import SavedModel
+from kits_tf.training.run import load_run
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +33,8 @@ def scan(data_dir: Path) -> nib.Nifti1Image:
     return nib.load(data_dir / "case_00003" / "imaging.nii.gz")
 
 
-DEFAULTS = InferenceSettings()
-
-
-def served_by(runs: list[Run], inference: InferenceSettings = DEFAULTS) -> saved_model.Served:
-    segmenter = build_segmenter(runs, inference)
-    return saved_model.Served(segmenter, describe(runs, segmenter, inference, "float32"))
-
-
-def test_signature_is_the_contract(model_dir: Path) -> None:
-    signature = tf.saved_model.load(str(model_dir / "1")).signatures["serving_default"]
+def test_signature_is_the_contract(saved: SavedModel) -> None:
+    signature = saved.signatures["serving_default"]
     inputs = signature.structured_input_signature[1]
     assert (inputs["hu"].dtype, inputs["hu"].shape.rank) == (tf.int16, 3)
     assert (inputs["affine"].dtype, inputs["affine"].shape.as_list()) == (tf.float32, [4, 4])
@@ -48,9 +44,9 @@ def test_signature_is_the_contract(model_dir: Path) -> None:
     assert (outputs["labels"].dtype, outputs["labels"].shape.rank) == (tf.uint8, 3)
     assert (outputs["volumes_ml"].dtype, outputs["volumes_ml"].shape.rank) == (tf.float32, 1)
     assert (outputs["confidence"].dtype, outputs["confidence"].shape.rank) == (tf.float32, 1)
-    patches = tf.saved_model.load(str(model_dir / "1")).signatures["probabilities"]
-    assert patches.structured_input_signature[1] == {"hu": tf.TensorSpec([None] * 4, tf.int16, name="hu")}
-    found = patches.structured_outputs["probabilities"]
+    probabilities = saved.signatures["probabilities"]
+    assert probabilities.structured_input_signature[1] == {"hu": tf.TensorSpec([None] * 4, tf.int16, name="hu")}
+    found = probabilities.structured_outputs["probabilities"]
     assert (found.dtype, found.shape.as_list()) == (tf.float16, [None, 8, 16, 16, 4])
 
 
@@ -71,29 +67,31 @@ def test_graph_holds_no_python_function_and_no_random_op(model_dir: Path) -> Non
     assert restored and not [name for name in restored if name.startswith(b"Variable") or b"adam" in name.lower()]
 
 
-def test_run_and_model_agree_in_every_axis_order(model_dir: Path, run_dir: Path, scan: nib.Nifti1Image) -> None:
-    from_model = saved_model.load_model(str(model_dir), InferenceSettings()).segment
-    from_run = saved_model.load_model(str(run_dir), InferenceSettings()).segment
+def test_run_and_model_agree_in_every_axis_order(
+    saved: SavedModel, segmenter: Segmenter, scan: nib.Nifti1Image
+) -> None:
+    from_run = segmenter.model().segment
     reference = None
     for codes in ALL_AXIS_CODES[::5]:
         turned = as_codes(scan, codes)
         hu, affine = np.asarray(turned.dataobj), turned.affine
-        labels = from_model(hu, affine)["labels"]
-        np.testing.assert_array_equal(labels, from_run(hu, affine)["labels"])
+        labels = saved.segment(hu, affine).labels
+        np.testing.assert_array_equal(labels, from_run(hu, affine).labels)
         back = np.asarray(as_codes(nib.Nifti1Image(labels, turned.affine), "IPL").dataobj)
         reference = back if reference is None else reference
         np.testing.assert_array_equal(back, reference)
     assert len(np.unique(reference)) > 1  # or the comparison would say nothing
 
 
-def test_overlap_reaches_the_model_and_cannot_be_changed_after(model_dir: Path, run_dir: Path, scan) -> None:
+def test_overlap_reaches_the_model_and_cannot_be_changed_after(
+    model_dir: Path, run_dir: Path, segmenter: Segmenter, scan: nib.Nifti1Image
+) -> None:
     hu, affine = tf.constant(np.asarray(scan.dataobj)), tf.constant(scan.affine, tf.float32)
-    run = load_run(run_dir)
-    segmenters = [build_segmenter([run], InferenceSettings(overlap=overlap)) for overlap in (0.0, 0.7)]
-    masks = [segmenter.segment(hu, affine)["labels"].numpy() for segmenter in segmenters]
-    assert (masks[0] != masks[1]).any()
+    without = build_segmenter([load_run(run_dir)], InferenceSettings(overlap=0.0))
+    masks = [each.segment(hu, affine)["labels"].numpy() for each in (without, segmenter)]
+    assert InferenceSettings().overlap > 0 and (masks[0] != masks[1]).any()
     with pytest.raises(InputError, match="an exported model has its inference built in"):
-        saved_model.load_model(str(model_dir), InferenceSettings(overlap=0.25))
+        load_model(model_dir, overlap=0.25)
 
 
 @pytest.mark.parametrize(
@@ -106,92 +104,101 @@ def test_overlap_reaches_the_model_and_cannot_be_changed_after(model_dir: Path, 
         ((300, 300, 300), {(0, 0): 9, (1, 1): 9, (2, 2): 9}, "affine: expected a scan of 3000 mm at most"),
     ],
 )
-def test_impossible_input_is_refused_by_the_graph(model_dir: Path, shape: tuple, change: dict, message: str) -> None:
+def test_impossible_input_is_refused_by_the_graph(saved: SavedModel, shape: tuple, change: dict, message: str) -> None:
     affine = np.eye(4, dtype=np.float32)
     for index, value in change.items():
         affine[index] = value
-    segment = saved_model.load_model(str(model_dir), InferenceSettings()).segment
     with pytest.raises(InputError, match=message):
-        segment(np.zeros(shape, np.int16), affine)
+        saved.segment(np.zeros(shape, np.int16), affine)
 
 
-def test_an_export_tells_how_far_it_is_and_can_be_stopped(model_dir: Path, scan) -> None:
+def test_an_export_reports_its_windows_and_can_be_stopped(saved: SavedModel, scan: nib.Nifti1Image) -> None:
     hu, affine = np.asarray(scan.dataobj), scan.affine
-    exported = saved_model.load(model_dir / "1")
-    told: list[tuple[int, int]] = []
-    labels = exported.segment(hu, affine, lambda *windows: told.append(windows)).labels
-    done, total = told[-1]
+    reports: list[tuple[int, int]] = []
+    labels = saved.segment(hu, affine, lambda *windows: reports.append(windows)).labels
+    done, total = reports[-1]
     assert done == total > 1
 
     def enough(*_: int) -> None:
         raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        exported.segment(hu, affine, enough)
-    np.testing.assert_array_equal(exported.segment(hu, affine).labels, labels)
+        saved.segment(hu, affine, enough)
+    np.testing.assert_array_equal(saved.segment(hu, affine).labels, labels)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 3), (50, 2, 2)])
-def test_tiny_and_thin_scans_work(model_dir: Path, shape: tuple[int, int, int]) -> None:
-    result = saved_model.load_model(str(model_dir), InferenceSettings()).segment(np.zeros(shape, np.int16), np.eye(4))
+def test_tiny_and_thin_scans_work(saved: SavedModel, shape: tuple[int, int, int]) -> None:
+    result = saved.segment(np.zeros(shape, np.int16), np.eye(4))
     assert result.labels.shape == shape
     assert result.volumes_ml.sum() == pytest.approx(np.prod(shape) / 1000, rel=1e-5)
 
 
-def test_versions_count_up_and_the_newest_is_taken(run_dir: Path, tmp_path: Path) -> None:
+def test_versions_count_up_and_the_newest_is_taken(tmp_path: Path) -> None:
     root = tmp_path / "kits"
     (root / "7").mkdir(parents=True)
     (root / "notes").mkdir()
-    written = saved_model.export(served_by([load_run(run_dir)]), root, lambda folder: None)
-    assert written == root / "8" and versions.versions(root) == [7, 8]
-    assert versions.find(root) == root / "8" and versions.find(root / "7") is None
+    assert saved_model.find_saved_model(root) is None
+    assert save_fake_model(root) == root / "8" and saved_model.list_versions(root) == [7, 8]
+    assert saved_model.find_saved_model(root) == root / "8" == saved_model.find_saved_model(root / "8")
+    assert saved_model.find_saved_model(root / "7") is None and saved_model.list_complete_versions(root) == [8]
+    assert saved_model.list_versions(tmp_path / "gone") == []
     assert sorted(p.name for p in root.iterdir()) == ["7", "8", "notes"]
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise KeyError("no room")
+
+    with pytest.raises(KeyError, match="no room"):
+        saved_model.save_version(FakeModel(), tmp_path / "kits", fail)
+    assert list((tmp_path / "kits").iterdir()) == []
 
 
 def test_unusable_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gone: expected a run directory, found no such folder"):
-        saved_model.load_model(str(tmp_path / "gone"), InferenceSettings())
+        load_model(tmp_path / "gone")
+    with pytest.raises(InputError, match="expected settings of .*overlap.*, got overlaps"):
+        load_model(tmp_path, overlaps=0.5)
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(InputError, match="1: expected a SavedModel that kits_tf exported"):
-        saved_model.load_model(str(tmp_path), InferenceSettings())
+        load_model(tmp_path)
     other = tf.Module()
     other.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([], tf.float32, name="x")])
     tf.saved_model.save(other, str(tmp_path / "2"), signatures={"serving_default": other.f})
     with pytest.raises(InputError, match="2: expected a SavedModel that kits_tf exported: 'probabilities'"):
-        saved_model.load_model(str(tmp_path), InferenceSettings())
+        load_model(tmp_path)
 
 
-def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_dir: Path) -> None:
+def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_dir: Path, segmenter: Segmenter) -> None:
     from kits_tf.ct.volume import read_image
 
-    run = load_run(run_dir)
     image = read_image(data_dir / "case_00003" / "imaging.nii.gz")
-    segmenter = build_segmenter([run], InferenceSettings())
-    volumes_ml = segmenter.model().segmentation(image).volumes_ml
-    labels = segmenter.model().labels(image)
+    found = segmenter.model().segmentation(image)
+    labels, volumes_ml = segmenter.model().labels(image), found.volumes_ml
     assert labels.shape == image.array.shape and labels.max() < len(LATERALITY.classes)
     assert json.loads((run_dir / "manifest.json").read_text())["grid"]["label_scheme"] == LATERALITY.name
     voxel_ml = np.prod(image.grid.spacing_mm) / 1000
     np.testing.assert_allclose(volumes_ml, np.bincount(labels.ravel(), minlength=4) * voxel_ml, rtol=1e-5)
 
 
-def test_a_chain_goes_with_the_model(run_dir: Path, model_dir: Path, scan: nib.Nifti1Image, tmp_path: Path) -> None:
-    """Its graph does the random field, which changes the mask; the rest is told to whoever asks."""
-    chain = InferenceSettings(postprocess="crf,kidneys,specks:0.5")
-    segmenter = build_segmenter([load_run(run_dir)], chain)
-    saved_model.export(served_by([load_run(run_dir)], chain), tmp_path / "kits", lambda folder: None)
-    model = saved_model.load_model(str(tmp_path / "kits"), InferenceSettings())
+def test_a_chain_goes_with_the_model(run_dir: Path, saved: SavedModel, scan: nib.Nifti1Image, tmp_path: Path) -> None:
+    """Its graph does the random field, which changes the mask; its metadata has the rest."""
+    chain, runs = InferenceSettings(postprocess="crf,kidneys,specks:0.5"), [load_run(run_dir)]
+    segmenter = build_segmenter(runs, chain)
+    served = saved_model.ServedModel(segmenter, export_metadata(runs, segmenter, chain, "float32"))
+    saved_model.save_version(served, tmp_path / "kits", lambda folder: None)
+    model = load_model(tmp_path / "kits")
     assert ",".join(map(str, model.chain)) == "kidneys,specks:0.5"
     hu, affine = np.asarray(scan.dataobj), scan.affine
     with_crf = model.segment(hu, affine).labels
     np.testing.assert_array_equal(with_crf, segmenter.model().segment(hu, affine).labels)
-    plain = saved_model.load_model(str(model_dir), InferenceSettings())
-    assert (with_crf != plain.segment(hu, affine).labels).any()
-    other = saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="crf,fill"))
+    assert (with_crf != saved.segment(hu, affine).labels).any()
+    other = load_model(tmp_path / "kits", postprocess="crf,fill")
     assert ",".join(map(str, other.chain)) == "fill"
     with pytest.raises(InputError, match="expected --postprocess with crf, as exported"):
-        saved_model.load_model(str(tmp_path / "kits"), InferenceSettings(postprocess="off"))
+        load_model(tmp_path / "kits", postprocess="off")
 
 
 def test_nothing_private_and_no_training_is_inside(model_dir: Path, run_dir: Path, data_dir: Path) -> None:
@@ -204,8 +211,8 @@ def test_nothing_private_and_no_training_is_inside(model_dir: Path, run_dir: Pat
     assert manifest["data_dir"] == "" and manifest["splits"]["test"] == ["case_00003"]
 
 
-def test_metadata_tells_what_a_client_needs(model_dir: Path) -> None:
-    metadata = saved_model.load(model_dir / "1").metadata
+def test_metadata_has_what_a_client_needs(model_dir: Path, saved: SavedModel) -> None:
+    metadata = saved.metadata
     assert metadata.scheme == LATERALITY and metadata.classes == LATERALITY.classes
     assert metadata.patch_size_zyx == (8, 16, 16) and metadata.grid.spacing_zyx_mm == (12.0, 10.0, 10.0)
     assert metadata.inference == InferenceSettings(postprocess="off") and metadata.temperature == 1.0
@@ -221,7 +228,7 @@ def test_metadata_tells_what_a_client_needs(model_dir: Path) -> None:
     [
         ("{", "x: expected a model of kits_tf, its metadata is no JSON"),
         ("[]", "x: expected a model of kits_tf, its metadata is no JSON"),
-        ('{"format_version": 9}', "x: expected a model of format version 1, found 9"),
+        ('{"format_version": 9}', "x: expected a model of format version 1, got 9"),
         ('{"format_version": 1}', "x: expected a model of kits_tf: required field missing"),
     ],
 )
@@ -230,7 +237,7 @@ def test_metadata_of_something_else_is_refused(text: str, message: str) -> None:
         Metadata.parse(text, "x")
 
 
-def test_the_card_tells_data_scores_and_use(model_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+def test_the_card_has_data_scores_and_use(model_dir: Path, saved: SavedModel, run_dir: Path, tmp_path: Path) -> None:
     card = (model_dir / "1" / "assets.extra" / "model_card.md").read_text()
     for text in (
         "0 background, 1 right_kidney, 2 left_kidney, 3 tumor",
@@ -249,37 +256,39 @@ def test_the_card_tells_data_scores_and_use(model_dir: Path, run_dir: Path, tmp_
     (copy / "evaluation" / "test" / "summary.json").write_text(json.dumps(content))
     run = load_run(copy)
     run = replace(run, settings=replace(run.settings, run_dir=str(copy)))
-    text = model_card([run], saved_model.load(model_dir / "1").metadata, None)
+    text = model_card([run], saved.metadata, None)
     assert (
         "test, 30 cases, on the scans' own grids, by --flip_axes=x: mean" in text
         and "| right_kidney | 0.500 | 0.250..0.750 |" in text
     )
 
 
-def test_several_runs_have_a_manifest_each(run_dir: Path, model_dir: Path, tmp_path: Path) -> None:
+def test_several_runs_have_a_manifest_each(run_dir: Path, saved: SavedModel, tmp_path: Path) -> None:
     runs = [load_run(run_dir)] * 2
-    metadata = replace(saved_model.load(model_dir / "1").metadata, manifest_sha256=("a", "b"))
-    write_extra(tmp_path, runs, metadata, None)
+    metadata = replace(saved.metadata, manifest_sha256=("a", "b"))
+    write_assets(tmp_path, runs, metadata, None)
     for name in ("run0", "run1"):
         assert (tmp_path / name / "manifest.json").is_file()
     assert "run1/manifest.json beside this card" in (tmp_path / "model_card.md").read_text()
 
 
 def test_mixed_precision_is_in_the_graph_and_gives_nearly_the_same(
-    run_dir: Path, model_dir: Path, scan: nib.Nifti1Image, tmp_path: Path
+    run_dir: Path, saved: SavedModel, scan: nib.Nifti1Image, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     settings = export.Export(
         run_dir=str(run_dir), export_dir=str(tmp_path), calibrate=False, serving_precision="mixed_bfloat16"
     )
     export.main(settings)
-    mixed, plain = saved_model.load(tmp_path / "1"), saved_model.load(model_dir / "1")
+    assert f"wrote {tmp_path / '1'} (" in capsys.readouterr().out
+    assert (tmp_path / "1" / "assets.extra" / "model_card.md").is_file()
+    mixed = saved_model.load(tmp_path / "1")
     assert mixed.metadata.precision == "mixed_bfloat16"
     hu, affine = np.asarray(scan.dataobj).astype(np.int16), scan.affine.astype(np.float32)
-    found, expected = mixed.segment(hu, affine), plain.segment(hu, affine)
+    found, expected = mixed.segment(hu, affine), saved.segment(hu, affine)
     np.testing.assert_allclose(found.confidence, expected.confidence, atol=0.01)
     windows = np.random.default_rng(2).integers(-200, 300, (1, 8, 16, 16)).astype(np.int16)
     shares = [
-        each.signatures["probabilities"](hu=tf.constant(windows))["probabilities"].numpy() for each in (mixed, plain)
+        each.signatures["probabilities"](hu=tf.constant(windows))["probabilities"].numpy() for each in (mixed, saved)
     ]
     assert 0 < np.abs(shares[0].astype(float) - shares[1]).max() < 0.01
     assert mixed.signatures["probabilities"].structured_outputs["probabilities"].dtype == tf.float16

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import requests
 from conftest import as_codes
-from kits_tf.serving.client.client import Client
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -21,9 +20,8 @@ from tensorflow_serving.apis import (
 
 from kits_tf import client, config
 from kits_tf.base.errors import InputError, UnavailableError
-from kits_tf.config import InferenceSettings
 from kits_tf.ct.volume import read_image
-from kits_tf.serving import saved_model
+from kits_tf.serving.remote_model import Client
 
 # A third party's client, in a process of its own: its messages and TensorFlow's cannot be in one.
 OVMSCLIENT = """
@@ -40,62 +38,40 @@ assert "tensorflow" not in sys.modules
 """
 
 
-@pytest.fixture(scope="module")
-def model(served):
-    return saved_model.load_model(str(served.model_dir), InferenceSettings())
+def predict_over_rest(served, signature: str, inputs: dict) -> requests.Response:
+    tensors = {name: array.tolist() for name, array in inputs.items()}
+    body = {"signature_name": signature, "inputs": tensors}
+    return requests.post(f"http://{served.rest_address}/v1/models/kits:predict", json=body, timeout=60)
 
 
-def settings_for(served, way: str) -> dict:
-    return {
-        "grpc": {"server": served.grpc_address},
-        "patches": {"server": served.grpc_address, "mode": "patches"},
-        "rest": {"server": served.rest_address, "protocol": "rest"},
-    }[way]
+RESULTS = ("labels", "volumes_ml", "confidence")
 
 
-@pytest.mark.parametrize("way", ["grpc", "rest"])
-def test_volumes_of_all_orientations_are_as_in_process(way: str, served, model, scans: list[Path]) -> None:
-    with Client(**settings_for(served, way)) as found:
-        assert found.metadata.classes == model.scheme.classes and found.metadata.patch_size_zyx == (8, 16, 16)
+def test_volumes_of_all_orientations_are_as_in_process(served, scans: list[Path]) -> None:
+    with Client(served.grpc_address) as client:
+        assert client.metadata.classes == served.model.scheme.classes
+        assert client.metadata.patch_size_zyx == (8, 16, 16)
         for scan in scans[:5]:
             image = read_image(scan)
-            expected, got = model.segmentation(image), found.segment(image)
-            assert got.probabilities is got.uncertainty is None
-            for name in ("labels", "volumes_ml", "confidence"):
-                array, expected_array = getattr(got, name), getattr(expected, name)
-                assert array.dtype == expected_array.dtype
-                np.testing.assert_array_equal(array, expected_array)
+            expected, got = served.model.segmentation(image), client.segment(image)
+            assert got.probabilities is None and got.uncertainty is None
+            for name in RESULTS:
+                assert getattr(got, name).dtype == getattr(expected, name).dtype
+                np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
 
 
-def test_patches_give_the_same_but_for_float16(served, model, scans: list[Path]) -> None:
-    told = []
-    with Client(**settings_for(served, "patches"), tell=lambda done, total: told.append((done, total))) as found:
-        for scan in scans[:2]:
-            image = read_image(scan)
-            expected, got = model.segmentation(image), found.segment(image)
-            # The network is nearly untrained: its classes are as good as equal in many voxels.
-            assert (got.labels == expected.labels).mean() > 0.9
-            assert got.labels.dtype == np.uint8 and got.labels.any()
-            np.testing.assert_allclose(got.confidence, expected.confidence, atol=2e-3)
-    assert told[-1][0] == told[-1][1] > 4
-
-
-def test_patches_that_fail_say_why_in_a_line(served, scans: list[Path], monkeypatch) -> None:
+def test_a_volume_over_rest_is_as_in_process(served, scans: list[Path]) -> None:
     image = read_image(scans[0])
-    with Client(**settings_for(served, "patches")) as found:
-
-        def gone(*_: object) -> dict:
-            raise UnavailableError("the server is gone")
-
-        monkeypatch.setattr(found._connection, "predict", gone)
-        with pytest.raises(UnavailableError, match="^the server is gone$"):
-            found.segment(image)
-        monkeypatch.setattr(found._connection, "predict", lambda *_: {"probabilities": np.zeros((1, 2, 2, 2, 4))})
-        with pytest.raises(InputError, match=r"^expected probabilities \(1, 8, 16, 16, 4\) of the server, got \(1, 2"):
-            found.segment(image)
+    inputs = {"hu": image.as_stored(), "affine": image.stored.affine.astype(np.float32)}
+    got = predict_over_rest(served, "serving_default", inputs).json()["outputs"]
+    expected = served.model.segmentation(image)
+    assert set(got) == set(RESULTS)
+    for name in RESULTS:
+        array = getattr(expected, name)
+        np.testing.assert_array_equal(np.array(got[name], array.dtype), array)
 
 
-def test_a_foreign_client_gets_the_mask(served, model, scans: list[Path], tmp_path: Path) -> None:
+def test_a_foreign_client_gets_the_mask(served, scans: list[Path], tmp_path: Path) -> None:
     scan = nib.load(scans[3])
     hu = np.ascontiguousarray(np.asarray(scan.dataobj).astype(np.int16))
     np.savez(tmp_path / "in.npz", hu=hu, affine=scan.affine.astype(np.float32))
@@ -103,8 +79,8 @@ def test_a_foreign_client_gets_the_mask(served, model, scans: list[Path], tmp_pa
     done = subprocess.run([sys.executable, "-c", OVMSCLIENT, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "out.npz") as found:
-        expected = model.segmentation(read_image(scans[3]))
-        for name in ("labels", "volumes_ml", "confidence"):
+        expected = served.model.segmentation(read_image(scans[3]))
+        for name in RESULTS:
             np.testing.assert_array_equal(found[name], getattr(expected, name))
 
 
@@ -123,12 +99,12 @@ def test_tensorflow_servings_own_stubs(served) -> None:
         assert {"serving_default", "probabilities", "metadata"} <= set(found.signature_def)
         outputs = found.signature_def["serving_default"].outputs
         assert {name: info.dtype for name, info in outputs.items()} == {"labels": 4, "volumes_ml": 1, "confidence": 1}
-        wanted = predict_pb2.PredictRequest(output_filter=["json"])
-        wanted.model_spec.name, wanted.model_spec.signature_name = "kits", "metadata"
-        assert predictions.Predict(wanted, timeout=20).outputs["json"].string_val[0].startswith(b"{")
+        metadata = predict_pb2.PredictRequest(output_filter=["json"])
+        metadata.model_spec.name, metadata.model_spec.signature_name = "kits", "metadata"
+        assert predictions.Predict(metadata, timeout=20).outputs["json"].string_val[0].startswith(b"{")
 
 
-def test_rest_tells_versions_and_signatures(served) -> None:
+def test_rest_lists_versions_and_signatures(served) -> None:
     root = f"http://{served.rest_address}/v1/models/kits"
     (status,) = requests.get(root, timeout=20).json()["model_version_status"]
     assert status == {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
@@ -139,8 +115,7 @@ def test_rest_tells_versions_and_signatures(served) -> None:
     for path in ("/v1/models/hearts", "/v1/models/kits/versions/7", "/v1/models/kits/versions/7/metadata"):
         assert requests.get(f"http://{served.rest_address}{path}", timeout=20).status_code == 404
     # One output comes without its name.
-    body = {"signature_name": "metadata", "inputs": {}}
-    assert requests.post(f"{root}:predict", json=body, timeout=20).json()["outputs"].startswith('{"classes": ')
+    assert predict_over_rest(served, "metadata", {}).json()["outputs"].startswith('{"classes": ')
 
 
 IMPOSSIBLE = [
@@ -151,47 +126,54 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize("way", ["grpc", "rest"])
 @pytest.mark.parametrize(("change", "message"), IMPOSSIBLE)
-def test_impossible_scans_are_refused_in_a_sentence(way: str, change: dict, message: str, served) -> None:
-    if way == "rest" and "hu" in change:
-        message = "hu: expected shape"  # JSON has no shape of nothing
-    with Client(**settings_for(served, way)) as found:
-        inputs = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)} | change
+def test_impossible_scans_are_refused_in_a_sentence(change: dict, message: str, served) -> None:
+    inputs = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)} | change
+    with Client(served.grpc_address) as client:
         with pytest.raises(InputError, match=f"refused by .*: {message}") as refused:
-            found._connection.predict("serving_default", inputs)
+            client._connection.predict("serving_default", inputs)
         assert "\n" not in str(refused.value) and "node" not in str(refused.value)
+    if "hu" in change:
+        message = "hu: expected shape"  # JSON has no shape of nothing
+    response = predict_over_rest(served, "serving_default", inputs)
+    assert response.status_code == 400 and message in response.json()["error"]
 
 
-@pytest.mark.parametrize("way", ["grpc", "rest"])
-def test_what_is_not_served_is_unavailable(way: str, served) -> None:
+def test_what_is_not_served_is_unavailable(served) -> None:
     for other in ({"model_name": "hearts"}, {"model_version": 99}):
         with pytest.raises(UnavailableError, match="hearts|99"):
-            Client(**settings_for(served, way), **other)
+            Client(served.grpc_address, **other)
     with pytest.raises(UnavailableError, match="localhost:1: expected a server, tried 2 times: "):
-        Client(**settings_for(served, way) | {"server": "localhost:1"}, attempts=2)
+        Client("localhost:1", attempts=2)
+
+
+def test_a_client_takes_settings_or_their_fields(served) -> None:
+    settings = config.ConnectionSettings(server=served.grpc_address, deadline_s=7.0)
+    for made in (Client(settings), Client(server=served.grpc_address, deadline_s=7.0)):
+        with made:
+            assert made.settings == settings
+    with pytest.raises(InputError, match="server: expected HOST:PORT, got none"):
+        Client("")
+    with pytest.raises(InputError, match="--server: expected HOST:PORT, got here"):
+        Client("here")
 
 
 def test_answers_that_are_no_mask_of_the_scan_are_refused(served, scans: list[Path], monkeypatch) -> None:
     image = read_image(scans[0])
     shape = image.stored.shape
-    bad_labels = {"labels": np.full(shape, 9, np.uint8), "volumes_ml": np.zeros(4), "confidence": np.zeros(4)}
     with Client(served.grpc_address) as found:
         for answer, message in (
-            (
-                {"volumes_ml": np.zeros(4)},
-                r"expected labels uint8 \(27, 60, 60\), volumes_ml and confidence, got",
-            ),
+            ({"volumes_ml": np.zeros(4)}, r"expected labels uint8 \(27, 60, 60\) and volumes_ml, got {'volumes_ml'"),
             ({"labels": np.zeros((2, 2, 2), np.uint8), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
             ({"labels": np.zeros(shape, np.int32), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
-            (bad_labels, r"expected labels 0..3, found \[9\]"),
+            ({"labels": np.full(shape, 9, np.uint8), "volumes_ml": np.zeros(4)}, r"expected labels 0..3, found \[9\]"),
         ):
             monkeypatch.setattr(found._connection, "predict", lambda *_, answer=answer: answer)
             with pytest.raises(InputError, match=message):
                 found.segment(image)
 
 
-def test_the_command_writes_what_predict_writes(served, model, scans: list[Path], tmp_path: Path, caplog) -> None:
+def test_the_command_writes_what_predict_writes(served, scans: list[Path], tmp_path: Path, capsys) -> None:
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     turned = as_codes(nib.load(scans[0]), "SAR")
     nib.save(turned, tmp_path / "turned.nii.gz")
@@ -203,8 +185,8 @@ def test_the_command_writes_what_predict_writes(served, model, scans: list[Path]
         client.main(settings, inputs)
     for scan in inputs[:2]:
         mask = nib.load(tmp_path / "masks" / Path(scan).name)
-        np.testing.assert_array_equal(np.asarray(mask.dataobj), model.segmentation(read_image(scan)).labels)
+        np.testing.assert_array_equal(np.asarray(mask.dataobj), served.model.results(read_image(scan))["labels"])
         assert (mask.affine == nib.load(scan).affine).all() and mask.get_data_dtype() == np.uint8
-    caplog.set_level("INFO", "kits_tf")
+    capsys.readouterr()
     client.main(settings, inputs[:2])
-    assert "2 of 2 scans have a mask in" in caplog.text
+    assert "2 of 2 scans have a mask in" in capsys.readouterr().out

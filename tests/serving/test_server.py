@@ -20,33 +20,38 @@ import grpc
 import numpy as np
 import pytest
 import requests
-from kits_tf.serving.client.client import Client
-from kits_tf.serving.client.grpc_connection import GrpcConnection
 
 from kits_tf.base.errors import InputError, UnavailableError
-from kits_tf.config import Serve, ServerSettings
+from kits_tf.config import ConnectionSettings, ServerSettings
 from kits_tf.serving import messages, tensors
+from kits_tf.serving.connection import Connection
+from kits_tf.serving.remote_model import Client
 from kits_tf.serving.server.server import Server
 
 SCAN = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)}
 
 
 @pytest.fixture
-def make_server(model_dir: Path) -> Iterator:
+def make_server(fake_dir: Path) -> Iterator:
     """Returns a function that starts a server with some settings; all are stopped at the end."""
     started = []
 
     def make(**settings: object) -> Server:
-        found = Server(
-            Serve(**{"export_dir": str(model_dir), "grpc_port": 0, "rest_port": 0, "poll_s": 0.1} | settings)
-        )
-        found.start()
-        started.append(found)
-        return found
+        defaults = {"export_dir": str(fake_dir), "grpc_port": 0, "rest_port": 0, "poll_s": 0.1}
+        server = Server(ServerSettings(**defaults | settings))
+        server.start()
+        started.append(server)
+        return server
 
     yield make
-    for found in started:
-        found.stop()
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def server(fake_server: Server) -> Server:
+    """Here all but the command is asked of a model that computes nothing."""
+    return fake_server
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -93,7 +98,7 @@ def refused(server: Server, content: bytes) -> tuple[str, str]:
         (request_of("x", **SCAN), "expected a signature of serving_default, probabilities, metadata, got 'x'"),
         (
             request_of("probabilities", hu=np.zeros((1, 4, 4, 4), np.int16)),
-            "hu: expected 1 to 64 windows of 8 x 16 x 16, got shape [1 4 4 4]",
+            "hu: expected windows, got [1 4 4 4]",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "request",  # the bytes of a map have any order
@@ -152,7 +157,7 @@ def test_compressed_and_too_large_bodies_are_refused_unread(make_server) -> None
     server = make_server(max_rest_mb=1)
     assert post(server, b"x", headers={"Content-Encoding": "gzip"})[0] == 400
     assert post(server, b" " * 1_000_001) == (413, "expected a body of 1000000 bytes at most; gRPC takes larger ones")
-    assert post(server, iter([b" " * 600_000] * 2))[0] == 413  # in chunks, of no length that is told
+    assert post(server, iter([b" " * 600_000] * 2))[0] == 413  # in chunks, without their length
 
 
 def test_too_large_messages_are_refused(make_server) -> None:
@@ -190,7 +195,7 @@ def test_what_finds_no_place_in_the_queue_is_refused_and_the_others_served(make_
     assert codes[27:] == ["OK"] * 3
 
 
-def test_who_hangs_while_sending_is_dropped_and_frees_his_place(make_server) -> None:
+def test_a_client_that_hangs_while_sending_is_dropped_and_frees_its_place(make_server) -> None:
     server = make_server(queue=0, receive_s=0.5)
     stop = threading.Event()
 
@@ -216,7 +221,7 @@ def test_who_hangs_while_sending_is_dropped_and_frees_his_place(make_server) -> 
         assert client._connection.predict("serving_default", SCAN)["labels"].shape == (3, 3, 3)
 
 
-def test_who_vanishes_is_not_computed_for(make_server) -> None:
+def test_a_client_that_vanishes_is_not_computed_for(make_server) -> None:
     server = make_server()
     with server.service._device:
         channel, call = predict_call(server)
@@ -238,9 +243,9 @@ def test_who_vanishes_is_not_computed_for(make_server) -> None:
     assert "kits_tf_seconds_count" not in server.service.metrics.text().decode()
 
 
-def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, model_dir: Path, tmp_path: Path) -> None:
+def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, fake_dir: Path, tmp_path: Path) -> None:
     root = tmp_path / "kits"
-    shutil.copytree(model_dir / "1", root / "1")
+    shutil.copytree(fake_dir / "1", root / "1")
     server = make_server(export_dir=str(root))
 
     def states() -> dict[int, str]:
@@ -248,13 +253,13 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, model
         found = requests.get(url, timeout=5).json()["model_version_status"]
         return {int(version["version"]): version["state"] for version in found}
 
-    def wait_for(wanted: dict[int, str]) -> None:
-        wait_until(lambda: states() == wanted)
+    def wait_for(expected: dict[int, str]) -> None:
+        wait_until(lambda: states() == expected)
 
     (root / "2").mkdir()
     (root / "2" / "saved_model.pb").write_bytes(b"half of it")
     wait_for({1: "AVAILABLE", 2: "END"})
-    shutil.copytree(model_dir / "1", root / ".partial")
+    shutil.copytree(fake_dir / "1", root / ".partial")
     (root / ".partial").rename(root / "3")
     wait_for({1: "END", 2: "END", 3: "AVAILABLE"})
     shutil.rmtree(root / "1")
@@ -267,12 +272,12 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, model
         Client(server.grpc_address, model_label="canary")
 
 
-def test_an_ipv6_address_is_listened_on_and_told_in_brackets(tmp_path: Path) -> None:
+def test_an_ipv6_address_is_listened_on_and_shown_in_brackets(tmp_path: Path) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("no IPv6 here")
-    server = Server(Serve(export_dir=str(tmp_path), host="::1", grpc_port=0, rest_port=0))
+    server = Server(ServerSettings(export_dir=str(tmp_path), host="::1", grpc_port=0, rest_port=0))
     addresses = server.grpc_address, server.rest_address
     with pytest.raises(InputError, match="expected a version of an exported model"):
         server.start()
@@ -281,15 +286,15 @@ def test_an_ipv6_address_is_listened_on_and_told_in_brackets(tmp_path: Path) -> 
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="kits: expected a version of an exported model, found none"):
-        Server(Serve(export_dir=str(tmp_path / "kits"), grpc_port=0, rest_port=0)).start()
+    with pytest.raises(InputError, match="kits: expected a version of an exported model, got none"):
+        Server(ServerSettings(export_dir=str(tmp_path / "kits"), grpc_port=0, rest_port=0)).start()
     (tmp_path / "kits" / "1").mkdir(parents=True)
     (tmp_path / "kits" / "1" / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(InputError, match=r"kits: expected a version of an exported model, found \['1: .*SavedModel"):
-        Server(Serve(export_dir=str(tmp_path / "kits"), grpc_port=0, rest_port=0)).start()
+    with pytest.raises(InputError, match=r"kits: expected a version of an exported model, got \['1: .*SavedModel"):
+        Server(ServerSettings(export_dir=str(tmp_path / "kits"), grpc_port=0, rest_port=0)).start()
 
 
-def test_ports_that_are_taken_are_refused(server: Server, model_dir: Path) -> None:
+def test_ports_that_are_taken_are_refused(server: Server, fake_dir: Path) -> None:
     taken = {
         "grpc_port": int(server.grpc_address.rpartition(":")[2]),
         "rest_port": int(server.rest_address.rpartition(":")[2]),
@@ -297,7 +302,7 @@ def test_ports_that_are_taken_are_refused(server: Server, model_dir: Path) -> No
     for name, kind in (("grpc_port", "gRPC"), ("rest_port", "HTTP")):
         ports = {"grpc_port": 0, "rest_port": 0, name: taken[name]}
         with pytest.raises(InputError, match=f"127.0.0.1:{taken[name]}: expected an address and a port .* for {kind}"):
-            Server(Serve(export_dir=str(model_dir), **ports))
+            Server(ServerSettings(export_dir=str(fake_dir), **ports))
 
 
 def certificate(folder: Path) -> tuple[str, str]:
@@ -323,35 +328,40 @@ def test_tls_and_token_guard_both_protocols(make_server, tmp_path: Path, monkeyp
     (tmp_path / "token").write_text("open sesame\n")
     server = make_server(tls_cert=cert, tls_key=key, token_file=str(tmp_path / "token"))
     secret = {"tls": True, "ca_file": cert, "token_file": str(tmp_path / "token")}
-    for way in ({"server": server.grpc_address}, {"server": server.rest_address, "protocol": "rest"}):
-        with Client(**way, **secret) as client:
-            assert client.metadata.classes[3] == "tumor"
-        with pytest.raises(UnavailableError, match="expected the token of this server"):
-            Client(**way, tls=True, ca_file=cert)
-        with pytest.raises(UnavailableError, match="expected a server|expected a certificate"):
-            Client(**way, attempts=1)
-        with pytest.raises(UnavailableError, match="expected a server|expected a certificate"):
-            Client(**way, tls=True, attempts=1)  # nobody knows who signed it
-        monkeypatch.setenv("KITS_TF_TOKEN", "open sesame")
-        Client(**way, tls=True, ca_file=cert).close()
-        monkeypatch.delenv("KITS_TF_TOKEN")
-    assert requests.get(f"https://{server.rest_address}/healthz", verify=cert, timeout=5).ok
+    address = server.grpc_address
+    with Client(address, **secret) as client:
+        assert client.metadata.classes[3] == "tumor"
+    with pytest.raises(UnavailableError, match="expected the token of this server"):
+        Client(address, tls=True, ca_file=cert)
+    with pytest.raises(UnavailableError, match="expected a server"):
+        Client(address, attempts=1)
+    with pytest.raises(UnavailableError, match="expected a server"):
+        Client(address, tls=True, attempts=1)  # nobody knows who signed it
+    monkeypatch.setenv("KITS_TF_TOKEN", "open sesame")
+    Client(address, tls=True, ca_file=cert).close()
+    url, token = f"https://{server.rest_address}", {"authorization": "Bearer open sesame"}
+    assert server.url == url
+    assert requests.get(f"{url}/v1/models/kits", headers=token, verify=cert, timeout=5).ok
+    for headers in ({}, {"authorization": "Bearer guess"}):
+        refused = requests.get(f"{url}/v1/models/kits", headers=headers, verify=cert, timeout=5)
+        assert (refused.status_code, refused.json()) == (401, {"error": "expected the token of this server"})
+    assert requests.get(f"{url}/healthz", verify=cert, timeout=5).ok
 
 
 def test_a_token_does_not_leave_the_machine_in_the_clear(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret")
     with pytest.raises(InputError, match="example.org:8500: expected --tls with a token"):
-        GrpcConnection(ServerSettings(server="example.org:8500", token_file=str(tmp_path / "token")))
+        Connection(ConnectionSettings(server="example.org:8500", token_file=str(tmp_path / "token")))
     with pytest.raises(InputError, match="gone: expected a file that can be read"):
-        GrpcConnection(ServerSettings(server="localhost:8500", token_file=str(tmp_path / "gone")))
+        Connection(ConnectionSettings(server="localhost:8500", token_file=str(tmp_path / "gone")))
 
 
-def test_an_empty_token_file_guards_nothing_and_is_refused(model_dir: Path, tmp_path: Path) -> None:
+def test_an_empty_token_file_guards_nothing_and_is_refused(fake_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\n")
-    with pytest.raises(InputError, match="token: expected a token, found an empty file"):
-        Server(Serve(export_dir=str(model_dir), grpc_port=0, rest_port=0, token_file=str(tmp_path / "token")))
-    with pytest.raises(InputError, match="token: expected a token, found an empty file"):
-        GrpcConnection(ServerSettings(server="localhost:8500", token_file=str(tmp_path / "token")))
+    with pytest.raises(InputError, match="token: expected a token, got an empty file"):
+        Server(ServerSettings(export_dir=str(fake_dir), grpc_port=0, rest_port=0, token_file=str(tmp_path / "token")))
+    with pytest.raises(InputError, match="token: expected a token, got an empty file"):
+        Connection(ConnectionSettings(server="localhost:8500", token_file=str(tmp_path / "token")))
 
 
 def test_what_fails_within_the_server_stays_there(make_server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,14 +371,14 @@ def test_what_fails_within_the_server_stays_there(make_server, monkeypatch: pyte
         raise RuntimeError("/root/secret")
 
     monkeypatch.setattr(server.service, "predict", fail)
-    message = "the server failed at this request; its log tells why"
+    message = "the server failed at this request; its log says why"
     assert refused(server, request_of(**SCAN)) == ("INTERNAL", message)
     assert post(server, {"inputs": {"hu": [[[1]]], "affine": AFFINE}}) == (500, message)
 
 
 def test_a_deadline_is_kept(server: Server) -> None:
     with Client(server.grpc_address) as client, server.service._device:
-        connection = GrpcConnection(ServerSettings(server=server.grpc_address, deadline_s=0.2))
+        connection = Connection(ConnectionSettings(server=server.grpc_address, deadline_s=0.2))
         with pytest.raises(InputError, match=r"no answer within --deadline_s=0.2"):
             connection.predict("serving_default", SCAN)
         connection.close()
@@ -388,8 +398,8 @@ def test_only_a_server_that_does_not_answer_is_tried_again(make_server) -> None:
         found.result(timeout=30).close()
 
 
-def test_the_command_stops_gracefully(model_dir: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "kits_tf.serve", f"--export_dir={model_dir}", "--grpc_port=0", "--rest_port=0"]
+def test_the_command_stops_gracefully(fake_dir: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kits_tf.serve", f"--export_dir={fake_dir}", "--grpc_port=0", "--rest_port=0"]
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONPATH": "."})
         wait_until(lambda: "gRPC on" in (tmp_path / "log").read_text())
@@ -397,13 +407,13 @@ def test_the_command_stops_gracefully(model_dir: Path, tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 0
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[0] == "serving version 1" and lines[1].startswith("model kits: gRPC on 127.0.0.1:")
-    assert lines[2:] == ["stopping: requests that run are finished"]
+    assert lines[2:] == ["stopping: running requests are finished first"]
 
 
-def test_a_client_of_volumes_starts_without_tensorflow(server: Server, tmp_path: Path) -> None:
+def test_a_client_starts_without_tensorflow(server: Server) -> None:
     code = f"""
 import sys
-from kits_tf.serving.client.client import Client
+from kits_tf.serving.remote_model import Client
 with Client({server.grpc_address!r}) as client:
     print(len(client.metadata.classes), "tensorflow" in sys.modules, "keras" in sys.modules)
 """

@@ -4,6 +4,7 @@ import glob
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,10 +65,6 @@ def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
     assert [text for text in said if "niivue" not in text.lower() and refused not in text] == []
 
 
-def scan_path(data_dir: Path) -> Path:
-    return data_dir / "case_00000" / "imaging.nii.gz"
-
-
 def send(page: Page, *files: Path | FilePayload) -> Locator:
     """Chooses files and returns the last line of the list."""
     page.locator("#file").set_input_files(list(files))
@@ -75,9 +72,17 @@ def send(page: Page, *files: Path | FilePayload) -> Locator:
 
 
 def picture(page: Page) -> np.ndarray:
-    """Returns what the viewer shows."""
-    page.wait_for_timeout(300)
+    """Returns what the viewer shows once it was drawn again."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return np.array(Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB")).astype(int)
+
+
+def picture_where(page: Page, is_so: Callable[[np.ndarray], bool]) -> np.ndarray:
+    """Returns what the viewer shows as soon as something is so."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not is_so(shown := picture(page)):
+        assert time.monotonic() < end, "the viewer does not show it"
+    return shown
 
 
 def colored(pixels: np.ndarray) -> int:
@@ -100,18 +105,18 @@ def cells(page: Page, row: str) -> list[str]:
 # A phantom; and the files of the pattern KITS_TF_SCANS, as a real scan.
 @pytest.mark.parametrize("named", [None, *sorted(glob.glob(os.environ.get("KITS_TF_SCANS", "")))])
 def test_a_dropped_scan_is_shown_as_predict_and_measure_have_it(
-    open_page, data_dir: Path, run_dir: Path, tmp_path: Path, named: str | None
+    open_page, scan: Path, predicted: Path, run_dir: Path, tmp_path: Path, named: str | None
 ) -> None:
-    scan, page = Path(named) if named else scan_path(data_dir), open_page()
+    scan, mask, page = Path(named) if named else scan, predicted, open_page()
     open_scan(page, scan)
-    shown = picture(page)
+    shown = picture_where(page, lambda pixels: colored(pixels) > 100)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 50, "the canvas is blank"
-    assert colored(shown) > 100
-    predict.main(predict.Predict(model=str(run_dir), output_dir=str(tmp_path), labels="laterality"), [str(scan)])
-    (mask,) = tmp_path.glob("*.nii.gz")
+    if named:
+        predict.main(predict.Predict(model=str(run_dir), output_dir=str(tmp_path), labels="laterality"), [named])
+        (mask,) = tmp_path.glob("*.nii.gz")
     with page.expect_download() as download:
         page.get_by_text("mask, NIfTI").click()
-    assert download.value.suggested_filename == "imaging.nii.gz"
+    assert download.value.suggested_filename == mask.name
     assert Path(download.value.path()).read_bytes() == mask.read_bytes()
     measure.main(measure.Measure(output_dir=str(tmp_path), image=str(scan)), [str(mask)])
     (measured,) = json.loads((tmp_path / "measurements.json").read_text()).values()
@@ -127,12 +132,12 @@ def test_a_dropped_scan_is_shown_as_predict_and_measure_have_it(
     # Structures go and come.
     for box in page.locator("#structures input").all():
         box.uncheck()
-    assert colored(picture(page)) < colored(shown) / 10
+    picture_where(page, lambda pixels: colored(pixels) < colored(shown) / 10)
 
 
-def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -> None:
+def test_a_correction_is_measured_and_can_be_undone(open_page, scan: Path) -> None:
     page = open_page()
-    open_scan(page, scan_path(data_dir))
+    open_scan(page, scan)
     before = page.locator("#kidneys").inner_text()
     page.get_by_label("View").select_option("Axial")
     page.get_by_role("button", name="Correct the mask").click()
@@ -149,11 +154,11 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -
         page.mouse.up()
 
     erase()
-    erased = before_pen - colored(picture(page))
-    assert erased > 1000
+    erased = before_pen - colored(picture_where(page, lambda pixels: before_pen - colored(pixels) > 1000))
     for _ in range(2):  # of one stroke: the second time there is nothing to undo
         page.get_by_role("button", name="Undo").click()
-        assert abs(colored(picture(page)) - before_pen) < erased / 4  # the crosshair has moved
+        # Not zero: the crosshair has moved.
+        picture_where(page, lambda pixels: abs(colored(pixels) - before_pen) < erased / 4)
     erase()
     asked: list[str] = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
@@ -165,11 +170,11 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, data_dir: Path) -
     expect(page.get_by_role("button", name="Correct the mask")).to_be_visible()
 
 
-def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, data_dir: Path) -> None:
+def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, scan: Path) -> None:
     page = open_page()
-    open_scan(page, scan_path(data_dir))
+    open_scan(page, scan)
     # The tiny network finds what it finds: the mask that it is corrected to has one lesion.
-    image = nib.load(scan_path(data_dir))
+    image = nib.load(scan)
     labels = np.zeros(image.shape, np.uint8)
     labels[2:8, 3:12, 4:12], labels[4:6, 6:8, 6:8] = 1, 3
     key = page.request.get("/api/scans").json()["scans"][0]["key"]
@@ -208,38 +213,38 @@ def test_what_is_no_scan_is_explained_and_removed(open_page) -> None:
     expect(page.locator("#list li")).to_have_count(0)
 
 
-def test_two_users_have_lists_of_their_own(open_page, data_dir: Path) -> None:
+def test_two_users_have_lists_of_their_own(open_page, scan: Path) -> None:
     one, other = open_page(), open_page()
-    expect(send(one, scan_path(data_dir))).to_have_class("done")
+    expect(send(one, scan)).to_have_class("done")
     other.reload()
     expect(other.locator("#list li")).to_have_count(0)
     one.reload()
     expect(one.locator("#list li")).to_have_count(1)
 
 
-def test_the_keyboard_does_all(open_page, data_dir: Path) -> None:
+def test_the_keyboard_does_all(open_page, scan: Path) -> None:
     page = open_page()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
-    open_scan(page, scan_path(data_dir))
+    open_scan(page, scan)
     page.locator("#canvas").focus()
     before = page.locator("#place").inner_text()
     page.keyboard.press("PageUp")
     expect(page.locator("#place")).not_to_have_text(before)
     # Every control can be reached, in the order in which it stands.
-    wanted = page.locator("button:visible, select:visible, input:visible, a:visible, #canvas").count()
+    controls = page.locator("button:visible, select:visible, input:visible, a:visible, #canvas").count()
     page.locator("#file").focus()
     reached = {page.evaluate("document.activeElement.outerHTML")}
-    for _ in range(wanted + 5):
+    for _ in range(controls + 5):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.outerHTML"))
-    assert len(reached) >= wanted
+    assert len(reached) >= controls
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_and_both_color_schemes(open_page, data_dir: Path, scheme: str) -> None:
+def test_a_phone_and_both_color_schemes(open_page, scan: Path, scheme: str) -> None:
     page = open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    open_scan(page, scan_path(data_dir))
+    open_scan(page, scan)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     ratio = page.evaluate(LOWEST_CONTRAST)
     assert ratio >= 4.5, "WCAG 2.2, 1.4.3"

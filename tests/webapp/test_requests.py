@@ -20,22 +20,8 @@ from pydicom.uid import generate_uid
 from series import write_series
 from user import User
 
-from kits_tf import app, measure, predict, serve
+from kits_tf import app, measure, serve
 from kits_tf.base.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def scan(data_dir: Path) -> Path:
-    """A phantom."""
-    return data_dir / "case_00000" / "imaging.nii.gz"
-
-
-@pytest.fixture(scope="module")
-def predicted(run_dir: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The mask that predict writes of it."""
-    folder = tmp_path_factory.mktemp("predicted")
-    predict.main(predict.Predict(model=str(run_dir), output_dir=str(folder), labels="laterality"), [str(scan)])
-    return next(folder.glob("*.nii.gz"))
 
 
 def read_mask(user, key: str) -> nib.Nifti1Image:
@@ -63,18 +49,18 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
     # What measure says of the same mask.
     measure.main(measure.Measure(output_dir=str(tmp_path), image=str(scan)), [str(predicted)])
     expected = next(iter(json.loads((tmp_path / "measurements.json").read_text()).values()))
-    outcome = user.get(f"api/scans/{key}").json()["outcome"]
+    findings = user.get(f"api/scans/{key}").json()["findings"]
     for kind in ("kidneys", "lesions"):
-        for found, known in zip(outcome[kind], expected[kind], strict=True):
+        for found, known in zip(findings[kind], expected[kind], strict=True):
             assert {name: found[name] for name in known if name != "flags"} == {
                 name: value for name, value in known.items() if name != "flags"
             }
             assert len(found["notes"]) == len(known["flags"])
     # A lesion's place is one of its voxels.
     labels = nib.load(predicted)
-    for lesion in outcome["lesions"]:
+    for lesion in findings["lesions"]:
         voxel = np.rint(np.linalg.inv(labels.affine) @ [*lesion["place_mm"], 1])[:3].astype(int)
-        assert outcome["classes"][int(labels.dataobj[tuple(voxel)]) - 1]["name"] == lesion["kind"]
+        assert findings["classes"][int(labels.dataobj[tuple(voxel)]) - 1]["name"] == lesion["kind"]
     archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
     assert archive.namelist() == ["kidneys.csv", "lesions.csv", "measurements.json", "pairs.csv"]
     assert user.get(f"api/scans/{key}/measurements.pdf").content.startswith(b"%PDF")
@@ -90,10 +76,10 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
     labels[:] = 0
     labels[2:5, 3:6, 4:8] = 1
     corrected = nib.Nifti1Image(labels, image.affine).to_bytes()
-    outcome = user.put(f"api/scans/{key}/mask", data=corrected).json()["outcome"]
+    findings = user.put(f"api/scans/{key}/mask", data=corrected).json()["findings"]
     voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
-    assert outcome["is_corrected"] and outcome["lesions"] == []
-    assert outcome["kidneys"][0]["volume_ml"] == pytest.approx(3 * 3 * 4 * voxel_ml, rel=1e-6)
+    assert findings["is_corrected"] and findings["lesions"] == []
+    assert findings["kidneys"][0]["volume_ml"] == pytest.approx(3 * 3 * 4 * voxel_ml, rel=1e-6)
     kept = read_mask(user, key)
     np.testing.assert_array_equal(np.asarray(kept.dataobj), labels)
     np.testing.assert_array_equal(kept.affine, image.affine)
@@ -205,14 +191,14 @@ def test_only_this_page_and_this_machine_are_answered(url: str, user) -> None:
     assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "strict"
 
 
-def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -> None:
+def test_a_token_is_required_where_there_is_one(fake_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --page_token_file"):
-        app.App(model=str(run_dir), host="0.0.0.0")
+        app.App(model=str(fake_dir), host="0.0.0.0")
     with pytest.raises(InputError, match=r"--host=0.0.0.0: expected --token_file"):
         serve.Serve(export_dir="models", host="0.0.0.0", page=True)
     serve.Serve(export_dir="models", host="0.0.0.0")
-    with app.offered(app.App(model=str(run_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
+    with app.serve_page(app.App(model=str(fake_dir), page_port=0, page_token_file=str(tmp_path / "token"))) as url:
         user = requests.Session()
         assert "Sign in" in user.get(url).text and not user.cookies
         assert user.get(f"{url}api/scans").status_code == 401
@@ -223,16 +209,16 @@ def test_where_there_is_a_token_it_is_asked_for(run_dir: Path, tmp_path: Path) -
         assert "Drop a scan here" in user.get(url).text
 
 
-def test_nothing_is_left_on_the_disk(run_dir: Path, scan: Path, tmp_path: Path, monkeypatch) -> None:
+def test_nothing_is_left_on_the_disk(fake_dir: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with app.offered(app.App(model=str(run_dir), page_port=0)) as url:
+    with app.serve_page(app.App(model=str(fake_dir), page_port=0)) as url:
         requests.get(url, timeout=10)
         assert len(list(tmp_path.glob("kits_tf-page-*/*"))) == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_starts_without_noise_and_leaves_nothing(run_dir: Path, tmp_path: Path, scan: Path) -> None:
-    command = [sys.executable, "-m", "kits_tf.app", f"--model={run_dir}", "--page_port=0"]
+def test_the_command_starts_without_noise_and_leaves_nothing(fake_dir: Path, tmp_path: Path, scan: Path) -> None:
+    command = [sys.executable, "-m", "kits_tf.app", f"--model={fake_dir}", "--page_port=0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
     ) as process:
@@ -242,6 +228,6 @@ def test_the_command_starts_without_noise_and_leaves_nothing(run_dir: Path, tmp_
         assert user.wait(user.drop(scan))["state"] == "done"
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(signal.SIGTERM)
-        told, noise = process.communicate(timeout=60)
-        assert (process.returncode, told, noise) == (0, "", "")
+        output, noise = process.communicate(timeout=60)
+        assert (process.returncode, output, noise) == (0, "", "")
     assert list(tmp_path.iterdir()) == []

@@ -17,11 +17,11 @@ async def parts_of(*parts: bytes) -> AsyncIterator[bytes]:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    return Sessions(tmp_path, most=1, keep_s=1.0).new().add("scan")
+    return Sessions(tmp_path, max_studies=1, keep_s=1.0).new().add("scan")
 
 
 def send(study: Study, name: str, number: int, *parts: bytes) -> None:
-    asyncio.run(receive(study, name, number, parts_of(*parts), most_bytes=10))
+    asyncio.run(receive(study, name, number, parts_of(*parts), max_bytes=10))
 
 
 @pytest.mark.parametrize(
