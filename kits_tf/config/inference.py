@@ -1,4 +1,4 @@
-"""Groups of settings of a trained model's use: inference, and what it reads."""
+"""Groups of settings for the use of a trained model: inference, and the scans that it reads."""
 
 from dataclasses import dataclass
 

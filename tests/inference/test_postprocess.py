@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from kits_tf import predict
 from kits_tf.base.errors import InputError
-from kits_tf.base.registry import import_plugins
 from kits_tf.ct.labels import KITS19, LATERALITY
 from kits_tf.inference.postprocess import (
     STEPS,
@@ -161,29 +161,18 @@ def test_an_exported_model_keeps_its_graph() -> None:
         chain_for(parse_postprocess("kidneys"), "crf", "model")
 
 
-PLUGIN = '''
-import numpy as np
-
-from kits_tf.inference.postprocess import Context, Labels, postprocess_step
-
-
-@postprocess_step("above", unit="HU")
-def above(labels: Labels, context: Context, least_hu: float) -> Labels:
-    """Returns labels without the voxels below some HU."""
-    return labels * (context.hu >= least_hu).astype(np.uint8)
-'''
-
-
 def test_a_plugin_brings_a_step_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "plugin_with_a_step.py").write_text(PLUGIN)
+    """The example of docs/postprocessing.md, named by the flags of a command."""
+    page = (Path(__file__).parents[2] / "docs" / "postprocessing.md").read_text()
+    (tmp_path / "above.py").write_text(page.partition("```python\n")[2].partition("```")[0])
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("KITS_TF_PLUGINS", "")
     monkeypatch.setattr(STEPS, "_things", dict(STEPS._things))
-    import_plugins(("plugin_with_a_step",))
+    flags = ["--model=run", "--output_dir=masks", "--plugins=above", "--postprocess=above:30,kidneys", "scan.nii.gz"]
+    command, _ = predict.COMMAND.parse(flags)
     labels = two_kidneys()
-    hu = np.where(labels == TUMOR, 20, 40).astype(np.int16)
-    chain = parse_postprocess("above:30,kidneys").chain
-    processed = apply_chain(labels, Context(LATERALITY, SPACING, hu), chain)
+    context = Context(LATERALITY, SPACING, np.where(labels == TUMOR, 20, 40).astype(np.int16))
+    processed = apply_chain(labels, context, parse_postprocess(command.inference.postprocess).chain)
     np.testing.assert_array_equal(processed, labels * (labels != TUMOR))
     with pytest.raises(InputError, match="expected above:HU, got above"):
         parse_postprocess("above")
