@@ -5,7 +5,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tfrecords_tools.errors import RecordError
@@ -38,7 +38,6 @@ def test_a_frame_by_hand() -> None:
     assert framed_size(0) == len(header + record + footer) == 16
 
 
-@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=300), max_size=6))
 def test_the_bytes_are_those_of_tensorflow(tmp_path_factory, records: list[bytes]) -> None:
     path = tmp_path_factory.mktemp("framing") / "tf.tfrecord"
