@@ -34,7 +34,7 @@ def test_equals_the_challenges_formula(pair: np.ndarray) -> None:
     assert scores.dice_scores(predicted, truth, LATERALITY) == found
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(hnp.arrays(np.uint8, (2, 3, 4, 5), elements=st.integers(0, 4)))
 def test_equals_kits23s_formula(pair: np.ndarray) -> None:
     """Its own: both empty = 1, one empty = 0; surfaces by the surface-distance library."""
