@@ -63,7 +63,7 @@ class Score:
         structure: kidney or tumor, where the score has a color and a place in charts; else "".
         class_name: class of the scheme that the score is of; else "".
         unit: unit of the values, as in "mm"; "" for shares and counts.
-        better: which values are good: high ones, low ones or those near zero; "none" where that cannot be said.
+        better: direction of good values: high, low or near zero; "none" where there is no such direction.
         text_format: format of a value in the report.
         in_means: whether the report's table of means has a row of it.
         in_cases: whether the report's table of cases has a column of it.

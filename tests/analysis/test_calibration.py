@@ -13,7 +13,7 @@ from kits_tf.analysis.calibration import calibrate, fit_temperature, reliability
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.building import build_segmenter
-from kits_tf.training.run import CALIBRATION, load_run
+from kits_tf.training.run import CALIBRATION, Run, load_run
 
 
 def drawn(temperature: float, count: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -22,6 +22,12 @@ def drawn(temperature: float, count: int = 40_000) -> tuple[np.ndarray, np.ndarr
     logits = rng.normal(0, 3, (count, 4)).astype(np.float32)
     shares = softmax(logits / temperature, axis=1).cumsum(axis=1)
     return logits, (rng.random((count, 1)) > shares).sum(axis=1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def run(run_dir: Path) -> Run:
+    """The run of all tests here, loaded once."""
+    return load_run(run_dir)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -45,14 +51,14 @@ def test_reliability_by_hand() -> None:
     assert found.nll == pytest.approx(-np.log([0.95, 0.08, 0.65, 0.55]).mean())
 
 
-def test_a_run_is_calibrated_on_its_validation_records_and_keeps_it(run_dir: Path, tmp_path: Path) -> None:
+def test_a_run_is_calibrated_on_its_validation_records_and_keeps_it(run: Run, run_dir: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    run = load_run(copy)
     run = replace(run, settings=replace(run.settings, run_dir=str(copy)))
-    found = calibrate(run, InferenceSettings())
-    assert found.num_cases == 1 and found.num_voxels > 100 and found.after.nll < found.before.nll
+    calibration = calibrate(run, InferenceSettings())
+    assert calibration.num_cases == 1 and calibration.num_voxels > 100
+    assert calibration.after.nll < calibration.before.nll
     kept = load_run(copy)
-    assert kept.temperature == found.temperature != 1.0
+    assert kept.temperature == calibration.temperature != 1.0
     # Masks stay; what changes is how sure the network is of them.
     scan = np.random.default_rng(1).integers(-200, 200, (10, 20, 20)).astype(np.int16)
     results = [
@@ -65,8 +71,7 @@ def test_a_run_is_calibrated_on_its_validation_records_and_keeps_it(run_dir: Pat
         load_run(copy)
 
 
-def test_records_that_are_gone_are_told(run_dir: Path, tmp_path: Path) -> None:
-    run = load_run(run_dir)
+def test_records_that_are_gone_are_named(run: Run, tmp_path: Path) -> None:
     gone = replace(run, settings=replace(run.settings, records_dir=str(tmp_path)))
     with pytest.raises(InputError, match="manifest.json: expected the manifest that convert writes"):
         calibrate(gone, InferenceSettings())
@@ -83,8 +88,8 @@ def test_the_card_and_the_graph_have_it(run_dir: Path, tmp_path: Path, capsys: p
     assert f"divided by a temperature of {temperature:.3f}. It was fitted" in card and "Reliability after:" in card
 
 
-def test_probabilities_are_those_of_divided_logits(run_dir: Path) -> None:
-    run, windows = load_run(run_dir), np.random.default_rng(2).integers(-200, 300, (1, 8, 16, 16)).astype(np.int16)
+def test_probabilities_are_those_of_divided_logits(run: Run) -> None:
+    windows = np.random.default_rng(2).integers(-200, 300, (1, 8, 16, 16)).astype(np.int16)
     plain, cooled = (build_segmenter([replace(run, temperature=t)], InferenceSettings()) for t in (1.0, 0.1))
     logits = plain.network(windows).numpy()
     for segmenter, temperature in ((plain, 1.0), (cooled, 0.1)):

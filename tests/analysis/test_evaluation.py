@@ -1,7 +1,9 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -10,12 +12,19 @@ import pytest
 from conftest import affine_of
 
 from kits_tf import evaluate, figures
+from kits_tf.analysis import evaluation
+from kits_tf.analysis.evaluation_files import read_run_evaluation, read_scores, read_summary, write_scores
+from kits_tf.analysis.lesions import Lesion
+from kits_tf.analysis.scores import CaseScores
+from kits_tf.analysis.statistics import summarize
 from kits_tf.base.errors import InputError
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.cases import read_pair
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.volume import write_labels, write_stored
+from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.model import Model
 
 KITS19_MASKS = MaskSchemeSettings(label_scheme="kits19")
 
@@ -124,24 +133,54 @@ def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
     assert set(summary["dice"]) == {"kidney", "tumor"}
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_run_is_scored_on_the_original_grid(run_dir: Path, data_dir: Path, tmp_path: Path, split: str) -> None:
+def test_a_run_is_scored_on_the_original_grid(
+    run_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    evaluate.main(evaluate.Evaluate(run_dir=str(copy), split=split))
-    output = copy / "evaluation" / split
-    summary = json.loads((output / "summary.json").read_text())
-    (mask_path,) = (output / "masks").iterdir()
-    case_id = mask_path.name.removesuffix(".nii.gz")
-    mask, truth = nib.load(mask_path), nib.load(data_dir / case_id / "segmentation.nii.gz")
-    assert mask.shape == truth.shape and (mask.affine == truth.affine).all()
-    predicted = LATERALITY.to_challenge(np.asarray(mask.dataobj)) > 0
-    expected = np.asarray(truth.dataobj) > 0
-    dice = 2 * (predicted & expected).sum() / (predicted.sum() + expected.sum())
-    assert (
-        summary["num_cases"] == 1
-        and summary["inference"] == ""
-        and summary["kidney_dice"]["mean"] == pytest.approx(dice)
-    )
+    models: list[Model] = []
+
+    def segmenter(*arguments: Any) -> SimpleNamespace:
+        """Traces the graph for the first split only."""
+        if not models:
+            models.append(segmenter_of(*arguments).model())
+        return SimpleNamespace(model=lambda: models[0])
+
+    monkeypatch.setattr(evaluation, "segmenter_of", segmenter)
+    for split in ("validation", "test"):
+        evaluate.main(evaluate.Evaluate(run_dir=str(copy), split=split))
+        output = copy / "evaluation" / split
+        summary = json.loads((output / "summary.json").read_text())
+        (mask_path,) = (output / "masks").iterdir()
+        case_id = mask_path.name.removesuffix(".nii.gz")
+        mask, truth = nib.load(mask_path), nib.load(data_dir / case_id / "segmentation.nii.gz")
+        assert mask.shape == truth.shape and (mask.affine == truth.affine).all()
+        predicted = LATERALITY.to_challenge(np.asarray(mask.dataobj)) > 0
+        expected = np.asarray(truth.dataobj) > 0
+        dice = 2 * (predicted & expected).sum() / (predicted.sum() + expected.sum())
+        assert summary["num_cases"] == 1 and summary["inference"] == ""
+        assert summary["kidney_dice"]["mean"] == pytest.approx(dice)
+        kept = read_run_evaluation(copy, split, None, MaskSchemeSettings())
+        assert kept.summary.scores["kidney_dice"].mean == summary["kidney_dice"]["mean"]
+        assert [files.case_id for files in kept.cases] == list(kept.scores) == [case_id]
+
+
+def test_mlperfs_score_of_masks_is_taken_on_the_grid_that_is_given(perfect: Path, data_dir: Path) -> None:
+    """On voxels as large as a kidney the lost tumor of case 1 is not seen."""
+    coarse = replace(evaluation.MLPERF_GRID, spacing_zyx_mm=(40.0, 40.0, 40.0))
+    for grid, is_seen in ((evaluation.MLPERF_GRID, True), (coarse, False)):
+        result = evaluation.evaluate_masks(perfect, str(data_dir), MaskSchemeSettings(), grid, workers=1)
+        assert (result.scores[1].values["mlperf_label_1_dice"] < 1) == is_seen
+
+
+def test_a_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
+    values = {"kidney_dice": 0.5, "dice_tumor": 0.25, "tumor_hd95_mm": np.inf}
+    cases = [CaseScores("case_00000", values, (Lesion(True, 10.0, 0.5),))]
+    summary = summarize(cases, "--flip_axes=x")
+    write_scores(cases, summary, tmp_path)
+    assert read_summary(tmp_path) == summary and read_scores(tmp_path) == {"case_00000": values}
+    content = json.loads((tmp_path / "summary.json").read_text())
+    assert list(content) == ["num_cases", "kidney_dice", "tumor_hd95_mm", "dice", "lesions_by_size", "inference"]
+    assert content["dice"]["tumor"]["mean"] == 0.25 and content["inference"] == "--flip_axes=x"
 
 
 def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -177,6 +216,7 @@ def test_figures_show_both_masks(perfect: Path, data_dir: Path, tmp_path: Path) 
     first = {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
     assert set(first) == {"case_00000.png", "case_00001.png"}
     assert all(content.startswith(b"\x89PNG") for content in first.values())
+    (perfect / "case_00001.nii.gz").unlink()
     figures.main(settings)
     assert first == {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
     shutil.copyfile(data_dir / "case_00000" / "segmentation.nii.gz", perfect / "case_00000.nii.gz")

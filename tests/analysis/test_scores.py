@@ -34,7 +34,7 @@ def test_equals_the_challenges_formula(pair: np.ndarray) -> None:
     assert scores.dice_scores(predicted, truth, LATERALITY) == found
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(hnp.arrays(np.uint8, (2, 3, 4, 5), elements=st.integers(0, 4)))
 def test_equals_kits23s_formula(pair: np.ndarray) -> None:
     """Its own: both empty = 1, one empty = 0; surfaces by the surface-distance library."""
@@ -102,3 +102,48 @@ def test_confusion_counts_pairs() -> None:
     assert counts.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     with pytest.raises(ValueError, match="expected masks of one shape"):
         confusion(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 2), np.uint8), 3)
+
+
+def test_every_class_of_every_scheme_has_its_dice() -> None:
+    for name in ("laterality", "kits19"):
+        classes = find_scheme(name, "class").classes[1:]
+        assert [row.class_name for row in scores.SCORES.values() if row.class_name in classes] == list(classes)
+
+
+def test_rows_say_which_values_are_good() -> None:
+    """The truth itself is scored best; the truth without its tumor and with a side exchanged is worse."""
+    truth = np.zeros((6, 12, 20), np.uint8)
+    truth[1:5, 2:9, 2:8], truth[1:5, 2:9, 12:18], truth[2:4, 4:7, 4:7] = 1, 2, 3
+    wrong = np.array([0, 2, 2, 1], np.uint8)[truth]
+    wrong[0] = 1
+    best = scores.score_case("a", truth, truth, LATERALITY, (5.0, 3.0, 3.0)).values
+    worse = scores.score_case("a", truth, wrong, LATERALITY, (5.0, 3.0, 3.0)).values
+    assert list(best) == [
+        key for key in scores.SCORES if key not in ("dice_kidney", "dice_cyst", "mlperf_label_1_dice")
+    ]
+    for key, value in best.items():
+        row = scores.SCORES[key]
+        is_as_said = {
+            "high": worse[key] < value,
+            "low": worse[key] > value == 0 or key == "lesions_falsely_raised",
+            "zero": worse[key] != value == 0,
+            "none": worse[key] == value == 1,
+        }
+        assert is_as_said[row.better], key
+        assert not row.unit or key.endswith(f"_{row.unit.lower()}"), key
+    headings = [row.row_heading for row in scores.SCORES.values()]
+    assert len(set(headings)) == len(headings)
+    assert scores.SCORES["tumor_hd95_mm"].row_heading == "tumor Hausdorff distance, 95 %, mm"
+    assert scores.SCORES["tumor_hd95_mm"].column_heading == "tumor HD95, mm"
+    assert scores.SCORES["tumor_volume_error_ml"].difference_format == "{:+.1f}"
+    assert scores.scores_of_structures(scores.Topic.SURFACE_DICE) == {
+        "kidney": "kits23_kidney_and_mass_surface_dice", "tumor": "kits23_tumor_surface_dice"
+    }  # fmt: skip
+
+
+def test_dice_of_a_pair_searches_no_surface(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kits_tf.analysis.mask_pair.surface_distances", lambda *_: pytest.fail("searched"))
+    masks = np.ones((2, 2, 2), np.uint8)
+    assert list(scores.dice_scores(masks, masks, KITS19)) == [
+        "kidney_dice", "tumor_dice", "composite", "dice_kidney", "dice_tumor"
+    ]  # fmt: skip
