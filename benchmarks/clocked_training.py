@@ -36,11 +36,11 @@ def main(arguments: list[str]) -> None:
     start_tensorflow()
     import keras
     import tensorflow as tf
+    from kits_tf.training.loop import Loop
 
     from kits_tf.network.cost import trace_cost
     from kits_tf.pipeline.manifest import Manifest
     from kits_tf.training import fit
-    from kits_tf.training.loop import Loop
     from kits_tf.training.optimizer import Schedule
 
     manifest = Manifest.read(settings.records_dir)

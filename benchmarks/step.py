@@ -23,10 +23,10 @@ def main(_: list[str]) -> None:
     start_tensorflow()
     import keras
     import tensorflow as tf
+    from kits_tf.network.folding import fold_batch_norm
 
     from kits_tf.network.architecture import Architecture
     from kits_tf.network.cost import trace_cost
-    from kits_tf.network.folding import fold_batch_norm
     from kits_tf.network.unet import build_unet
 
     square = tf.cast(tf.random.normal([4096, 4096]), PRECISION.value)

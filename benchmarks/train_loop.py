@@ -31,11 +31,11 @@ def main(_: list[str]) -> None:
     keep_freed_memory()
     start_tensorflow()
     import tensorflow as tf
+    from kits_tf.training.course import Course, Looks
+    from kits_tf.training.loop import Loop
 
     from kits_tf.ct.labels import find_scheme
     from kits_tf.training.checkpoint import BEGINNING
-    from kits_tf.training.course import Course, Looks
-    from kits_tf.training.loop import Loop
     from kits_tf.training.strategy import choose_strategy
     from kits_tf.training.trainer import build_trainer
 

@@ -23,7 +23,7 @@ from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.settings import non_default_flags
-from kits_tf.config import EvaluationSettings, GridSettings, RunSettings
+from kits_tf.config import EvaluationSettings, GridSettings
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.geometry import resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, KITS19, Scheme, challenge_lookup, check_labels
@@ -32,6 +32,7 @@ from kits_tf.ct.preprocess import resample_labels
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.inference.building import segmenter_of
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.plan import TrainingPlan
 from kits_tf.training.run import Run, float32_copy, load_run
 
 
@@ -82,22 +83,23 @@ def of_run(settings: EvaluationSettings) -> Evaluation:
     return Evaluation(len(cases), output_dir, non_default_flags(inference), scores)
 
 
-def validation_scorer(settings: RunSettings, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
+def validation_scorer(plan: TrainingPlan) -> Callable[[keras.Model], dict[str, float]]:
     """Returns what finds a network's Dice as `of_run` would, on the validation cases: kidney, tumor, composite.
 
     Args:
-        settings: of the run.
-        manifest: of its records.
+        plan: run that is being trained.
 
     Raises:
         InputError: a validation case is not where convert found it.
     """
+    settings, manifest = plan.settings, plan.manifest
     cases, scheme = cases_of(manifest, "validation", manifest.data_dir), manifest.scheme
 
     def score(network: keras.Model) -> dict[str, float]:
         with devices.layers_in("float32"):
-            runs = [Run(settings, manifest, float32_copy(network, settings))]
-            model = segmenter_of(runs, settings.inference).model()
+            copy = float32_copy(network, plan.architecture)
+            run = Run(settings=settings, manifest=manifest, architecture=plan.architecture, network=copy)
+            model = segmenter_of([run], settings.inference).model()
         found = []
         for files in cases:
             image, truth = read_truth(files, scheme)

@@ -12,7 +12,8 @@ from kits_tf.analysis.evaluated import Evaluated
 from kits_tf.analysis.scores import KITS23_REGIONS
 from kits_tf.analysis.statistics import Difference
 from kits_tf.ct.findings import SEVERITIES, Finding
-from kits_tf.training.run import ENVIRONMENT, FLAGS, read_history
+from kits_tf.training.history import read_history
+from kits_tf.training.run import ENVIRONMENT, FLAGS
 from kits_tf.views import canvas
 from kits_tf.views.audit_page import count_findings, severities
 from kits_tf.views.evaluation_page import tables
