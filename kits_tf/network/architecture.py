@@ -19,7 +19,7 @@ class Architecture:
     dataclass, in `PRESETS`; network flags that have the name of a field then change it.
 
     Attributes:
-        source: where the numbers are from, in words.
+        source: origin of the numbers, in words.
     """
 
     source: str = ""

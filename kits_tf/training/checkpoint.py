@@ -43,7 +43,7 @@ class Checkpoint:
     """What a run goes on from.
 
     Attributes:
-        position: how far the run is.
+        position: position of the run.
         arrays: all that changes in training, by name.
     """
 

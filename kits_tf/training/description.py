@@ -66,7 +66,7 @@ class NetworkDescription:
     """A network, for a batch of patches.
 
     Attributes:
-        source: where its numbers are from, in words.
+        source: origin of its numbers, in words.
         layers: layers in the order in which they compute.
         receptive_field: voxels (z, y, x) that one voxel of the result depends on.
         inference_flops: operations of one patch in inference.

@@ -22,7 +22,7 @@ class TrainingStep:
 
     Attributes:
         loss: loss before the step, over all replicas.
-        waited: seconds until the step's batch was there.
+        waited: seconds that the step waited for its batch.
         patches: batches of this worker's replicas.
     """
 

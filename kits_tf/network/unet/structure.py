@@ -48,7 +48,7 @@ class UNetStructure:
         deep_supervision: whether coarser levels of the decoder are trained to predict the classes too.
         dropout: share of feature maps dropped after each level.
         norm_momentum: momentum of batch norm's moving statistics.
-        source: where the numbers are from, in words.
+        source: origin of the numbers, in words.
 
     Raises:
         InputError: there are neither one number nor as many as levels, or a level but the finest has no blocks.
