@@ -13,9 +13,7 @@ from kits_tf.inference.ensemble import Ensemble
 from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
 from kits_tf.inference.segmenter import NO_MAPS, CoarseLocator, InferencePlan, OptionalMaps, Segmenter
 from kits_tf.inference.sliding import SlidingWindow
-from kits_tf.network.architecture import architecture
 from kits_tf.network.cost import trace_cost
-from kits_tf.network.folding import fold_batch_norm
 from kits_tf.training.run import Run, load_runs
 
 # Share of a GPU's memory that a batch of windows may take, and the most windows in one: a few are as fast as many.
@@ -70,9 +68,7 @@ def _folded_networks(runs: Sequence[Run], precision: str) -> list[tuple]:
     The layers that folding makes compute in the precision asked for.
     """
     with devices.layers_in(precision):
-        return [
-            (fold_batch_norm(run.network, architecture(run.settings.network)), run.settings.intensity) for run in runs
-        ]
+        return [(run.architecture.folded(run.network), run.settings.intensity) for run in runs]
 
 
 def _postprocessing(runs: Sequence[Run], inference: InferenceSettings) -> Postprocessing:
