@@ -23,7 +23,7 @@ from kits_tf.ct.cases import read_pair
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.volume import write_labels, write_stored
-from kits_tf.inference.building import segmenter_of
+from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
 
 KITS19_MASKS = MaskSchemeSettings(label_scheme="kits19")
@@ -142,10 +142,10 @@ def test_a_run_is_scored_on_the_original_grid(
     def segmenter(*arguments: Any) -> SimpleNamespace:
         """Traces the graph for the first split only."""
         if not models:
-            models.append(segmenter_of(*arguments).model())
+            models.append(build_segmenter(*arguments).model())
         return SimpleNamespace(model=lambda: models[0])
 
-    monkeypatch.setattr(evaluation, "segmenter_of", segmenter)
+    monkeypatch.setattr(evaluation, "build_segmenter", segmenter)
     for split in ("validation", "test"):
         evaluate.main(evaluate.Evaluate(run_dir=str(copy), split=split))
         output = copy / "evaluation" / split
