@@ -97,7 +97,7 @@ def read_summary(scores_dir: Path) -> Summary:
         if not {_NUM_CASES, KIDNEY_DICE, _BY_CLASS, _BY_SIZE} <= set(content):
             raise ValueError("scores are missing in it")
         return _summary_from_json(content)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: expected the summary that evaluate wrote: {error}") from None
 
 
@@ -204,7 +204,9 @@ def _summary_from_json(content: dict) -> Summary:
     entries |= {class_score(class_name): value for class_name, value in content[_BY_CLASS].items()}
     return Summary(
         num_cases=content[_NUM_CASES],
-        scores={key: Statistics(**value) for key, value in entries.items()},
+        scores={
+            key: Statistics(**value | {"interval_95": tuple(value["interval_95"])}) for key, value in entries.items()
+        },
         lesions_by_size=[LesionCounts(**row) for row in content[_BY_SIZE]],
         inference=content.get(_INFERENCE, ""),
     )
