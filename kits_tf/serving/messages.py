@@ -88,7 +88,9 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
 }
 # ModelVersionStatus.State
 STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
-LOADING, AVAILABLE, END = 20, 30, 50
+LOADING = 20
+AVAILABLE = 30
+END = 50
 
 
 def _field(name: str, number: int, kind: str) -> FieldDescriptorProto:

@@ -12,7 +12,9 @@ from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
 
 FORMAT_VERSION = 1
 # Names of the signatures.
-VOLUME, PROBABILITIES, METADATA = "serving_default", "probabilities", "metadata"
+VOLUME = "serving_default"
+PROBABILITIES = "probabilities"
+METADATA = "metadata"
 # Fields that it does not know, as those of a newer model, are ignored.
 _JSON = Converter()
 

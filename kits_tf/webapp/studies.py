@@ -49,7 +49,7 @@ class CancelledError(Exception):
     """The study that is being segmented was cancelled."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Study:
     """A scan that was dropped on the page.
 
@@ -185,7 +185,7 @@ class Session:
         if len(self._studies) >= self._max_studies:
             raise RefusedError(429, f"expected {self._max_studies} scans at most; remove one first")
         key = secrets.token_urlsafe(12)
-        study = Study(key, name, self._folder / key)
+        study = Study(key=key, name=name, folder=self._folder / key)
         study.uploads.mkdir(parents=True)
         self._studies[key] = study
         return study

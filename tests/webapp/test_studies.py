@@ -92,7 +92,7 @@ class WatchedStudy(Study):
 
 def test_a_request_cannot_change_the_state_while_the_worker_does(tmp_path: Path) -> None:
     """Without the lock the worker would overwrite CANCELLED, and segment what nobody needs."""
-    study = WatchedStudy("key", "scan", tmp_path)
+    study = WatchedStudy(key="key", name="scan", folder=tmp_path)
     study.enqueue()
     study.advance(State.READING)
     study.advance(State.SEGMENTING)

@@ -42,7 +42,8 @@ class GrpcServer:
     """
 
     def __init__(self, service: Service, settings: ServerSettings, token: str = "") -> None:
-        self._service, self._receive_s, self._token = service, settings.receive_s, token
+        self._service, self._token = service, token
+        self._receive_s = settings.receive_s
         options = [*_OPTIONS, ("grpc.max_receive_message_length", settings.max_message_bytes)]
         self._server = grpc.server(ThreadPoolExecutor(1 + settings.queue + _SPARE_THREADS), options=options)
         # No unary handlers: a stream is read by the handler itself, after it has decided that there is room for it.
@@ -52,7 +53,7 @@ class GrpcServer:
             messages.GET_MODEL_STATUS: (self._get_status, messages.GetModelStatusRequest),
         }
         for path, (answer, kind) in methods.items():
-            _, name, method = path.split("/")
+            name, method = path.removeprefix("/").split("/")
             handler = grpc.stream_unary_rpc_method_handler(self._handler(method, answer, kind))
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {method: handler}),))
         self.address = format_address(settings.host, self._listen(settings))

@@ -64,7 +64,8 @@ class Service:
     """
 
     def __init__(self, name: str, folder: ModelFolder, queue: int, max_values: int, metrics: Metrics) -> None:
-        self.name, self.folder, self.metrics = name, folder, metrics
+        self.name, self.folder = name, folder
+        self.metrics = metrics
         self._max_values, self._size = max_values, 1 + queue
         self._places = threading.BoundedSemaphore(self._size)
         # All devices belong to the one graph that runs.
