@@ -3,7 +3,6 @@
 import sys
 
 from kits_tf.base.flagfile import all_commands
-from tfrecords_tools.commands import say_error
 
 
 def main() -> None:
@@ -13,7 +12,7 @@ def main() -> None:
         print(overview())
         return
     if name not in all_commands():
-        say_error(f"expected one of {', '.join(all_commands())}, got {name}")
+        print(f"error: expected one of {', '.join(all_commands())}, got {name}", file=sys.stderr)
         sys.exit(2)
     all_commands()[name].run(sys.argv[2:])
 
