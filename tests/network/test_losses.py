@@ -246,7 +246,13 @@ def test_a_module_of_ones_own_adds_a_loss(tmp_path: Path, monkeypatch: pytest.Mo
         "from kits_tf.config.choices import LOSSES\n"
         "@LOSSES.register('constant')\n"
         "def make(settings, class_weights):\n"
-        "    return keras.losses.LossFunctionWrapper(lambda labels, logits: 0 * logits[..., 0] + sum(class_weights))\n"
+        "    return Constant(class_weights)\n"
+        "class Constant(keras.losses.Loss):\n"
+        "    def __init__(self, class_weights):\n"
+        "        super().__init__()\n"
+        "        self.class_weights = class_weights\n"
+        "    def call(self, y_true, y_pred):\n"
+        "        return 0 * y_pred[..., 0] + sum(self.class_weights)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("KITS_TF_PLUGINS", "")
