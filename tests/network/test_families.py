@@ -1,7 +1,9 @@
 """A family of networks of one's own: one module, chosen by --plugins and --preset."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,16 +47,18 @@ class Dilated(Architecture):
 PRESETS.register("dilated")(Dilated())
 '''
 MODULE = "a_family_of_this_test"
+PLUGINS_VARIABLE = "KITS_TF_PLUGINS"  # of base.registry
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("plugins")
     (folder / f"{MODULE}.py").write_text(PLUGIN)
     sys.path.insert(0, str(folder))
     yield folder
     sys.path.remove(str(folder))
     PRESETS._things.pop("dilated", None)
+    os.environ.pop(PLUGINS_VARIABLE, None)
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +83,20 @@ def test_it_is_trained_and_loaded(family_run: Path) -> None:
 
 
 def test_it_is_loaded_where_nothing_knows_the_plugin_yet(family_run: Path, plugin: Path) -> None:
-    code = f"from kits_tf.training.run import load_run; load_run({str(family_run)!r}).network.summary()"
-    code = f"import sys; sys.path.insert(0, {str(plugin)!r}); {code}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    code = f"from kits_tf.training.run import load_run; load_run({str(family_run)!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"--plugins: expected a module that can be imported, got {MODULE}" in done.stderr.splitlines()[-1]
+    lines = [
+        "import sys",
+        "from kits_tf.training.run import load_run",
+        "try:",
+        f"    load_run({str(family_run)!r})",
+        "except ValueError as error:",
+        "    print(error)",
+        f"sys.path.insert(0, {str(plugin)!r})",
+        f"print(len(load_run({str(family_run)!r}).network.layers))",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert f"--plugins: expected a module that can be imported, got {MODULE}" in first
+    assert second == "4"
 
 
 def test_it_predicts_and_is_exported(family_run: Path, data_dir: Path, tmp_path: Path) -> None:

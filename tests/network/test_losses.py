@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.registry import import_plugins
 from kits_tf.config import LossSettings
 from kits_tf.config.choices import LOSSES
 from kits_tf.network.deep_supervision import DeepSupervision
@@ -236,6 +238,29 @@ def test_serializes(name: str) -> None:
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()
     assert float(again(LABELS, LOGITS)) == float(loss(LABELS, LOGITS))
+
+
+def test_a_module_of_ones_own_adds_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_loss_of_this_test.py").write_text(
+        "import keras\n"
+        "from kits_tf.config.choices import LOSSES\n"
+        "@LOSSES.register('constant')\n"
+        "def make(settings, class_weights):\n"
+        "    return Constant(class_weights)\n"
+        "class Constant(keras.losses.Loss):\n"
+        "    def __init__(self, class_weights):\n"
+        "        super().__init__()\n"
+        "        self.class_weights = class_weights\n"
+        "    def call(self, y_true, y_pred):\n"
+        "        return 0 * y_pred[..., 0] + sum(self.class_weights)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KITS_TF_PLUGINS", "")
+    with pytest.raises(InputError, match="--loss: expected one of .*, got constant"):
+        LossSettings(loss="constant")
+    import_plugins(("a_loss_of_this_test",))
+    assert float(make_loss(LossSettings(loss="constant"), WEIGHTS)(LABELS, LOGITS)) == pytest.approx(sum(WEIGHTS))
+    LOSSES._things.pop("constant")
 
 
 def test_an_unknown_way_to_sum_is_an_error() -> None:

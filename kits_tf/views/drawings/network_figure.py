@@ -30,7 +30,7 @@ def network_figure(title: str, network: NetworkDescription) -> Figure:
     names = list(parts)
     sizes = [math.prod(layers[-1].shape[:3]) for layers in parts.values()]
     bottom = max(i for i, size in enumerate(sizes) if size == min(sizes))
-    figure = Figure(figsize=(11, 1.5 * bottom + 3), facecolor=style.FACE, layout="constrained")
+    figure = Figure(figsize=(11, 1.5 * bottom + 1.5), facecolor=style.FACE, layout="constrained")
     ax = figure.subplots()
     ax.set(xlim=(-5.2, 5.2), ylim=(-_ROW * bottom - 0.7, 0.7), aspect="equal")
     ax.axis("off")
