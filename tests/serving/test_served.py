@@ -1,5 +1,6 @@
 """What any server of this API must do; with KITS_TF_SERVING_ADDRESS the same is asked of a real TensorFlow Serving."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,8 @@ assert "tensorflow" not in sys.modules
 def predict_over_rest(served, signature: str, inputs: dict) -> requests.Response:
     tensors = {name: array.tolist() for name, array in inputs.items()}
     body = {"signature_name": signature, "inputs": tensors}
-    return requests.post(f"http://{served.rest_address}/v1/models/kits:predict", json=body, timeout=60)
+    # Not by requests' own JSON, which has no NaN.
+    return requests.post(f"http://{served.rest_address}/v1/models/kits:predict", json.dumps(body), timeout=60)
 
 
 RESULTS = ("labels", "volumes_ml", "confidence")
