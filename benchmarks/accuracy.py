@@ -154,7 +154,7 @@ def start(command: list[str], cores: list[int]) -> Contender:
 
 def write_task(settings: config.RunSettings, manifest: Any, parameters: int, work_dir: Path) -> Path:
     """Writes what both sides share for the one that knows nothing of kits_tf, and returns where."""
-    from kits_tf.network.architecture import architecture
+    from kits_tf.network.architecture import make_architecture
 
     content = {
         "classes": len(manifest.scheme.classes),
@@ -162,7 +162,7 @@ def write_task(settings: config.RunSettings, manifest: Any, parameters: int, wor
         "patch_size_zyx": settings.patches.patch_size_zyx,
         "batch_size": settings.optimization.batch_size * settings.optimization.accumulated_batches,
         "window_hu": settings.intensity.window_hu,
-        "levels": architecture(settings.network).levels,
+        "levels": make_architecture(settings.network).levels,
         "parameters": parameters,
     }
     clock.write(work_dir / "task.json", content)

@@ -2,8 +2,8 @@
 
     python clocked_training.py --work_dir=WORK --minutes=60 -- --flagfile=configs/body.flags --records_dir=RECORDS ...
 
-What is timed is `Loop.train` on `fit.training_input`, as kits_tf.train runs it; validation on patches, checkpoints and
-the progress are left out, as they are on the peer's side. The schedule is the flags', but goes by the clock.
+What is timed is `ReplicatedTrainer.train` on `fit.training_input`, as kits_tf.train runs it; validation on patches,
+checkpoints and the progress are left out, as on the peer's side. The schedule is the flags', but goes by the clock.
 """
 
 import math
@@ -37,19 +37,23 @@ def main(arguments: list[str]) -> None:
     import keras
     import tensorflow as tf
 
+    from kits_tf.network.architecture import make_architecture
     from kits_tf.network.cost import trace_cost
     from kits_tf.pipeline.manifest import Manifest
     from kits_tf.training import fit
-    from kits_tf.training.loop import Loop
     from kits_tf.training.optimizer import Schedule
+    from kits_tf.training.plan import TrainingPlan
+    from kits_tf.training.replicated import ReplicatedTrainer
 
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
     keras.utils.set_random_seed(settings.seed)
     strategy, optimization = tf.distribute.OneDeviceStrategy("/cpu:0"), settings.optimization
+    architecture = make_architecture(settings.network)
+    plan = TrainingPlan(settings=settings, manifest=manifest, architecture=architecture, run_dir=folder)
     with strategy.scope():
-        trainer = fit.make_trainer(settings, manifest, synchronized=False)
+        trainer = fit.make_trainer(plan)
         share = tf.Variable(0.0, trainable=False)
 
         class ByClock(Schedule):
@@ -72,7 +76,7 @@ def main(arguments: list[str]) -> None:
 
     def train() -> dict:
         batch_size = optimization.batch_size * optimization.accumulated_batches
-        taken = Loop(trainer, strategy).train(fit.training_input(settings, manifest, settings.records_dir))
+        taken = ReplicatedTrainer(trainer, strategy).train(fit.training_input(settings, manifest, settings.records_dir))
 
         def step(spent: float) -> float:
             share.assign(spent)

@@ -263,14 +263,15 @@ def _draw(recipes: list[Recipe], path: Path) -> None:
     """Draws Dice over the validation patches, which are each recipe's own, against the share of its epochs."""
     from matplotlib.figure import Figure
 
-    from kits_tf.training.run import FLAGS, read_history
+    from kits_tf.training.history import read_history
+    from kits_tf.training.run import FLAGS
     from kits_tf.views.drawings import canvas, style
 
     figure = Figure(figsize=(11, 4.6), facecolor=style.FACE, layout="constrained")
     for ax, region in zip(figure.subplots(1, 2), ("kidney", "tumor"), strict=True):
         for recipe in recipes:
             settings = from_flagfile(config.RunSettings, _run_dir(recipe) / FLAGS)
-            dice = [epoch[f"val_{region}_dice"] for epoch in read_history(_run_dir(recipe))]
+            dice = [row.validation[f"{region}_dice"] for row in read_history(_run_dir(recipe))]
             shares = np.arange(1, len(dice) + 1) / settings.optimization.epochs
             ax.plot(shares, dice, linewidth=1.5, label=recipe.name)
         canvas.decorate(ax, region)

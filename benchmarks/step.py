@@ -24,17 +24,15 @@ def main(_: list[str]) -> None:
     import keras
     import tensorflow as tf
 
-    from kits_tf.network.architecture import Architecture
     from kits_tf.network.cost import trace_cost
-    from kits_tf.network.folding import fold_batch_norm
-    from kits_tf.network.unet import build_unet
+    from kits_tf.network.unet.architecture import UNet
 
     square = tf.cast(tf.random.normal([4096, 4096]), PRECISION.value)
     product = tf.function(lambda: tf.reduce_sum(square @ square))
     if PRECISION.value == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
-    made_of = Architecture(filters=(16, 32, 64, 128), dropout=0.0)
-    network = build_unet(made_of, 4)
+    unet = UNet(filters=(16, 32, 64, 128), dropout=0.0)
+    network = unet.build(4)
     shape = [BATCH_SIZE.value, *[SIZE.value] * 3]
     image, labels = tf.random.normal([*shape, 1]), tf.random.uniform(shape, 0, 4, tf.int32)
     optimizer = keras.optimizers.Adam(1e-3)
@@ -49,7 +47,7 @@ def main(_: list[str]) -> None:
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    folded = fold_batch_norm(network, made_of)
+    folded = unet.folded(network)
     inference = tf.function(lambda: folded(image, training=False))
 
     def facts() -> dict:
@@ -63,9 +61,9 @@ def main(_: list[str]) -> None:
 
     def agreement() -> dict:
         """Dice, over all classes the share of voxels that agree, of the trained network's labels with float32's."""
-        found = tf.argmax(fold_batch_norm(network, made_of)(image, training=False), axis=-1)
+        found = tf.argmax(unet.folded(network)(image, training=False), axis=-1)
         keras.config.set_dtype_policy("float32")
-        plain = build_unet(made_of, 4)
+        plain = unet.build(4)
         plain.set_weights(network.get_weights())
         truth = tf.argmax(plain(image, training=False), axis=-1)
         return {"dice": float(tf.reduce_mean(tf.cast(truth == found, tf.float32)))}

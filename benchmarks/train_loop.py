@@ -33,11 +33,12 @@ def main(_: list[str]) -> None:
     import tensorflow as tf
 
     from kits_tf.ct.labels import find_scheme
-    from kits_tf.training.checkpoint import BEGINNING
-    from kits_tf.training.course import Course, Looks
-    from kits_tf.training.loop import Loop
+    from kits_tf.network.architecture import make_architecture
+    from kits_tf.network.weighting import ClassBalance
+    from kits_tf.training.epoch_loop import EpochHooks, EpochLoop
+    from kits_tf.training.replicated import ReplicatedTrainer
     from kits_tf.training.strategy import choose_strategy
-    from kits_tf.training.trainer import build_trainer
+    from kits_tf.training.trainer import TrainerSettings, build_trainer
 
     arguments = [f"--flagfile={ROOT}/configs/body.flags", "--records_dir=-", "--run_dir=-", "--average_decay=0"]
     settings, _ = train.COMMAND.parse([*arguments])
@@ -45,32 +46,33 @@ def main(_: list[str]) -> None:
     batch = tf.random.normal(shape), tf.cast(tf.random.uniform(shape, 0, 4, tf.int32), tf.uint8)
     strategy = choose_strategy()
     with strategy.scope(), tempfile.TemporaryDirectory() as run_dir:
-        trainer = build_trainer(settings, find_scheme("laterality"), (1.0,) * 4)
-        trainer.augment = lambda pair: pair
+        architecture, balance = make_architecture(settings.network), ClassBalance(weights=(1.0,) * 4)
+        trainer = build_trainer(architecture, TrainerSettings.of_run(settings), find_scheme("laterality"), balance)
+        trainer.prepare = lambda pair: pair
         bare = tf.function(lambda: strategy.run(trainer.learn, batch), autograph=False)
         turns = _turns(lambda: bare().numpy())
-        course = Course(settings, Path(run_dir), Loop(trainer, strategy), 10**9, BEGINNING, Looks(), chief=True)
+        loop = EpochLoop(settings, Path(run_dir), ReplicatedTrainer(trainer, strategy), 10**9, EpochHooks())
         with contextlib.suppress(StopIteration):
-            course.run(lambda _: tf.data.Dataset.from_tensors(batch).repeat().prefetch(2), None, turns)
-    loop, own = turns.seconds["loop"], turns.seconds["bare"]
-    ratio = median(one / other for one, other in zip(loop, own, strict=True))
+            loop.run(lambda _: tf.data.Dataset.from_tensors(batch).repeat().prefetch(2), None, turns)
+    in_loop, own = turns.seconds["loop"], turns.seconds["bare"]
+    ratio = median(one / other for one, other in zip(in_loop, own, strict=True))
     print(f"{package_versions()}")
-    print(f"seconds a step: loop {median(loop):.4f}, bare {median(own):.4f}; loop / bare {ratio:.3f}")
+    print(f"seconds a step: loop {median(in_loop):.4f}, bare {median(own):.4f}; loop / bare {ratio:.3f}")
 
 
 def _turns(bare: Callable[[], object]) -> Any:
-    """Returns a progress that, told of the loop's steps, lets the bare ones take their turn."""
-    from kits_tf.training.loop import Step
-    from kits_tf.training.progress import Progress
+    """Returns a progress that lets bare steps take their turn with those of the loop."""
+    from kits_tf.training.monitoring import TrainingProgress
+    from kits_tf.training.replicated import TrainingStep
 
-    class Turns(Progress):
+    class Turns(TrainingProgress):
         def __init__(self) -> None:
-            super().__init__(1, 10**9, 2, shown=False)
+            super().__init__(1, 10**9, 2, is_shown=False)
             self.seconds: dict[str, list[float]] = {"loop": [], "bare": []}
             self.mark = 0.0
 
-        def step(self, epoch: int, number: int, step: Step) -> None:
-            super().step(epoch, number, step)
+        def step(self, number: int, step: TrainingStep) -> None:
+            super().step(number, step)
             if number % STEPS == 1:
                 if number > STEPS:
                     self.seconds["loop"].append((time.perf_counter() - self.mark) / STEPS)

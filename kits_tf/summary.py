@@ -1,19 +1,27 @@
-"""python -m kits_tf.summary: what a network is made of and what it costs."""
+"""python -m kits_tf.summary: what a network consists of and what it costs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import require
-from kits_tf.base.settings import format_value
+from kits_tf.base.settings import Settings, format_flag, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import SummarySettings
+from kits_tf.config import NetworkSettings, shared
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary(SummarySettings):
-    """Tells what a network is made of and what it costs, before anything is trained."""
+class Summary(Settings):
+    """Shows what a network consists of and what it costs, before anything is trained."""
+
+    patch_size_zyx: tuple[int, int, int] = shared.patch_size()
+    batch_size: int = shared.batch_size()
+    rematerialize: bool = shared.rematerialize()
+    label_scheme: str = shared.label_scheme()
+    cyst_as: str = shared.cyst_as()
+    graph_png: str = setting("", "PNG to draw the network into. Empty: none.")
+    network: NetworkSettings = field(default_factory=NetworkSettings)
 
 
 def main(settings: Summary) -> None:
@@ -27,18 +35,26 @@ def main(settings: Summary) -> None:
         if Path(settings.graph_png).is_dir():
             raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
     start_tensorflow()
+    from kits_tf.ct.labels import find_scheme
+    from kits_tf.network.architecture import make_architecture
     from kits_tf.training.description import describe
     from kits_tf.views.terminal.network_table import network_table
 
-    found = describe(settings)
-    print(network_table(found, settings.batch_size))
+    description = describe(
+        make_architecture(settings.network),
+        find_scheme(settings.label_scheme, settings.cyst_as),
+        settings.patch_size_zyx,
+        settings.batch_size,
+        settings.rematerialize,
+    )
+    print(network_table(description, settings.batch_size))
     if settings.graph_png:
         from kits_tf.views.drawings import canvas
         from kits_tf.views.drawings.network_figure import network_figure
 
         given = {name: value for name, value in asdict(settings.network).items() if value is not None}
-        title = " ".join(f"--{name}={format_value(value)}" for name, value in given.items())
-        canvas.save(network_figure(title, found), settings.graph_png)
+        title = " ".join(format_flag(name, value) for name, value in given.items())
+        canvas.save(network_figure(title, description), settings.graph_png)
         print(f"wrote {settings.graph_png}")
 
 

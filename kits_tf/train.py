@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from kits_tf.pipeline.manifest import Manifest
+    from kits_tf.training.history import HistoryRow
+    from kits_tf.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train(RunSettings):
-    """Trains a 3-D U-Net on the records; started again on the same folder, it goes on where it stopped."""
+    """Trains a network on the records; started again on the same folder, it goes on where it stopped."""
 
 
 def main(settings: Train) -> None:
@@ -34,12 +36,13 @@ def main(settings: Train) -> None:
     start_tensorflow()
     import tensorflow as tf
 
-    from kits_tf.network.architecture import architecture
+    from kits_tf.network.architecture import make_architecture
     from kits_tf.pipeline.manifest import Manifest
+    from kits_tf.training.plan import TrainingPlan
     from kits_tf.training.strategy import choose_strategy, num_workers
 
-    made_of = architecture(settings.network)
-    made_of.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
+    architecture = make_architecture(settings.network)
+    architecture.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
@@ -48,7 +51,13 @@ def main(settings: Train) -> None:
     strategy = choose_strategy()
     try:
         for run in _runs(settings, manifest):
-            _train(run, manifest if run.fold is None else manifest.of_fold(run.fold), strategy)
+            plan = TrainingPlan(
+                settings=run,
+                manifest=manifest if run.fold is None else manifest.of_fold(run.fold),
+                architecture=architecture,
+                run_dir=Path(run.run_dir),
+            )
+            _train(plan, strategy)
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         if num_workers(strategy) == 1:
             raise
@@ -70,42 +79,53 @@ def _runs(settings: Train, manifest: "Manifest") -> list[Train]:
     ]
 
 
-def _train(settings: Train, manifest: "Manifest", strategy: "tf.distribute.Strategy") -> None:
+def _train(plan: "TrainingPlan", strategy: "tf.distribute.Strategy") -> None:
+    """Trains one run, and scores and draws its epochs."""
     from kits_tf.analysis.evaluation import validation_scorer
-    from kits_tf.training import course, fit, overview, run
+    from kits_tf.training import run
+    from kits_tf.training.epoch_loop import EpochHooks
+    from kits_tf.training.fit import fit
+    from kits_tf.training.overview import describe_strategy
     from kits_tf.training.strategy import is_chief
     from kits_tf.views.drawings.overlay import validation_overlays
 
-    score_cases = validation_scorer(settings, manifest) if settings.validation.whole_cases_every else None
+    settings, manifest = plan.settings, plan.manifest
     chief = is_chief(strategy)
-    run_dir = run.open_run_dir(settings, manifest) if chief else Path(settings.run_dir)
-    precision = devices.choose_precision(settings.optimization.precision)
-    print(f"{overview.describe_strategy(strategy, settings.optimization)}, {precision}")
-    looks = course.Looks(score_cases, validation_overlays(settings, manifest) if chief else None)
-    with devices.layers_in(precision):
-        history = fit.fit(settings, manifest, run_dir, strategy, looks)
+    hooks = EpochHooks(
+        score_cases=validation_scorer(plan) if settings.validation.whole_cases_every else None,
+        draw=validation_overlays(settings, manifest) if chief else None,
+    )
     if chief:
-        _conclude(settings, run_dir, history)
+        run.open_run_dir(settings, manifest)
+    precision = devices.choose_precision(settings.optimization.precision)
+    print(f"{describe_strategy(strategy, settings.optimization)}, {precision}")
+    with devices.layers_in(precision):
+        history = fit(plan, strategy, hooks)
+    if chief:
+        _conclude(plan, history)
 
 
-def _conclude(settings: Train, run_dir: Path, history: list[dict[str, float]]) -> None:
-    """Draws the learning curves and says what was reached."""
-    from kits_tf.training import course, run
+def _conclude(plan: "TrainingPlan", history: "list[HistoryRow]") -> None:
+    """Draws the learning curves and prints what was reached."""
+    from kits_tf.training import run
+    from kits_tf.training.history import best_row
 
-    best, kind = course.best_epoch(settings, history), course.best_score_name(settings).removesuffix("composite")
+    validation = plan.settings.validation
+    best = best_row(history, validation)
     if is_installed("matplotlib"):
         from kits_tf.views.drawings import canvas
         from kits_tf.views.drawings.learning_curves import learning_curves
 
-        figure = learning_curves(str(run_dir), history, int(best["epoch"]) if best else None)
-        canvas.save(figure, run_dir / run.CURVES)
+        figure = learning_curves(str(plan.run_dir), history, best.epoch if best else None)
+        canvas.save(figure, plan.run_dir / run.CURVES)
     else:
         print(f"{run.CURVES} needs matplotlib: pip install 'kits_tf[figures]'")
     if best:
-        kidney, tumor = (best[f"{kind}{region}_dice"] for region in ("kidney", "tumor"))
-        print(f"best epoch {best['epoch'] + 1:.0f}: kidney {kidney:.3f}, tumor {tumor:.3f}")
-    over = "whole validation cases" if kind == "case_" else "validation patches; evaluate scores whole cases"
-    print(f"wrote {run_dir} (Dice above is over {over})")
+        kidney, tumor = (best.deciding_scores(validation)[f"{region}_dice"] for region in ("kidney", "tumor"))
+        print(f"best epoch {best.epoch + 1}: kidney {kidney:.3f}, tumor {tumor:.3f}")
+    whole_cases = "whole validation cases"
+    over = whole_cases if validation.whole_cases_every else "validation patches; evaluate scores whole cases"
+    print(f"wrote {plan.run_dir} (Dice above is over {over})")
 
 
 COMMAND = Command(name="train", settings=Train, main=main)

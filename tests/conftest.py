@@ -24,7 +24,10 @@ start_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from kits_tf.inference.restoration import Restoration, labels_output  # noqa: E402
+from kits_tf.network.architecture import make_architecture  # noqa: E402
+from kits_tf.pipeline.manifest import Manifest  # noqa: E402
 from kits_tf.pipeline.warp import EXACT, Warp  # noqa: E402
+from kits_tf.training.plan import TrainingPlan  # noqa: E402
 
 # No time limit for an example: the machine may be busy, and the first one traces a graph.
 hypothesis_settings.register_profile("kits_tf", deadline=None)
@@ -99,6 +102,16 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
         network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
         optimization=replace(config.OptimizationSettings(epochs=1), **optimization),
         validation=config.ValidationSettings(validation_patches_per_case=2),
+    )
+
+
+def training_plan(settings: config.RunSettings, manifest: Manifest | None = None) -> TrainingPlan:
+    """Returns the plan of a run, on its records by default."""
+    return TrainingPlan(
+        settings=settings,
+        manifest=manifest or Manifest.read(settings.records_dir),
+        architecture=make_architecture(settings.network),
+        run_dir=Path(settings.run_dir),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss, DiceLoss, FocalLoss, GeneralizedDiceLoss, TverskyLoss
+from monai.losses import DiceCELoss, DiceLoss, FocalLoss, TverskyLoss
 
 CLASSES = 4
 WEIGHTS = (0.2, 1.5, 2.0, 4.0)
@@ -25,8 +25,6 @@ LOSSES = {
     "dice_squared": DiceLoss(include_background=True, squared_pred=True, **OVERLAP),
     "absent": DiceLoss(to_onehot_y=True, softmax=True),
     "dice_cross_entropy": DiceCELoss(include_background=False, batch=True, **OVERLAP),
-    "generalized_dice_example": GeneralizedDiceLoss(include_background=True, **OVERLAP),
-    "generalized_dice_batch": GeneralizedDiceLoss(include_background=False, batch=True, **OVERLAP),
     "tversky_example": TverskyLoss(include_background=True, alpha=0.3, beta=0.7, **OVERLAP),
     "tversky_batch": TverskyLoss(include_background=False, alpha=0.3, beta=0.7, batch=True, **OVERLAP),
 }

@@ -26,13 +26,14 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.progress import track
 from kits_tf.base.settings import non_default_flags
-from kits_tf.config import GridSettings, InferenceSettings, MaskSchemeSettings, RunSettings
+from kits_tf.config import GridSettings, InferenceSettings, MaskSchemeSettings
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import KITS19, Scheme, check_labels
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.inference.building import segmenter_of
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.plan import TrainingPlan
 from kits_tf.training.run import Run, float32_copy, load_run
 
 # MLPerf takes its score on its own grid. Masks of any program say nothing of a training grid, so theirs is taken there.
@@ -137,24 +138,25 @@ def evaluate_mask_pairs(
     return _write(_scores_in_processes(_score_masks, tasks, workers), scores_dir_of_masks(masks_dir))
 
 
-def validation_scorer(settings: RunSettings, manifest: Manifest) -> Callable[[keras.Model], dict[str, float]]:
+def validation_scorer(plan: TrainingPlan) -> Callable[[keras.Model], dict[str, float]]:
     """Returns a function that gives a network's Dice on the validation cases, as `evaluate_run` would have them.
 
     Its result has the means of kidney, tumor and composite.
 
     Args:
-        settings: settings of the run.
-        manifest: manifest of the run's records.
+        plan: run that is being trained.
 
     Raises:
         InputError: a validation case is not where convert found it.
     """
+    settings, manifest = plan.settings, plan.manifest
     cases, scheme = cases_of_split(manifest, "validation", manifest.data_dir), manifest.scheme
 
     def score(network: keras.Model) -> dict[str, float]:
         with devices.layers_in("float32"):
-            runs = [Run(settings, manifest, float32_copy(network, settings))]
-            model = segmenter_of(runs, settings.inference).model()
+            copy = float32_copy(network, plan.architecture)
+            run = Run(settings=settings, manifest=manifest, architecture=plan.architecture, network=copy)
+            model = segmenter_of([run], settings.inference).model()
         values = []
         for files in cases:
             image, truth = read_truth(files, scheme)

@@ -95,8 +95,8 @@ class Command:
             "  --flagfile=FILE",
             "      Reads flags from a file, one a line; # starts a comment. Later flags win.",
         ]
-        lines.append("  --plugins=MODULE,...")
-        lines.append("      Modules of your own to import first (docs/extending.md).")
+        if "plugins" not in {item.name for _, item, _ in flag_fields(self.settings)}:
+            lines += ["  --plugins=MODULE,...", "      Modules of your own to import first (docs/extending.md)."]
         return "\n".join(lines)
 
     def _status(self, arguments: Sequence[str]) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kits_tf.base.command import Command
 
 S = TypeVar("S", bound=Settings)
+# Flags that there were, and the only value that is still accepted: files of older runs hold it.
+RETIRED = {"effective_number_beta": "0.999999", "focal_tversky_exponent": "0.75", "upsampling": "transposed"}
 
 
 def to_flagfile(settings: Settings, command: str) -> str:
@@ -121,6 +123,8 @@ def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[s
         if not argument.startswith("-") or argument == "-":
             kept.append(argument)
             continue
+        if _is_retired(argument):
+            continue
         is_own = flag_name(argument, own) in own
         name = flag_name(argument, own if is_own else set(all_flags()))
         if not is_own and name not in all_flags():
@@ -131,3 +135,17 @@ def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[s
             flag += itertools.islice(waiting, 1)  # the value stands behind it
         kept += flag if is_own else []
     return kept, list(waiting)
+
+
+def _is_retired(argument: str) -> bool:
+    """Returns whether an argument is a flag that there is no more, at the value that changes nothing.
+
+    Raises:
+        flags.IllegalFlagValueError: it has another value.
+    """
+    name, _, value = argument.lstrip("-").partition("=")
+    if name not in RETIRED:
+        return False
+    if value != RETIRED[name]:
+        raise flags.IllegalFlagValueError(f"--{name}: expected {RETIRED[name]}, as other values are gone, got {value}")
+    return True

@@ -17,7 +17,8 @@ class Registry(Mapping[str, T], Generic[T]):
     """Things of one kind by name, in the order in which they were registered.
 
     A registry with a `package` has a module for each built-in thing, of the thing's name, which registers it when it
-    is imported: names are known, for --help and for checks, before anything is imported.
+    is imported: names are known, for --help and for checks, before anything is imported. Modules whose names begin with
+    "_" are no things, but what these share.
 
     Args:
         kind: what the things are, for messages, as in "loss".
@@ -61,7 +62,8 @@ class Registry(Mapping[str, T], Generic[T]):
     def _modules(self) -> list[str]:
         if not self._package:
             return []
-        return [module.name for module in pkgutil.iter_modules(importlib.import_module(self._package).__path__)]
+        modules = pkgutil.iter_modules(importlib.import_module(self._package).__path__)
+        return [module.name for module in modules if not module.name.startswith("_")]
 
 
 def import_plugins(modules: tuple[str, ...]) -> None:

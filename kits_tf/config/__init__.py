@@ -18,7 +18,7 @@ from kits_tf.config.data import (
     WarpSettings,
 )
 from kits_tf.config.inference import DicomSettings, InferenceSettings
-from kits_tf.config.run import RunSettings, SummarySettings
+from kits_tf.config.run import RunSettings
 from kits_tf.config.serving import ConnectionSettings, PageSettings, ServerSettings
 from kits_tf.config.training import (
     LossSettings,
@@ -47,7 +47,6 @@ __all__ = [
     "RunSettings",
     "ServerSettings",
     "SplitSettings",
-    "SummarySettings",
     "ValidationSettings",
     "WarpSettings",
 ]

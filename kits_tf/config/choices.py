@@ -4,7 +4,7 @@ from typing import Any
 
 from kits_tf.base.registry import Registry
 
-# Functions (LossSettings, class weights) -> keras.losses.Loss, one a module.
+# Functions (LossSettings, class weights) -> keras.losses.Loss.
 LOSSES: Registry[Any] = Registry("--loss", "kits_tf.network.losses")
-# Architectures, one a module.
+# Instances of network.architecture.Architecture.
 PRESETS: Registry[Any] = Registry("--preset", "kits_tf.network.presets")

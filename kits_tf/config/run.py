@@ -1,4 +1,4 @@
-"""All settings of a run, and of a network that is described without one."""
+"""All settings of a run."""
 
 from dataclasses import dataclass, field
 
@@ -39,6 +39,7 @@ class RunSettings(Settings):
     profile_steps: int = setting(
         0, "Steps to record with TensorFlow's profiler, after the first two; TensorBoard shows them.", minimum=0
     )
+    plugins: tuple[str, ...] | None = setting(None, "Modules of your own to import first (docs/extending.md).")
     records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     input: InputSettings = field(default_factory=InputSettings)
@@ -55,16 +56,3 @@ class RunSettings(Settings):
         super().__post_init__()
         if self.all_folds and self.fold is not None:
             raise InputError(f"--all_folds: expected no --fold with it, got --fold={self.fold}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SummarySettings(Settings):
-    """Settings of a network to describe"""
-
-    patch_size_zyx: tuple[int, int, int] = shared.patch_size()
-    batch_size: int = shared.batch_size()
-    rematerialize: bool = shared.rematerialize()
-    label_scheme: str = shared.label_scheme()
-    cyst_as: str = shared.cyst_as()
-    graph_png: str = setting("", "PNG to draw the network into. Empty: none.")
-    network: NetworkSettings = field(default_factory=NetworkSettings)

@@ -6,6 +6,7 @@ from typing import Any
 from kits_tf.base.errors import InputError
 from kits_tf.base.settings import Settings, setting
 from kits_tf.config import shared
+from kits_tf.config.choices import LOSSES, PRESETS
 
 
 def _of_preset(help_text: str, **limits: Any) -> Any:
@@ -19,7 +20,7 @@ class NetworkSettings(Settings):
     preset: str = setting(
         "record",
         "Which architecture; the flags below change it. docs/network.md describes them.",
-        choices=("record", "small", "mlperf", "winner", "resenc_m"),
+        choices=PRESETS,
     )
     filters: tuple[int, ...] | None = _of_preset("Filters of each level, finest first.", minimum=1)
     blocks: tuple[int, ...] | None = _of_preset(
@@ -39,14 +40,11 @@ class NetworkSettings(Settings):
         choices=(1, 2),
     )
     residual: bool | None = _of_preset("An encoder of residual blocks.")
-    norm: str | None = _of_preset("Normalization.", choices=("batch", "instance", "group", "none"))
-    activation: str | None = _of_preset("Activation.", choices=("relu", "leaky_relu", "elu", "silu"))
+    norm: str | None = _of_preset("Normalization.", choices=("batch", "instance", "none"))
+    activation: str | None = _of_preset("Activation.", choices=("relu", "leaky_relu"))
     downsampling: str | None = _of_preset("Max pooling or strided convolution.", choices=("pool", "stride"))
-    upsampling: str | None = _of_preset(
-        "Transposed convolution or nearest neighbor.", choices=("transposed", "nearest")
-    )
     attention: bool | None = _of_preset("Attention gates in the skip connections.")
-    deep_supervision: bool | None = _of_preset("Coarser levels of the decoder are trained to find the classes too.")
+    deep_supervision: bool | None = _of_preset("Coarser levels of the decoder are trained to predict the classes too.")
     dropout: float | None = _of_preset("Share of feature maps dropped in training.", minimum=0, below=1)
     norm_momentum: float | None = _of_preset("Momentum of batch norm's moving statistics.", above=0, below=1)
 
@@ -58,24 +56,12 @@ class LossSettings(Settings):
     loss: str = setting(
         "cross_entropy",
         "What is minimized; dice_cross_entropy and boundary_cross_entropy are sums.",
-        choices=(
-            "cross_entropy",
-            "dice",
-            "dice_cross_entropy",
-            "generalized_dice",
-            "tversky",
-            "focal_tversky",
-            "boundary_cross_entropy",
-        ),
+        choices=LOSSES,
     )
     class_weighting: str = setting(
         "inverse",
-        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), 1/f among cases that "
-        "have the class, Cui's effective number, or all equal.",
-        choices=("inverse", "square_root", "median_frequency", "effective_number", "none"),
-    )
-    effective_number_beta: float = setting(
-        1 - 1e-6, "Of effective_number: near 1 as inverse, 0 as none.", minimum=0, below=1
+        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), or all equal.",
+        choices=("inverse", "square_root", "none"),
     )
     label_smoothing: float = setting(
         0.0, "Share of each voxel's truth in the cross-entropy that all classes get alike.", minimum=0, below=1
@@ -88,7 +74,7 @@ class LossSettings(Settings):
     logit_adjustment: float = setting(
         0.0,
         "The cross-entropy is taken of logits plus this times the logarithm of the class weights. 1: what the network "
-        "finds is as frequent as it truly is, whatever the weights; 0: rare classes are found too often.",
+        "predicts is as frequent as it truly is, whatever the weights; 0: rare classes are predicted too often.",
         minimum=0,
         maximum=1,
     )
@@ -106,11 +92,8 @@ class LossSettings(Settings):
         "Dice and Tversky losses: whether a class without voxels counts too, as in MONAI's and nnU-Net's; its loss "
         "is 1 but where all of it is next to 0.",
     )
-    tversky_alpha: float = setting(0.3, "Tversky losses: weight of false positives.", minimum=0)
-    tversky_beta: float = setting(0.7, "Tversky losses: weight of false negatives.", above=0)
-    focal_tversky_exponent: float = setting(
-        0.75, "focal_tversky: exponent of what is missing to 1; below 1, classes found badly count more.", above=0
-    )
+    tversky_alpha: float = setting(0.3, "tversky: weight of false positives.", minimum=0)
+    tversky_beta: float = setting(0.7, "tversky: weight of false negatives.", above=0)
     boundary_reach: int = setting(
         5, "boundary_cross_entropy: voxels from the boundary beyond which distance makes no difference.", minimum=1
     )
@@ -140,7 +123,7 @@ class OptimizationSettings(Settings):
         choices=("fixed", "linear", "square_root"),
     )
     warmup_epochs: float = setting(0.0, "Epochs in which it rises from 0.", minimum=0)
-    momentum: float = setting(0.99, "Of sgd.", minimum=0, below=1)
+    momentum: float = setting(0.99, "Momentum of sgd.", minimum=0, below=1)
     weight_decay: float = setting(
         0.0,
         "Share of each kernel that a step takes away, times the learning rate; biases and norms are spared.",

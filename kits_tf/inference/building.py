@@ -12,9 +12,7 @@ from kits_tf.inference.crf import Crf
 from kits_tf.inference.ensemble import Passes
 from kits_tf.inference.segmenter import NO_EXTRAS, Coarse, Extras, Frame, Segmenter
 from kits_tf.inference.sliding import Windows
-from kits_tf.network.architecture import architecture
 from kits_tf.network.cost import trace_cost
-from kits_tf.network.folding import fold_batch_norm
 from kits_tf.training.run import Run, load_runs
 
 # Share of a GPU's memory that windows may take.
@@ -43,9 +41,7 @@ def segmenter_of(
     _check_fit(runs)
     first, is_single = runs[0], len(runs) == 1
     with devices.layers_in(precision):
-        networks = [
-            (fold_batch_norm(run.network, architecture(run.settings.network)), run.settings.intensity) for run in runs
-        ]
+        networks = [(run.architecture.folded(run.network), run.settings.intensity) for run in runs]
     chain = parse_chain(inference.postprocess or (first.postprocess if is_single else ""))
     crf = Crf(first.manifest.grid.spacing_zyx_mm) if Step(CRF) in chain else None
     passes = Passes(networks, first.manifest.scheme, inference.flip_axes, extras.uncertainty, crf)

@@ -1,1 +1,1 @@
-"""What learns: the U-Net, its loss and its metrics, and what they cost."""
+"""What learns: architectures and presets, losses and metrics, and what they cost."""

@@ -1,6 +1,6 @@
 """What a computation costs before anyone runs it: operations and memory, read off its traced graph.
 
-Nothing is computed and no tensor is made, so that what needs 80 GB can be looked at on a laptop.
+Nothing is computed and no tensor is made, so that a computation that needs 80 GB can be examined on a laptop.
 """
 
 import math
@@ -13,9 +13,9 @@ import tensorflow as tf
 
 # Operations whose results have the memory of their inputs, one for one.
 _ALIASES = {"Reshape", "Identity", "IdentityN", "StopGradient", "PreventGradient", "Squeeze", "ExpandDims"}
-# Operations that write their result into an input which nobody else needs.
+# Operations that write their result into an input which nothing else needs.
 _IN_PLACE = {"AddN", "AddV2", "BiasAdd", "Mul", "RealDiv", "SelectV2", "SquaredDifference", "Sub"}
-_IN_PLACE |= {"Elu", "EluGrad", "LeakyRelu", "LeakyReluGrad", "Relu", "ReluGrad", "Sigmoid", "SigmoidGrad"}
+_IN_PLACE |= {"LeakyRelu", "LeakyReluGrad", "Relu", "ReluGrad", "Sigmoid", "SigmoidGrad"}
 # Operations whose results are there before and after: not activations.
 _STANDING = {"Placeholder", "Const", "ReadVariableOp"}
 
@@ -40,7 +40,7 @@ def trace_cost(function: Callable, *arguments: tf.TensorSpec) -> Cost:
     Operations are taken to run in the order in which they were traced, and a tensor to be freed after its last use.
 
     Args:
-        function: of tensors, as tf.function takes it.
+        function: function of tensors, which tf.function can trace.
         *arguments: shapes and types of a call.
     """
     graph = tf.function(function).get_concrete_function(*arguments).graph

@@ -1,4 +1,4 @@
-"""Keras' batch norm over volumes, by the kernel that TensorFlow has for images: same weights and results, sooner."""
+"""Keras' batch norm over volumes, by the kernel that TensorFlow has for images: same results, but faster."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ class StreamingDice(keras.metrics.Metric):
     This is one Dice over all patches, for following a run; scores of cases come from `analysis.scores`.
 
     Args:
-        scheme: of the labels.
+        scheme: scheme of the labels.
     """
 
     def __init__(self, scheme: Scheme, name: str = "dice", **kwargs: object) -> None:
@@ -34,9 +34,9 @@ class StreamingDice(keras.metrics.Metric):
         size = self.counts.shape[0]
         # Products of zeros and ones, exact in any order: on a GPU with op determinism there is no kernel of bincount.
         truth = tf.one_hot(tf.cast(y_true, tf.int32), size)
-        found = tf.one_hot(tf.argmax(y_pred, axis=-1, output_type=tf.int32), size)
+        predicted = tf.one_hot(tf.argmax(y_pred, axis=-1, output_type=tf.int32), size)
         # Plane by plane: a float32 sum stops at 16.7 million voxels.
-        planes = tf.einsum("bzyxt,bzyxf->bztf", truth, found)
+        planes = tf.einsum("bzyxt,bzyxp->bztp", truth, predicted)
         self.counts.assign_add(tf.reduce_sum(tf.cast(planes, tf.int64), axis=[0, 1]))
 
     def result(self) -> dict[str, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""How far a network looks."""
+"""How far a network sees."""
 
 import keras
 from keras import layers
@@ -14,8 +14,8 @@ def receptive_field(network: keras.Model, total_stride: Triple) -> Triple:
     Norms count as voxel by voxel, though their statistics are of all voxels.
 
     Args:
-        network: of `build_unet`.
-        total_stride: of its architecture; fields repeat with it.
+        network: functional model from an image to logits.
+        total_stride: total stride of its architecture (z, y, x); fields repeat with it.
     """
     z, y, x = (max(_width(network, axis, voxel) for voxel in range(total_stride[axis])) for axis in range(3))
     return z, y, x
@@ -30,19 +30,19 @@ def _field(network: keras.Model, axis: int, voxel: int) -> Interval:
     """Returns the first and the last voxel of the image that an output voxel depends on, as if it had no edge."""
     needed = {id(network.output): (voxel, voxel)}
     for layer in reversed(network.layers):
-        wanted = needed.get(id(layer.output))
-        if wanted is None or isinstance(layer, layers.InputLayer):
+        interval = needed.get(id(layer.output))
+        if interval is None or isinstance(layer, layers.InputLayer):
             continue
-        first, last = _of_input(layer, axis, wanted)
+        first, last = _of_input(layer, axis, interval)
         for tensor in keras.tree.flatten(layer.input):
             other = needed.get(id(tensor), (first, last))
             needed[id(tensor)] = (min(first, other[0]), max(last, other[1]))
     return needed[id(network.input)]
 
 
-def _of_input(layer: layers.Layer, axis: int, wanted: Interval) -> Interval:
+def _of_input(layer: layers.Layer, axis: int, interval: Interval) -> Interval:
     """Returns the voxels of a layer's input that an interval of its output depends on."""
-    first, last = wanted
+    first, last = interval
     if isinstance(layer, layers.Conv3DTranspose):  # kernel and stride are equal in this project
         return first // layer.strides[axis], last // layer.strides[axis]
     if isinstance(layer, layers.UpSampling3D):
@@ -55,7 +55,8 @@ def _of_input(layer: layers.Layer, axis: int, wanted: Interval) -> Interval:
 def _down(layer: layers.Layer) -> tuple[Triple, Triple]:
     """Returns kernel and stride of a layer; 1 for one that works voxel by voxel."""
     if isinstance(layer, layers.Conv3D):
-        return layer.kernel_size, layer.strides
+        z, y, x = ((size - 1) * step + 1 for size, step in zip(layer.kernel_size, layer.dilation_rate, strict=True))
+        return (z, y, x), layer.strides
     if isinstance(layer, (layers.MaxPooling3D, layers.AveragePooling3D)):
         return layer.pool_size, layer.strides
     return (1, 1, 1), (1, 1, 1)

@@ -4,6 +4,7 @@ checkpoints/000003-000120.npz   epoch 3 (from 0) after 120 of its steps; the two
 """
 
 import json
+import logging
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,14 +19,16 @@ from kits_tf.base.files import remove_partial, written_whole
 KEPT = 2
 _POSITION = "position"
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Position:
     """How far a run is.
 
     Attributes:
-        epoch: that is being trained, from 0.
-        step: steps of it that are done.
+        epoch: number of the epoch that is being trained, from 0.
+        step: number of its steps that are done.
     """
 
     epoch: int = 0
@@ -37,7 +40,12 @@ BEGINNING = Position()
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run goes on from: its position, and arrays by name."""
+    """What a run goes on from.
+
+    Attributes:
+        position: position of the run.
+        arrays: all that changes in training, by name.
+    """
 
     position: Position
     arrays: Mapping[str, NDArray]
@@ -68,7 +76,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
                 arrays = {name: file[name] for name in file.files}
             return Checkpoint(Position(**json.loads(str(arrays.pop(_POSITION)))), arrays)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-            print(f"{path}: damaged, going back to the checkpoint before it", flush=True)
+            logger.warning("%s: damaged, going back to the checkpoint before it", path)
     return None
 
 

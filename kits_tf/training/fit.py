@@ -1,7 +1,7 @@
-"""Fitting: strategy, data, trainer and the course of a run put together."""
+"""Fitting: strategy, data, trainer and the loop over epochs put together."""
 
+import logging
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -9,46 +9,43 @@ import tensorflow as tf
 from kits_tf.base.errors import InputError
 from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
-from kits_tf.network.weighting import class_weights
+from kits_tf.network.weighting import class_balance
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import run
 from kits_tf.training.checkpoint import BEGINNING, Position
-from kits_tf.training.course import Course, Looks, restore
-from kits_tf.training.loop import Input, Loop
+from kits_tf.training.epoch_loop import EpochHooks, EpochLoop, restore
+from kits_tf.training.history import HistoryRow, read_history
+from kits_tf.training.monitoring import TrainingProgress
 from kits_tf.training.overview import overview, plan_memory
-from kits_tf.training.progress import Progress
+from kits_tf.training.plan import TrainingPlan
+from kits_tf.training.replicated import Input, ReplicatedTrainer
 from kits_tf.training.strategy import is_chief, num_workers
-from kits_tf.training.trainer import Trainer, build_trainer
+from kits_tf.training.trainer import Trainer, TrainerSettings, build_trainer
 from tfrecords_tools.read import check_files
 
+logger = logging.getLogger(__name__)
 
-def fit(
-    settings: RunSettings,
-    manifest: Manifest,
-    run_dir: Path,
-    strategy: tf.distribute.Strategy,
-    looks: Looks | None = None,
-) -> list[dict[str, float]]:
+
+def fit(plan: TrainingPlan, strategy: tf.distribute.Strategy, hooks: EpochHooks | None = None) -> list[HistoryRow]:
     """Trains to the last epoch, from where the run stopped, and returns its history.
 
     Args:
-        settings: of the run.
-        manifest: of the records, with the run's split.
-        run_dir: of the run; checkpoints, best weights and history are written there.
-        strategy: of the replicas.
-        looks: at each epoch's network.
+        plan: what to train; checkpoints, best weights and history are written to its folder.
+        strategy: strategy of the replicas.
+        hooks: functions of each epoch's network.
 
     Raises:
         InputError: the loss became infinite or NaN; the best weights so far stay. Or the initial weights do not fit.
         RecordError: a shard is damaged; it is named.
         SystemExit, KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved, and the same call goes on.
     """
+    settings, manifest = plan.settings, plan.manifest
     keras.utils.set_random_seed(settings.seed)
-    if (run_dir / run.LAST_WEIGHTS).exists():
-        history = run.read_history(run_dir)
-        print(f"{run_dir}: trained already, {len(history)} epochs")
+    if (plan.run_dir / run.LAST_WEIGHTS).exists():
+        history = read_history(plan.run_dir)
+        logger.info("%s: trained already, %d epochs", plan.run_dir, len(history))
         return history
     shards_dir = settings.records_dir
     if settings.input.cache not in ("", dataset.IN_MEMORY):
@@ -58,27 +55,28 @@ def fit(
     shards = manifest.shard_paths("train", shards_dir)
     steps = dataset.steps_per_epoch(shards, settings.patches.patches_per_case, worker_batch, workers)
     with strategy.scope():
-        trainer = make_trainer(settings, manifest, synchronized=replicas > 1, steps_per_epoch=steps)
-        position = restore(trainer, run_dir, strategy)
+        trainer = make_trainer(plan, synchronized=replicas > 1, steps_per_epoch=steps)
+        position = restore(trainer, plan.run_dir, strategy)
         if position == BEGINNING and settings.optimization.initial_weights:
             begin_with(trainer, settings.optimization.initial_weights, manifest.scheme)
     chief = is_chief(strategy)
     if chief:
         # A run that goes on has shown that it fits.
-        memory = plan_memory(trainer, manifest, worker_batch) if position == BEGINNING else None
-        print(overview(trainer, manifest, steps, memory))
+        memory = plan_memory(plan, trainer, worker_batch) if position == BEGINNING else None
+        logger.info("%s", overview(plan, trainer.network.count_params(), steps, memory))
     with strategy.scope():
-        course = Course(settings, run_dir, Loop(trainer, strategy), steps, position, looks or Looks(), chief)
+        loop = EpochLoop(settings, plan.run_dir, ReplicatedTrainer(trainer, strategy), steps, hooks or EpochHooks())
         try:
-            course.run(
+            loop.run(
                 training_input(settings, manifest, shards_dir, position),
                 validation_input(settings, manifest, shards_dir),
-                Progress(settings.optimization.epochs, steps, worker_batch * workers, shown=chief),
+                TrainingProgress(settings.optimization.epochs, steps, worker_batch * workers, is_shown=chief),
+                position,
             )
         except tf.errors.DataLossError:
             check_files([*shards, *manifest.shard_paths("validation", shards_dir)])
             raise
-    return course.history
+    return loop.history
 
 
 def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
@@ -87,17 +85,18 @@ def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
     Raises:
         InputError: there is no such run, or its network or its classes are others.
     """
-    found = run.load_run(run_dir)
-    shapes, wanted = ([weight.shape for weight in network.weights] for network in (found.network, trainer.network))
-    if shapes != wanted or found.manifest.scheme.classes != scheme.classes:
-        raise InputError(f"--initial_weights: expected a run of this one's network and classes, {run_dir} has others")
+    other = run.load_run(run_dir)
+    shapes = [weight.shape for weight in trainer.network.weights]
+    is_same = shapes == [weight.shape for weight in other.network.weights]
+    if not is_same or other.manifest.scheme.classes != scheme.classes:
+        raise InputError(f"--initial_weights={run_dir}: expected a run of the same network and classes as this one")
     for network in (trainer.network, trainer.validated):
-        network.set_weights(found.network.get_weights())
-    print(f"begins with the weights of {run_dir}")
+        network.set_weights(other.network.get_weights())
+    logger.info("begins with the weights of %s", run_dir)
 
 
 def training_input(settings: RunSettings, manifest: Manifest, shards_dir: str, position: Position = BEGINNING) -> Input:
-    """Returns the input of training, as `Loop.train` takes it, from a position on."""
+    """Returns the input of training, for `ReplicatedTrainer.train`, from a position on."""
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         batch_size = _replica_batch(settings)
@@ -135,14 +134,18 @@ def validation_input(settings: RunSettings, manifest: Manifest, shards_dir: str)
     return of_worker
 
 
-def make_trainer(settings: RunSettings, manifest: Manifest, synchronized: bool, steps_per_epoch: int = 1) -> Trainer:
-    """Returns the trainer of a run on these records; call it within the strategy's scope."""
-    case_voxels = manifest.case_voxels("train")
-    weights = class_weights(case_voxels, settings.objective.class_weighting, settings.objective.effective_number_beta)
-    # What the weighted cross-entropy makes of a network that sees nothing.
-    undone = 1 - settings.objective.logit_adjustment
-    shares = [w**undone * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
-    return build_trainer(settings, manifest.scheme, weights, shares, synchronized, steps_per_epoch)
+def make_trainer(plan: TrainingPlan, synchronized: bool = False, steps_per_epoch: int = 1) -> Trainer:
+    """Returns the trainer of a run on its records; call it within the strategy's scope.
+
+    Args:
+        plan: what to train.
+        synchronized: whether batch norm is over all replicas.
+        steps_per_epoch: number of steps of an epoch, for the learning rate's schedule.
+    """
+    objective = plan.settings.objective
+    balance = class_balance(plan.manifest.case_voxels("train"), objective.class_weighting, objective.logit_adjustment)
+    settings = TrainerSettings.of_run(plan.settings, steps_per_epoch)
+    return build_trainer(plan.architecture, settings, plan.manifest.scheme, balance, synchronized)
 
 
 def _replica_batch(settings: RunSettings) -> int:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C, which wait until a step is done and what it did is saved."""
+"""SIGTERM and Ctrl-C, which wait until a step is done and saved."""
 
 import signal
 from types import FrameType
@@ -24,7 +24,10 @@ class Interruption:
             signal.signal(kind, handler)
 
     def end(self) -> NoReturn:
-        """Ends the process: as interrupted after Ctrl-C, with status 0 after SIGTERM, to this process or another's."""
+        """Ends the process: as interrupted after Ctrl-C, otherwise with status 0.
+
+        SIGTERM may have come to this process or to another worker.
+        """
         if self.caught == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(0)

@@ -20,15 +20,17 @@ _DECAYS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate by step: a line up from 0, then what the decay leaves.
 
+    Keras' own schedules begin a warm-up with a rate of 0, which wastes the first step, or have none.
+
     Of s steps with w of warm-up, step t (from 0) has rate * (t + 1) / w while t < w, and from then on
     rate * decay((t - w) / (s - w)); decay(p) is 1 (constant), (1 + cos(pi p)) / 2 (cosine; Loshchilov and Hutter 2017)
     or (1 - p)^0.9 (polynomial; nnU-Net). After the last step it stays.
 
     Args:
-        rate: the highest one.
+        rate: highest learning rate.
         decay: constant, cosine or polynomial.
-        steps: of the whole run, warm-up included.
-        warmup_steps: fewer than `steps`.
+        steps: number of steps of the whole run, warm-up included.
+        warmup_steps: number of steps of warm-up, fewer than `steps`.
     """
 
     def __init__(self, rate: float, decay: str, steps: int, warmup_steps: int = 0) -> None:
@@ -53,9 +55,9 @@ def make_optimizer(
     Weight decay is decoupled (Loshchilov and Hutter 2019: Adam with it is AdamW) and spares biases and norms.
 
     Args:
-        settings: which, and how fast.
-        steps_per_epoch: steps in an epoch.
-        replicas: that share a step; the learning rate grows with them as --learning_rate_rule says.
+        settings: settings of the optimization.
+        steps_per_epoch: number of steps of an epoch.
+        replicas: number of replicas that share a step; --learning_rate_rule says how the rate grows with them.
     """
     rate = Schedule(
         settings.learning_rate * learning_rate_factor(settings.learning_rate_rule, replicas),
@@ -76,7 +78,7 @@ def make_optimizer(
 
 
 def learning_rate_factor(rule: str, replicas: int) -> float:
-    """Returns by what --learning_rate is multiplied: fixed 1, linear the replicas, square_root their square root."""
+    """Returns the factor of --learning_rate: 1 (fixed), the number of replicas (linear), or its square root."""
     return {"fixed": 1.0, "linear": float(replicas), "square_root": math.sqrt(replicas)}[rule]
 
 
@@ -89,8 +91,8 @@ class MovingAverage:
 
     Args:
         source: the network whose weights to follow.
-        network: of the same architecture; its weights become those of `source`, then their average.
-        decay: 0 to 1.
+        network: network of the same architecture; its weights become those of `source`, then their average.
+        decay: share of the average that an update keeps, 0 to 1.
     """
 
     def __init__(self, source: keras.Model, network: keras.Model, decay: float) -> None:
@@ -102,7 +104,7 @@ class MovingAverage:
         """Moves the average, in the cross-replica context.
 
         Args:
-            updates: that went before, a scalar.
+            updates: number of updates before this one, a scalar.
         """
         t = tf.cast(updates, tf.float32)
         kept = tf.minimum(self.decay, (1 + t) / (10 + t))

@@ -1,4 +1,4 @@
-"""What a run will do, told before it starts."""
+"""What a run will do, in words before it starts."""
 
 import math
 
@@ -9,8 +9,8 @@ from kits_tf.base.errors import InputError
 from kits_tf.config import OptimizationSettings
 from kits_tf.network.cost import trace_cost, variable_bytes
 from kits_tf.pipeline.footprint import estimate_footprint
-from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.optimizer import learning_rate_factor
+from kits_tf.training.plan import TrainingPlan
 from kits_tf.training.strategy import num_workers
 from kits_tf.training.trainer import Trainer
 
@@ -18,14 +18,14 @@ from kits_tf.training.trainer import Trainer
 def describe_strategy(strategy: tf.distribute.Strategy, optimization: OptimizationSettings) -> str:
     """Returns one line for the start of a run: which devices, how large a batch, which learning rate."""
     replicas, parts = strategy.num_replicas_in_sync, optimization.accumulated_batches
-    devices, workers = ", ".join(sorted(strategy.extended.worker_devices)), num_workers(strategy)
+    names, workers = ", ".join(sorted(strategy.extended.worker_devices)), num_workers(strategy)
     factors = [replicas, *([parts] if parts > 1 else []), optimization.batch_size]
     rule = optimization.learning_rate_rule
     # TensorFlow's class is still called CollectiveAllReduceStrategy.
     name = "MultiWorkerMirroredStrategy" if workers > 1 else type(strategy).__name__
     return (
         f"{name} on {replicas} device{'s' if replicas > 1 else ''}"
-        f"{f' of {workers} workers' if workers > 1 else ''} ({devices}), "
+        f"{f' of {workers} workers' if workers > 1 else ''} ({names}), "
         f"global batch {math.prod(factors)} = {' x '.join(map(str, factors))}, "
         f"learning rate {optimization.learning_rate * learning_rate_factor(rule, replicas):.3g} ({rule})"
     )
@@ -34,10 +34,10 @@ def describe_strategy(strategy: tf.distribute.Strategy, optimization: Optimizati
 def training_bytes(trainer: Trainer) -> int:
     """Returns what a step takes on each device: weights, the optimizer's and averaged ones, activations and gradients.
 
-    To be called outside of the strategy's scope. What kernels and the allocator need beside them is not in it.
+    Call it outside of the strategy's scope. What kernels and the allocator need beside them is not in it.
     """
     settings = trainer.settings
-    shape = (settings.optimization.batch_size, *settings.patches.patch_size_zyx)
+    shape = (settings.optimization.batch_size, *settings.patch_size_zyx)
     cost = trace_cost(trainer.gradients, tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.uint8))
     return cost.peak_bytes + variable_bytes(trainer.variables)
 
@@ -46,8 +46,8 @@ def check_memory(needed: int, available: int | None) -> None:
     """Refuses a run that cannot fit.
 
     Args:
-        needed: bytes of a step, of `training_bytes`.
-        available: bytes of a device; None where nobody knows.
+        needed: bytes of a step, from `training_bytes`.
+        available: bytes of a device; None where the system does not say.
 
     Raises:
         InputError: it needs more than there is.
@@ -59,18 +59,19 @@ def check_memory(needed: int, available: int | None) -> None:
         )
 
 
-def plan_memory(trainer: Trainer, manifest: Manifest, worker_batch: int) -> str:
+def plan_memory(plan: TrainingPlan, trainer: Trainer, worker_batch: int) -> str:
     """Returns what a step and the input take, in words; takes seconds, as a step is traced for it.
 
     Args:
-        trainer: of the run.
-        manifest: of the records, with the run's split.
+        plan: what is trained.
+        trainer: trainer of the run.
         worker_batch: patches of a step on this worker.
 
     Raises:
         InputError: a step needs more than the device has.
     """
-    settings, needed, available = trainer.settings, training_bytes(trainer), devices.device_memory()
+    settings, manifest = plan.settings, plan.manifest
+    needed, available = training_bytes(trainer), devices.device_memory()
     check_memory(needed, available)
     of_device = f" of the device's {available / 1e9:.1f} GB" if available else ""
     record_bytes = [
@@ -84,23 +85,23 @@ def plan_memory(trainer: Trainer, manifest: Manifest, worker_batch: int) -> str:
     return f"about {needed / 1e9:.2g} GB for a step{of_device}; {footprint}"
 
 
-def overview(trainer: Trainer, manifest: Manifest, steps: int, memory: str | None) -> str:
+def overview(plan: TrainingPlan, parameters: int, steps: int, memory: str | None) -> str:
     """Returns a short table: cases, steps, descent, network, memory.
 
     Args:
-        trainer: of the run.
-        manifest: of the records, with the run's split.
-        steps: of an epoch.
-        memory: of `plan_memory`; None leaves it out.
+        plan: what is trained.
+        parameters: number of the network's parameters.
+        steps: number of steps of an epoch.
+        memory: result of `plan_memory`; None leaves it out.
     """
-    settings, splits = trainer.settings, manifest.splits
+    settings, splits = plan.settings, plan.manifest.splits
     optimization = settings.optimization
     schedule = optimization.learning_rate_schedule
     rows = {
         "cases": f"{len(splits['train'])} to train on, {len(splits['validation'])} to validate on",
         "epochs": f"{optimization.epochs} of {steps} steps",
         "descent": f"{optimization.optimizer}, {schedule} learning rate, {settings.objective.loss}",
-        "network": f"{settings.network.preset}, {trainer.network.count_params():,} parameters",
+        "network": f"{settings.network.preset}, {parameters:,} parameters",
         "memory": memory,
     }
     return "\n".join(f"{name:<8} {text}" for name, text in rows.items() if text)

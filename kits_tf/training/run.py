@@ -1,7 +1,7 @@
 """A run directory: what it keeps, and how to get the trained network back out of it.
 
 train.flags       the flags, in a form that --flagfile reads
-manifest.json     of the records it was trained on
+manifest.json     manifest of the records it was trained on
 environment.json  versions, devices, git revision
 history.csv       loss and Dice by epoch
 curves.png        the same as a picture, once the run is finished, where matplotlib is installed
@@ -13,7 +13,6 @@ postprocess.json  what evaluate --postprocess=auto chose
 calibration.json  the temperature that export found on the validation cases
 """
 
-import csv
 import json
 import math
 import os
@@ -26,38 +25,40 @@ import keras
 
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import write_table, write_text, written_whole
+from kits_tf.base.files import write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
 from kits_tf.config import RunSettings
-from kits_tf.network.architecture import architecture
-from kits_tf.network.unet import build_unet
+from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.history import HISTORY
 
-FLAGS, ENVIRONMENT, HISTORY = "train.flags", "environment.json", "history.csv"
+FLAGS, ENVIRONMENT = "train.flags", "environment.json"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
 POSTPROCESS, CALIBRATION = "postprocess.json", "calibration.json"
 _SCORE = "composite"
-# What a run may go on with otherwise: where things lie, and how much of the machine it takes.
-_MOVABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
+# Flags that may be others when a run goes on: where things lie, and how much of the machine it takes.
+_CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A trained run.
 
     Attributes:
-        settings: it was trained with.
-        manifest: of its records.
-        network: the best one, in float32.
+        settings: settings of its training.
+        manifest: manifest of its records.
+        architecture: architecture of its network.
+        network: the best network, in float32.
         postprocess: the chain that was chosen for its masks.
-        temperature: by which its logits are divided for probabilities.
+        temperature: number that its logits are divided by for probabilities.
     """
 
     settings: RunSettings
     manifest: Manifest
+    architecture: Architecture
     network: keras.Model
     postprocess: str = ""
     temperature: float = 1.0
@@ -74,8 +75,8 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> Path:
     is_run = (run_dir / FLAGS).exists()
     if is_run and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
         # A flag that is newer than the run has its default there.
-        new = changed_flags(from_flagfile(RunSettings, run_dir / FLAGS), settings)
-        changed = sorted(flag for name, flag in new.items() if name not in _MOVABLE)
+        differences = changed_flags(from_flagfile(RunSettings, run_dir / FLAGS), settings)
+        changed = sorted(flag for name, flag in differences.items() if name not in _CHANGEABLE)
         if changed:
             raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
         if not Manifest.read(run_dir).same_records(manifest):
@@ -90,20 +91,6 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> Path:
     write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
     write_text(run_dir / FLAGS, to_flagfile(settings, "train"))  # last: a folder with flags is a run
     return run_dir
-
-
-def read_history(run_dir: Path) -> list[dict[str, float]]:
-    """Returns the epochs so far, one dictionary each; none if there is no history."""
-    if not (run_dir / HISTORY).exists():
-        return []
-    with open(run_dir / HISTORY, newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def write_history(run_dir: Path, epochs: list[dict[str, float]]) -> None:
-    """Writes the epochs so far, one row each, under a temporary name first; what an epoch lacks is left empty."""
-    columns = dict.fromkeys(name for row in epochs for name in row)
-    write_table(run_dir / HISTORY, list(columns), (row | {"epoch": int(row["epoch"])} for row in epochs))
 
 
 def save_weights(network: keras.Model, path: Path, score: float) -> None:
@@ -138,23 +125,31 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     weights = root / BEST_WEIGHTS
     if not weights.is_file():
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
-    network = _build(settings, len(manifest.scheme.classes))
+    architecture = make_architecture(settings.network)
+    network = _build(architecture, len(manifest.scheme.classes))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
             network.load_weights(weights)
     except (ValueError, OSError, KeyError, UserWarning):
-        found = _first_difference(network, weights) or "a damaged file"
-        raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {found}") from None
+        reason = _first_difference(network, weights) or "a damaged file"
+        raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {reason}") from None
     chain = str(_chosen(root / POSTPROCESS, "chain", ""))
     temperature = float(_chosen(root / CALIBRATION, "temperature", 1.0))
     if not 0 < temperature < math.inf:
         raise InputError(f"{root / CALIBRATION}: expected a temperature above 0, found {temperature}")
-    return Run(settings, manifest, network, chain, temperature)
+    return Run(
+        settings=settings,
+        manifest=manifest,
+        architecture=architecture,
+        network=network,
+        postprocess=chain,
+        temperature=temperature,
+    )
 
 
 def _chosen(path: Path, name: str, default: str | float) -> str | float:
-    """Returns what a file of a run says of a thing that was chosen for it; the default if there is no file."""
+    """Returns the value of a name in a file of a run; the default if there is no file."""
     if not path.exists():
         return default
     try:
@@ -167,50 +162,50 @@ def load_runs(model: str) -> list[Run]:
     """Returns the runs that a text names: one, a folder of folds (fold0, fold1, ...), or several with commas between.
 
     Raises:
-        InputError: as `load_run`.
+        InputError: a run cannot be loaded, for the reasons of `load_run`.
     """
-    found = []
+    runs = []
     for part in model.split(","):
         root = Path(part)
         folds = [] if (root / FLAGS).exists() else sorted(root.glob("fold*"))
-        found += [load_run(folder) for folder in folds or [root]]
-    return found
+        runs += [load_run(folder) for folder in folds or [root]]
+    return runs
 
 
-def float32_copy(network: keras.Model, settings: RunSettings) -> keras.Model:
-    """Returns a network as `load_run` would have it from a file of these weights."""
-    copy = _build(settings, network.output.shape[-1])
+def float32_copy(network: keras.Model, architecture: Architecture) -> keras.Model:
+    """Returns a network of the same weights as `load_run` would load it from a file."""
+    copy = _build(architecture, network.output.shape[-1])
     copy.set_weights(network.get_weights())
     return copy
 
 
-def _build(settings: RunSettings, num_classes: int) -> keras.Model:
+def _build(architecture: Architecture, num_classes: int) -> keras.Model:
     with devices.layers_in("float32"):
-        return build_unet(architecture(settings.network), num_classes)
+        return architecture.build(num_classes)
 
 
 def _first_difference(network: keras.Model, weights: Path) -> str | None:
-    """Returns in words which layer a file of weights has otherwise; None if there is none, or the file is no such."""
-    wanted = {layer.name: [tuple(v.shape) for v in layer.weights] for layer in network.layers if layer.weights}
+    """Returns in words which layer's weights differ from a file's; None if none does, or it is no file of weights."""
+    expected = {layer.name: [tuple(v.shape) for v in layer.weights] for layer in network.layers if layer.weights}
     try:
         with h5py.File(weights) as file:
             saved = _saved_shapes(file)
     except OSError:
         return None
-    for name in [*wanted, *saved]:
-        if wanted.get(name) != saved.get(name):
-            shapes = [" ".join(map(str, found.get(name) or ["none"])) for found in (saved, wanted)]
+    for name in [*expected, *saved]:
+        if expected.get(name) != saved.get(name):
+            shapes = [" ".join(map(str, part.get(name) or ["none"])) for part in (saved, expected)]
             return f"another architecture: layer {name} has weights {shapes[0]}, expected {shapes[1]}"
     return None
 
 
 def _saved_shapes(file: h5py.File) -> dict[str, list[tuple[int, ...]]]:
     """Returns the shapes of each layer's weights by its name."""
-    found: dict[str, list[tuple[int, ...]]] = {}
+    shapes: dict[str, list[tuple[int, ...]]] = {}
 
     def note(path: str, item: h5py.Group | h5py.Dataset) -> None:
         if path.endswith("/vars") and "name" in item.attrs and "seed_generator" not in path:
-            found[item.attrs["name"]] = [item[str(i)].shape for i in range(len(item))]
+            shapes[item.attrs["name"]] = [item[str(i)].shape for i in range(len(item))]
 
     file.visititems(note)
-    return found
+    return shapes

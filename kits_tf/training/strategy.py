@@ -1,11 +1,14 @@
 """Which devices and machines a training runs on."""
 
 import json
+import logging
 import os
 
 import tensorflow as tf
 
 from kits_tf.base.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 def choose_strategy() -> tf.distribute.Strategy:
@@ -15,10 +18,10 @@ def choose_strategy() -> tf.distribute.Strategy:
     where there are several GPUs.
 
     Raises:
-        InputError: TF_CONFIG is not what TensorFlow takes for such a strategy.
+        InputError: TF_CONFIG does not describe such a strategy.
     """
     if _has_cluster():
-        print("waiting for all workers of TF_CONFIG", flush=True)
+        logger.info("waiting for all workers of TF_CONFIG")
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
@@ -49,7 +52,7 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes and tells."""
+    """Returns whether this process is the one that writes files and log."""
     resolver = strategy.cluster_resolver
     if not resolver:
         return True

@@ -1,59 +1,94 @@
 """The training step: augmentation and normalization on the device around the network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.config import RunSettings
+from kits_tf.config import IntensitySettings, LossSettings, OptimizationSettings, RunSettings
+from kits_tf.config.choices import LOSSES
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import normalize
-from kits_tf.network.architecture import architecture
-from kits_tf.network.losses import DeepSupervision, make_loss
+from kits_tf.network.architecture import Architecture
+from kits_tf.network.deep_supervision import DeepSupervision
 from kits_tf.network.metrics import StreamingDice
-from kits_tf.network.rematerialization import rematerialized
-from kits_tf.network.unet import add_heads, build_unet
+from kits_tf.network.weighting import ClassBalance
 from kits_tf.pipeline import augment
 from kits_tf.training.optimizer import MovingAverage, make_optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings:
+    """What a trainer needs to know of a run.
+
+    Attributes:
+        objective: settings of the loss.
+        optimization: settings of the steps.
+        intensity: window and scale of a patch's values.
+        patch_size_zyx: voxels of a patch.
+        warp_kernel: interpolation of warped images.
+        steps_per_epoch: number of steps of an epoch, for the learning rate's schedule.
+    """
+
+    objective: LossSettings = field(default_factory=LossSettings)
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    patch_size_zyx: Triple
+    warp_kernel: str
+    steps_per_epoch: int = 1
+
+    @classmethod
+    def of_run(cls, settings: RunSettings, steps_per_epoch: int = 1) -> "TrainerSettings":
+        """Returns the settings of a run's trainer."""
+        return cls(
+            objective=settings.objective,
+            optimization=settings.optimization,
+            intensity=settings.intensity,
+            patch_size_zyx=settings.patches.patch_size_zyx,
+            warp_kernel=settings.warp.warp_kernel,
+            steps_per_epoch=steps_per_epoch,
+        )
 
 
 class Trainer:
     """Trains a network on `augment.TrainingPatches`, and validates it on pairs of int16 HU and uint8 labels.
 
-    A step is what each replica does with its part of a batch; `Loop` has all of them do it.
+    A step is what each replica does with its part of a batch; `ReplicatedTrainer` has all of them do it.
 
     Args:
-        network: from normalized patches to logits.
-        settings: of the run.
-        scheme: of the labels.
-        class_weights: of the cross-entropy.
-        steps_per_epoch: for the learning rate's schedule.
+        network: network from normalized patches to logits.
+        architecture: architecture of the network.
+        settings: settings of the trainer.
+        scheme: scheme of the labels.
+        class_weights: weights of the cross-entropy, background first.
     """
 
     def __init__(
         self,
         network: keras.Model,
-        settings: RunSettings,
+        architecture: Architecture,
+        settings: TrainerSettings,
         scheme: Scheme,
         class_weights: tuple[float, ...],
-        steps_per_epoch: int,
     ) -> None:
-        made_of, self.settings, self.mirrored_labels = architecture(settings.network), settings, scheme.mirrored
         self.network = network
-        self.objective = make_loss(settings.objective, class_weights)
-        self.supervised = add_heads(network, made_of)
+        self.settings = settings
+        self.mirrored_labels = scheme.mirrored
+        self.objective: keras.losses.Loss = LOSSES[settings.objective.loss](settings.objective, class_weights)
+        self.supervised = architecture.with_heads(network)
         if settings.optimization.rematerialize:
-            self.supervised = rematerialized(self.supervised, made_of)
-        strides = [made_of.stride_to(level) for level in made_of.supervised_levels()]
-        self.supervision = DeepSupervision(self.objective, strides)
+            self.supervised = architecture.rematerialized(self.supervised)
+        self.supervision = DeepSupervision(self.objective, architecture.supervised_strides())
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.optimizer = make_optimizer(settings.optimization, steps_per_epoch, replicas)
+        self.optimizer = make_optimizer(settings.optimization, settings.steps_per_epoch, replicas)
         self.optimizer.build(self.supervised.trainable_variables)
         self.average: MovingAverage | None = None
         if settings.optimization.average_decay:
-            follower = build_unet(made_of, len(scheme.classes))
+            follower = architecture.build(len(scheme.classes))
             self.average = MovingAverage(network, follower, settings.optimization.average_decay)
         self.metrics = [keras.metrics.Mean(name="loss"), StreamingDice(scheme)]
 
@@ -64,7 +99,7 @@ class Trainer:
 
     def train_step(self, patches: augment.TrainingPatches) -> tf.Tensor:
         """Augments a batch and takes one step of the optimizer; returns this replica's part of the loss before it."""
-        return self.learn(*self.augment(patches))
+        return self.learn(*self.prepare(patches))
 
     def learn(self, image: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Takes one step of the optimizer on normalized patches, and returns this replica's part of the loss."""
@@ -76,16 +111,16 @@ class Trainer:
             if gradients:  # one after the other, or the memory would be that of all
                 with tf.control_dependencies(gradients):
                     part_image = tf.identity(part_image)
-            loss, found = self.gradients(part_image, labels[part::parts])
+            loss, own = self.gradients(part_image, labels[part::parts])
             losses.append(loss)
-            gradients = [total + more for total, more in zip(gradients, found, strict=True)] if gradients else found
+            gradients = [total + more for total, more in zip(gradients, own, strict=True)] if gradients else own
         self._apply([gradient / parts for gradient in gradients] if parts > 1 else gradients)
         return tf.add_n(losses) / parts
 
     def gradients(self, image: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Returns this replica's part of the loss, and its gradients, which are scaled as the optimizer wants it."""
+        """Returns this replica's part of the loss, and its gradients, multiplied by the optimizer's scale of losses."""
         with tf.GradientTape() as tape:
-            # Of a list of one Keras makes what is in it.
+            # A model of one output gives a tensor, not a list.
             logits = keras.tree.flatten(self.supervised(image[..., None], training=True))
             loss = self.supervision(labels, logits)
             scaled = self.optimizer.scale_loss(loss)
@@ -101,10 +136,10 @@ class Trainer:
         logits = self.validated(image[..., None], training=False)
         self._observe(self.objective(labels, logits), labels[:count], logits[:count])
 
-    def augment(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns images (batch, z, y, x) float32, normalized, and labels (batch, z, y, x) uint8."""
+    def prepare(self, patches: augment.TrainingPatches) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns augmented, normalized images (batch, z, y, x) float32, and labels (batch, z, y, x) uint8."""
         settings = self.settings
-        size, kernel = settings.patches.patch_size_zyx, settings.warp.warp_kernel
+        size, kernel = settings.patch_size_zyx, settings.warp_kernel
         return augment.augment_batch(patches, size, kernel, self.mirrored_labels, settings.intensity)
 
     @property
@@ -132,11 +167,11 @@ class Trainer:
         Raises:
             InputError: it is another network's or another optimizer's.
         """
-        wanted = {name: tuple(variable.shape) for name, variable in self._changing().items()}
-        found = {name: value.shape for name, value in state.items()}
-        if wanted != found:
-            name = next(name for name in [*wanted, *found] if wanted.get(name) != found.get(name))
-            raise InputError(f"checkpoint: expected {name} of shape {wanted.get(name)}, found {found.get(name)}")
+        expected = {name: tuple(variable.shape) for name, variable in self._changing().items()}
+        shapes = {name: value.shape for name, value in state.items()}
+        if expected != shapes:
+            name = next(name for name in [*expected, *shapes] if expected.get(name) != shapes.get(name))
+            raise InputError(f"checkpoint: expected {name} of shape {expected.get(name)}, found {shapes.get(name)}")
         for name, variable in self._lasting().items():
             variable.assign(state[name])
 
@@ -182,25 +217,23 @@ class Trainer:
 
 
 def build_trainer(
-    settings: RunSettings,
+    architecture: Architecture,
+    settings: TrainerSettings,
     scheme: Scheme,
-    class_weights: tuple[float, ...],
-    class_shares: Sequence[float] | None = None,
+    balance: ClassBalance,
     synchronized: bool = False,
-    steps_per_epoch: int = 1,
 ) -> Trainer:
     """Returns a trainer of a new network; call it within the strategy's scope.
 
     Args:
-        settings: of the run.
-        scheme: of the labels.
-        class_weights: of the cross-entropy.
-        class_shares: what an untrained network finds, as `build_unet` takes it.
-        synchronized: batch norm over all replicas.
-        steps_per_epoch: for the learning rate's schedule.
+        architecture: architecture of the network.
+        settings: settings of the trainer.
+        scheme: scheme of the labels.
+        balance: weights and shares of the classes.
+        synchronized: whether batch norm is over all replicas.
     """
-    network = build_unet(architecture(settings.network), len(scheme.classes), synchronized, class_shares)
-    return Trainer(network, settings, scheme, class_weights, steps_per_epoch)
+    network = architecture.build(len(scheme.classes), synchronized, balance.shares)
+    return Trainer(network, architecture, settings, scheme, balance.weights)
 
 
 def _numbered(groups: Mapping[str, list[keras.Variable]]) -> dict[str, keras.Variable]:

@@ -9,7 +9,7 @@ import pytest
 from kits_tf import config, convert, demo, evaluate, figures, predict, train
 from kits_tf.base.command import Command, UsageError
 from kits_tf.base.errors import InputError
-from kits_tf.base.flagfile import all_commands, from_flagfile, to_flagfile
+from kits_tf.base.flagfile import RETIRED, all_commands, from_flagfile, to_flagfile
 from kits_tf.base.settings import flag_fields, select, without_none
 
 ROOT = Path(__file__).parent.parent.parent
@@ -249,3 +249,13 @@ def test_the_program_lists_its_commands_and_runs_one() -> None:
     assert program("convert", "--help").stdout == convert.COMMAND.help_text() + "\n"
     wrong = program("conver")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: expected one of app, audit, ")
+
+
+def test_flags_of_older_runs_that_are_gone_are_passed_over(tmp_path: Path) -> None:
+    arguments = ["--records_dir=r", "--run_dir=r"]
+    before = [f"--{name}={value}" for name, value in RETIRED.items()]
+    (tmp_path / "old.flags").write_text("\n".join(before))
+    assert train.COMMAND.parse([*arguments, f"--flagfile={tmp_path}/old.flags"]) == train.COMMAND.parse(arguments)
+    (tmp_path / "old.flags").write_text("--upsampling=nearest\n")
+    with pytest.raises(UsageError, match="--upsampling: expected transposed, as other values are gone, got nearest"):
+        train.COMMAND.parse([*arguments, f"--flagfile={tmp_path}/old.flags"])

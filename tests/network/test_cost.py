@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from kits_tf.base.settings import select
-from kits_tf.config import NetworkSettings, RunSettings, SummarySettings
+from kits_tf.config import NetworkSettings, OptimizationSettings
 from kits_tf.ct.labels import LATERALITY
+from kits_tf.network.architecture import make_architecture
 from kits_tf.network.cost import trace_cost
+from kits_tf.network.weighting import ClassBalance
 from kits_tf.training.description import describe_layers, trace_trainer
-from kits_tf.training.trainer import Trainer, build_trainer
+from kits_tf.training.trainer import Trainer, TrainerSettings, build_trainer
 
 VOLUME = tf.TensorSpec((1, 4, 4, 4, 1))
 SLOW = pytest.mark.slow
@@ -22,8 +23,13 @@ SLOW = pytest.mark.slow
 
 def trainer_of(rematerialize: bool = False, **network: object) -> Trainer:
     network = {"filters": (8, 16)} | network if "preset" not in network else network
-    settings = SummarySettings(rematerialize=rematerialize, network=NetworkSettings(**network))
-    return build_trainer(select(RunSettings, settings, records_dir="-", run_dir="-"), LATERALITY, (1.0,) * 4)
+    settings = TrainerSettings(
+        optimization=OptimizationSettings(rematerialize=rematerialize),
+        patch_size_zyx=(64, 64, 64),
+        warp_kernel="linear",
+    )
+    balance = ClassBalance(weights=(1.0,) * 4)
+    return build_trainer(make_architecture(NetworkSettings(**network)), settings, LATERALITY, balance)
 
 
 def test_operations_by_hand() -> None:
@@ -74,14 +80,14 @@ def test_operations_are_those_that_torch_counts(network: dict, inference: int, t
     trainer = trainer_of(**network)
     found = trace_trainer(trainer, 1, (64, 64, 64))
     assert [cost.flops for cost in found] == [inference, training]
-    assert sum(layer.flops for layer in describe_layers(trainer.network, (64, 64, 64))) == inference
+    assert sum(layer.flops for layer in describe_layers(trainer.network, (64, 64, 64), str)) == inference
 
 
-@pytest.mark.parametrize("network", [{"attention": True}, {"upsampling": "nearest", "kernels_z": (1, 3)}])
+@pytest.mark.parametrize("network", [{"attention": True}, {"kernels_z": (1, 3)}])
 def test_the_operations_of_layers_add_up(network: dict) -> None:
     trainer = trainer_of(**network)
     inference, training = trace_trainer(trainer, 2, (16, 32, 32))
-    layers = [layer.flops for layer in describe_layers(trainer.network, (16, 32, 32)) if layer.flops]
+    layers = [layer.flops for layer in describe_layers(trainer.network, (16, 32, 32), str) if layer.flops]
     assert inference.flops == 2 * sum(layers)
     assert training.flops == 3 * inference.flops - 2 * layers[0]  # the image needs no gradient
 
@@ -104,7 +110,7 @@ def test_half_precision_takes_less_memory() -> None:
         {},
         {"norm": "instance", "activation": "leaky_relu", "rematerialize": True},
         {"residual": True, "downsampling": "stride", "attention": True},
-        pytest.param({"filters": (8, 16, 32, 64), "norm": "group", "deep_supervision": True}, marks=SLOW),
+        pytest.param({"filters": (8, 16, 32, 64), "norm": "instance", "deep_supervision": True}, marks=SLOW),
     ],
 )
 def test_memory_is_what_the_allocator_gives_out(network: dict, tmp_path: Path) -> None:

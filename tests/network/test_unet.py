@@ -11,14 +11,20 @@ from scipy import ndimage
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import NetworkSettings
-from kits_tf.network.architecture import PRESETS, Architecture, Preset, architecture
-from kits_tf.network.unet import add_heads, build_unet
+from kits_tf.config.choices import PRESETS
+from kits_tf.network.architecture import make_architecture
+from kits_tf.network.unet.architecture import UNet
+from kits_tf.network.unet.building import ACTIVATIONS
 
-TINY = Architecture(filters=(4, 8, 16), dropout=0.3)
+TINY = UNet(filters=(4, 8, 16), dropout=0.3)
 IMAGE = np.random.default_rng(0).normal(size=(1, 8, 8, 8, 1)).astype(np.float32)
-CHOICES = {
-    name: NetworkSettings.__dataclass_fields__[name].metadata["choices"]
-    for name in ("norm", "activation", "downsampling", "upsampling")
+# docs/network.md has them too.
+PARAMETERS = {
+    "record": 16_549_316,
+    "small": 351_540,
+    "mlperf": 31_190_276,
+    "winner": 61_586_068,
+    "resenc_m": 102_335_236,
 }
 
 
@@ -40,52 +46,53 @@ def count_by_hand(filters: tuple[int, ...], classes: int, norm_numbers: int = 4)
 
 @pytest.mark.parametrize("filters", [(4, 8, 16), (5,)])
 def test_parameters_by_hand(filters: tuple[int, ...]) -> None:
-    assert build_unet(Architecture(filters=filters), 4).count_params() == count_by_hand(filters, 4)
+    assert UNet(filters=filters).build(4).count_params() == count_by_hand(filters, 4)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_have_the_parameters_that_they_tell(name: str) -> None:
-    preset = PRESETS[name]
-    assert build_unet(preset.architecture, 4).count_params() == preset.parameters
-    assert preset.source
+def test_presets_have_the_parameters_that_docs_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 10^8 random numbers take seconds.
+    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", lambda _, shape, dtype: tf.zeros(shape, dtype))
+    assert set(PRESETS) == set(PARAMETERS)
+    for name, parameters in PARAMETERS.items():
+        assert PRESETS[name].build(4).count_params() == parameters, name
+        assert PRESETS[name].source
 
 
 def test_presets_have_the_parameters_of_their_sources() -> None:
-    assert PRESETS["record"].parameters == count_by_hand((32, 64, 128, 256, 320), 4)
-    assert PRESETS["small"].parameters == count_by_hand((8, 16, 32, 64), 4)
+    assert PARAMETERS["record"] == count_by_hand((32, 64, 128, 256, 320), 4)
+    assert PARAMETERS["small"] == count_by_hand((8, 16, 32, 64), 4)
     # MLPerf's layers: two convolutions a level, the first of them strided, instance norm with two numbers a filter.
-    assert PRESETS["mlperf"].parameters == count_by_hand((32, 64, 128, 256, 320, 320), 4, norm_numbers=2)
+    assert PARAMETERS["mlperf"] == count_by_hand((32, 64, 128, 256, 320, 320), 4, norm_numbers=2)
     # What dynamic_network_architectures 0.4.4 counts for ResidualEncoderUNet with these numbers.
-    check_residual(PRESETS["winner"], 61_596_884)
-    check_residual(PRESETS["resenc_m"], 102_351_380)
+    check_residual("winner", 61_596_884)
+    check_residual("resenc_m", 102_351_380)
 
 
-def check_residual(preset: Preset, counted: int) -> None:
+def check_residual(name: str, counted: int) -> None:
     """The network counted has a bias in each convolution before a norm, and heads for deep supervision at four more
     levels.
     """
-    made_of = preset.architecture
-    blocks = zip(made_of.blocks, made_of.filters, strict=True)
-    biases = made_of.filters[0] + sum(2 * n * f for n, f in blocks) + sum(made_of.filters[:-1])
-    heads = sum(4 * f + 4 for f in made_of.filters[1:-1])
-    assert preset.parameters == counted - biases - heads
+    unet = PRESETS[name]
+    blocks = zip(unet.blocks, unet.filters, strict=True)
+    biases = unet.filters[0] + sum(2 * n * f for n, f in blocks) + sum(unet.filters[:-1])
+    heads = sum(4 * f + 4 for f in unet.filters[1:-1])
+    assert PARAMETERS[name] == counted - biases - heads
 
 
 def test_the_winner_takes_its_patch() -> None:
-    made_of = PRESETS["winner"].architecture
-    made_of.check_patch_size((80, 160, 160))
-    assert made_of.total_stride() == (16, 32, 32)  # down to 5 voxels along each axis
+    unet = PRESETS["winner"]
+    unet.check_patch_size((80, 160, 160))
+    assert unet.total_stride() == (16, 32, 32)  # down to 5 voxels along each axis
 
 
 def test_flags_choose_a_preset_and_change_it() -> None:
-    assert architecture(NetworkSettings()) == PRESETS["record"].architecture
-    found = architecture(NetworkSettings(preset="resenc_m", dropout=0.2, norm="group"))
-    assert found == replace(PRESETS["resenc_m"].architecture, dropout=0.2, norm="group")
-    choices = NetworkSettings.__dataclass_fields__["preset"].metadata["choices"]
-    assert choices == tuple(PRESETS)
+    assert make_architecture(NetworkSettings()) == PRESETS["record"]
+    changed = make_architecture(NetworkSettings(preset="resenc_m", dropout=0.2, norm="none"))
+    assert changed == replace(PRESETS["resenc_m"], dropout=0.2, norm="none")
     names = {f.name for f in NetworkSettings.__dataclass_fields__.values()} - {"preset"}
-    assert names == set(Architecture.__dataclass_fields__)  # whatever an architecture has is a flag
+    assert names == set(UNet.__dataclass_fields__) - {"source"}  # whatever a U-Net has is a flag
     assert all(type(None) in get_args(NetworkSettings.__annotations__[name]) for name in names)
+    assert NetworkSettings.__dataclass_fields__["activation"].metadata["choices"] == tuple(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +113,12 @@ def test_flags_choose_a_preset_and_change_it() -> None:
 )
 def test_numbers_must_fit_the_levels(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        architecture(NetworkSettings(**changes))
+        make_architecture(NetworkSettings(**changes))
 
 
 def test_a_level_without_blocks_hands_on_the_image_or_the_stem() -> None:
     for residual, name in ((False, "image"), (True, "stem_relu")):
-        network = build_unet(Architecture(filters=(2, 3), blocks=(0, 1), residual=residual), 2)
+        network = UNet(filters=(2, 3), blocks=(0, 1), residual=residual).build(2)
         skip = network.get_layer("decoder0_skip").input[0]
         model = keras.Model(network.input, [network.get_layer(name).output, skip])
         np.testing.assert_array_equal(*model(IMAGE))
@@ -119,21 +126,21 @@ def test_a_level_without_blocks_hands_on_the_image_or_the_stem() -> None:
 
 
 def test_levels_of_the_decoder_have_their_own_convolutions() -> None:
-    network = build_unet(Architecture(filters=(2, 3, 4), decoder_convolutions=(1, 2)), 2)
+    network = UNet(filters=(2, 3, 4), decoder_convolutions=(1, 2)).build(2)
     names = {layer.name for layer in network.layers if layer.name.startswith("decoder") and "_conv" in layer.name}
     assert names == {"decoder0_1_conv", "decoder1_1_conv", "decoder1_2_conv"}
 
 
 @pytest.mark.parametrize("size", [(4, 4, 4), (8, 12, 4)])
 def test_any_size_that_the_stride_divides(size: tuple[int, int, int]) -> None:
-    logits = build_unet(TINY, 4)(np.zeros((2, *size, 1), np.float32))
+    logits = TINY.build(4)(np.zeros((2, *size, 1), np.float32))
     assert logits.shape == (2, *size, 4) and logits.dtype == "float32"
     assert TINY.total_stride() == (4, 4, 4)
     TINY.check_patch_size(size)
 
 
 def test_other_sizes_are_refused() -> None:
-    message = "--patch_size_zyx: expected multiples of 4,4,4 for the 3 levels of --filters, got 8,9,8"
+    message = "--patch_size_zyx: expected multiples of 4,4,4, the network's strides, got 8,9,8"
     with pytest.raises(InputError, match=message):
         TINY.check_patch_size((8, 9, 8))
     with pytest.raises(InputError, match="expected multiples of 2,4,4"):
@@ -142,7 +149,7 @@ def test_other_sizes_are_refused() -> None:
 
 def test_thick_slices_are_neither_mixed_nor_joined_at_first() -> None:
     thick = replace(TINY, kernels_z=(1, 1, 3), strides_z=(1, 2), dropout=0.0)
-    network = build_unet(thick, 2)
+    network = thick.build(2)
     assert network(np.zeros((1, 6, 8, 12, 1), np.float32)).shape == (1, 6, 8, 12, 2)
     assert network.get_layer("encoder0_1_conv").kernel.shape == (1, 3, 3, 1, 4)
     assert network.get_layer("bottom_1_conv").kernel.shape == (3, 3, 3, 8, 16)
@@ -153,23 +160,18 @@ def test_thick_slices_are_neither_mixed_nor_joined_at_first() -> None:
     np.testing.assert_array_equal(changed, np.arange(8) == 3)  # so far each slice is for itself
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in CHOICES.items() for value in values])
-def test_every_choice_builds_trains_and_is_saved(name: str, value: str, tmp_path: Path) -> None:
-    network = build_unet(replace(TINY, dropout=0.0, **{name: value}), 3)
-    check_trains_and_is_saved(network, tmp_path / "network.keras")
-
-
 @pytest.mark.parametrize(
     "changes",
     [
-        {"residual": True, "blocks": (1, 2, 2)},
-        {"residual": True, "blocks": (0, 1, 1)},
-        {"attention": True, "blocks": (0, 1, 1)},
+        {"norm": "batch", "activation": "relu", "downsampling": "pool"},
+        {"norm": "instance", "activation": "leaky_relu", "downsampling": "stride"},
+        {"norm": "none", "attention": True, "blocks": (0, 1)},
+        {"residual": True, "blocks": (1, 2), "downsampling": "pool"},
+        {"residual": True, "blocks": (0, 1), "downsampling": "stride", "attention": True},
     ],
 )
-@pytest.mark.parametrize("downsampling", CHOICES["downsampling"])
-def test_blocks_and_gates_build_train_and_are_saved(changes: dict, downsampling: str, tmp_path: Path) -> None:
-    network = build_unet(replace(TINY, dropout=0.0, downsampling=downsampling, **changes), 3)
+def test_every_choice_builds_trains_and_is_saved(changes: dict, tmp_path: Path) -> None:
+    network = UNet(filters=(4, 8), dropout=0.0, **changes).build(3)
     check_trains_and_is_saved(network, tmp_path / "network.keras")
 
 
@@ -185,20 +187,15 @@ def check_trains_and_is_saved(network: keras.Model, path: Path) -> None:
     np.testing.assert_array_equal(network(IMAGE), keras.models.load_model(path)(IMAGE))
 
 
-def test_instance_norm_is_each_filters_own_and_group_norm_a_groups() -> None:
-    for norm, groups in (("instance", 4), ("group", 4), ("group", 8)):
-        filters = 4 if groups == 4 else 16
-        network = build_unet(Architecture(filters=(filters,), norm=norm, blocks=(1,)), 2)
-        values = keras.Model(network.input, [network.get_layer(f"bottom_1_{n}").output for n in ("conv", "norm")])
-        before, after = (v.numpy()[0].reshape(-1, groups, filters // groups) for v in values(IMAGE))
-        mean, variance = before.mean(axis=(0, 2), keepdims=True), before.var(axis=(0, 2), keepdims=True)
-        np.testing.assert_allclose(after, (before - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
+def test_instance_norm_is_each_filters_own() -> None:
+    network = UNet(filters=(4,), norm="instance", blocks=(1,)).build(2)
+    values = keras.Model(network.input, [network.get_layer(f"bottom_1_{n}").output for n in ("conv", "norm")])
+    before, after = (v.numpy()[0].reshape(-1, 4) for v in values(IMAGE))
+    np.testing.assert_allclose(after, (before - before.mean(axis=0)) / np.sqrt(before.var(axis=0) + 1e-5), atol=1e-4)
 
 
 def test_a_residual_block_by_hand() -> None:
-    network = build_unet(
-        Architecture(filters=(2, 2), blocks=(1,), residual=True, norm="none", downsampling="stride", dropout=0.0), 2
-    )
+    network = UNet(filters=(2, 2), blocks=(1,), residual=True, norm="none", downsampling="stride", dropout=0.0).build(2)
     parts = ("encoder0_dropout", "bottom_1a_relu", "bottom_1_relu")
     model = keras.Model(network.input, [network.get_layer(name).output for name in parts])
     given, inner, found = (value.numpy()[0] for value in model(IMAGE))
@@ -213,7 +210,7 @@ def test_a_residual_block_by_hand() -> None:
 
 
 def test_a_gate_lets_a_share_of_the_skip_connection_pass() -> None:
-    network = build_unet(replace(TINY, attention=True, dropout=0.0), 2)
+    network = replace(TINY, attention=True, dropout=0.0).build(2)
     names = ("encoder0_dropout", "decoder0_gate_share", "decoder0_gate_times")
     model = keras.Model(network.input, [network.get_layer(name).output for name in names])
     skip, share, gated = (value.numpy() for value in model(IMAGE))
@@ -222,7 +219,7 @@ def test_a_gate_lets_a_share_of_the_skip_connection_pass() -> None:
 
 
 def test_the_skip_connections_reach_the_output() -> None:
-    network = build_unet(TINY, 4)
+    network = TINY.build(4)
     before = network(IMAGE).numpy()
     network.get_layer("bottom_1_conv").kernel.assign(np.zeros((3, 3, 3, 8, 16)))
     after = network(IMAGE).numpy()
@@ -231,37 +228,37 @@ def test_the_skip_connections_reach_the_output() -> None:
 
 
 def test_dropout_acts_in_training_only() -> None:
-    network = build_unet(TINY, 4)
+    network = TINY.build(4)
     image = np.ones((1, 8, 8, 8, 1), np.float32)
     np.testing.assert_array_equal(network(image), network(image))
-    plain = build_unet(replace(TINY, dropout=0.0), 4)
+    plain = replace(TINY, dropout=0.0).build(4)
     assert [layer.rate for layer in network.layers if "dropout" in layer.name] == [0.3] * 5
     np.testing.assert_array_equal(plain(image, training=True), plain(image, training=True))
 
 
 def test_norm_momentum_is_used() -> None:
     for momentum in (0.5, 0.9):
-        network = build_unet(Architecture(filters=(4,), norm_momentum=momentum), 2)
+        network = UNet(filters=(4,), norm_momentum=momentum).build(2)
         network(np.full((1, 4, 4, 4, 1), 3.0, np.float32), training=True)
         moved = network.get_layer("bottom_1_norm").moving_variance.numpy()
         assert (moved < 1).any() and (moved >= momentum - 1e-6).all()
 
 
 def test_an_untrained_network_finds_each_class_as_often_as_told() -> None:
-    network = build_unet(TINY, 3, class_shares=(90, 10, 0))
+    network = TINY.build(3, class_shares=(90, 10, 0))
     head = network.get_layer("logits")
     head.kernel.assign(np.zeros(head.kernel.shape))
     found = keras.ops.softmax(network(IMAGE)).numpy()
     np.testing.assert_allclose(found, np.broadcast_to((0.9, 0.1, 1e-6), found.shape), atol=1e-6)
-    np.testing.assert_array_equal(build_unet(TINY, 3).get_layer("logits").bias, [0, 0, 0])
+    np.testing.assert_array_equal(TINY.build(3).get_layer("logits").bias, [0, 0, 0])
 
 
 def test_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
-    network = build_unet(replace(TINY, norm="instance"), 3)
+    network = replace(TINY, norm="instance").build(3)
     network.save_weights(tmp_path / "network.weights.h5")
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        half = build_unet(replace(TINY, norm="instance"), 3)
+        half = replace(TINY, norm="instance").build(3)
         half.load_weights(tmp_path / "network.weights.h5")
         logits = half(IMAGE)
     finally:
@@ -274,16 +271,16 @@ def test_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
 
 
 def test_heads_look_at_the_decoder_and_are_not_in_the_network() -> None:
-    deep = Architecture(filters=(2, 4, 6, 8), strides_z=(1, 2, 2), deep_supervision=True)
-    assert list(deep.supervised_levels()) == [0, 1] and deep.stride_to(1) == (1, 2, 2)
-    assert list(PRESETS["resenc_m"].architecture.supervised_levels()) == [0, 1, 2, 3]
-    assert list(replace(deep, filters=(2, 4)).supervised_levels()) == [0]
-    network = build_unet(deep, 3)
+    deep = UNet(filters=(2, 4, 6, 8), strides_z=(1, 2, 2), deep_supervision=True)
+    assert list(deep.supervised_levels()) == [0, 1] and deep.supervised_strides() == [(1, 1, 1), (1, 2, 2)]
+    assert list(PRESETS["resenc_m"].supervised_levels()) == [0, 1, 2, 3]
+    assert list(replace(deep, filters=(2, 4), strides_z=(1,)).supervised_levels()) == [0]
+    network = deep.build(3)
     before = network.count_params()
-    supervised = add_heads(network, deep)
+    supervised = deep.with_heads(network)
     fine, coarse = supervised(IMAGE)
     np.testing.assert_array_equal(fine, network(IMAGE))
     assert coarse.shape == (1, 8, 4, 4, 3) and coarse.dtype == "float32"
     assert network.count_params() == before and supervised.count_params() == before + 4 * 3 + 3
     without = replace(deep, deep_supervision=False)
-    np.testing.assert_array_equal(add_heads(network, without)(IMAGE), fine)
+    np.testing.assert_array_equal(without.with_heads(network)(IMAGE), fine)

@@ -84,7 +84,9 @@ def test_linear_resampling_is_addons_transform(findings: Findings, which: str) -
 
 
 def test_the_loss_is_addons_focal_loss(findings: Findings) -> None:
-    from kits_tf.network.losses import WeightedCrossEntropy  # Keras 3, which is not where tensorflow-addons is
+    from kits_tf.network.losses.cross_entropy import (
+        WeightedCrossEntropy,  # Keras 3, which is not where tensorflow-addons is
+    )
 
     logits = np.stack([np.zeros_like(findings["logits"]), findings["logits"]], axis=-1)
     for (alpha, gamma), expected in zip(findings["alphas_and_gammas"], findings["losses"], strict=True):

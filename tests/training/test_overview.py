@@ -1,27 +1,27 @@
 from pathlib import Path
 
 import pytest
-from conftest import train_settings
+from conftest import train_settings, training_plan
 
 from kits_tf.base.errors import InputError
 from kits_tf.network.cost import variable_bytes
-from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import fit
 from kits_tf.training.description import trace_trainer
 from kits_tf.training.overview import check_memory, overview, plan_memory, training_bytes
 
 
 def test_memory_is_what_summary_finds(records_dir: Path) -> None:
-    settings, manifest = train_settings(records_dir, records_dir), Manifest.read(records_dir)
-    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    settings = train_settings(records_dir, records_dir)
+    plan = training_plan(settings)
+    trainer = fit.make_trainer(plan)
     _, training = trace_trainer(trainer, settings.optimization.batch_size, settings.patches.patch_size_zyx)
     needed = training_bytes(trainer)
     assert needed == pytest.approx(training.peak_bytes + variable_bytes(trainer.variables), rel=0.05)
-    lines = overview(trainer, manifest, 7, plan_memory(trainer, manifest, 2)).splitlines()
+    lines = overview(plan, 5, 7, plan_memory(plan, trainer, 2)).splitlines()
     assert lines[0] == "cases    2 to train on, 1 to validate on"
     assert lines[1] == "epochs   1 of 7 steps"
-    assert lines[3] == f"network  record, {trainer.network.count_params():,} parameters"
-    assert overview(trainer, manifest, 7, None).splitlines() == lines[:4]
+    assert lines[3] == "network  record, 5 parameters"
+    assert overview(plan, 5, 7, None).splitlines() == lines[:4]
     assert lines[4].startswith(f"memory   about {needed / 1e9:.2g} GB for a step of the device's ")
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import train_settings
+from conftest import train_settings, training_plan
 
 from kits_tf import train
 from kits_tf.base import devices
@@ -18,13 +18,14 @@ from kits_tf.config import (
     LossSettings,
     NetworkSettings,
     OptimizationSettings,
-    Train,
+    RunSettings,
     ValidationSettings,
 )
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import fit, overview, run
-from kits_tf.training.loop import Loop, Step
+from kits_tf.training.history import read_history
+from kits_tf.training.replicated import ReplicatedTrainer, TrainingStep
 from kits_tf.training.strategy import choose_strategy
 from kits_tf.training.trainer import Trainer
 from tfrecords_tools.errors import RecordError
@@ -48,13 +49,14 @@ def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) ->
     assert loaded.settings == train_settings(records_dir, run_dir)
     assert loaded.manifest == Manifest.read(records_dir)
     assert "tensorflow" in (run_dir / "environment.json").read_text()
-    (epoch,) = run.read_history(run_dir)
-    assert 0 < epoch["loss"] < 10 and 0 <= epoch["val_composite"] <= 1
+    (epoch,) = read_history(run_dir)
+    assert 0 < epoch.train["loss"] < 10 and 0 <= epoch.validation["composite"] <= 1
 
 
 def test_tensorboard_has_the_history_and_the_validation_patches(run_dir: Path) -> None:
-    (epoch,) = run.read_history(run_dir)
-    for split, prefix in (("train", ""), ("validation", "val_")):
+    (epoch,) = read_history(run_dir)
+    train_scores = {"learning_rate": epoch.learning_rate, **epoch.train}
+    for split, scores in (("train", train_scores), ("validation", epoch.validation)):
         (events,) = (run_dir / "tensorboard" / split).iterdir()
         written = {
             value.tag: tf.make_ndarray(value.tensor)
@@ -66,15 +68,16 @@ def test_tensorboard_has_the_history_and_the_validation_patches(run_dir: Path) -
         if split == "validation":
             width, height, *pictures = written.pop("validation patches")
             assert (width, height) == (b"16", b"16") and tf.io.decode_png(pictures[0]).shape == (16, 16, 3)
-        assert {name: float(score) for name, score in written.items()} == pytest.approx(
-            {name: epoch[prefix + name] for name in names}
-        )
+        assert {name: float(score) for name, score in written.items()} == pytest.approx(dict(scores))
+        assert set(written) == names
 
 
-def test_a_finished_run_is_left_alone_and_other_flags_are_refused(run_dir: Path, records_dir: Path, capsys) -> None:
+def test_a_finished_run_is_left_alone_and_other_flags_are_refused(
+    run_dir: Path, records_dir: Path, log: list[str]
+) -> None:
     before = (run_dir / "best.weights.h5").read_bytes()
     train.main(train_settings(records_dir, run_dir))
-    assert "trained already, 1 epochs" in capsys.readouterr().out
+    assert f"{run_dir}: trained already, 1 epochs" in log
     assert (run_dir / "best.weights.h5").read_bytes() == before
     with pytest.raises(InputError, match=r"holds a run with other flags than --learning_rate=0.5"):
         train.main(train_settings(records_dir, run_dir, learning_rate=0.5))
@@ -107,7 +110,7 @@ def test_a_run_goes_on_only_with_the_same_records(run_dir: Path, records_dir: Pa
             run.open_run_dir(settings, other)
 
 
-def sgd(records_dir: Path, norm: str = "batch", **optimization: object) -> Train:
+def sgd(records_dir: Path, norm: str = "batch", **optimization: object) -> RunSettings:
     """Returns settings of plain gradient descent, for whose steps chance plays no part but in the first weights."""
     optimization = {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.0} | optimization
     settings = train_settings(records_dir, records_dir, **optimization)
@@ -117,7 +120,7 @@ def sgd(records_dir: Path, norm: str = "batch", **optimization: object) -> Train
 
 
 def after_a_step(
-    settings: Train,
+    settings: RunSettings,
     manifest: Manifest,
     strategy: tf.distribute.Strategy,
     compiled: bool = False,
@@ -129,14 +132,14 @@ def after_a_step(
     settings = replace(settings, optimization=optimization)
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        trainer = fit.make_trainer(settings, manifest, synchronized=replicas > 1)
+        trainer = fit.make_trainer(training_plan(settings, manifest), synchronized=replicas > 1)
         if compiled:
             trainer.train_step = tf.function(trainer.train_step, jit_compile=True)
         batches = fit.training_input(settings, manifest, settings.records_dir)
         if not augmented:  # which takes most of the time to trace
-            trainer.augment = lambda patches: patches
+            trainer.prepare = lambda patches: patches
             batches = noise
-        step = next(Loop(trainer, strategy).train(batches))
+        step = next(ReplicatedTrainer(trainer, strategy).train(batches))
     assert trainer.results()["loss"] == pytest.approx(step.loss, rel=1e-5)
     return trainer.validated.get_weights(), step.loss
 
@@ -173,7 +176,7 @@ def test_gradients_are_clipped_over_all_replicas_and_averaged_weights_follow(
     one = after_a_step(settings, manifest, ONE, augmented=False)
     check_equal(one, after_a_step(settings, manifest, two_replicas, augmented=False), 1e-6)
     keras.utils.set_random_seed(0)
-    untrained = fit.make_trainer(settings, manifest, synchronized=False).network.get_weights()
+    untrained = fit.make_trainer(training_plan(settings, manifest)).network.get_weights()
     moved = np.sqrt(sum(np.sum((after - before) ** 2) for after, before in zip(one[0], untrained, strict=True)))
     assert moved == pytest.approx(0.9 * 0.01, rel=1e-3)  # a step of length 0.01, of which the first average keeps 1/10
 
@@ -208,8 +211,12 @@ def test_two_replicas_validate_as_one(
     for strategy in (ONE, two_replicas):
         keras.utils.set_random_seed(0)
         with strategy.scope():
-            trainer = fit.make_trainer(settings, manifest, synchronized=False)
-            found.append(Loop(trainer, strategy).validate(fit.validation_input(settings, manifest, str(records_dir))))
+            trainer = fit.make_trainer(training_plan(settings, manifest))
+            found.append(
+                ReplicatedTrainer(trainer, strategy).validate(
+                    fit.validation_input(settings, manifest, str(records_dir))
+                )
+            )
     assert found[0] == pytest.approx(found[1])
     assert 0 < found[0]["loss"] < 10
 
@@ -224,7 +231,7 @@ def test_two_replicas_that_compute_levels_twice_take_the_same_step(
 
 
 def test_batch_norm_twice_a_step_is_refused_before_a_run_begins(records_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--rematerialize: expected --norm=instance, group or none"):
+    with pytest.raises(InputError, match="--rematerialize: expected --norm=instance or none"):
         train.main(train_settings(records_dir, tmp_path / "run", rematerialize=True))
     assert not (tmp_path / "run").exists()
 
@@ -254,9 +261,9 @@ def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_class_weights_come_from_the_training_cases(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
-    for weighting in ("median_frequency", "none"):
+    for weighting in ("square_root", "none"):
         settings = replace(train_settings(records_dir, tmp_path), objective=LossSettings(class_weighting=weighting))
-        trainer = fit.make_trainer(settings, manifest, synchronized=False)
+        trainer = fit.make_trainer(training_plan(settings, manifest))
         assert trainer.objective.class_weights == class_weights(manifest.case_voxels("train"), weighting)
 
 
@@ -278,19 +285,19 @@ def test_deep_supervision_trains_its_heads_and_goes_on_after_a_stop(
     next(steps)
     for old, new in zip(before, trainer.supervised.get_layer("head1").get_weights(), strict=True):
         assert (old != new).any()
-    again = fit.make_trainer(settings, manifest, synchronized=False)
+    again = fit.make_trainer(training_plan(settings, manifest))
     again.restore(trainer.state())
     for ours, theirs in zip(trainer.supervised.get_weights(), again.supervised.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def repeated(settings: Train, manifest: Manifest, records_dir: Path) -> tuple[Trainer, Iterator[Step]]:
+def repeated(settings: RunSettings, manifest: Manifest, records_dir: Path) -> tuple[Trainer, Iterator[TrainingStep]]:
     """Returns a trainer and its steps, all on the same batch."""
     keras.utils.set_random_seed(0)
-    trainer = fit.make_trainer(settings, manifest, synchronized=False)
+    trainer = fit.make_trainer(training_plan(settings, manifest))
     batches = fit.training_input(settings, manifest, str(records_dir))(tf.distribute.InputContext())
     batch = batches.take(1).cache().repeat()
-    return trainer, Loop(trainer, ONE).train(lambda _: batch)
+    return trainer, ReplicatedTrainer(trainer, ONE).train(lambda _: batch)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Path) -> None:

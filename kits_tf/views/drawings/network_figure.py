@@ -1,8 +1,9 @@
-"""A network as a U: what each level is made of and what it costs."""
+"""A network as a U: what each of its parts consists of and what it costs."""
 
-import itertools
+import math
 import textwrap
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -15,57 +16,68 @@ _WIDTH, _HEIGHT, _ROW = 3.2, 0.9, 1.4  # of a box, and from row to row
 
 
 def network_figure(title: str, network: NetworkDescription) -> Figure:
-    """Returns a figure of the levels, encoder to the left and decoder to the right, brighter where more is computed.
+    """Returns a figure of the parts, down to the coarsest on the left and up again on the right.
+
+    Boxes are the brighter the more is computed.
 
     Args:
-        title: above all.
-        network: as described.
+        title: text above the figure.
+        network: description of the network.
     """
     parts: dict[str, list[LayerDescription]] = {}
     for layer in network.layers:
-        parts.setdefault(_part(layer), []).append(layer)
-    bottom = sum(name.startswith("encoder") for name in parts)
+        parts.setdefault(layer.part, []).append(layer)
+    names = list(parts)
+    sizes = [math.prod(layers[-1].shape[:3]) for layers in parts.values()]
+    bottom = max(i for i, size in enumerate(sizes) if size == min(sizes))
     figure = Figure(figsize=(11, 1.5 * bottom + 3), facecolor=style.FACE, layout="constrained")
     ax = figure.subplots()
-    ax.set(xlim=(-5.2, 5.2), ylim=(-_ROW * bottom - 0.7, _ROW + 0.7), aspect="equal")
+    ax.set(xlim=(-5.2, 5.2), ylim=(-_ROW * bottom - 0.7, 0.7), aspect="equal")
     ax.axis("off")
-    most = max(sum(layer.flops for layer in of_part) for of_part in parts.values())
-    boxes = {name: _draw_part(ax, name, of_part, bottom, most) for name, of_part in parts.items()}
-    for start, end in itertools.pairwise(parts):  # layers stand in the order in which they compute
+    most = max(sum(layer.flops for layer in layers) for layers in parts.values())
+    boxes = {name: _draw_part(ax, layers, _place(i, bottom), most) for i, (name, layers) in enumerate(parts.items())}
+    for start, end in _connections(network.layers):
         _draw_arrow(ax, boxes[start], boxes[end])
-    for level in range(bottom):
-        _draw_arrow(ax, boxes[f"encoder{level}"], boxes[f"decoder{level}"])
-        ax.text(0, 0.08 - _ROW * level, "skip connection", color=style.TEXT, fontsize=8, ha="center")
+        if names.index(end) > names.index(start) + 1:
+            x, y = np.mean([_place(names.index(name), bottom) for name in (start, end)], axis=0)
+            ax.text(x, y + 0.08, "skip connection", color=style.TEXT, fontsize=8, ha="center")
     facts = f"{network.parameters:,} parameters, {network.inference_flops / 1e9:.1f} GFLOP a patch in inference, "
     facts += f"receptive field {format_value(network.receptive_field)} voxels"
     figure.suptitle("\n".join([*textwrap.wrap(title, 110), facts]), color=style.TEXT, fontsize=11)
     return figure
 
 
-def _part(layer: LayerDescription) -> str:
-    """Returns the level that a layer belongs to, by its name; the stem is of the finest one."""
-    start = layer.name.partition("_")[0]
-    return "encoder0" if start == "stem" else start
+def _connections(layers: list[LayerDescription]) -> list[tuple[str, str]]:
+    """Returns the pairs of parts of which the second is given what the first computes."""
+    parts = {layer.name: layer.part for layer in layers}
+    pairs = [(parts[name], layer.part) for layer in layers for name in layer.inputs]
+    return list(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1]))
 
 
-def _place(name: str, bottom: int) -> tuple[float, float]:
-    """Returns where the middle of a level's box is."""
-    if name == "bottom":
+def _place(index: int, bottom: int) -> tuple[float, float]:
+    """Returns the middle of a part's box: down on the left to the bottom, up on the right."""
+    if index == bottom:
         return 0.0, -_ROW * bottom
-    above = name in ("image", "logits")
-    row = -1 if above else int(name.removeprefix("encoder").removeprefix("decoder"))
-    return (-3.4 if name == "image" or name.startswith("encoder") else 3.4), -_ROW * row
+    row = index if index < bottom else 2 * bottom - index
+    return (-3.4 if index < bottom else 3.4), -_ROW * row
 
 
-def _draw_part(ax: Axes, name: str, layers: list[LayerDescription], bottom: int, most: int) -> FancyBboxPatch:
-    """Draws and returns the box of a level."""
+def _draw_part(ax: Axes, layers: list[LayerDescription], place: tuple[float, float], most: int) -> FancyBboxPatch:
+    """Draws and returns the box of a part.
+
+    Args:
+        ax: axes to draw into.
+        layers: layers of the part.
+        place: middle of the box.
+        most: operations of the part with the most, which is the brightest.
+    """
     flops, parameters = sum(layer.flops for layer in layers), sum(layer.parameters for layer in layers)
     *size, channels = layers[-1].shape
-    lines = [f"{name}: voxels {format_value(tuple(size))}, channels {channels}"]
+    lines = [f"{layers[0].part}: voxels {format_value(tuple(size))}, channels {channels}"]
     if flops:
         convolutions = sum(layer.flops > 0 for layer in layers)
         lines += [f"convolutions {convolutions}, parameters {parameters:,}", f"{flops / 1e9:.1f} GFLOP"]
-    x, y = _place(name, bottom)
+    x, y = place
     box = FancyBboxPatch(
         (x - _WIDTH / 2, y - _HEIGHT / 2),
         _WIDTH,
@@ -82,5 +94,5 @@ def _draw_part(ax: Axes, name: str, layers: list[LayerDescription], bottom: int,
 def _draw_arrow(ax: Axes, start: FancyBboxPatch, end: FancyBboxPatch) -> None:
     """Draws an arrow from one box to another, from edge to edge."""
     tail, head = ((box.get_x() + _WIDTH / 2, box.get_y() + _HEIGHT / 2) for box in (start, end))
-    look = {"arrowstyle": "->", "color": style.TEXT, "patchA": start, "patchB": end, "shrinkA": 3, "shrinkB": 3}
-    ax.annotate("", head, tail, arrowprops=look)
+    arrow = {"arrowstyle": "->", "color": style.TEXT, "patchA": start, "patchB": end, "shrinkA": 3, "shrinkB": 3}
+    ax.annotate("", head, tail, arrowprops=arrow)

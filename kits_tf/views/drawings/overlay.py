@@ -20,11 +20,11 @@ COUNT = 4
 
 
 def validation_overlays(settings: RunSettings, manifest: Manifest) -> Callable[[keras.Model], NDArray[np.uint8]]:
-    """Returns what draws a network's labels over the same patches each time: the first one of up to four cases.
+    """Returns a function that draws a network's labels over the same patches each time, of up to four cases.
 
     Args:
-        settings: of the run.
-        manifest: of its records.
+        settings: settings of the run.
+        manifest: manifest of its records.
 
     Returns:
         Function from a network to pictures (cases, y, x, 3) uint8.
@@ -42,8 +42,8 @@ def validation_overlays(settings: RunSettings, manifest: Manifest) -> Callable[[
     def draw(network: keras.Model) -> NDArray[np.uint8]:
         hu, truth = patches()
         image = normalize(hu, settings.intensity)
-        found = [compiled(network)(patch).numpy().astype(np.uint8) for patch in image]
-        parts = zip(hu.numpy(), truth.numpy(), found, strict=True)
+        predicted = [compiled(network)(patch).numpy().astype(np.uint8) for patch in image]
+        parts = zip(hu.numpy(), truth.numpy(), predicted, strict=True)
         return np.stack([overlay(*part, manifest.scheme) for part in parts])
 
     return draw
@@ -55,10 +55,10 @@ def overlay(
     """Returns the axial plane of a patch with most of the tumor, or else of any label, as `raster.paint` does.
 
     Args:
-        hu: (z, y, x) of a patch, in (I, P, L).
-        truth: labels of the scheme, the same shape.
-        predicted: likewise.
-        scheme: of both.
+        hu: (z, y, x) patch, in (I, P, L).
+        truth: (z, y, x) labels of the scheme.
+        predicted: (z, y, x) labels of the scheme.
+        scheme: scheme of the labels.
 
     Returns:
         (y, x, 3) uint8.

@@ -13,7 +13,7 @@ _MEMORY_NOTE = "at most; TensorFlow itself, kernels and gaps between tensors com
 
 
 def network_table(network: NetworkDescription, batch_size: int) -> str:
-    """Returns the layers of a network, how far it looks, its operations and its memory."""
+    """Returns the layers of a network, its receptive field, its operations and its memory."""
     rows = [["layer", "kind", "output z,y,x,channels", "parameters", "GFLOP"]]
     for layer in network.layers:
         numbers = [
@@ -26,8 +26,8 @@ def network_table(network: NetworkDescription, batch_size: int) -> str:
     rule = "-" * len(head)
     memory = [["MB, batches of " + str(batch_size), *network.memory]]
     for name in ("variables", "inference", "training"):
-        memory.append([_MEMORY[name], *(f"{getattr(found, name) / 1e6:.0f}" for found in network.memory.values())])
-    total = [f"{(found.variables + found.training) / 1e6:.0f}" for found in network.memory.values()]
+        memory.append([_MEMORY[name], *(f"{getattr(part, name) / 1e6:.0f}" for part in network.memory.values())])
+    total = [f"{(part.variables + part.training) / 1e6:.0f}" for part in network.memory.values()]
     memory.append(["variables and training", *total])
     facts = [
         f"source: {network.source}",

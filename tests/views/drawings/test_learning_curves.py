@@ -2,17 +2,20 @@ from pathlib import Path
 
 import pytest
 
+from kits_tf.training.history import HistoryRow
 from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.learning_curves import learning_curves
 
 HISTORY = [
-    {
-        "epoch": float(i), "learning_rate": 0.1 / (i + 1), "loss": 3.0 - i, "val_loss": 3.5 - i,
-        "kidney_dice": 0.1 * i, "tumor_dice": 0.0, "val_kidney_dice": 0.2 * i, "val_tumor_dice": 0.1,
-    }
+    HistoryRow(
+        epoch=i,
+        learning_rate=0.1 / (i + 1),
+        train={"loss": 3.0 - i, "kidney_dice": 0.1 * i, "tumor_dice": 0.0},
+        validation={"loss": 3.5 - i, "kidney_dice": 0.2 * i, "tumor_dice": 0.1},
+        cases={"kidney_dice": 0.7, "tumor_dice": 0.3} if i == 2 else {},
+    )
     for i in range(3)
-]  # fmt: skip
-HISTORY[2] |= {"case_kidney_dice": 0.7, "case_tumor_dice": 0.3}
+]
 
 
 def test_each_column_is_drawn() -> None:
@@ -22,7 +25,7 @@ def test_each_column_is_drawn() -> None:
     assert lines["loss, validation patches"] == [[1, 3.5], [2, 2.5], [3, 1.5]]
     assert lines["kidney, validation patches"] == [[1, 0], [2, 0.2], [3, 0.4]]
     assert lines["tumor, whole validation cases"] == [[3, 0.3]]
-    assert lines["learning_rate, training"][2] == [3, pytest.approx(0.1 / 3)]
+    assert rate.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.05], [3, pytest.approx(0.1 / 3)]]
     assert all(ax.lines[-1].get_xdata()[0] == 2 for ax in (loss, dice, rate))  # the best epoch
 
 

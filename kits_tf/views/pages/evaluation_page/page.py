@@ -13,7 +13,8 @@ from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
 from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_structures
 from kits_tf.analysis.statistics import Difference, differences
 from kits_tf.ct.findings import SEVERITIES, Finding
-from kits_tf.training.run import ENVIRONMENT, FLAGS, read_history
+from kits_tf.training.history import read_history
+from kits_tf.training.run import ENVIRONMENT, FLAGS
 from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.learning_curves import learning_curves
 from kits_tf.views.drawings.thumbnail import SIZE

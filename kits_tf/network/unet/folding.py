@@ -6,20 +6,20 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.network.architecture import Architecture
-from kits_tf.network.unet import build_unet
+from kits_tf.network.unet.building import build_unet
+from kits_tf.network.unet.structure import UNetStructure
 
 
-def fold_batch_norm(network: keras.Model, architecture: Architecture) -> keras.Model:
+def fold_batch_norm(network: keras.Model, structure: UNetStructure) -> keras.Model:
     """Returns a network that gives the same logits in inference, without batch norms.
 
     A batch norm multiplies each feature map by gamma / sqrt(variance + epsilon) and adds what is left; so can the
     kernel and the bias of the convolution before it. Other norms depend on the image: a network of those is returned
     as it is.
     """
-    if architecture.norm != "batch":
+    if structure.norm != "batch":
         return network
-    folded = build_unet(replace(architecture, norm="none"), network.output.shape[-1])
+    folded = build_unet(replace(structure, norm="none"), network.output.shape[-1])
     for layer in folded.layers:
         if layer.weights:
             layer.set_weights(_folded_weights(network, layer.name))

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import train_settings
+from conftest import train_settings, training_plan
 
 from kits_tf import train
 from kits_tf.analysis.evaluation import evaluate_run
@@ -21,21 +22,22 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import to_flagfile
 from kits_tf.config import InferenceSettings, MaskSchemeSettings, RunSettings, ValidationSettings
 from kits_tf.pipeline.manifest import Manifest
-from kits_tf.training import course, fit, run
+from kits_tf.training import epoch_loop, fit, run
+from kits_tf.training.history import HistoryRow, is_finished, read_history, write_history
 from kits_tf.training.interruption import Interruption
-from kits_tf.training.progress import Progress
+from kits_tf.training.monitoring import TrainingProgress
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, at: tuple[int, int], kind: signal.Signals) -> None:
     """Has a signal come while a step of an epoch, both from 1, is taken."""
-    tell = Progress.step
+    note, count = TrainingProgress.step, itertools.count()
 
-    def step(progress: Progress, epoch: int, number: int, done: object) -> None:
-        tell(progress, epoch, number, done)
-        if (epoch + 1, number) == at:
+    def step(progress: TrainingProgress, number: int, done: object) -> None:
+        note(progress, number, done)
+        if (next(count) // progress.steps + 1, number) == at:
             os.kill(os.getpid(), kind)
 
-    monkeypatch.setattr(Progress, "step", step)
+    monkeypatch.setattr(TrainingProgress, "step", step)
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +54,27 @@ def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunSet
 
 
 def test_a_terminated_run_goes_on_as_if_nothing_had_been(
-    fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     settings = replace(fixed, run_dir=str(tmp_path / "run"))
     interrupt(monkeypatch, (2, 1), signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
         train.main(settings)
     assert caught.value.code == 0
-    assert "stopped after 1 of 2 steps of epoch 2: saved; the same command goes on" in capsys.readouterr().out
-    (row,) = run.read_history(tmp_path / "run")
-    run.write_history(tmp_path / "run", [row, row | {"epoch": 1}])  # an epoch that was recorded, but not saved
+    assert "stopped after 1 of 2 steps of epoch 2: saved; the same command goes on" in log
+    (row,) = read_history(tmp_path / "run")
+    write_history(tmp_path / "run", [row, replace(row, epoch=1)])  # an epoch that was recorded, but not saved
     monkeypatch.undo()
     train.main(settings)
-    assert "going on in epoch 2 after 1 of its steps" in capsys.readouterr().out
-    assert run.read_history(tmp_path / "run") == run.read_history(Path(fixed.run_dir))
+    assert "going on in epoch 2 after 1 of its steps" in log
+    assert read_history(tmp_path / "run") == read_history(Path(fixed.run_dir))
     weights, undisturbed = (run.load_run(folder).network.get_weights() for folder in (tmp_path / "run", fixed.run_dir))
     for ours, theirs in zip(weights, undisturbed, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_run_begins_with_the_weights_of_another_one(
-    fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(fixed.run_dir, other)
@@ -81,7 +83,7 @@ def test_a_run_begins_with_the_weights_of_another_one(
     interrupt(monkeypatch, (1, 1), signal.SIGTERM)
     with pytest.raises(SystemExit):
         train.main(settings)
-    assert f"begins with the weights of {other}" in capsys.readouterr().out
+    assert f"begins with the weights of {other}" in log
     shutil.rmtree(other)  # what goes on has weights of its own
     monkeypatch.undo()
     train.main(settings)
@@ -98,8 +100,10 @@ def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(
     if part == "network":
         settings = replace(settings, network=replace(settings.network, filters=(4, 6)))
     scheme = replace(manifest.scheme, classes=manifest.scheme.classes[::-1]) if part == "classes" else manifest.scheme
-    trainer = fit.make_trainer(settings, manifest, synchronized=False)
-    with pytest.raises(InputError, match="--initial_weights: expected a run of this one's network and classes, .* has"):
+    trainer = fit.make_trainer(training_plan(settings, manifest))
+    with pytest.raises(
+        InputError, match="--initial_weights=.*: expected a run of the same network and classes as this"
+    ):
         fit.begin_with(trainer, fixed.run_dir, scheme)
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
         fit.begin_with(trainer, str(tmp_path / "nowhere"), manifest.scheme)
@@ -128,50 +132,51 @@ def test_the_best_weights_are_not_overwritten_by_worse_ones(fixed: RunSettings, 
     assert run.best_score(run_dir) == 0.5
     (run_dir / run.BEST_WEIGHTS).write_bytes(b"nothing")
     assert run.best_score(run_dir) == -np.inf
-    best = max(row["val_composite"] for row in run.read_history(Path(fixed.run_dir)))
+    best = max(row.validation["composite"] for row in read_history(Path(fixed.run_dir)))
     assert run.best_score(Path(fixed.run_dir)) == best
 
 
-def history(*composites: float | None, column: str = "val_composite") -> list[dict[str, float]]:
-    return [{"epoch": i} | ({} if score is None else {column: score}) for i, score in enumerate(composites)]
+def history(*composites: float | None, scores: str = "validation") -> list[HistoryRow]:
+    given = [{} if score is None else {"composite": score} for score in composites]
+    return [HistoryRow(epoch=i, learning_rate=0.1, **{scores: part}) for i, part in enumerate(given)]
 
 
-def test_when_a_run_is_finished(fixed: RunSettings) -> None:
-    three = replace(fixed, optimization=replace(fixed.optimization, epochs=3))
-    assert not course.is_finished(three, [])
-    assert not course.is_finished(three, history(0.5, 0.1))
-    assert course.is_finished(three, history(0.5, 0.1, 0.2))
-    patient = replace(fixed, optimization=replace(fixed.optimization, epochs=9))
-    patient = replace(patient, validation=ValidationSettings(patience=2))
-    assert not course.is_finished(patient, history(0.5, 0.4))
-    assert course.is_finished(patient, history(0.5, 0.4, 0.5))
-    assert not course.is_finished(patient, history(0.5, 0.4, 0.6))
-    whole = replace(patient, validation=ValidationSettings(patience=2, whole_cases_every=2))
-    assert not course.is_finished(whole, history(None, None, None, column="case_composite"))
-    assert not course.is_finished(whole, history(None, 0.5, None, column="case_composite"))
-    assert course.is_finished(whole, history(None, 0.5, None, 0.4, column="case_composite"))
+def test_when_a_run_is_finished() -> None:
+    at_once, patient = ValidationSettings(), ValidationSettings(patience=2)
+    assert not is_finished([], 3, at_once)
+    assert not is_finished(history(0.5, 0.1), 3, at_once)
+    assert is_finished(history(0.5, 0.1, 0.2), 3, at_once)
+    assert not is_finished(history(0.5, 0.4), 9, patient)
+    assert is_finished(history(0.5, 0.4, 0.5), 9, patient)
+    assert not is_finished(history(0.5, 0.4, 0.6), 9, patient)
+    whole = ValidationSettings(patience=2, whole_cases_every=2)
+    assert not is_finished(history(None, None, None, scores="cases"), 9, whole)
+    assert not is_finished(history(None, 0.5, None, scores="cases"), 9, whole)
+    assert is_finished(history(None, 0.5, None, 0.4, scores="cases"), 9, whole)
 
 
-def test_whole_cases_choose_the_best_epoch(fixed: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_whole_cases_choose_the_best_epoch(
+    fixed: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture, log: list[str]
+) -> None:
     run_dir = tmp_path / "run"
     validation = replace(fixed.validation, whole_cases_every=2)
     train.main(replace(fixed, run_dir=str(run_dir), validation=validation, profile_steps=1))
-    first, second = run.read_history(run_dir)
-    assert "case_composite" not in first and run.best_score(run_dir) == second["case_composite"]
-    said = capsys.readouterr().out
-    assert f"best epoch 2: kidney {second['case_kidney_dice']:.3f}" in said
-    assert "wrote a profile of 1 steps" in said and list(run_dir.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
+    first, second = read_history(run_dir)
+    assert not first.cases and run.best_score(run_dir) == second.cases["composite"]
+    assert f"best epoch 2: kidney {second.cases['kidney_dice']:.3f}" in capsys.readouterr().out
+    assert f"wrote a profile of 1 steps to {run_dir}/tensorboard" in log
+    assert list(run_dir.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
     # What evaluate finds in the weights that were kept.
     summary = evaluate_run(run_dir, "validation", None, InferenceSettings(), MaskSchemeSettings()).summary
     for name in ("kidney_dice", "tumor_dice", "composite"):
-        assert summary.scores[name].mean == second[f"case_{name}"]
+        assert summary.scores[name].mean == second.cases[name]
 
 
 def test_a_checkpoint_of_another_network_is_refused(fixed: RunSettings) -> None:
     other = replace(fixed, network=replace(fixed.network, filters=(4, 6)))
-    trainer = fit.make_trainer(other, Manifest.read(fixed.records_dir), synchronized=False)
+    trainer = fit.make_trainer(training_plan(other))
     with pytest.raises(InputError, match=r"network/\d+/kernel of shape \(3, 3, 3, 4, 6\), found \(3, 3, 3, 4, 8\)"):
-        course.restore(trainer, Path(fixed.run_dir), tf.distribute.get_strategy())
+        epoch_loop.restore(trainer, Path(fixed.run_dir), tf.distribute.get_strategy())
 
 
 def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: RunSettings, tmp_path: Path) -> None:
@@ -238,7 +243,7 @@ def test_sigterm_ends_with_status_0_and_a_full_disk_in_a_line(fixed: RunSettings
     command = f"ulimit -f {limit // 1024}; exec {sys.executable} -m kits_tf.train --flagfile={tmp_path}/run.flags"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "File too large" in done.stderr
+    assert "File too large" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()} == before
 
 
@@ -287,13 +292,11 @@ def test_sigterm_to_one_worker_ends_both(fixed: RunSettings, tmp_path: Path) -> 
         wait_for(chief, "stopped after")
         wait_for(other, "stopped after")
     assert chief.returncode == other.returncode == 0
-    assert run.read_history(tmp_path / "run") and list((tmp_path / "run" / "checkpoints").iterdir())
+    assert read_history(tmp_path / "run") and list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 @pytest.mark.slow
-def test_all_folds_are_trained_one_after_another(
-    fixed: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_all_folds_are_trained_one_after_another(fixed: RunSettings, tmp_path: Path, log: list[str]) -> None:
     settings = replace(fixed, run_dir=str(tmp_path / "runs"), all_folds=True)
     settings = replace(settings, optimization=replace(fixed.optimization, epochs=1, warmup_epochs=0.0))
     train.main(settings)
@@ -301,6 +304,6 @@ def test_all_folds_are_trained_one_after_another(
     assert folds == [f"fold{i}" for i in range(len(Manifest.read(fixed.records_dir).folds))]
     validated = [case for name in folds for case in Manifest.read(tmp_path / "runs" / name).splits["validation"]]
     assert sorted(validated) == ["case_00000", "case_00001", "case_00002"]
-    capsys.readouterr()
+    log.clear()
     train.main(settings)
-    assert capsys.readouterr().out.count("trained already") == len(folds)
+    assert sum("trained already" in line for line in log) == len(folds)
