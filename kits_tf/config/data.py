@@ -9,8 +9,8 @@ from kits_tf.config import shared
 from kits_tf.config.shared import KERNEL_CHOICES
 
 
-def _chance(default: float, of_what: str) -> Any:
-    return setting(default, f"Chance of {of_what}.", minimum=0, maximum=1)
+def _chance(default: float, event: str) -> Any:
+    return setting(default, f"Chance of {event}.", minimum=0, maximum=1)
 
 
 def _range(default: tuple[float, float], help_text: str, **limits: Any) -> Any:

@@ -1,108 +1,124 @@
 """Noise, blur, brightness, contrast, low resolution, gamma and random convolutions: chance, and the effect on a patch.
 
-Ranges, chances and the order of the effects are those of nnU-Net (Isensee et al. 2021, Nature Methods 18, supplement;
-batchgeneratorsv2), which has no random convolutions; they come first. Values are normalized ones, (HU - mean) / std.
+`EFFECTS` is the table of them. Ranges, chances and the order are those of nnU-Net (Isensee et al. 2021, Nature Methods
+18, supplement; batchgeneratorsv2), which has no random convolutions; they come first. Values are normalized ones,
+(HU - mean) / std.
 """
 
 import functools
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from kits_tf.base.registry import Registry
 from kits_tf.config import AppearanceSettings
 from kits_tf.pipeline.lookup import cubic_weights
 from kits_tf.pipeline.xla import compiled
 
 
-class Appearance(NamedTuple):
-    """How a patch's values change; scalars float32, 0 or 1 where they say that nothing changes.
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """A random change of a patch's intensities.
 
     Attributes:
-        noise_std: of Gaussian noise that is added; 0: none.
-        blur_sigma: of a Gaussian blur, in voxels; 0: none.
-        brightness: factor of all values.
-        contrast: factor of their distances from the patch's mean.
-        resolution: share of the voxels along each axis that is kept; 1: all.
-        inverted_gamma: exponent for the negative.
-        gamma: exponent.
-        convolved: share that random convolutions have in the values; 0: none.
-        seed: (2,) int32, of the noise itself and of the random convolutions.
-        blur_weights: (n,) float32, those of the blur; n is odd and what the largest sigma needs.
+        neutral: parameter that changes nothing.
+        chance: function of the settings: chance that there is a change.
+        draw: function of a seed, (2,) int32, and the settings: parameter of a change, () float32.
+        apply: function of the patch, (z, y, x) float32, the parameter, a seed, (2,) int32, and the settings: patch that
+            is changed. Its operations must have GPU kernels.
     """
 
-    noise_std: tf.Tensor
-    blur_sigma: tf.Tensor
-    brightness: tf.Tensor
-    contrast: tf.Tensor
-    resolution: tf.Tensor
-    inverted_gamma: tf.Tensor
-    gamma: tf.Tensor
-    convolved: tf.Tensor
+    neutral: float
+    chance: Callable[[AppearanceSettings], float]
+    draw: Callable[[tf.Tensor, AppearanceSettings], tf.Tensor]
+    apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, AppearanceSettings], tf.Tensor]
+
+
+# All effects by the names of their parameters, in the order in which they are applied; a module outside of the package
+# may register more, which come last. Seeds are made of names, so that a new effect changes no draw of the others.
+EFFECTS: Registry[Effect] = Registry("effect of intensity")
+
+
+class Appearance(NamedTuple):
+    """How a patch's intensities change.
+
+    Attributes:
+        parameters: (effects,) float32, one for each of EFFECTS; the neutral value where nothing changes.
+        seed: (2,) int32, for what is random within an effect.
+    """
+
+    parameters: tf.Tensor
     seed: tf.Tensor
-    blur_weights: tf.Tensor
 
 
 def sample_appearance(seed: tf.Tensor, settings: AppearanceSettings) -> Appearance:
-    """Returns the appearance that belongs to a seed, (2,) int32.
-
-    Factors and exponents are log-uniform in their range; variance, sigma, resolution and shares are uniform.
-    """
+    """Returns the appearance that belongs to a seed, (2,) int32."""
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-    chances, draws = tf.unstack(tf.random.stateless_uniform([2, 8], seeds[0], alg="philox"))
-
-    def one(which: int, probability: float, bounds: tuple[float, float], neutral: float, is_factor: bool) -> tf.Tensor:
-        low, high = np.log(bounds) if is_factor else bounds
-        drawn = low + draws[which] * (high - low)
-        return tf.where(chances[which] < probability, tf.exp(drawn) if is_factor else drawn, neutral)
-
-    variance = one(0, settings.noise_probability, settings.noise_variance_range, 0.0, False)
-    blur_sigma = one(1, settings.blur_probability, settings.blur_sigma_range, 0.0, False)
-    return Appearance(
-        tf.sqrt(variance),
-        blur_sigma,
-        one(2, settings.brightness_probability, settings.brightness_range, 1.0, True),
-        one(3, settings.contrast_probability, settings.contrast_range, 1.0, True),
-        one(4, settings.low_resolution_probability, settings.low_resolution_range, 1.0, False),
-        one(5, settings.inverted_gamma_probability, settings.gamma_range, 1.0, True),
-        one(6, settings.gamma_probability, settings.gamma_range, 1.0, True),
-        one(7, settings.random_convolution_probability, (0.0, 1.0), 0.0, False),
-        seeds[1],
-        gaussian_weights(blur_sigma, settings.blur_sigma_range[1]),
-    )
+    parameters = [_sample_parameter(effect, _own_seed(seeds[0], name), settings) for name, effect in EFFECTS.items()]
+    return Appearance(tf.stack(parameters), seeds[1])
 
 
-def change_appearance(image: tf.Tensor, appearance: Appearance) -> tf.Tensor:
-    """Returns a patch, (z, y, x) float32, with its values changed; what changes nothing costs nothing."""
-    for parameter, neutral, effect in (
-        (appearance.convolved, 0.0, lambda x: convolve_randomly(x, appearance.convolved, appearance.seed)),
-        (appearance.noise_std, 0.0, lambda x: add_noise(x, appearance.noise_std, appearance.seed)),
-        (appearance.blur_sigma, 0.0, lambda x: blur(x, appearance.blur_weights)),
-        (appearance.brightness, 1.0, lambda x: x * appearance.brightness),
-        (appearance.contrast, 1.0, lambda x: change_contrast(x, appearance.contrast)),
-        (appearance.resolution, 1.0, lambda x: lower_resolution(x, appearance.resolution)),
-        (appearance.inverted_gamma, 1.0, lambda x: -change_gamma(-x, appearance.inverted_gamma)),
-        (appearance.gamma, 1.0, lambda x: change_gamma(x, appearance.gamma)),
-    ):
-        image = _if(parameter != neutral, effect, image)
+def change_appearance(image: tf.Tensor, appearance: Appearance, settings: AppearanceSettings) -> tf.Tensor:
+    """Returns a patch with its intensities changed; what changes nothing costs nothing.
+
+    Args:
+        image: (z, y, x) float32, normalized.
+        appearance: appearance of the patch.
+        settings: settings that it was drawn by; an effect without a chance is not even in the graph.
+    """
+    for (name, effect), parameter in zip(EFFECTS.items(), tf.unstack(appearance.parameters), strict=True):
+        if effect.chance(settings) > 0:
+            apply = functools.partial(effect.apply, image, parameter, _own_seed(appearance.seed, name), settings)
+            image = tf.cond(parameter != effect.neutral, apply, functools.partial(tf.identity, image))
     return image
+
+
+def uniform(seed: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
+    """Returns a number of a range, () float32; each is equally likely."""
+    low, high = bounds
+    return low + tf.random.stateless_uniform([], seed, alg="philox") * (high - low)
+
+
+def log_uniform(seed: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
+    """Returns a factor or an exponent of a range, () float32, whose logarithm is uniform."""
+    low, high = np.log(bounds)
+    return tf.exp(uniform(seed, (low, high)))
+
+
+def _sample_parameter(effect: Effect, seed: tf.Tensor, settings: AppearanceSettings) -> tf.Tensor:
+    if effect.chance(settings) == 0:
+        return tf.constant(effect.neutral)
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    happens = tf.random.stateless_uniform([], seeds[0], alg="philox") < effect.chance(settings)
+    return tf.where(happens, effect.draw(seeds[1], settings), effect.neutral)
+
+
+def _own_seed(seed: tf.Tensor, name: str) -> tf.Tensor:
+    """Returns the seed of one effect, which depends on no other effect; for int32, 31 bits of the name's hash."""
+    return tf.random.experimental.stateless_fold_in(seed, zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
 def add_noise(image: tf.Tensor, std: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Returns the patch with independent Gaussian noise of a standard deviation; the same for the same seed.
 
-    Compiled by XLA it is other noise.
+    Where XLA compiles it, the same seed gives other noise.
     """
     return image + std * tf.random.stateless_normal(tf.shape(image), seed, alg="philox")
 
 
-def gaussian_weights(sigma: tf.Tensor, largest: float) -> tf.Tensor:
+def gaussian_kernel(sigma: tf.Tensor, largest: float) -> tf.Tensor:
     """Returns the weights of a Gaussian's voxels, cut off where scipy.ndimage.gaussian_filter does with truncate=4.
 
     Args:
         sigma: voxels, float32; for 0 only the middle one counts.
         largest: sigma that there must be room for.
+
+    Returns:
+        (n,) float32 with sum 1; n is odd and depends on `largest` alone.
     """
     reach = int(4 * largest + 0.5)
     distance = tf.abs(tf.range(-reach, reach + 1, dtype=tf.float32))
@@ -116,7 +132,7 @@ def blur(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: (z, y, x) float32.
-        weights: of `gaussian_weights`.
+        weights: (n,) float32, weights of the voxels around each, from `gaussian_kernel`.
     """
     offsets = np.arange(weights.shape[0]) - weights.shape[0] // 2
 
@@ -138,7 +154,7 @@ def lower_resolution(image: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: (z, y, x) float32.
-        share: of the voxels along each axis that is kept, above 0; at least one is.
+        share: part of the voxels along each axis that is kept, above 0; at least one voxel is.
     """
 
     def neighbors(size: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -165,8 +181,8 @@ def convolve_randomly(image: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tf
 
     Args:
         image: (z, y, x) float32.
-        share: of the network's values, 0..1.
-        seed: (2,) int32; other networks where compiled by XLA.
+        share: weight of the network's values, 0..1; the patch's own have the rest.
+        seed: (2,) int32; where XLA compiles it, the same seed gives another network.
     """
     features = image[None]
     for layer, of_layer in enumerate(tf.unstack(tf.random.experimental.stateless_split(seed, 4))):
@@ -248,5 +264,67 @@ def _weighted_sums(axis: int) -> Callable:
     return compiled(rows if axis == 2 else planes)
 
 
-def _if(changes: tf.Tensor, effect: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor) -> tf.Tensor:
-    return tf.cond(changes, lambda: effect(image), lambda: image)
+EFFECTS.register("convolved")(
+    Effect(
+        neutral=0.0,
+        chance=lambda settings: settings.random_convolution_probability,
+        draw=lambda seed, settings: uniform(seed, (0.0, 1.0)),
+        apply=lambda image, share, seed, settings: convolve_randomly(image, share, seed),
+    )
+)
+EFFECTS.register("noise_std")(
+    Effect(
+        neutral=0.0,
+        chance=lambda settings: settings.noise_probability,
+        draw=lambda seed, settings: tf.sqrt(uniform(seed, settings.noise_variance_range)),
+        apply=lambda image, std, seed, settings: add_noise(image, std, seed),
+    )
+)
+EFFECTS.register("blur_sigma")(
+    Effect(
+        neutral=0.0,
+        chance=lambda settings: settings.blur_probability,
+        draw=lambda seed, settings: uniform(seed, settings.blur_sigma_range),
+        apply=lambda image, sigma, seed, settings: blur(image, gaussian_kernel(sigma, settings.blur_sigma_range[1])),
+    )
+)
+EFFECTS.register("brightness")(
+    Effect(
+        neutral=1.0,
+        chance=lambda settings: settings.brightness_probability,
+        draw=lambda seed, settings: log_uniform(seed, settings.brightness_range),
+        apply=lambda image, factor, seed, settings: image * factor,
+    )
+)
+EFFECTS.register("contrast")(
+    Effect(
+        neutral=1.0,
+        chance=lambda settings: settings.contrast_probability,
+        draw=lambda seed, settings: log_uniform(seed, settings.contrast_range),
+        apply=lambda image, factor, seed, settings: change_contrast(image, factor),
+    )
+)
+EFFECTS.register("resolution")(
+    Effect(
+        neutral=1.0,
+        chance=lambda settings: settings.low_resolution_probability,
+        draw=lambda seed, settings: uniform(seed, settings.low_resolution_range),
+        apply=lambda image, share, seed, settings: lower_resolution(image, share),
+    )
+)
+EFFECTS.register("inverted_gamma")(
+    Effect(
+        neutral=1.0,
+        chance=lambda settings: settings.inverted_gamma_probability,
+        draw=lambda seed, settings: log_uniform(seed, settings.gamma_range),
+        apply=lambda image, exponent, seed, settings: -change_gamma(-image, exponent),
+    )
+)
+EFFECTS.register("gamma")(
+    Effect(
+        neutral=1.0,
+        chance=lambda settings: settings.gamma_probability,
+        draw=lambda seed, settings: log_uniform(seed, settings.gamma_range),
+        apply=lambda image, exponent, seed, settings: change_gamma(image, exponent),
+    )
+)

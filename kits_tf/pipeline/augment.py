@@ -106,7 +106,7 @@ def _example_function(recipe: PatchRecipe, mirrored_labels: tuple[int, ...], spe
         source, augmentation = example(batch, index)
         hu, labels = look_up(source, augmentation.warp, size, kernel, mirrored_labels)
         image = compiled(normalize)(hu, intensity)
-        return change_appearance(image, augmentation.appearance)[None], labels[None]
+        return change_appearance(image, augmentation.appearance, recipe.appearance)[None], labels[None]
 
     return tf.function(augment_example, input_signature=[spec, tf.TensorSpec([], tf.int32)], autograph=False)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
-from kits_tf.pipeline.appearance import Appearance
+from kits_tf.pipeline.appearance import EFFECTS, Appearance
 from kits_tf.pipeline.augment import Augmentation, augment_batch
 from kits_tf.pipeline.case import CASE_SPEC, Case
 from kits_tf.pipeline.patches import draw_center, draw_patch, patch_seed
@@ -84,8 +84,5 @@ def _describe_warp(warp: Warp, spacing_zyx_mm: Spacing) -> list[str]:
 
 
 def _describe_appearance(appearance: Appearance) -> list[str]:
-    neutral = {"convolved": 0, "noise_std": 0, "blur_sigma": 0} | dict.fromkeys(
-        ("brightness", "contrast", "resolution", "inverted_gamma", "gamma"), 1
-    )
-    values = {name: float(getattr(appearance, name)) for name in neutral}
-    return [f"{name.replace('_', ' ')} {value:.2f}" for name, value in values.items() if value != neutral[name]]
+    pairs = zip(EFFECTS.items(), appearance.parameters.numpy(), strict=True)
+    return [f"{name.replace('_', ' ')} {value:.2f}" for (name, effect), value in pairs if value != effect.neutral]

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kits_tf.ct.preprocess import resample
-from kits_tf.pipeline.appearance import blur, gaussian_weights
+from kits_tf.pipeline.appearance import blur, gaussian_kernel
 from kits_tf.pipeline.lookup import Source, look_up
 from kits_tf.pipeline.warp import AFFINE, EXACT, IN_PLANE, Warp, rotation_matrix, source_box, source_origin
 
@@ -72,7 +72,7 @@ def test_scales_and_what_is_mixed_are_addons_transform(findings: Findings, kind:
 def test_blur_is_addons_gaussian_filter(findings: Findings) -> None:
     assert len(findings["blurred"]) == len(findings["sigmas"])
     for sigma, blurred in zip(findings["sigmas"], findings["blurred"], strict=True):
-        ours = blur(tf.constant(findings["sharp"]), gaussian_weights(sigma, sigma))
+        ours = blur(tf.constant(findings["sharp"]), gaussian_kernel(sigma, sigma))
         np.testing.assert_allclose(ours, blurred, rtol=0, atol=1e-5)
 
 

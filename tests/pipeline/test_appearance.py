@@ -1,89 +1,149 @@
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import ndimage
+from conftest import no_warp
+from scipy import ndimage, stats
 
 from kits_tf.config import AppearanceSettings
-from kits_tf.pipeline import appearance
-from kits_tf.pipeline.appearance import Appearance, gaussian_weights
+from kits_tf.pipeline import appearance, preview
+from kits_tf.pipeline.appearance import EFFECTS, Appearance, Effect, gaussian_kernel
+from kits_tf.pipeline.augment import Augmentation
 
 SIZE = (8, 12, 15)
 IMAGE = np.random.default_rng(0).normal(0.3, 1, SIZE).astype(np.float32)
 CHANCES = [name for name in vars(AppearanceSettings()) if name.endswith("probability")]
 OFF = AppearanceSettings(**dict.fromkeys(CHANCES, 0.0))
-NEUTRAL = Appearance(*map(tf.constant, (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, [1, 2])), gaussian_weights(0.0, 1.0))
-NEUTRAL_VALUES = {name: part.numpy() for name, part in NEUTRAL._asdict().items()}
-FIELDS = dict(
-    zip(
-        ("noise", "blur", "brightness", "contrast", "low_resolution", "inverted_gamma", "gamma", "random_convolution"),
-        Appearance._fields,
-        strict=False,
-    )
+ALL = AppearanceSettings(**dict.fromkeys(CHANCES, 1.0))
+# By effect: its chance in DIFFERENT, its range, and what of its parameter is uniform.
+EXPECTED: dict[str, tuple[float, tuple[float, float], Callable]] = {
+    "convolved": (0.8, (0.0, 1.0), np.asarray),
+    "noise_std": (0.1, (0.0, 0.1), np.square),
+    "blur_sigma": (0.2, (0.5, 1.0), np.asarray),
+    "brightness": (0.3, (0.75, 1.25), np.log),
+    "contrast": (0.4, (0.75, 1.25), np.log),
+    "resolution": (0.5, (0.5, 1.0), np.asarray),
+    "inverted_gamma": (0.6, (0.7, 1.5), np.log),
+    "gamma": (0.7, (0.7, 1.5), np.log),
+}
+DIFFERENT = AppearanceSettings(
+    noise_probability=0.1,
+    blur_probability=0.2,
+    brightness_probability=0.3,
+    contrast_probability=0.4,
+    low_resolution_probability=0.5,
+    inverted_gamma_probability=0.6,
+    gamma_probability=0.7,
+    random_convolution_probability=0.8,
 )
+PINNED = (0.317814, 0.312213, 0.523015, 0.963746, 1.12794, 0.584024, 1.02604, 0.967712)
 
 
-def draw(count: int, settings: AppearanceSettings) -> Appearance:
-    """Returns the appearances of many seeds, as NumPy arrays."""
+def changes(**parameters: float) -> Appearance:
+    """Returns an appearance with these parameters, and the neutral ones of all other effects."""
+    values = {name: effect.neutral for name, effect in EFFECTS.items()} | parameters
+    return Appearance(tf.constant(list(values.values()), tf.float32), tf.constant([1, 2]))
+
+
+def change(image: np.ndarray, **parameters: float) -> np.ndarray:
+    return appearance.change_appearance(tf.constant(image), changes(**parameters), ALL).numpy()
+
+
+def draw(count: int, settings: AppearanceSettings) -> dict[str, np.ndarray]:
+    """Returns the parameters of the seeds (0, 0), (1, 0), ... by effect."""
 
     @tf.function
-    def run() -> Appearance:
+    def run() -> tf.Tensor:
         seeds = tf.stack([tf.range(count), tf.zeros([count], tf.int32)], axis=1)
-        types = tf.nest.map_structure(tf.type_spec_from_value, appearance.sample_appearance(seeds[0], settings))
-        return tf.map_fn(lambda s: appearance.sample_appearance(s, settings), seeds, fn_output_signature=types)
+        return tf.map_fn(
+            lambda s: appearance.sample_appearance(s, settings).parameters, seeds, fn_output_signature=tf.float32
+        )
 
-    return Appearance(*[part.numpy() for part in run()])
+    return dict(zip(EFFECTS, run().numpy().T, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "bounds", "neutral"),
-    [
-        ("noise", (0.0, np.sqrt(0.1)), 0),
-        ("blur", (0.5, 1.0), 0),
-        ("brightness", (0.75, 1.25), 1),
-        ("contrast", (0.75, 1.25), 1),
-        ("low_resolution", (0.5, 1.0), 1),
-        ("inverted_gamma", (0.7, 1.5), 1),
-        ("gamma", (0.7, 1.5), 1),
-        ("random_convolution", (0.0, 1.0), 0),
-    ],
-)
-def test_each_change_has_its_own_chance_and_range(name: str, bounds: tuple, neutral: float) -> None:
-    drawn = draw(600, AppearanceSettings(**{**vars(OFF), f"{name}_probability": 0.4}))
-    for field in FIELDS.values():
-        values = getattr(drawn, field)
-        changed = values != NEUTRAL_VALUES[field]
-        assert (0.33 < changed.mean() < 0.47) if field == FIELDS[name] else not changed.any()
-    values = getattr(drawn, FIELDS[name])
-    values = values[values != neutral]
-    width = bounds[1] - bounds[0]
-    assert bounds[0] <= values.min() < bounds[0] + 0.1 * width and bounds[1] - 0.1 * width < values.max() <= bounds[1]
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, np.ndarray]:
+    return draw(4000, DIFFERENT)
+
+
+def test_effects_are_applied_in_this_order() -> None:
+    assert list(EFFECTS) == list(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_change_has_its_own_chance_and_range(drawn: dict[str, np.ndarray], name: str) -> None:
+    chance, bounds, uniform = EXPECTED[name]
+    changed = drawn[name] != EFFECTS[name].neutral
+    assert changed.mean() == pytest.approx(chance, abs=0.025)
+    low, high = (0.0, 0.1) if name == "noise_std" else uniform(bounds)
+    shares = (uniform(drawn[name][changed].astype(float)) - low) / (high - low)
+    assert -1e-6 < shares.min() < 0.02 and 0.98 < shares.max() < 1 + 1e-6
+    assert stats.kstest(shares, "uniform").pvalue > 0.01
+
+
+def test_changes_are_independent(drawn: dict[str, np.ndarray]) -> None:
+    changed = [values != EFFECTS[name].neutral for name, values in drawn.items()]
+    assert np.abs(np.corrcoef(changed) - np.eye(len(changed))).max() < 0.06
+    for first, second in itertools.combinations(range(len(changed)), 2):
+        both = changed[first] & changed[second]
+        values = [list(drawn.values())[i][both] for i in (first, second)]
+        assert abs(np.corrcoef(*values)[0, 1]) < 4 / np.sqrt(both.sum())
+
+
+def test_without_chances_nothing_changes() -> None:
+    for name, values in draw(20, OFF).items():
+        assert (values == EFFECTS[name].neutral).all()
 
 
 def test_the_defaults_are_nnunets() -> None:
-    drawn = draw(2000, AppearanceSettings())
-    shares = [(getattr(drawn, field) != NEUTRAL_VALUES[field]).mean() for field in FIELDS.values()]
-    np.testing.assert_allclose(shares, (0.1, 0.2, 0.15, 0.15, 0.25, 0.1, 0.3, 0), atol=0.03)
+    shares = [(values != EFFECTS[name].neutral).mean() for name, values in draw(2000, AppearanceSettings()).items()]
+    np.testing.assert_allclose(shares, (0, 0.1, 0.2, 0.15, 0.15, 0.25, 0.1, 0.3), atol=0.03)
 
 
 def test_a_seed_repeats() -> None:
-    one, again, other = (
-        appearance.sample_appearance(tf.constant(s), AppearanceSettings(brightness_probability=1))
-        for s in ((1, 2), (1, 2), (1, 3))
+    one, again, other = (appearance.sample_appearance(tf.constant(s), ALL) for s in ((1, 2), (1, 2), (1, 3)))
+    for part, same, different in zip(one, again, other, strict=True):
+        np.testing.assert_array_equal(part, same)
+        assert (part.numpy() != different.numpy()).any()
+    # A run can be made again only while these stay as they are.
+    np.testing.assert_allclose(one.parameters, PINNED, rtol=1e-5)
+
+
+def test_another_effect_takes_one_entry_and_changes_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = appearance.sample_appearance(tf.constant([1, 2]), ALL)
+    monkeypatch.setattr(EFFECTS, "_things", dict(EFFECTS))
+    EFFECTS.register("offset")(
+        Effect(
+            neutral=0.0,
+            chance=lambda settings: 1.0,
+            draw=lambda seed, settings: appearance.uniform(seed, (2.0, 3.0)),
+            apply=lambda image, offset, seed, settings: image + offset,
+        )
     )
-    assert one.brightness == again.brightness != other.brightness
-    np.testing.assert_array_equal(one.seed, again.seed)
+    after = appearance.sample_appearance(tf.constant([1, 2]), ALL)
+    np.testing.assert_array_equal(after.parameters[:-1], before.parameters)
+    assert 2 <= after.parameters[-1] <= 3
+    np.testing.assert_allclose(change(IMAGE, offset=2.5), IMAGE + 2.5)
+    augmentation = Augmentation(no_warp(), changes(offset=2.5))
+    assert preview.describe(augmentation, (1.0, 1.0, 1.0)) == "offset 2.50"
 
 
 def test_nothing_to_do_changes_nothing() -> None:
-    np.testing.assert_array_equal(appearance.change_appearance(tf.constant(IMAGE), NEUTRAL), IMAGE)
+    np.testing.assert_array_equal(change(IMAGE), IMAGE)
 
 
-@pytest.mark.parametrize("field", FIELDS.values())
-def test_every_parameter_changes_the_output(field: str) -> None:
-    changed = NEUTRAL._replace(**{field: tf.constant(0.6)}, blur_weights=gaussian_weights(0.6, 1.0))
-    assert (appearance.change_appearance(tf.constant(IMAGE), changed).numpy() != IMAGE).mean() > 0.9
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_parameter_changes_the_output(name: str) -> None:
+    assert (change(IMAGE, **{name: 0.6}) != IMAGE).mean() > 0.9
+    without = appearance.change_appearance(tf.constant(IMAGE), changes(**{name: 0.6}), OFF)
+    np.testing.assert_array_equal(without, IMAGE)  # no chance, no effect
+
+
+def test_brightness_is_a_factor() -> None:
+    np.testing.assert_array_equal(change(IMAGE, brightness=0.8), IMAGE * np.float32(0.8))
 
 
 def test_noise_has_its_deviation_and_follows_its_seed() -> None:
@@ -91,27 +151,31 @@ def test_noise_has_its_deviation_and_follows_its_seed() -> None:
     noise = appearance.add_noise(flat, tf.constant(0.3), tf.constant([1, 2])).numpy()
     assert noise.std() == pytest.approx(0.3, rel=0.02) and abs(noise.mean()) < 0.005
     np.testing.assert_array_equal(noise, appearance.add_noise(flat, tf.constant(0.3), tf.constant([1, 2])))
+    seeds = [changes(noise_std=0.3)._replace(seed=tf.constant([1, n])) for n in (2, 2, 3)]
+    one, again, other = (appearance.change_appearance(flat, seed, ALL).numpy() for seed in seeds)
+    assert (one == again).all() and (one != other).mean() > 0.99
     assert (noise != appearance.add_noise(flat, tf.constant(0.3), tf.constant([1, 3])).numpy()).mean() > 0.99
 
 
 @pytest.mark.parametrize("sigma", [0.5, 0.73, 1.0, 2.5])
 def test_blur_is_scipys(sigma: float) -> None:
     expected = ndimage.gaussian_filter(IMAGE.astype(float), sigma, mode="nearest")
-    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), gaussian_weights(sigma, sigma)), expected, atol=1e-5)
-    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), gaussian_weights(sigma, 4.0)), expected, atol=1e-5)
+    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), gaussian_kernel(sigma, sigma)), expected, atol=1e-5)
+    np.testing.assert_allclose(appearance.blur(tf.constant(IMAGE), gaussian_kernel(sigma, 4.0)), expected, atol=1e-5)
 
 
 def test_weights_by_hand() -> None:
-    np.testing.assert_array_equal(gaussian_weights(0.0, 0.5), [0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(gaussian_kernel(0.0, 0.5), [0, 0, 1, 0, 0])
     near, far = np.exp(-1 / 0.72), np.exp(-4 / 0.72)
     expected = np.array([0, far, near, 1, near, far, 0]) / (1 + 2 * near + 2 * far)
-    np.testing.assert_allclose(gaussian_weights(0.6, 0.7), expected, atol=1e-7)
+    np.testing.assert_allclose(gaussian_kernel(0.6, 0.7), expected, atol=1e-7)
 
 
-def test_a_drawn_blur_has_its_weights() -> None:
-    drawn = draw(20, AppearanceSettings(blur_probability=1, blur_sigma_range=(0.5, 1.5)))
-    for sigma, weights in zip(drawn.blur_sigma, drawn.blur_weights, strict=True):
-        np.testing.assert_allclose(weights, gaussian_weights(sigma, 1.5), atol=1e-7)
+def test_a_drawn_blur_is_scipys_whatever_the_largest_one() -> None:
+    for largest in (1.0, 2.5):
+        settings = AppearanceSettings(blur_probability=1, blur_sigma_range=(0.5, largest))
+        found = appearance.change_appearance(tf.constant(IMAGE), changes(blur_sigma=0.8), settings)
+        np.testing.assert_allclose(found, ndimage.gaussian_filter(IMAGE, 0.8, mode="nearest"), atol=1e-5)
 
 
 def test_contrast_by_hand() -> None:
@@ -147,10 +211,10 @@ def test_gamma_by_numpy(exponent: float) -> None:
 
 
 def test_inverted_gamma_is_gamma_of_the_negative() -> None:
-    found = appearance.change_appearance(tf.constant(IMAGE), NEUTRAL._replace(inverted_gamma=tf.constant(1.3)))
+    found = change(IMAGE, inverted_gamma=1.3)
     np.testing.assert_allclose(found, -appearance.change_gamma(tf.constant(-IMAGE), tf.constant(1.3)).numpy())
     # Where gamma above 1 brightens the bright, that of the negative darkens the dark: skewness falls.
-    assert ((found - IMAGE.mean()) ** 3).numpy().mean() < ((IMAGE - IMAGE.mean()) ** 3).mean()
+    assert ((found - IMAGE.mean()) ** 3).mean() < ((IMAGE - IMAGE.mean()) ** 3).mean()
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
@@ -173,7 +237,8 @@ def test_random_convolutions_are_scipys_correlations(seed: int, share: float) ->
 
 
 def test_half_of_the_random_layers_see_the_voxel_alone() -> None:
-    weights = [appearance.random_layer(tf.constant([seed, 1]), 2, 2)[0].numpy() for seed in range(300)]
+    draw_weights = tf.function(lambda seed: appearance.random_layer(tf.stack([seed, 1]), 2, 2)[0], autograph=False)
+    weights = [draw_weights(tf.constant(seed)).numpy() for seed in range(300)]
     alone = [w for w in weights if not np.delete(w.reshape(4, 27), 13, axis=1).any()]
     assert 0.4 < len(alone) / len(weights) < 0.6 and all(w[..., 1, 1, 1].all() for w in alone)
     assert np.std([w for w in weights if w.all()]) == pytest.approx(1, rel=0.05)
@@ -186,7 +251,7 @@ def test_half_of_the_random_layers_see_the_voxel_alone() -> None:
         lambda flat: appearance.change_gamma(flat, 0.8),
         lambda flat: appearance.change_contrast(flat, 0.8),
         lambda flat: appearance.lower_resolution(flat, 0.8),
-        lambda flat: appearance.blur(flat, gaussian_weights(0.8, 1.0)),
+        lambda flat: appearance.blur(flat, gaussian_kernel(0.8, 1.0)),
     ],
 )
 def test_a_flat_patch_stays_as_it_is(change: Callable) -> None:

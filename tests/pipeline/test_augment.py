@@ -10,9 +10,9 @@ import tensorflow as tf
 from conftest import no_warp
 from tensorflow.python.framework import kernels
 
-from kits_tf.config import PatchSettings, WarpSettings
+from kits_tf.config import AppearanceSettings, PatchSettings, WarpSettings
 from kits_tf.pipeline import augment, dataset, preview
-from kits_tf.pipeline.appearance import Appearance
+from kits_tf.pipeline.appearance import EFFECTS, Appearance
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.dataset import BatchPlan
 from kits_tf.pipeline.manifest import Manifest
@@ -36,7 +36,7 @@ def batch(records_dir: Path) -> TrainingPatches:
 def recipe(kernel: str = "linear") -> PatchRecipe:
     patches = PatchSettings(patch_size_zyx=SIZE, shuffle_patches=1, foreground_fraction=1.0)
     warp = WarpSettings(rotation_probability=0.5, elastic_probability=0.5, warp_kernel=kernel)
-    return PatchRecipe(patches=patches, warp=warp)
+    return PatchRecipe(patches=patches, warp=warp, appearance=AppearanceSettings(random_convolution_probability=0.2))
 
 
 def augmented(batch: TrainingPatches, kernel: str = "linear") -> tuple[tf.Tensor, tf.Tensor]:
@@ -110,7 +110,10 @@ def test_a_batch_equals_its_examples(batch: TrainingPatches, kernel: str) -> Non
 
 
 def test_a_compiled_step_augments_as_an_eager_one(batch: TrainingPatches) -> None:
-    silent = batch.augmentation.appearance._replace(noise_std=tf.zeros([3]))  # noise is other noise when compiled
+    # Noise and random networks are others when compiled.
+    repeats = tf.constant([name not in ("noise_std", "convolved") for name in EFFECTS])
+    silent = batch.augmentation.appearance
+    silent = silent._replace(parameters=tf.where(repeats, silent.parameters, 0.0))
     batch = batch._replace(augmentation=batch.augmentation._replace(appearance=silent))
     eager = augmented(batch)
     in_graph = tf.function(augmented, autograph=False)(batch)
@@ -142,15 +145,20 @@ def test_without_a_gpu_the_loops_are_compiled(monkeypatch: pytest.MonkeyPatch) -
     assert compiled(lambda x: x)._jit_compile is False
 
 
+def appearance(**parameters: float) -> Appearance:
+    values = {name: effect.neutral for name, effect in EFFECTS.items()} | parameters
+    return Appearance(tf.constant(list(values.values())), tf.constant([1, 2]))
+
+
 def test_what_happens_can_be_printed() -> None:
     angles = tf.constant(np.deg2rad([20.0, 0.0, 0.0]), tf.float32)
     spacing = np.array(SPACING)
     turned = rotation_matrix(angles).numpy() * spacing / spacing[:, None]
-    looks = Appearance(*map(tf.constant, (0.2, 0.0, 1.0, 0.9, 1.0, 1.0, 1.25, 0.3, [1, 2], [1.0])))
+    grays = appearance(convolved=0.3, noise_std=0.2, contrast=0.9, gamma=1.25)
     warp = no_warp()._replace(kind=tf.constant(IN_PLANE), matrix=tf.constant(turned / 0.8 * [1, 1, -1], tf.float32))
-    words = preview.describe(Augmentation(warp, looks), SPACING)
-    grays = "convolved 0.30, noise std 0.20, contrast 0.90, gamma 1.25"
-    assert words == f"turned 20°, magnified 0.80, mirrored along x, {grays}"
+    words = preview.describe(Augmentation(warp, grays), SPACING)
+    of_grays = "convolved 0.30, noise std 0.20, contrast 0.90, gamma 1.25"
+    assert words == f"turned 20°, magnified 0.80, mirrored along x, {of_grays}"
     stretched = warp._replace(kind=tf.constant(BENT), matrix=tf.constant(np.diag([1, 0.5, 2]), tf.float32))
-    words = preview.describe(Augmentation(stretched, looks._replace(noise_std=tf.constant(0.0))), SPACING)
-    assert words == "magnified 1.00 2.00 0.50, bent, convolved 0.30, contrast 0.90, gamma 1.25"
+    words = preview.describe(Augmentation(stretched, appearance(contrast=0.9, resolution=0.5)), SPACING)
+    assert words == "magnified 1.00 2.00 0.50, bent, contrast 0.90, resolution 0.50"
