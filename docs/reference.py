@@ -18,10 +18,8 @@ def api_reference() -> str:
         thing = getattr(kits_tf, name)
         parts.append(_entry(name, thing))
         if inspect.isclass(thing) and not issubclass(thing, Exception):
-            members = {member: found for member, found in vars(thing).items() if not member.startswith("_")}
-            parts += [
-                _entry(f"{name}.{member}", found, 4) for member, found in members.items() if inspect.getdoc(found)
-            ]
+            members = {key: member for key, member in vars(thing).items() if not key.startswith("_")}
+            parts += [_entry(f"{name}.{key}", member, 4) for key, member in members.items() if _is_described(member)]
     return "\n".join(parts)
 
 
@@ -32,6 +30,12 @@ def flags_page() -> str:
         text = "\n".join(f"    {line}".rstrip() for line in command.help_text().split("\n"))
         parts += [f"## {name}", "", text, ""]
     return "\n".join(parts)
+
+
+def _is_described(member: object) -> bool:
+    """Returns whether a member of a class is a method or a property with a docstring, rather than a default value."""
+    is_method = inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod)
+    return is_method and bool(inspect.getdoc(member))
 
 
 def _entry(name: str, thing: object, level: int = 3) -> str:
