@@ -334,7 +334,7 @@ def test_mistakes_are_explained(changes: dict, message: str) -> None:
         report.main(report.Report(**changes))
 
 
-def test_what_is_missing_is_told(
+def test_what_is_missing_is_named(
     data_dir: Path, masks_dirs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     masks = tmp_path / "masks"
