@@ -116,7 +116,7 @@ def test_a_dropped_scan_is_shown_as_predict_and_measure_have_it(
         (mask,) = tmp_path.glob("*.nii.gz")
     with page.expect_download() as download:
         page.get_by_text("mask, NIfTI").click()
-    assert download.value.suggested_filename == mask.name
+    assert download.value.suggested_filename == "imaging.nii.gz"
     assert Path(download.value.path()).read_bytes() == mask.read_bytes()
     measure.main(measure.Measure(output_dir=str(tmp_path), image=str(scan)), [str(mask)])
     (measured,) = json.loads((tmp_path / "measurements.json").read_text()).values()
