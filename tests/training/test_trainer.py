@@ -73,8 +73,9 @@ def test_tensorboard_has_the_history_and_the_validation_patches(run_dir: Path) -
 
 
 def test_a_finished_run_is_left_alone_and_other_flags_are_refused(
-    run_dir: Path, records_dir: Path, log: list[str]
+    run_dir: Path, records_dir: Path, tmp_path: Path, log: list[str]
 ) -> None:
+    run_dir = shutil.copytree(run_dir, tmp_path / "run")
     before = (run_dir / "best.weights.h5").read_bytes()
     train.main(train_settings(records_dir, run_dir))
     assert f"{run_dir}: trained already, 1 epochs" in log
@@ -86,7 +87,6 @@ def test_a_finished_run_is_left_alone_and_other_flags_are_refused(
     assert "\n--gamma_range=0.7,1.5\n" in flags
     (run_dir / "train.flags").write_text(flags.replace("--gamma_range=0.7,1.5\n", ""))
     train.main(train_settings(records_dir, run_dir))
-    (run_dir / "train.flags").write_text(flags)
 
 
 def test_a_run_goes_on_only_with_the_same_records(run_dir: Path, records_dir: Path) -> None:
