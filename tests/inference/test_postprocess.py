@@ -162,9 +162,10 @@ def test_an_exported_model_keeps_its_graph() -> None:
 
 
 def test_a_plugin_brings_a_step_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of docs/postprocessing.md, named by the flags of a command."""
-    page = (Path(__file__).parents[2] / "docs" / "postprocessing.md").read_text()
-    (tmp_path / "above.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    code = "from kits_tf.inference.postprocess import postprocess_step\n"
+    code += "@postprocess_step('above', unit='HU')\n"
+    code += "def above(labels, context, least_hu):\n    return labels * (context.hu >= least_hu)\n"
+    (tmp_path / "above.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("KITS_TF_PLUGINS", "")
     monkeypatch.setattr(STEPS, "_things", dict(STEPS._things))
