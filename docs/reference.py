@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kits_tf
-from kits_tf.base.flagfile import all_commands
+from kits_tf.base.command import all_commands
 
 HERE = Path(__file__).parent
 MARK = "<!-- What follows is made by make reference. -->\n"

@@ -2,7 +2,7 @@
 
 import sys
 
-from kits_tf.base.flagfile import all_commands
+from kits_tf.base.command import all_commands
 
 
 def main() -> None:

@@ -6,7 +6,7 @@
 import ast
 from pathlib import Path
 
-from kits_tf.base.flagfile import all_commands
+from kits_tf.base.command import all_commands
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "kits_tf"

@@ -1,5 +1,7 @@
 """A command: from a command line to settings, and from an exception to an exit status."""
 
+import functools
+import importlib
 import inspect
 import logging
 import sys
@@ -13,7 +15,7 @@ from absl import flags
 
 from kits_tf.base import progress
 from kits_tf.base.errors import InputError
-from kits_tf.base.flagfile import all_flags, flag_name, parse_flags
+from kits_tf.base.flagfile import all_flags, command_names, flag_name, parse_flags
 from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
 from tfrecords_tools import commands
 
@@ -123,6 +125,12 @@ class Command:
                 given = argument.lstrip("-").partition("=")[0]
                 if flag_name(argument, set(all_flags())) in all_flags():
                     raise UsageError(f"--{given} is no flag of {self.name}")
+
+
+@functools.cache
+def all_commands() -> dict[str, Command]:
+    """Returns all commands by name."""
+    return {name: importlib.import_module(f"kits_tf.{name}").COMMAND for name in command_names()}
 
 
 def _log_to_stderr() -> None:

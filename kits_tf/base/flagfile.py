@@ -7,17 +7,13 @@ import itertools
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from absl import flags
 
-import kits_tf
 from kits_tf.base.errors import InputError
 from kits_tf.base.registry import import_plugins
 from kits_tf.base.settings import Settings, build, flag_fields, flatten, format_flag, parse_value, without_none
-
-if TYPE_CHECKING:
-    from kits_tf.base.command import Command
 
 S = TypeVar("S", bound=Settings)
 # Flags that there were, and the only value that is still accepted: files of older runs hold it.
@@ -78,18 +74,14 @@ def flag_name(argument: str, names: set[str]) -> str:
 @functools.cache
 def all_flags() -> dict[str, Any]:
     """Returns the type of every flag of every command, by name."""
-    return {
-        item.name: without_none(value_type)
-        for command in all_commands().values()
-        for _, item, value_type in flag_fields(command.settings)
-    }
+    kinds = [importlib.import_module(f"kits_tf.{name}").COMMAND.settings for name in command_names()]
+    return {item.name: without_none(value_type) for kind in kinds for _, item, value_type in flag_fields(kind)}
 
 
-@functools.cache
-def all_commands() -> "dict[str, Command]":
-    """Returns all commands by name: the modules that stand beside the rooms."""
-    names = [module.name for module in pkgutil.iter_modules(kits_tf.__path__) if not module.ispkg]
-    return {name: importlib.import_module(f"kits_tf.{name}").COMMAND for name in names if not name.startswith("_")}
+def command_names() -> list[str]:
+    """Returns the names of all commands: the modules that stand beside the rooms."""
+    modules = pkgutil.iter_modules([str(Path(__file__).parent.parent)])
+    return [module.name for module in modules if not module.ispkg and not module.name.startswith("_")]
 
 
 class _Parser(flags.ArgumentParser):

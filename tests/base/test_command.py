@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kits_tf import config, convert, demo, evaluate, figures, predict, train
-from kits_tf.base.command import Command, UsageError
+from kits_tf.base.command import Command, UsageError, all_commands
 from kits_tf.base.errors import InputError
-from kits_tf.base.flagfile import RETIRED, all_commands, from_flagfile, to_flagfile
+from kits_tf.base.flagfile import RETIRED, from_flagfile, to_flagfile
 from kits_tf.base.settings import flag_fields, select, without_none
 
 ROOT = Path(__file__).parent.parent.parent
