@@ -51,7 +51,15 @@ def test_a_score_is_in_every_file_table_and_page(
     evaluation = read_masks_evaluation(masks_dir, str(data_dir), masks)
     means = {row.name: row.cells for row in tables.mean_rows([evaluation], {})}
     assert means["share of the tumor that was segmented"] == ["1.00 (1.00 to 1.00), median 1.00"]
-    facts = CaseFacts((1, 1, 1), (1, 1, 1), "IPL", "int16", (0, 1), 0, None)
+    facts = CaseFacts(
+        shape_zyx=(1, 1, 1),
+        spacing_zyx_mm=(1, 1, 1),
+        axes="IPL",
+        dtype="int16",
+        hu_range=(0, 1),
+        scan_crc32=0,
+        labels=None,
+    )
     cells = {cell.key: cell.text for cell in tables.cells("case_00002", [evaluation], facts)}
     assert cells["tumor_recall"] == "1.00"
     # An evaluation without the score shows a dash.

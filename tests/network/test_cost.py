@@ -9,11 +9,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from kits_tf.config import NetworkSettings, OptimizationSettings
+from kits_tf.config import NetworkSettings, OptimizationSettings, PatchSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.network.architecture import make_architecture
 from kits_tf.network.cost import trace_cost
 from kits_tf.network.weighting import ClassBalance
+from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.training.description import describe_layers, trace_trainer
 from kits_tf.training.trainer import Trainer, TrainerSettings, build_trainer
 
@@ -25,8 +26,7 @@ def trainer_of(rematerialize: bool = False, **network: object) -> Trainer:
     network = {"filters": (8, 16)} | network if "preset" not in network else network
     settings = TrainerSettings(
         optimization=OptimizationSettings(rematerialize=rematerialize),
-        patch_size_zyx=(64, 64, 64),
-        warp_kernel="linear",
+        recipe=PatchRecipe(patches=PatchSettings(patch_size_zyx=(64, 64, 64))),
     )
     balance = ClassBalance(weights=(1.0,) * 4)
     return build_trainer(make_architecture(NetworkSettings(**network)), settings, LATERALITY, balance)

@@ -48,12 +48,12 @@ def inputs_of(path: Path) -> dict[str, np.ndarray]:
 
 
 def check(found: dict[str, np.ndarray], labels: np.ndarray, scan: Path) -> None:
-    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_array_equal(found["labels"], labels)
     assert labels.any()  # or the comparison would say nothing
     voxel_ml = abs(np.linalg.det(nib.load(scan).affine[:3, :3])) / 1000
     counts = np.bincount(labels.ravel(), minlength=4)
-    np.testing.assert_allclose(found.volumes_ml, counts * voxel_ml, rtol=1e-4)
-    assert ((found.confidence > 0.25) & (found.confidence <= 1) | (counts == 0)).all()
+    np.testing.assert_allclose(found["volumes_ml"], counts * voxel_ml, rtol=1e-4)
+    assert ((found["confidence"] > 0.25) & (found["confidence"] <= 1) | (counts == 0)).all()
 
 
 def test_predict_gives_the_same_by_run_and_export(
@@ -119,7 +119,7 @@ def test_the_loader_restores_both_stages_of_a_cascade(
     expected = cascade_segmenter.model().segment(**inputs_of(scans[0]))
     (found,) = by_c_api(cascade_dir / "1", "serving_default", [inputs_of(scans[0])], OUTPUTS, tmp_path)
     assert expected.labels.any()
-    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found["labels"], expected.labels)
 
 
 def test_the_loader_refuses_as_the_graph_says(model_dir: Path, tmp_path: Path) -> None:
@@ -161,5 +161,5 @@ def test_warm_up_requests_are_those_that_the_server_can_read(model_dir: Path, sa
         names.append(request.model_spec.signature_name)
         found = saved.signatures[names[-1]](**inputs)
         if names[-1] == "serving_default":
-            assert found.labels.shape == (8, 16, 16)  # one window, on the training grid
+            assert found["labels"].shape == (8, 16, 16)  # one window, on the training grid
     assert names == ["serving_default", "probabilities", "metadata"]

@@ -162,20 +162,24 @@ def test_a_client_takes_settings_or_their_fields(served) -> None:
 
 def test_answers_that_are_no_mask_of_the_scan_are_refused(served, scans: list[Path], monkeypatch) -> None:
     image = read_image(scans[0])
-    shape = image.stored.shape
+    shape, zeros = image.stored.shape, np.zeros(4, np.float32)
+    whole = {"volumes_ml": zeros, "confidence": zeros}
     with Client(served.grpc_address) as found:
         for answer, message in (
-            ({"volumes_ml": np.zeros(4)}, r"expected labels uint8 \(27, 60, 60\) and volumes_ml, got {'volumes_ml'"),
-            ({"labels": np.zeros((2, 2, 2), np.uint8), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
-            ({"labels": np.zeros(shape, np.int32), "volumes_ml": np.zeros(4)}, "expected labels uint8"),
-            ({"labels": np.full(shape, 9, np.uint8), "volumes_ml": np.zeros(4)}, r"expected labels 0..3, found \[9\]"),
+            ({"volumes_ml": zeros}, r"expected labels uint8 \(27, 60, 60\), volumes_ml and confidence, got {'vol"),
+            (whole | {"labels": np.zeros((2, 2, 2), np.uint8)}, "expected labels uint8"),
+            (whole | {"labels": np.zeros(shape, np.int32)}, "expected labels uint8"),
+            (whole | {"labels": np.full(shape, 9, np.uint8)}, r"expected labels 0..3, found \[9\]"),
         ):
             monkeypatch.setattr(found._connection, "predict", lambda *_, answer=answer: answer)
             with pytest.raises(InputError, match=message):
                 found.segment(image)
 
 
-def test_the_command_writes_what_predict_writes(served, scans: list[Path], tmp_path: Path, capsys) -> None:
+def test_the_command_writes_what_predict_writes(
+    served, scans: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "kits_tf")
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     turned = as_codes(nib.load(scans[0]), "SAR")
     nib.save(turned, tmp_path / "turned.nii.gz")
@@ -187,8 +191,7 @@ def test_the_command_writes_what_predict_writes(served, scans: list[Path], tmp_p
         client.main(settings, inputs)
     for scan in inputs[:2]:
         mask = nib.load(tmp_path / "masks" / Path(scan).name)
-        np.testing.assert_array_equal(np.asarray(mask.dataobj), served.model.results(read_image(scan))["labels"])
+        np.testing.assert_array_equal(np.asarray(mask.dataobj), served.model.segmentation(read_image(scan)).labels)
         assert (mask.affine == nib.load(scan).affine).all() and mask.get_data_dtype() == np.uint8
-    capsys.readouterr()
     client.main(settings, inputs[:2])
-    assert "2 of 2 scans have a mask in" in capsys.readouterr().out
+    assert "2 of 2 scans have a mask in" in caplog.text
