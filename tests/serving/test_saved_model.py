@@ -183,6 +183,7 @@ def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_di
     np.testing.assert_allclose(volumes_ml, np.bincount(labels.ravel(), minlength=4) * voxel_ml, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_chain_goes_with_the_model(run_dir: Path, saved: SavedModel, scan: nib.Nifti1Image, tmp_path: Path) -> None:
     """Its graph does the random field, which changes the mask; its metadata has the rest."""
     chain, runs = InferenceSettings(postprocess="crf,kidneys,specks:0.5"), [load_run(run_dir)]

@@ -53,6 +53,7 @@ def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunSet
     return settings
 
 
+@pytest.mark.slow
 def test_a_terminated_run_goes_on_as_if_nothing_had_been(
     fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_been(
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_of_another_one(
     fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
@@ -155,6 +157,7 @@ def test_when_a_run_is_finished() -> None:
     assert is_finished(history(None, 0.5, None, 0.4, scores="cases"), 9, whole)
 
 
+@pytest.mark.slow
 def test_whole_cases_choose_the_best_epoch(
     fixed: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture, log: list[str]
 ) -> None:
