@@ -196,18 +196,18 @@ def model_dir(run_dir: Path, made_once: Callable) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(run_dir: Path) -> kits_tf.Model:
-    """The run, loaded, with the default settings of inference; its graph is traced once."""
-    return kits_tf.load_model(run_dir)
-
-
-@pytest.fixture(scope="session")
 def segmenter(run_dir: Path) -> "Segmenter":
     """The run's network with the default settings of inference; its graph is traced once for all tests."""
     from kits_tf.inference.building import build_segmenter
     from kits_tf.training.run import load_run
 
     return build_segmenter([load_run(run_dir)], config.InferenceSettings())
+
+
+@pytest.fixture(scope="session")
+def model(segmenter: "Segmenter") -> kits_tf.Model:
+    """The same as a model."""
+    return segmenter.model()
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,9 @@ import keras
 from kits_tf.config.choices import PRESETS
 from kits_tf.network.architecture import Architecture
 
+# A network is trained, exported and loaded in another process.
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Dilated(Architecture):

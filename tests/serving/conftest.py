@@ -2,8 +2,8 @@
 
 import glob
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -12,14 +12,13 @@ import pytest
 from conftest import as_codes, rotation
 from fake_model import save_fake_model
 
-from kits_tf import phantom
+from kits_tf import export, phantom
 from kits_tf.config import InferenceSettings, ServerSettings
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
 from kits_tf.inference.segmenter import Segmenter
-from kits_tf.serving.assets import export_metadata, write_assets
 from kits_tf.serving.models import load_model
-from kits_tf.serving.saved_model import SavedModel, ServedModel, load, save_version
+from kits_tf.serving.saved_model import SavedModel, load
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
 
@@ -31,26 +30,6 @@ KINDS = (
     ("LIP", (3.0, 7.0, 5.0), (8, -5, 12)),
     ("ARS", (10.0, 5.0, 5.0), (0, 20, 0)),
 )
-
-
-@pytest.fixture(scope="session")
-def segmenter(run_dir: Path) -> Segmenter:
-    """That of the run: its graph is traced once for all tests."""
-    return build_segmenter([load_run(run_dir)], InferenceSettings())
-
-
-def save(segmenter: Segmenter, run_dir: Path, inference: InferenceSettings, root: Path) -> None:
-    runs = [load_run(run_dir)]
-    metadata = export_metadata(runs, segmenter, inference, "float32")
-    save_version(ServedModel(segmenter, metadata), root, lambda folder: write_assets(folder, runs, metadata, None))
-
-
-@pytest.fixture(scope="session")
-def model_dir(segmenter: Segmenter, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run, exported as version 1 of the model "kits"."""
-    root = tmp_path_factory.mktemp("models") / "kits"
-    save(segmenter, run_dir, InferenceSettings(), root)
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -72,13 +51,11 @@ def cascade_segmenter(run_dir: Path, cascade: InferenceSettings) -> Segmenter:
 
 
 @pytest.fixture(scope="session")
-def cascade_dir(
-    cascade_segmenter: Segmenter, run_dir: Path, cascade: InferenceSettings, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The cascade, exported as version 1 of the model "kits"."""
-    root = tmp_path_factory.mktemp("cascade") / "kits"
-    save(cascade_segmenter, run_dir, cascade, root)
-    return root
+def cascade_dir(run_dir: Path, cascade: InferenceSettings, made_once: Callable) -> Path:
+    """The cascade, exported as version 1 of the model "kits"; tests only read it."""
+    settings = export.Export(run_dir=str(run_dir), export_dir="", calibrate=False, inference=cascade)
+    folder = made_once("cascade", lambda root: export.main(replace(settings, export_dir=str(root / "kits"))))
+    return folder / "kits"
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ def labels_of(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj)
 
 
+@pytest.mark.slow
 def test_evaluate_and_the_exported_graph_give_the_same_mask(
     run_dir: Path,
     data_dir: Path,

@@ -53,6 +53,12 @@ def fixed(records_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunSet
     return settings
 
 
+@pytest.fixture
+def finished(records_dir: Path, run_dir: Path) -> RunSettings:
+    """Settings of the run that all tests share; tests that write into it copy it."""
+    return train_settings(records_dir, run_dir)
+
+
 @pytest.mark.slow
 def test_a_terminated_run_goes_on_as_if_nothing_had_been(
     fixed: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
@@ -96,9 +102,9 @@ def test_a_run_begins_with_the_weights_of_another_one(
 
 @pytest.mark.parametrize("part", ["network", "classes"])
 def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(
-    fixed: RunSettings, tmp_path: Path, part: str
+    finished: RunSettings, tmp_path: Path, part: str
 ) -> None:
-    settings, manifest = fixed, Manifest.read(fixed.records_dir)
+    settings, manifest = finished, Manifest.read(finished.records_dir)
     if part == "network":
         settings = replace(settings, network=replace(settings.network, filters=(4, 6)))
     scheme = replace(manifest.scheme, classes=manifest.scheme.classes[::-1]) if part == "classes" else manifest.scheme
@@ -106,7 +112,7 @@ def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(
     with pytest.raises(
         InputError, match="--initial_weights=.*: expected a run of the same network and classes as this"
     ):
-        fit.begin_with(trainer, fixed.run_dir, scheme)
+        fit.begin_with(trainer, finished.run_dir, scheme)
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
         fit.begin_with(trainer, str(tmp_path / "nowhere"), manifest.scheme)
 
@@ -125,17 +131,17 @@ def test_a_first_signal_waits_and_a_second_does_not(kind: signal.Signals, end: t
     assert signal.getsignal(kind) is before
 
 
-def test_the_best_weights_are_not_overwritten_by_worse_ones(fixed: RunSettings, tmp_path: Path) -> None:
+def test_the_best_weights_are_not_overwritten_by_worse_ones(finished: RunSettings, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    network = run.load_run(fixed.run_dir).network
+    network = run.load_run(finished.run_dir).network
     assert run.best_score(run_dir) == -np.inf
     run_dir.mkdir()
     run.save_weights(network, run_dir / run.BEST_WEIGHTS, 0.5)
     assert run.best_score(run_dir) == 0.5
     (run_dir / run.BEST_WEIGHTS).write_bytes(b"nothing")
     assert run.best_score(run_dir) == -np.inf
-    best = max(row.validation["composite"] for row in read_history(Path(fixed.run_dir)))
-    assert run.best_score(Path(fixed.run_dir)) == best
+    best = max(row.validation["composite"] for row in read_history(Path(finished.run_dir)))
+    assert run.best_score(Path(finished.run_dir)) == best
 
 
 def history(*composites: float | None, scores: str = "validation") -> list[HistoryRow]:
@@ -175,21 +181,21 @@ def test_whole_cases_choose_the_best_epoch(
         assert summary.scores[name].mean == second.cases[name]
 
 
-def test_a_checkpoint_of_another_network_is_refused(fixed: RunSettings) -> None:
-    other = replace(fixed, network=replace(fixed.network, filters=(4, 6)))
+def test_a_checkpoint_of_another_network_is_refused(finished: RunSettings) -> None:
+    other = replace(finished, network=replace(finished.network, filters=(4, 6)))
     trainer = fit.make_trainer(training_plan(other))
     with pytest.raises(InputError, match=r"network/\d+/kernel of shape \(3, 3, 3, 4, 6\), found \(3, 3, 3, 4, 8\)"):
-        epoch_loop.restore(trainer, Path(fixed.run_dir), tf.distribute.get_strategy())
+        epoch_loop.restore(trainer, Path(finished.run_dir), tf.distribute.get_strategy())
 
 
-def test_a_run_goes_on_in_another_place_and_not_with_other_flags(fixed: RunSettings, tmp_path: Path) -> None:
-    shutil.copytree(fixed.run_dir, tmp_path / "moved")
-    shutil.copytree(fixed.records_dir, tmp_path / "records")
-    moved = replace(fixed, run_dir=str(tmp_path / "moved"), records_dir=str(tmp_path / "records"))
-    moved = replace(moved, checkpoint_minutes=1.0, input=replace(fixed.input, cache="memory"))
+def test_a_run_goes_on_in_another_place_and_not_with_other_flags(finished: RunSettings, tmp_path: Path) -> None:
+    shutil.copytree(finished.run_dir, tmp_path / "moved")
+    shutil.copytree(finished.records_dir, tmp_path / "records")
+    moved = replace(finished, run_dir=str(tmp_path / "moved"), records_dir=str(tmp_path / "records"))
+    moved = replace(moved, checkpoint_minutes=1.0, input=replace(finished.input, cache="memory"))
     train.main(moved)
     with pytest.raises(InputError, match="holds a run with other flags than --warmup_epochs=0.5"):
-        train.main(replace(moved, optimization=replace(fixed.optimization, warmup_epochs=0.5)))
+        train.main(replace(moved, optimization=replace(finished.optimization, warmup_epochs=0.5)))
 
 
 def start(settings: RunSettings, folder: Path, **environment: str) -> subprocess.Popen:

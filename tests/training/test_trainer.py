@@ -163,6 +163,7 @@ def one_replica(manifest: Manifest, records_dir: Path) -> tuple:
     return after_a_step(sgd(records_dir), manifest, ONE)
 
 
+@pytest.mark.slow
 def test_two_replicas_take_the_step_of_one_with_the_double_batch(
     two_replicas: tf.distribute.Strategy, one_replica: tuple, manifest: Manifest, records_dir: Path
 ) -> None:
