@@ -7,9 +7,9 @@ from datetime import date
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from kits_tf import __version__
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.measurements import Measurements
+from kits_tf.base.version import __version__
 from kits_tf.views.drawings.case_figure import case_figure
 from kits_tf.views.numbers import number_text
 from kits_tf.views.pages.shown_measurements import KIDNEY, LESION

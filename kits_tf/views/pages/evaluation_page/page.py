@@ -7,11 +7,11 @@ from pathlib import Path
 
 from isal import igzip
 
-from kits_tf import __version__
 from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
 from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_structures
 from kits_tf.analysis.statistics import Difference, differences
+from kits_tf.base.version import __version__
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
 from kits_tf.training.run import ENVIRONMENT, FLAGS
