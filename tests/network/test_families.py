@@ -31,9 +31,6 @@ import keras
 from kits_tf.config.choices import PRESETS
 from kits_tf.network.architecture import Architecture
 
-# A network is trained, exported and loaded in another process.
-pytestmark = pytest.mark.slow
-
 
 @dataclass(frozen=True)
 class Dilated(Architecture):
@@ -49,6 +46,9 @@ class Dilated(Architecture):
 
 PRESETS.register("dilated")(Dilated())
 '''
+# A network is trained, exported and loaded in another process.
+pytestmark = pytest.mark.slow
+
 MODULE = "a_family_of_this_test"
 PLUGINS_VARIABLE = "KITS_TF_PLUGINS"  # of base.registry
 
