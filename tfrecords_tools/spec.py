@@ -1,7 +1,6 @@
 """One description of an example that serializes it, reads it, and parses it in a graph.
 
-A tensor NAME is stored as three features, so that a record explains itself: NAME (its little-endian bytes, C
-order), NAME/shape (int64 list) and NAME/dtype (as in "int16"). A text is one bytes feature in UTF-8.
+A tensor is stored as three features (`array_features`), a text as one bytes feature in UTF-8.
 """
 
 from collections.abc import Iterable, Mapping

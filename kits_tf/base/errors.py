@@ -1,4 +1,4 @@
-"""The exception that stands for a user's mistake."""
+"""Exceptions whose message is all that a user needs: one line, without a traceback."""
 
 
 class InputError(ValueError):

@@ -16,7 +16,7 @@ def setting(default: Any, help_text: str, **limits: Any) -> Any:
 
     Args:
         default: value without the flag.
-        help_text: what --help says.
+        help_text: description of the flag in --help.
         **limits: minimum, maximum, above, below: bounds of each number; choices: the values allowed, a sequence or a
             `Registry`; is_range: whether the first of two numbers must not be larger than the second.
     """

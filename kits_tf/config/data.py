@@ -114,7 +114,7 @@ class InputSettings(Settings):
     cases_at_once: int = setting(2, "Cases in memory at once, whose patches are mixed.", minimum=1)
     cache: str = setting(
         "",
-        "Where records stay once they were read: memory, or a folder on a fast disk. Empty: nowhere.",
+        "Where records are kept once they have been read: memory, or a folder on a fast disk. Empty: nowhere.",
     )
 
 

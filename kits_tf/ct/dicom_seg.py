@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf import __version__
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
+from kits_tf.base.version import __version__
 from kits_tf.ct.dicom import SeriesScan
 
 if TYPE_CHECKING:

@@ -62,14 +62,14 @@ def right_side(
 
     Args:
         foreground: (z, y, x) bool box in (I, P, L), kidney and all that belongs to one; some voxel is true.
-        kidney: the same box, the part of `foreground` that needs a side.
+        kidney: part of `foreground` that needs a side, in the same box.
         hu: (z, y, width of the scan) int16, the scan in the slices of the box.
         first_x: index along x of the box's first voxel in the scan.
         spacing_mm: voxel sizes (z, y, x).
 
     Returns:
         is_right: bool like `foreground`; only voxels of the foreground mean anything.
-        decision: how it was decided.
+        decision: record of how it was decided.
     """
     components = components_26(foreground)
     statistics = cc3d.statistics(components)

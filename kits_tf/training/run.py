@@ -39,7 +39,7 @@ BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
 POSTPROCESS, CALIBRATION = "postprocess.json", "calibration.json"
 _SCORE = "composite"
-# Flags that may be others when a run goes on: where things lie, and how much of the machine it takes.
+# Flags that may differ when a run goes on: where things lie, and how often it is saved.
 _CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
 
 
@@ -94,7 +94,7 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> Path:
 
 
 def save_weights(network: keras.Model, path: Path, score: float) -> None:
-    """Writes a network's weights, and within the file the score they are kept for, under a temporary name first."""
+    """Writes a network's weights and, in the same file, the score they are kept for, under a temporary name first."""
     with written_whole(path) as partial:
         network.save_weights(partial)
         with h5py.File(partial, "a") as file:

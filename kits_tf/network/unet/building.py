@@ -153,9 +153,9 @@ class _Parts:
         self, x: keras.KerasTensor, filters: int, kernel: Triple, name: str, step: Triple = _ONE
     ) -> keras.KerasTensor:
         """Returns a convolution and norm; a norm has no use for a bias before it."""
-        without = self.structure.norm == "none"
-        x = layers.Conv3D(filters, kernel, step, padding="same", use_bias=without, name=f"{name}_conv")(x)
-        return x if without else self.norm(filters, f"{name}_norm")(x)
+        has_norm = self.structure.norm != "none"
+        x = layers.Conv3D(filters, kernel, step, padding="same", use_bias=not has_norm, name=f"{name}_conv")(x)
+        return self.norm(filters, f"{name}_norm")(x) if has_norm else x
 
     def norm(self, filters: int, name: str) -> layers.Layer:
         """Returns the layer, which has its statistics in float32 under any precision."""
