@@ -57,7 +57,7 @@ def main(settings: Demo) -> None:
     """Runs every command in turn, each on what the one before it wrote.
 
     Raises:
-        InputError: the folder holds something that is no demo, or a step failed.
+        InputError: the folder holds something else than a demo, or a step failed.
     """
     start, root = monotonic(), Path(settings.output_dir)
     test_cases = _test_cases(settings)

@@ -41,7 +41,7 @@ class Spec:
         """Returns the values by name, without a graph: texts, and arrays that are read-only views of their bytes.
 
         Raises:
-            RecordError: the record is no tf.train.Example, or a feature is missing, unknown, of another dtype or
+            RecordError: the record is not a tf.train.Example, or a feature is missing, unknown, of another dtype or
                 shape, or its bytes do not fill its shape; the message names it.
         """
         stored = parse_example(record).features.feature

@@ -13,4 +13,4 @@ class GridMismatchError(InputError):
 
 
 class UnavailableError(InputError):
-    """A server that does not answer: what follows would fail too."""
+    """A server that does not answer, so that any further request would fail too."""

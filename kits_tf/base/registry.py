@@ -30,7 +30,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Returns a decorator that puts a thing into the table; a name that is there already gets the new thing."""
+        """Returns a decorator that puts a thing into the table under a name, in place of any earlier one."""
 
         def add(thing: T) -> T:
             self._things[name] = thing

@@ -110,7 +110,7 @@ def parse_value(text: str, kind: Any) -> Any:
     """Returns the value of a flag's text: str, int, float, bool, or a tuple written with commas.
 
     Raises:
-        ValueError: the text is no value of `kind`; the message says what was expected.
+        ValueError: the text is not a value of `kind`; the message says what was expected.
     """
     kind = without_none(kind)
     if typing.get_origin(kind) is not tuple:

@@ -58,7 +58,7 @@ class SplitSettings(Settings):
 
 
 def _expectations(*groups: type[Settings]) -> Any:
-    """Returns a settings class with every flag of some groups; each is None, no expectation, by default."""
+    """Returns a settings class with every flag of some groups; None, the default of each, expects nothing."""
     flags = [
         (item.name, value_type | None, field(default=None, metadata=item.metadata))
         for group in groups

@@ -198,7 +198,7 @@ def with_sides(
 
 
 def challenge_lookup(classes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Returns the challenge's label of each class, (classes,) uint8; a cyst is 3, as `from_challenge` had it."""
+    """Returns the challenge's label of each class, (classes,) uint8; a cyst is 3, as in KiTS21 and KiTS23."""
     names = [name.removeprefix("right_").removeprefix("left_") for name in classes]
     return np.array([CHALLENGE_CLASSES.index(name) for name in names], np.uint8)
 

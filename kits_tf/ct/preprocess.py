@@ -116,7 +116,7 @@ def largest(planes: tf.Tensor) -> tf.Tensor:
 
 
 def _traced_once(dtype: tf.DType, triples: int = 1) -> Callable:
-    """Returns a decorator for functions of a volume and of so many triples of sizes: one graph serves all sizes."""
+    """Returns a decorator that traces a function of a volume and some (3,) int32 tensors once, for any sizes."""
     triple = tf.TensorSpec([3], tf.int32)
     return tf.function(input_signature=[tf.TensorSpec([None] * 3, dtype), *[triple] * triples], autograph=False)
 

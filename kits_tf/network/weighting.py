@@ -1,4 +1,4 @@
-"""Weights of the classes, from how many voxels each has in the training cases."""
+"""Weights of the classes, from their numbers of voxels in the training cases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def class_weights(case_voxels: ArrayLike, weighting: str) -> tuple[float, ...]:
 
     Args:
         case_voxels: (cases, classes), voxels of each class in each training case.
-        weighting: one of those names.
+        weighting: none, inverse or square_root.
 
     Raises:
         ValueError: there is no voxel.

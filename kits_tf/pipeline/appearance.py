@@ -115,7 +115,7 @@ def gaussian_kernel(sigma: tf.Tensor, largest: float) -> tf.Tensor:
 
     Args:
         sigma: voxels, float32; for 0 only the middle one counts.
-        largest: sigma that there must be room for.
+        largest: largest sigma, which decides the number of weights.
 
     Returns:
         (n,) float32 with sum 1; n is odd and depends on `largest` alone.

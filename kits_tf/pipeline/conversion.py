@@ -109,7 +109,7 @@ def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> C
 
 
 def _convert(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest) -> int:
-    """Fills the manifest, after each case also on disk, and returns how many cases failed."""
+    """Fills the manifest, writes it after each case, and returns how many cases failed."""
     earlier = [_earlier_result(manifest, case.case_id, records_dir) for case in cases]
     tasks = [(case, settings.grid, records_dir, result) for case, result in zip(cases, earlier, strict=True)]
     start = monotonic()

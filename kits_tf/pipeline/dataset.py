@@ -149,7 +149,7 @@ class _Epochs:
         """Returns the batches of an epoch, () int64."""
         patches, batch_size = self.recipe.patches, self.plan.batch_size
         num_patches = self.steps * batch_size
-        # More passes than one where the last batch would not be full: it gets further patches.
+        # More than one pass where the last batch would not be full: further patches fill it.
         passes = -(-num_patches // (self._num_cases * patches.patches_per_case))
         patches_of_pass = functools.partial(self._patches_of_pass, self._shuffled_records(epoch), epoch)
         drawn = tf.data.Dataset.range(passes).flat_map(as_written(patches_of_pass)).take(num_patches)
@@ -170,7 +170,7 @@ class _Epochs:
         return turned.shuffle(self._num_cases, self.plan.seed)
 
     def _patches_of_pass(self, records: tf.data.Dataset, epoch: tf.Tensor, pass_index: tf.Tensor) -> tf.data.Dataset:
-        """Returns `patches_per_case` patches of each case, others than in the passes before."""
+        """Returns `patches_per_case` patches of each case, different ones in each pass."""
         count = self.recipe.patches.patches_per_case
         patch_indices = tf.range(count) + tf.cast(pass_index, tf.int32) * count
         return _patches(records, patch_indices, functools.partial(self._draw, epoch), self.reading)
@@ -264,7 +264,7 @@ def _options(in_order: bool) -> tf.data.Options:
     options.deterministic = in_order
     # Which worker reads which shard is decided here.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    # Nothing here is left to tf.data to tune, and its tuning thread can hang the end of an epoch: seen with TensorFlow
+    # tf.data has nothing to tune here, and its tuning thread can hang the end of an epoch: seen with TensorFlow
     # 2.21, the iterator's destructor waiting for Model::OptimizeLoop.
     options.autotune.enabled = False
     return options

@@ -201,7 +201,7 @@ class Manifest:
         """Returns the manifest of a folder of records or of a run.
 
         Raises:
-            InputError: there is none, it is no manifest, or it has another format version.
+            InputError: it is missing, is not a manifest, or has another format version.
         """
         path = as_path(directory) / MANIFEST_NAME
         if not path.is_file():

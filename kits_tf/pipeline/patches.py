@@ -165,7 +165,7 @@ def cut_box(volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor, outside: int) 
 
 
 def capacity(voxels: tf.Tensor, patch_size: Triple) -> tf.Tensor:
-    """Returns the least of 1, 1.5, 2, 3, 4, 6, 8, ... patches that holds so many voxels.
+    """Returns the least of 1, 1.5, 2, 3, 4, 6, 8, ... patches that holds a number of voxels.
 
     Each length that arrives at the device is compiled for once.
     """

@@ -137,7 +137,7 @@ class EpochLoop:
             interruption.end()
 
     def _check(self, step: TrainingStep) -> None:
-        """Stops the run at a loss that is no number."""
+        """Stops the run at a loss that is not a finite number."""
         if not math.isfinite(step.loss):
             cases = ", ".join(case_id for part in step.patches for case_id in case_ids(part))
             rate = self._trainer.learning_rate

@@ -82,7 +82,7 @@ def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
     """Gives a trainer the best weights of a run; call it within the strategy's scope.
 
     Raises:
-        InputError: there is no such run, or its network or its classes are others.
+        InputError: there is no such run, or it has another network or other classes.
     """
     other = run.load_run(run_dir)
     shapes = [weight.shape for weight in trainer.network.weights]

@@ -185,7 +185,7 @@ def _build(architecture: Architecture, num_classes: int) -> keras.Model:
 
 
 def _first_difference(network: keras.Model, weights: Path) -> str | None:
-    """Returns in words which layer's weights differ from a file's; None if none does, or it is no file of weights."""
+    """Returns in words which layer's weights differ from a file's; None if none does, or the file holds no weights."""
     expected = {layer.name: [tuple(v.shape) for v in layer.weights] for layer in network.layers if layer.weights}
     try:
         with h5py.File(weights) as file:

@@ -205,7 +205,7 @@ class Trainer:
         return _numbered(groups)
 
     def _counted(self) -> dict[str, keras.Variable]:
-        """Returns variables that each replica has for itself, and which add up."""
+        """Returns variables of which each replica has its own, and which add up."""
         return _numbered({"metrics": [*self.mean_loss.variables, *self.dice.variables]})
 
 

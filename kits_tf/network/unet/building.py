@@ -41,7 +41,7 @@ def build_unet(
         num_classes: number of classes, background included.
         synchronized: whether batch norm is over all replicas rather than within each.
         class_shares: share of each class, not negative; the last bias starts at their logarithm, so that an untrained
-            network predicts each class so often. Equal shares by default.
+            network predicts them. Equal shares by default.
     """
     parts = _Parts(structure, synchronized)
     image = x = keras.Input((None, None, None, 1), name="image")
@@ -126,7 +126,7 @@ class _Parts:
     def residual_block(
         self, x: keras.KerasTensor, filters: int, kernel: Triple, name: str, step: Triple = _ONE
     ) -> keras.KerasTensor:
-        """Returns the activation of two convolutions plus their input, which is averaged and projected where needed.
+        """Returns the activation of two convolutions plus their input, averaged and projected where sizes differ.
 
         He et al. 2016, "Deep residual learning for image recognition", CVPR; the average is nnU-Net's.
         """
