@@ -21,6 +21,9 @@ from kits_tf.network.architecture import make_architecture
 from kits_tf.training.history import read_history
 from kits_tf.training.run import load_run
 
+# A network is trained, exported and loaded in another process.
+pytestmark = pytest.mark.slow
+
 PLUGIN = '''
 """Dilated convolutions without any strides."""
 
@@ -30,9 +33,6 @@ import keras
 
 from kits_tf.config.choices import PRESETS
 from kits_tf.network.architecture import Architecture
-
-# A network is trained, exported and loaded in another process.
-pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
