@@ -46,7 +46,7 @@ def test_the_page_has_an_example_of_each_kind_and_its_command() -> None:
 def test_a_loss_is_trained_on(folder: Path, records_dir: Path) -> None:
     arguments = ["--plugins=my_loss", "--loss=top_tenth", f"--records_dir={records_dir}", "--run_dir=RUN"]
     run(folder, "kits_tf.train", *arguments, *TINY_RUN, "--filters=4,8")
-    (row,) = csv.DictReader((folder / "RUN/history.csv").open())
+    (row,) = csv.DictReader((folder / "RUN/history.csv").read_text().splitlines())
     assert float(row["loss"]) > 0
     assert "--plugins=my_loss\n" in (folder / "RUN/train.flags").read_text()
 
@@ -94,7 +94,7 @@ def test_a_score_is_a_column_and_a_mean(folder: Path, data_dir: Path) -> None:
         shutil.copyfile(truth, folder / f"MASKS/case_{number:05d}.nii.gz")
     arguments = ["--predictions_dir=MASKS", f"--data_dir={data_dir}", "--label_scheme=kits19", "--workers=2"]
     run(folder, "kits_tf.evaluate", "--plugins=my_score", *arguments)
-    rows = list(csv.DictReader((folder / "MASKS/evaluation/cases.csv").open()))
+    rows = list(csv.DictReader((folder / "MASKS/evaluation/cases.csv").read_text().splitlines()))
     assert [float(row["kidney_volume_similarity"]) for row in rows] == [1, 1]
     summary = json.loads((folder / "MASKS/evaluation/summary.json").read_text())
     assert summary["kidney_volume_similarity"]["mean"] == 1
