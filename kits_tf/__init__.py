@@ -75,7 +75,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'kits_tf' has no attribute {name!r}")
     if name in _ON_TENSORFLOW:
         importlib.import_module("kits_tf.base.startup").start_tensorflow()
-    module, _, attribute = _HOMES[name].partition(":")
+    module, attribute = _HOMES[name].split(":")
     return getattr(importlib.import_module(module), attribute)
 
 

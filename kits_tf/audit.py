@@ -3,19 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
-from kits_tf.base.progress import track
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.settings import Settings, setting
-from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import shared
-
-if TYPE_CHECKING:
-    from kits_tf.ct.findings import Finding
 
 FORMAT_VERSION = 1
 
@@ -35,50 +29,34 @@ def main(settings: Audit) -> None:
     Raises:
         InputError: there is no data set, or some case has an error; everything is written all the same.
     """
-    start_tensorflow()
-    from kits_tf.base.processes import choose_workers, run_in_processes, start_tensorflow_in_worker
-    from kits_tf.ct.findings import Finding, audit, ordered
+    from kits_tf.ct.findings import audit, ordered
     from kits_tf.ct.layouts import find_cases
     from kits_tf.views.pages.audit_page import audit_page
-    from kits_tf.views.pages.case_audit import ExaminedCase, examine
+    from kits_tf.views.pages.case_audit import examine_all
     from kits_tf.views.terminal.audit_table import facts_table, findings_table
 
-    cases = find_cases(settings.data_dir)
-    workers = choose_workers(settings.workers, len(cases))
-    examined = {}
-    # Not in this process even with one worker: a file that kills its process is a finding.
-    results = run_in_processes(examine, [(files,) for files in cases], workers, start_tensorflow_in_worker)
-    for index, result in track(results, "case", len(cases)):
-        case_id = cases[index].case_id
-        if isinstance(result, InputError):  # its process died
-            problem = Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
-            result = ExaminedCase(None, None, problem)
-        examined[case_id] = result
-
-    facts = {case.case_id: examined[case.case_id].facts for case in cases}
+    # TensorFlow is started in the workers alone: only thumbnails need it.
+    examined = examine_all(find_cases(settings.data_dir), settings.workers)
+    facts = {case_id: case.facts for case_id, case in examined.items()}
     readable = {case_id: of_case for case_id, of_case in facts.items() if of_case}
     findings = ordered([*audit(readable), *(case.problem for case in examined.values() if case.problem)])
     thumbnails = {case_id: case.thumbnail for case_id, case in examined.items() if case.thumbnail}
+    content = {
+        "format_version": FORMAT_VERSION,
+        "data_dir": str(Path(settings.data_dir).resolve()),
+        "versions": package_versions(),
+        "findings": [asdict(finding) for finding in findings],
+        "cases": {case_id: asdict(of_case) for case_id, of_case in readable.items()},
+    }
     output = Path(settings.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "audit.json", _to_json(settings.data_dir, readable, findings))
+    write_text(output / "audit.json", json.dumps(content, indent=1) + "\n")
     write_text(output / "audit.html", audit_page(settings.data_dir, facts, findings, thumbnails))
     print(facts_table(readable, findings))
     print(findings_table(findings))
     print(f"wrote {output}/audit.json and audit.html")
     if num_errors := sum(finding.severity == "error" for finding in findings):
         raise InputError(f"{settings.data_dir}: {num_errors} errors, the first: {findings[0].message}")
-
-
-def _to_json(data_dir: str, facts: dict, findings: "list[Finding]") -> str:
-    content = {
-        "format_version": FORMAT_VERSION,
-        "data_dir": str(Path(data_dir).resolve()),
-        "versions": package_versions(),
-        "findings": [asdict(finding) for finding in findings],
-        "cases": {case_id: asdict(of_case) for case_id, of_case in facts.items()},
-    }
-    return json.dumps(content, indent=1) + "\n"
 
 
 COMMAND = Command(name="audit", settings=Audit, main=main)

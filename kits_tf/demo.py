@@ -57,13 +57,14 @@ def main(settings: Demo) -> None:
     """Runs every command in turn, each on what the one before it wrote.
 
     Raises:
-        InputError: the folder holds something that is no demo, or a step failed.
+        InputError: the folder holds something else than a demo, or a step failed.
     """
     start, root = monotonic(), Path(settings.output_dir)
     test_cases = _test_cases(settings)
     report.require_packages()
     _empty(root)
-    data, records, run, model = (str(root / name) for name in ("data", "records", "run", "model"))
+    data, records = str(root / "data"), str(root / "records")
+    run, model = str(root / "run"), str(root / "model")
     masks, pictures = str(root / "masks"), str(root / "figures")
 
     _announce(f"phantom --output_dir={data} --num_cases={settings.num_cases}")
@@ -86,18 +87,24 @@ def main(settings: Demo) -> None:
 
     print(f"\nDone in {monotonic() - start:.0f} s. The scores above are of held-out phantoms: they show that the line")
     print("runs from end to end, nothing about real CT. What was written:")
-    for path, what in (
-        (data, "phantoms in KiTS19's layout"),
-        (records, "TFRecord shards and manifest.json"),
-        (run, "flags, versions, weights, history, evaluation/test/{cases.csv,lesions.csv,summary.json,masks}"),
-        (f"{run}/evaluation/test/{report.NAME}", "all of that to look at: open it in a browser"),
-        (model, "the SavedModel for TensorFlow Serving, in its version's folder"),
-        (masks, "masks that the SavedModel made of the held-out scans"),
-        (pictures, "pictures of truth and prediction"),
-    ):
-        print(f"  {path:<20} {what}")
+    _print_contents(root)
     python = os.path.relpath(sys.executable)
     print(f"\nTo drop a scan on a page and see its kidneys: {python} -m kits_tf.app --model={model}")
+
+
+def _print_contents(root: Path) -> None:
+    """Prints a line for each folder of the demo."""
+    contents = {
+        "data": "phantoms in KiTS19's layout",
+        "records": "TFRecord shards and manifest.json",
+        "run": "flags, versions, weights, history, evaluation/test/{cases.csv,lesions.csv,summary.json,masks}",
+        f"run/evaluation/test/{report.NAME}": "all of that to look at: open it in a browser",
+        "model": "the SavedModel for TensorFlow Serving, in its version's folder",
+        "masks": "masks that the SavedModel made of the held-out scans",
+        "figures": "pictures of truth and prediction",
+    }
+    for name, content in contents.items():
+        print(f"  {root / name!s:<20} {content}")
 
 
 def _empty(root: Path) -> None:

@@ -2,41 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import written_whole
 from kits_tf.base.packages import require
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import AppearanceSettings, GridSettings, IntensitySettings, PatchSettings, WarpSettings, shared
 
-if TYPE_CHECKING:
-    from kits_tf.ct.labels import Scheme
-    from kits_tf.ct.layouts import CaseFiles
-
 AUGMENTATIONS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigurePlan:
-    """What is drawn of each case of a folder of masks.
-
-    Attributes:
-        masks_dir: folder of the predicted masks.
-        scheme: scheme of their labels.
-        output_dir: folder of the pictures.
-        montage: whether axial planes are drawn too.
-        gif: whether an animation is made too.
-    """
-
-    masks_dir: Path
-    scheme: "Scheme"
-    output_dir: Path
-    montage: bool
-    gif: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +58,20 @@ def main(settings: Figures) -> None:
     """
     require("figures", "matplotlib")
     start_tensorflow()
-    if settings.augmentations:
-        draw_augmentations(settings)
+    if settings.predictions_dir is not None:
+        _draw_predictions(settings, Path(settings.predictions_dir))
     else:
-        draw_predictions(settings, str(settings.predictions_dir))
+        _draw_augmentations(settings)
     print(f"wrote {settings.output_dir}")
 
 
-def draw_predictions(settings: Figures, predictions_dir: str) -> None:
+def _draw_predictions(settings: Figures, masks_dir: Path) -> None:
     """Draws every mask of the folder beside the truth, on several processes."""
     from kits_tf.analysis.masks import named_scheme, predicted_cases
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
     from kits_tf.ct.labels import scheme_of
+    from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_prediction
 
-    masks_dir = Path(predictions_dir)
     plan = FigurePlan(
         masks_dir=masks_dir,
         scheme=named_scheme(masks_dir) or scheme_of(settings.grid),
@@ -111,27 +86,7 @@ def draw_predictions(settings: Figures, predictions_dir: str) -> None:
             raise result
 
 
-def draw_prediction(files: "CaseFiles", plan: FigurePlan) -> None:
-    """Draws the mask of one case.
-
-    Raises:
-        InputError: scan or mask cannot be used.
-    """
-    from kits_tf.analysis.case_masks import read_case
-    from kits_tf.views.drawings import canvas
-    from kits_tf.views.drawings.case_figure import case_figure
-    from kits_tf.views.drawings.montage import animation, montage
-
-    case = read_case(files, plan.masks_dir, plan.scheme)
-    canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
-    if plan.montage:
-        canvas.save(montage(case), plan.output_dir / f"{case.case_id}_montage.png")
-    if plan.gif:
-        with written_whole(plan.output_dir / f"{case.case_id}.gif") as partial:
-            partial.write_bytes(animation(case))
-
-
-def draw_augmentations(settings: Figures) -> None:
+def _draw_augmentations(settings: Figures) -> None:
     """Draws one patch of a case under many augmentations, and prints what each of them does.
 
     Raises:

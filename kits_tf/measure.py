@@ -22,7 +22,7 @@ class Measure(Settings):
     label_scheme: str = setting(
         "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
     )
-    cyst_as: str = setting("kidney", "What cysts are in masks that do not name their labels.", choices=CYST_CHOICES)
+    cyst_as: str = setting("kidney", "Class of cysts in masks that do not name their labels.", choices=CYST_CHOICES)
 
 
 def main(settings: Measure, inputs: list[str]) -> None:

@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import convert_settings
 
-from kits_tf import audit, config, convert
+from kits_tf import config, convert
 from kits_tf.base.errors import InputError
 
 
@@ -33,13 +36,20 @@ def damaged(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys, caplog) -> None:
-    caplog.set_level("INFO", "kits_tf")
-    settings = audit.Audit(data_dir=str(damaged), output_dir=str(tmp_path / "out"), workers=1)
-    with pytest.raises(
-        InputError, match=r"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: mask has"
-    ):
-        audit.main(settings)
+# Runs audit, and at its end prints whether this process, which only hands out cases, has imported TensorFlow.
+AUDIT = """
+import atexit, sys
+from kits_tf import audit
+atexit.register(lambda: print("tensorflow:", "tensorflow" in sys.modules))
+audit.COMMAND.run(sys.argv[1:])
+"""
+
+
+def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path) -> None:
+    flags = [f"--data_dir={damaged}", f"--output_dir={tmp_path / 'out'}", "--workers=1"]
+    done = subprocess.run([sys.executable, "-c", AUDIT, *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: mask has", done.stderr)
     found = json.loads((tmp_path / "out/audit.json").read_text())
     assert [(f["severity"], f["code"], f["case_id"]) for f in found["findings"] if f["severity"] != "note"] == [
         ("error", "grid_mismatch", "case_00002"),
@@ -54,9 +64,9 @@ def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path, capsys, 
     page = (tmp_path / "out/audit.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 4 and page.count('<tr class="') == 6
     assert "http:" not in page and "https:" not in page and "is the rescale intercept missing?" in page
-    said = capsys.readouterr().out
-    assert "warning cut_off: case_00003: labels reach the superior end" in said
-    assert "error unreadable: case_00005:" in said and "case 6/6" in caplog.text
+    assert "warning cut_off: case_00003: labels reach the superior end" in done.stdout
+    assert "error unreadable: case_00005:" in done.stdout and "case 6/6" in done.stderr
+    assert done.stdout.endswith("tensorflow: False\n")
 
 
 def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_path: Path, capsys, caplog) -> None:

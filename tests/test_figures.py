@@ -18,6 +18,7 @@ from kits_tf.pipeline.preview import describe, preview_augmentations
 from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.views.drawings import style
 from kits_tf.views.drawings.montage import GIF_HEIGHT
+from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_prediction
 
 GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
 PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))
@@ -42,8 +43,8 @@ def test_a_mask_is_drawn_as_a_figure_a_montage_and_an_animation(data_dir: Path, 
     files, scheme = find_cases(str(data_dir))[0], find_scheme("laterality", "kidney")
     mask = tmp_path / "masks" / f"{files.case_id}.nii.gz"
     write_labels(mask, read_labeled(files, scheme).labels, like=read_image(files.image), classes=scheme.classes)
-    plan = figures.FigurePlan(masks_dir=mask.parent, scheme=scheme, output_dir=tmp_path / "out", montage=True, gif=True)
-    figures.draw_prediction(files, plan)
+    plan = FigurePlan(masks_dir=mask.parent, scheme=scheme, output_dir=tmp_path / "out", montage=True, gif=True)
+    draw_prediction(files, plan)
     sizes = {}
     for path in (tmp_path / "out").iterdir():
         with Image.open(path) as picture:
@@ -51,7 +52,7 @@ def test_a_mask_is_drawn_as_a_figure_a_montage_and_an_animation(data_dir: Path, 
     assert sorted(sizes) == ["case_00000.gif", "case_00000.png", "case_00000_montage.png"]
     assert sizes["case_00000.gif"][1] == GIF_HEIGHT
     assert sizes["case_00000.png"][0] == 10 * style.DOTS_PER_INCH
-    figures.draw_prediction(files, replace(plan, output_dir=tmp_path / "one", montage=False, gif=False))
+    draw_prediction(files, replace(plan, output_dir=tmp_path / "one", montage=False, gif=False))
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["case_00000.png"]
 
 

@@ -27,7 +27,7 @@ def array_of(content: bytes, shape: Sequence[int], dtype: str) -> NDArray:
     """Returns the array that the three features hold, as a read-only view of the bytes where the machine can.
 
     Raises:
-        RecordError: the dtype is no number type, the shape is negative, or the bytes do not fill it.
+        RecordError: the dtype is not a number type, the shape is negative, or the bytes do not fill it.
     """
     try:
         kind = np.dtype(dtype)

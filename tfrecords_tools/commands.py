@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         name: name of the command's module.
-        description: what the command does.
+        description: description of what the command does.
         example: arguments of an example.
     """
 

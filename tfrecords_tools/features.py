@@ -110,7 +110,7 @@ class TextFeature:
         """Returns the feature of a text.
 
         Raises:
-            RecordError: the value is no str.
+            RecordError: the value is not a str.
         """
         if not isinstance(value, str):
             raise RecordError(f"feature {self.name}: expected a text, found {type(value).__name__}")

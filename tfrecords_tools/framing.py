@@ -106,7 +106,7 @@ def open_records(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Yields a file of records, open for reading.
 
     Raises:
-        RecordError: there is no such file, it is no regular file, or it cannot be read.
+        RecordError: there is no such file, it is not a regular file, or it cannot be read.
     """
     name = os.fspath(path)
     try:

@@ -42,7 +42,7 @@ class Index:
     Attributes:
         shards: the shards by file name.
         splits: names of the examples of each split, in order; empty where the manifest has none.
-        content: everything in the manifest, as JSON gives it.
+        content: whole content of the manifest, as JSON gives it.
     """
 
     shards: dict[str, Shard]

@@ -157,7 +157,9 @@ class _RawFile(io.RawIOBase):
 
     def __init__(self, path: GFilePath, mode: str) -> None:
         super().__init__()
-        self.name, self.mode, self._path = str(path), mode, path
+        self.name = str(path)
+        self.mode = mode
+        self._path = path
         self._position = 0
         with _as_os_error(path):
             self._file = _gfile().GFile(str(path), mode)

@@ -20,7 +20,9 @@ class ByteProgress:
     """
 
     def __init__(self, verb: str, total: int) -> None:
-        self._verb, self._total, self._done = verb, total, 0
+        self._verb = verb
+        self._total = total
+        self._done = 0
         self._start = self._last_line = monotonic()
         self._lock = threading.Lock()
         columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def show_file(path: str | os.PathLike, limit: int) -> int:
-    """Prints what is in the first `limit` examples of a file; returns how many of them are no tf.train.Example.
+    """Prints what is in the first `limit` examples of a file; returns how many of them are not a tf.train.Example.
 
     Raises:
         RecordError: the file is missing or damaged; the message names the record.

@@ -1,7 +1,6 @@
 """One description of an example that serializes it, reads it, and parses it in a graph.
 
-A tensor NAME is stored as three features, so that a record explains itself: NAME (its little-endian bytes, C
-order), NAME/shape (int64 list) and NAME/dtype (as in "int16"). A text is one bytes feature in UTF-8.
+A tensor is stored as three features (`array_features`), a text as one bytes feature in UTF-8.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,7 +41,7 @@ class Spec:
         """Returns the values by name, without a graph: texts, and arrays that are read-only views of their bytes.
 
         Raises:
-            RecordError: the record is no tf.train.Example, or a feature is missing, unknown, of another dtype or
+            RecordError: the record is not a tf.train.Example, or a feature is missing, unknown, of another dtype or
                 shape, or its bytes do not fill its shape; the message names it.
         """
         stored = parse_example(record).features.feature

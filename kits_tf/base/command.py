@@ -35,8 +35,8 @@ class Command:
     Attributes:
         name: name of its module.
         settings: class of its settings, whose docstring is its help.
-        main: takes the settings and, if the command has `inputs`, the list of positional arguments.
-        inputs: what a positional argument is, as in "SCAN"; "" if the command takes none.
+        main: function of the settings and, if the command has `inputs`, the list of positional arguments.
+        inputs: word for a positional argument, as in "SCAN"; "" if the command takes none.
     """
 
     name: str
@@ -92,8 +92,9 @@ class Command:
                 group = holder
                 lines += ["", "Flags" if holder is self.settings else inspect.cleandoc(str(holder.__doc__))]
             lines += _flag_help(item, value_type)
-        lines += ["", "Every command"]
         lines += [
+            "",
+            "Every command",
             "  --flagfile=FILE",
             "      Reads flags from a file, one a line; # starts a comment. Later flags win.",
         ]
@@ -106,7 +107,7 @@ class Command:
         try:
             settings, positional = self.parse(arguments)
             with progress.show_bars():
-                self.main(settings, positional) if self.inputs else self.main(settings)
+                self.main(settings, *([positional] if self.inputs else []))
         except UsageError as error:
             commands.say_error(f"{error} (--help lists the flags)")
             return 2

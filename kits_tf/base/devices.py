@@ -38,7 +38,7 @@ def choose_precision(precision: str) -> str:
 
 @contextlib.contextmanager
 def layers_in(precision: str) -> Iterator[None]:
-    """Makes layers that are built within compute in a precision, by Keras' name."""
+    """Sets the precision, by Keras' name, in which layers compute that are built within."""
     import keras
 
     before = keras.config.dtype_policy()

@@ -1,4 +1,4 @@
-"""The exception that stands for a user's mistake."""
+"""Exceptions whose message is all that a user needs: one line, without a traceback."""
 
 
 class InputError(ValueError):
@@ -13,4 +13,4 @@ class GridMismatchError(InputError):
 
 
 class UnavailableError(InputError):
-    """A server that does not answer: what follows would fail too."""
+    """A server that does not answer, so that any further request would fail too."""

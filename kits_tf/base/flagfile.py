@@ -16,7 +16,7 @@ from kits_tf.base.registry import import_plugins
 from kits_tf.base.settings import Settings, build, flag_fields, flatten, format_flag, parse_value, without_none
 
 S = TypeVar("S", bound=Settings)
-# Flags that there were, and the only value that is still accepted: files of older runs hold it.
+# Flags of older versions, which files of older runs still hold, each with the only value that is still accepted.
 RETIRED = {"effective_number_beta": "0.999999", "focal_tversky_exponent": "0.75", "upsampling": "transposed"}
 
 
@@ -124,13 +124,13 @@ def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[s
             raise flags.UnrecognizedFlagError(name, suggestions=similar)
         flag = [argument]
         if "=" not in argument and argument.lstrip("-") == name and all_flags().get(name) is not bool:
-            flag += itertools.islice(waiting, 1)  # the value stands behind it
+            flag += itertools.islice(waiting, 1)  # its value is the next argument
         kept += flag if is_own else []
     return kept, list(waiting)
 
 
 def _is_retired(argument: str) -> bool:
-    """Returns whether an argument is a flag that there is no more, at the value that changes nothing.
+    """Returns whether an argument is a retired flag, at the only value that is still accepted.
 
     Raises:
         flags.IllegalFlagValueError: it has another value.

@@ -1,4 +1,4 @@
-"""Work in processes of their own: one that dies fails what it had in hand, not the run; none sees a GPU."""
+"""Tasks in worker processes, none of which sees a GPU; one that dies fails its task, not the run."""
 
 import contextlib
 import multiprocessing
@@ -26,9 +26,9 @@ _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{setting}" for setting in _MALLOC),
 }
-# Of a process: with another number of them, a record would have other last bits here and there.
+# Threads of a worker process. With another number, some values of a record would have other last bits.
 THREADS = 1
-# Of the largest case of KiTS19, on top of what TensorFlow itself takes: docs/geometry.md has the measurement.
+# Memory that the largest case of KiTS19 takes, besides TensorFlow's own: docs/geometry.md has the measurement.
 BYTES_PER_WORKER = 3 * 10**9
 
 
@@ -48,10 +48,10 @@ def run_tasks(
     With one worker they run in this process, since starting one takes seconds.
 
     Args:
-        function: importable by name; gets a task as its arguments.
-        tasks: picklable arguments.
+        function: function that can be imported by name, called with the items of a task as its arguments.
+        tasks: arguments of each call, which can be pickled.
         workers: number of processes; 0: by cores and memory (`choose_workers`).
-        initializer: called first in each process.
+        initializer: function that each process calls first.
     """
     workers = choose_workers(workers, len(tasks))
     if workers == 1:
@@ -60,7 +60,7 @@ def run_tasks(
 
 
 def run_here(function: Callable[..., T], tasks: Sequence[tuple]) -> Iterator[tuple[int, T | InputError]]:
-    """Yields as `run_in_processes`, one task after the other in this process."""
+    """Yields what `run_in_processes` does, one task after the other in this process."""
     for index, task in enumerate(tasks):
         try:
             yield index, function(*task)
@@ -74,10 +74,10 @@ def run_in_processes(
     """Yields (index of the task, result) as they are done; for bad input or a dead process the error is the result.
 
     Args:
-        function: importable by name; gets a task as its arguments.
-        tasks: picklable arguments.
+        function: function that can be imported by name, called with the items of a task as its arguments.
+        tasks: arguments of each call, which can be pickled.
         workers: number of processes.
-        initializer: called first in each process, as `start_tensorflow_in_worker`.
+        initializer: function that each process calls first, as `start_tensorflow_in_worker`.
 
     Raises:
         Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
@@ -97,7 +97,7 @@ def run_in_processes(
 
 @contextlib.contextmanager
 def _worker_environment() -> Iterator[None]:
-    """Sets what processes that are started meanwhile inherit."""
+    """Sets the environment of processes that are started within."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(_ENVIRONMENT)
     try:
@@ -134,7 +134,7 @@ def _start_worker(initializer: Initializer | None) -> None:
 
 
 def _end_with_parent() -> None:
-    # A parent that was killed can stop nobody, and another run may have begun in its place.
+    # A parent that was killed cannot stop its workers, and another run may have begun in its place.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""How far long work is: bars on a terminal once a command asks for them, log lines otherwise.
+"""The progress of long work: bars on a terminal once a command asks for them, log lines otherwise.
 
 A library user sees neither unless they set up logging for "kits_tf" or call `show_bars`.
 """
@@ -31,7 +31,7 @@ def seconds_since_start() -> float:
 
 @contextlib.contextmanager
 def show_bars() -> Iterator[None]:
-    """Shows the bars of `track` and `counter` on stderr while it lasts, if that is a terminal."""
+    """Shows the bars of `track` and `counter` within, on stderr if that is a terminal."""
     global _bars
     if not sys.stderr.isatty() or _bars is not None:
         yield
@@ -59,8 +59,8 @@ def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:
     """Yields the items, and shows before each how many are done and how long the rest may take.
 
     Args:
-        items: the work, item by item.
-        name: what an item is, as in "case".
+        items: items of the work.
+        name: word for an item, as in "case".
         total: number of items.
     """
     start = monotonic()

@@ -18,10 +18,10 @@ class Registry(Mapping[str, T], Generic[T]):
 
     A registry with a `package` has a module for each built-in thing, of the thing's name, which registers it when it
     is imported: names are known, for --help and for checks, before anything is imported. Modules whose names begin with
-    "_" are no things, but what these share.
+    "_" hold what the others share.
 
     Args:
-        kind: what the things are, for messages, as in "loss".
+        kind: word for the things in messages, as in "loss".
         package: dotted name of the package whose modules register one thing each; "" for a table in one module.
     """
 
@@ -30,7 +30,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Returns a decorator that puts a thing into the table; a name that is there already gets the new thing."""
+        """Returns a decorator that puts a thing into the table under a name, in place of any earlier one."""
 
         def add(thing: T) -> T:
             self._things[name] = thing

@@ -16,7 +16,7 @@ def setting(default: Any, help_text: str, **limits: Any) -> Any:
 
     Args:
         default: value without the flag.
-        help_text: what --help says.
+        help_text: description of the flag in --help.
         **limits: minimum, maximum, above, below: bounds of each number; choices: the values allowed, a sequence or a
             `Registry`; is_range: whether the first of two numbers must not be larger than the second.
     """
@@ -110,7 +110,7 @@ def parse_value(text: str, kind: Any) -> Any:
     """Returns the value of a flag's text: str, int, float, bool, or a tuple written with commas.
 
     Raises:
-        ValueError: the text is no value of `kind`; the message says what was expected.
+        ValueError: the text is not a value of `kind`; the message says what was expected.
     """
     kind = without_none(kind)
     if typing.get_origin(kind) is not tuple:

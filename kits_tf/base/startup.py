@@ -22,9 +22,9 @@ def start_tensorflow(threads: int | None = None) -> None:
     with silent_import() if is_quiet else contextlib.nullcontext():
         import tensorflow as tf
 
-        # The first look for devices has its own messages.
+        # The first search for devices writes messages of its own.
         tf.config.list_physical_devices()
-    # A GPU would round factors to 10 bits, also those that resample scans and logits: float32 is to mean float32.
+    # A GPU would round factors to 10 bits, also where scans and logits are resampled.
     # Training takes bfloat16 or float16 there anyway.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if is_quiet:

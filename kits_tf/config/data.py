@@ -58,7 +58,7 @@ class SplitSettings(Settings):
 
 
 def _expectations(*groups: type[Settings]) -> Any:
-    """Returns a settings class with every flag of some groups; each is None, no expectation, by default."""
+    """Returns a settings class with every flag of some groups; None, the default of each, expects nothing."""
     flags = [
         (item.name, value_type | None, field(default=None, metadata=item.metadata))
         for group in groups
@@ -114,7 +114,7 @@ class InputSettings(Settings):
     cases_at_once: int = setting(2, "Cases in memory at once, whose patches are mixed.", minimum=1)
     cache: str = setting(
         "",
-        "Where records stay once they were read: memory, or a folder on a fast disk. Empty: nowhere.",
+        "Where records are kept once they have been read: memory, or a folder on a fast disk. Empty: nowhere.",
     )
 
 

@@ -13,7 +13,7 @@ class InferenceSettings(Settings):
     overlap: float = setting(0.5, "Overlap of neighboring windows, as a share of their size.", minimum=0, below=1)
     window_weights: str = setting(
         "gaussian",
-        "What counts where windows overlap. gaussian: their middle most; constant: all the same.",
+        "Weights where windows overlap. gaussian: highest in their middle; constant: the same everywhere.",
         choices=("gaussian", "constant"),
     )
     flip_axes: str = setting(
@@ -31,8 +31,8 @@ class InferenceSettings(Settings):
     postprocess: str = setting(
         "",
         "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, open:MM, "
-        "close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate --postprocess=auto has chosen for "
-        "the run on its validation cases, and then keeps with it.",
+        "close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate --postprocess=auto chose "
+        "for the run on its validation cases, and kept with it.",
     )
 
 

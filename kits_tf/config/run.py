@@ -1,4 +1,4 @@
-"""All settings of a run."""
+"""All settings of a training run."""
 
 from dataclasses import dataclass, field
 
@@ -31,10 +31,11 @@ class RunSettings(Settings):
     )
     all_folds: bool = setting(False, "Trains on every fold in turn, in RUN/fold0, RUN/fold1, ...")
     deterministic: bool = setting(
-        False, "The same run again is equal to the last bit, on the same machine: in --patch_order=fixed, and slower."
+        False,
+        "Makes the same run again equal to the last bit on the same machine. Slower, and implies --patch_order=fixed.",
     )
     checkpoint_minutes: float = setting(
-        10.0, "Longest time between two checkpoints, of which there is one after each epoch too.", above=0
+        10.0, "Longest time between two checkpoints; one is written after each epoch too.", above=0
     )
     profile_steps: int = setting(
         0, "Steps to record with TensorFlow's profiler, after the first two; TensorBoard shows them.", minimum=0

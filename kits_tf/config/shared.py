@@ -63,7 +63,7 @@ def scheme_of_masks() -> Any:
 def cysts_in_masks() -> Any:
     return setting(
         None,
-        "What cysts are in the masks. Default: as in the run, or what the masks name, or kidney.",
+        "Class of cysts in the masks. Default: that of the run, or what the masks name, or kidney.",
         choices=CYST_CHOICES,
     )
 
@@ -71,7 +71,7 @@ def cysts_in_masks() -> Any:
 def cyst_as() -> Any:
     return setting(
         "kidney",
-        "What cysts are, label 3 of KiTS21 and KiTS23: kidney, as in KiTS19; background; or a class of their own.",
+        "Class of cysts, label 3 of KiTS21 and KiTS23: kidney, as in KiTS19; background; or a class of their own.",
         choices=CYST_CHOICES,
     )
 

@@ -19,7 +19,7 @@ class NetworkSettings(Settings):
 
     preset: str = setting(
         "record",
-        "Which architecture; the flags below change it. docs/network.md describes them.",
+        "Architecture, which the flags below change. docs/network.md describes them.",
         choices=PRESETS,
     )
     filters: tuple[int, ...] | None = _of_preset("Filters of each level, finest first.", minimum=1)
@@ -68,7 +68,7 @@ class LossSettings(Settings):
     )
     focal_gamma: float = setting(
         0.0,
-        "The cross-entropy is multiplied by (1 - p) ** this, p the true class's probability; 0: as it is.",
+        "The cross-entropy is multiplied by (1 - p) ** this, where p is the true class's probability. 0: not at all.",
         minimum=0,
     )
     logit_adjustment: float = setting(
@@ -80,7 +80,7 @@ class LossSettings(Settings):
     )
     overlap_over: str = setting(
         "batch",
-        "Dice and Tversky losses: of all voxels of a batch, over all replicas, or of each example.",
+        "Dice and Tversky losses: whether sums are over the voxels of a batch, on all replicas, or of each example.",
         choices=("batch", "example"),
     )
     overlap_background: bool = setting(False, "Dice and Tversky losses: whether the background counts as a class.")
@@ -90,7 +90,7 @@ class LossSettings(Settings):
     overlap_absent: bool = setting(
         False,
         "Dice and Tversky losses: whether a class without voxels counts too, as in MONAI's and nnU-Net's; its loss "
-        "is 1 but where all of it is next to 0.",
+        "is 1 unless next to nothing of it is predicted.",
     )
     tversky_alpha: float = setting(0.3, "tversky: weight of false positives.", minimum=0)
     tversky_beta: float = setting(0.7, "tversky: weight of false negatives.", above=0)
@@ -104,7 +104,7 @@ class OptimizationSettings(Settings):
     """Optimization"""
 
     initial_weights: str = setting(
-        "", "A run whose best weights this one begins with: another one of the same network and classes. Empty: random."
+        "", "A run of the same network and classes whose best weights this one begins with. Empty: random weights."
     )
     epochs: int = setting(50, "Passes over the training cases.", minimum=1)
     optimizer: str = setting(
@@ -113,16 +113,17 @@ class OptimizationSettings(Settings):
     learning_rate: float = setting(1e-3, "Highest step size.", above=0)
     learning_rate_schedule: str = setting(
         "constant",
-        "How it falls from the end of warm-up to that of the run: not at all, as half a cosine, or as (1 - p)^0.9.",
+        "How the learning rate falls from the end of warm-up to that of the run: not at all, as half a cosine, or as "
+        "(1 - p)^0.9.",
         choices=("constant", "cosine", "polynomial"),
     )
     learning_rate_rule: str = setting(
         "fixed",
-        "How it grows with the replicas, whose batches are larger together: not at all, as their number, or its square "
-        "root.",
+        "How the learning rate grows with the number of replicas, whose batches add up: not at all, in proportion, or "
+        "with its square root.",
         choices=("fixed", "linear", "square_root"),
     )
-    warmup_epochs: float = setting(0.0, "Epochs in which it rises from 0.", minimum=0)
+    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises from 0.", minimum=0)
     momentum: float = setting(0.99, "Momentum of sgd.", minimum=0, below=1)
     weight_decay: float = setting(
         0.0,
@@ -130,11 +131,11 @@ class OptimizationSettings(Settings):
         minimum=0,
     )
     clip_norm: float = setting(
-        0.0, "Gradients of all weights together are shortened to this length. 0: not.", minimum=0
+        0.0, "Largest norm of all gradients together; longer ones are shortened to it. 0: no limit.", minimum=0
     )
     batch_size: int = shared.batch_size()
     accumulated_batches: int = setting(
-        1, "Batches whose gradients make one step, one after the other: memory of one, step of all.", minimum=1
+        1, "Batches, one after the other, whose gradients make one step: the memory of one, the step of all.", minimum=1
     )
     average_decay: float = setting(
         0.0,
@@ -145,8 +146,8 @@ class OptimizationSettings(Settings):
     rematerialize: bool = shared.rematerialize()
     precision: str = setting(
         "auto",
-        "Of convolutions and volumes; weights are float32. auto: float32 on a CPU; on GPUs mixed_bfloat16, or "
-        "mixed_float16 with scaled losses where they do not know bfloat16.",
+        "Precision of convolutions and volumes; weights are float32. auto: float32 on a CPU; on GPUs mixed_bfloat16, "
+        "or mixed_float16 with scaled losses where they do not know bfloat16.",
         choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
     )
 

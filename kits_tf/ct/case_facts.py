@@ -24,7 +24,7 @@ class LabelFacts:
     Attributes:
         dtype: type of the file's values, as "uint8".
         volumes_ml: volume of each label but background that occurs, by the challenge's names.
-        parts: number of 26-connected components of kidney, tumor and cyst together that are no specks.
+        parts: number of 26-connected components of kidney, tumor and cyst together, without specks.
         specks: number of components below SPECK_SHARE of the largest.
         tumors: number of 26-connected components of tumor above TUMOR_ML.
         scan_ends: ends of the scan that a label reaches, as "superior".
@@ -50,7 +50,7 @@ class CaseFacts:
         axes: axis order of the scan's file, as "IPL".
         dtype: type of the values in the scan's file, as "int16".
         hu_range: the lowest and the highest HU of the scan.
-        scan_crc32: CRC-32 of the scan's HU in (I, P, L): equal scans have equal ones, whatever their files are.
+        scan_crc32: CRC-32 of the scan's HU in (I, P, L): equal scans have equal ones even if their files differ.
         labels: facts of the mask; None for a case without one.
     """
 

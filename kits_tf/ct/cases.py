@@ -19,7 +19,7 @@ class LabeledScan:
     Attributes:
         image: the scan.
         labels: (z, y, x) uint8 of a scheme; None for a case without a mask.
-        sides: how left and right were decided; None where they were not.
+        sides: decision about left and right; None where none was needed.
     """
 
     image: Volume

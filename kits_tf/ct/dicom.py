@@ -1,7 +1,6 @@
 """DICOM series -> volumes, by pydicom, which the extra `dicom` brings."""
 
 import functools
-import importlib.util
 import struct
 import zipfile
 import zlib
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.packages import is_installed
 from kits_tf.config import DicomSettings
 from kits_tf.ct.gantry_tilt import set_upright
 from kits_tf.ct.volume import Volume
@@ -39,13 +39,20 @@ _TILT_DEGREES = 0.5
 
 @dataclass(frozen=True)
 class _File:
+    """A file of a folder or a zip file.
+
+    Attributes:
+        name: name for messages.
+        open: function that opens it for reading bytes.
+    """
+
     name: str
-    open: Callable[[], Any]  # a binary file
+    open: Callable[[], Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """The CT slices that belong together.
+    """CT slices that belong together.
 
     Attributes:
         uid: SeriesInstanceUID; may be empty.
@@ -102,7 +109,7 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
         InputError: pydicom is missing, or there is no CT series.
         SeveralSeriesError: none or several fit; the message lists all.
     """
-    if importlib.util.find_spec("pydicom") is None:
+    if not is_installed("pydicom"):
         raise InputError(f"{path}: DICOM needs pydicom: pip install 'kits_tf[dicom]'")
     slices_by_uid: dict[str, list[tuple[_File, Dataset]]] = {}
     other_modalities = set()

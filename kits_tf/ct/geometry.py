@@ -87,7 +87,7 @@ def orientation_of(codes: str) -> Orientation:
     """
     worlds = [next((w for w, ends in enumerate(_AXIS_ENDS) if code in ends), None) for code in codes]
     if len(codes) != 3 or set(worlds) != {0, 1, 2}:
-        raise ValueError(f"codes: expected a direction for each axis as in 'RAS', received: {codes!r}")
+        raise ValueError(f"codes: expected a direction for each axis as in 'RAS', got {codes!r}")
     affine = np.zeros((4, 4))
     for axis, world in enumerate(worlds):
         affine[world, axis] = 1 if codes[axis] in "RAS" else -1

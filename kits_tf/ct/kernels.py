@@ -33,7 +33,7 @@ def interpolation_matrix(in_size: tf.Tensor, out_size: tf.Tensor, kernel: str) -
         ValueError: there is no such kernel.
     """
     if kernel not in KERNELS:
-        raise ValueError(f"kernel: expected one of {tuple(KERNELS)}, received: {kernel!r}")
+        raise ValueError(f"kernel: expected one of {tuple(KERNELS)}, got {kernel!r}")
     return tf.cast(KERNELS[kernel](in_size, out_size), tf.float32)
 
 

@@ -4,7 +4,7 @@ The challenge has 0 background, 1 kidney, 2 tumor; KiTS21 and KiTS23 also 3 cyst
 The default scheme here tells the kidneys apart.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +14,10 @@ from kits_tf.base.errors import InputError
 from kits_tf.ct.geometry import Spacing, bounding_box
 from kits_tf.ct.sides import SideDecision, right_side
 
-CHALLENGE_KIDNEY, CHALLENGE_TUMOR, CHALLENGE_CYST = 1, 2, 3
 CHALLENGE_CLASSES = ("background", "kidney", "tumor", "cyst")
+CHALLENGE_KIDNEY = CHALLENGE_CLASSES.index("kidney")
+CHALLENGE_TUMOR = CHALLENGE_CLASSES.index("tumor")
+CHALLENGE_CYST = CHALLENGE_CLASSES.index("cyst")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +25,8 @@ class Scheme:
     """A set of labels.
 
     Attributes:
-        name: what `--label_scheme` calls it.
-        cyst_as: what becomes of the challenge's cysts: "kidney", "background", or "class", a class of their own, the
+        name: value of `--label_scheme`.
+        cyst_as: treatment of the challenge's cysts: "kidney", "background", or "class", a class of their own, the
             last one.
         classes: class names; the index is the label.
         mirrored: the label that each label becomes when a volume is flipped along x.
@@ -52,10 +54,22 @@ class Scheme:
         return np.array(self.challenge, np.uint8)[labels]
 
 
-_WITHOUT_CYSTS = {
-    "laterality": (("background", "right_kidney", "left_kidney", "tumor"), (0, 2, 1, 3), (0, 1, 1, 2)),
-    "kits19": (("background", "kidney", "tumor"), (0, 1, 2), (0, 1, 2)),
-}
+LATERALITY = Scheme(
+    name="laterality",
+    cyst_as="kidney",
+    classes=("background", "right_kidney", "left_kidney", "tumor"),
+    mirrored=(0, 2, 1, 3),
+    challenge=(0, CHALLENGE_KIDNEY, CHALLENGE_KIDNEY, CHALLENGE_TUMOR),
+)
+KITS19 = Scheme(
+    name="kits19",
+    cyst_as="kidney",
+    classes=("background", "kidney", "tumor"),
+    mirrored=(0, 1, 2),
+    challenge=(0, CHALLENGE_KIDNEY, CHALLENGE_TUMOR),
+)
+# By name, without a class for cysts.
+_SCHEMES = {scheme.name: scheme for scheme in (LATERALITY, KITS19)}
 
 
 def find_scheme(name: str, cyst_as: str = "kidney") -> Scheme:
@@ -64,11 +78,15 @@ def find_scheme(name: str, cyst_as: str = "kidney") -> Scheme:
     Raises:
         KeyError: there is no scheme of this name.
     """
-    classes, mirrored, challenge = _WITHOUT_CYSTS[name]
-    if cyst_as == "class":
-        cyst = len(classes)
-        classes, mirrored, challenge = (*classes, "cyst"), (*mirrored, cyst), (*challenge, CHALLENGE_KIDNEY)
-    return Scheme(name=name, cyst_as=cyst_as, classes=classes, mirrored=mirrored, challenge=challenge)
+    scheme = replace(_SCHEMES[name], cyst_as=cyst_as)
+    if cyst_as != "class":
+        return scheme
+    return replace(
+        scheme,
+        classes=(*scheme.classes, "cyst"),
+        mirrored=(*scheme.mirrored, len(scheme.classes)),
+        challenge=(*scheme.challenge, CHALLENGE_KIDNEY),
+    )
 
 
 class SchemeSettings(Protocol):
@@ -80,7 +98,7 @@ class SchemeSettings(Protocol):
 
     @property
     def cyst_as(self) -> str:
-        """What cysts are in it."""
+        """What becomes of cysts."""
 
 
 def scheme_of(settings: SchemeSettings) -> Scheme:
@@ -94,14 +112,12 @@ def scheme_with_classes(classes: tuple[str, ...]) -> Scheme:
     Raises:
         InputError: there is none.
     """
-    for name in _WITHOUT_CYSTS:
+    for name in _SCHEMES:
         for cyst_as in ("kidney", "class"):
             if find_scheme(name, cyst_as).classes == classes:
                 return find_scheme(name, cyst_as)
     raise InputError(f"expected labels of a scheme of kits_tf, found {', '.join(classes)}")
 
-
-LATERALITY, KITS19 = find_scheme("laterality"), find_scheme("kits19")
 
 # The challenge scores these unions of its labels; "kidney" includes the tumors in it.
 CHALLENGE_REGIONS = {"kidney": (CHALLENGE_KIDNEY, CHALLENGE_TUMOR), "tumor": (CHALLENGE_TUMOR,)}
@@ -142,7 +158,7 @@ def from_challenge(
         spacing_mm: voxel sizes (z, y, x).
 
     Returns:
-        labels: the same shape, uint8.
+        labels: (z, y, x) uint8 labels of the scheme.
         decision: None where nothing had to be decided: a scheme without sides, or a mask without foreground.
 
     Raises:
@@ -182,7 +198,7 @@ def with_sides(
 
 
 def challenge_lookup(classes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Returns the challenge's label of each class, (classes,) uint8; a cyst is 3, as `from_challenge` had it."""
+    """Returns the challenge's label of each class, (classes,) uint8; a cyst is 3, as in KiTS21 and KiTS23."""
     names = [name.removeprefix("right_").removeprefix("left_") for name in classes]
     return np.array([CHALLENGE_CLASSES.index(name) for name in names], np.uint8)
 

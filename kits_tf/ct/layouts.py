@@ -50,7 +50,7 @@ def find_cases(data: str) -> list[CaseFiles]:
 
     Args:
         data: folder of KiTS19, KiTS21 or KiTS23 cases, of nnU-Net raw data or of a Medical Segmentation Decathlon
-            task, a CSV file with the columns image and label, or what a layout of a plugin knows.
+            task, a CSV file with the columns image and label, or whatever the layout of a plugin reads.
 
     Raises:
         InputError: there is no such path or no case in it, a file is missing, two cases have the same id, or
@@ -86,7 +86,7 @@ def find_cases_named(data: str, case_ids: Sequence[str], whose: str) -> list[Cas
     Args:
         data: path of a data set, which `find_cases` knows.
         case_ids: ids of the cases.
-        whose: what the ids come from, for errors.
+        whose: origin of the ids, for errors.
 
     Raises:
         InputError: `find_cases` refuses the data, or a case is not in them.

@@ -1,6 +1,6 @@
-"""What becomes of voxels: windowing, resampling to the training grid and back, in TensorFlow.
+"""What is done to voxels: windowing, resampling to the training grid and back, in TensorFlow.
 
-Written once: eager in convert, and traced into the exported graph.
+The same functions run eagerly in convert and are traced into the exported graph.
 """
 
 import functools
@@ -31,9 +31,8 @@ def as_tensor(array: NDArray) -> tf.Tensor:
 def normalize(hu: tf.Tensor, intensity: IntensitySettings) -> tf.Tensor:
     """Returns (clip(hu, window) - mean) / std as float32, any shape."""
     clipped = tf.clip_by_value(tf.cast(hu, tf.float32), *intensity.window_hu)
-    return (clipped - intensity.mean_hu) * (
-        1 / intensity.std_hu
-    )  # a division would be this in a graph, and other bits when run eagerly
+    # A graph turns a division into this product; eagerly a division would have other last bits.
+    return (clipped - intensity.mean_hu) * (1 / intensity.std_hu)
 
 
 def resample(hu: tf.Tensor, shape: tf.Tensor, kernel: str) -> tf.Tensor:
@@ -117,7 +116,7 @@ def largest(planes: tf.Tensor) -> tf.Tensor:
 
 
 def _traced_once(dtype: tf.DType, triples: int = 1) -> Callable:
-    """Returns the decorator of a function of a volume of a type and of sizes (3,): one graph for all sizes."""
+    """Returns a decorator that traces a function of a volume and some (3,) int32 tensors once, for any sizes."""
     triple = tf.TensorSpec([3], tf.int32)
     return tf.function(input_signature=[tf.TensorSpec([None] * 3, dtype), *[triple] * triples], autograph=False)
 

@@ -31,7 +31,7 @@ class Scan:
     """A scan to read.
 
     Attributes:
-        name: name of the files that are made of it.
+        name: name of the files that are made from it, without a suffix.
         source: path for messages.
         read: function that reads it; raises InputError if it cannot be used.
     """

@@ -18,7 +18,8 @@ _SLAB = 1 << 22
 _SMALLEST_WEIGHT = 1e-6
 # Rows of a matrix that are multiplied at a time, without most of their zeros.
 _BAND = 16
-_MANY = 1 << 30
+# Greater than the number of any column.
+_NO_COLUMN = 1 << 30
 # A function from planes of a volume to as many planes.
 PlaneFunction = Callable[[tf.Tensor], tf.Tensor]
 _Slab = Callable[..., tuple]
@@ -46,7 +47,7 @@ class PlaneSteps:
 
 
 def axis_matrices(size: tf.Tensor, shape: tf.Tensor, kernel: str) -> list[tf.Tensor]:
-    """Returns the (out, in) float32 matrices that take z, y and x of a volume of a size to a shape, both (3,) int32."""
+    """Returns the (out, in) float32 matrices from a size to a shape, both (3,) int32, along z, y and x."""
     return [_matrix(kernel)(size[axis], shape[axis]) for axis in range(3)]
 
 
@@ -194,7 +195,7 @@ def _bands(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     rows, size = tf.shape(matrix)[0], tf.shape(matrix)[1]
     bands = (rows + _BAND - 1) // _BAND
     padding = [[0, bands * _BAND - rows]]
-    starts = tf.reduce_min(tf.reshape(tf.pad(start, padding, constant_values=_MANY), [bands, _BAND]), axis=1)
+    starts = tf.reduce_min(tf.reshape(tf.pad(start, padding, constant_values=_NO_COLUMN), [bands, _BAND]), axis=1)
     stops = tf.reduce_max(tf.reshape(tf.pad(stop, padding), [bands, _BAND]), axis=1)
     width = tf.reduce_max(stops - starts)
     columns = tf.minimum(starts, size - width)[:, None] + tf.range(width)

@@ -34,7 +34,7 @@ class SideDecision:
     Attributes:
         midline_x: index along x on the native grid; a voxel of a lower index lies to the right of it.
         midline_from: "kidneys", halfway between two; or "body", its median in the scan.
-        large_components: number of components that are no specks.
+        large_components: number of components, without specks.
         cut: whether kidney tissue was cut along the midline.
         specks: number of components that went with the nearest large one.
     """
@@ -62,14 +62,14 @@ def right_side(
 
     Args:
         foreground: (z, y, x) bool box in (I, P, L), kidney and all that belongs to one; some voxel is true.
-        kidney: the same box, the part of `foreground` that needs a side.
+        kidney: part of `foreground` that needs a side, in the same box.
         hu: (z, y, width of the scan) int16, the scan in the slices of the box.
         first_x: index along x of the box's first voxel in the scan.
         spacing_mm: voxel sizes (z, y, x).
 
     Returns:
         is_right: bool like `foreground`; only voxels of the foreground mean anything.
-        decision: how it was decided.
+        decision: record of how it was decided.
     """
     components = components_26(foreground)
     statistics = cc3d.statistics(components)
@@ -99,7 +99,7 @@ def right_side(
 
 
 def body_midline(hu: NDArray[np.int16]) -> float:
-    """Returns the median x index of the body in slices (z, y, x); the middle of the picture if there is no body."""
+    """Returns the median x index of the body in slices (z, y, x); the middle of the picture if it shows no body."""
     per_column = (hu > BODY_HU).sum(axis=(0, 1))
     if not per_column.any():
         return (hu.shape[2] - 1) / 2

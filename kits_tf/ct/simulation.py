@@ -17,7 +17,12 @@ from kits_tf.ct.volume import write_stored
 
 FIELD_OF_VIEW_MM = 360.0
 ONE_KIDNEY_PROBABILITY = 0.15
-AIR, FAT, MUSCLE, MARROW, BONE = -1000.0, -100.0, 55.0, 180.0, 450.0
+# Tissues in HU.
+AIR = -1000.0
+FAT = -100.0
+MUSCLE = 55.0
+MARROW = 180.0
+BONE = 450.0
 
 Coordinates = tuple[NDArray, NDArray, NDArray]
 
@@ -64,8 +69,10 @@ def draw_phantom(rng: np.random.Generator, spacing_zyx_mm: Spacing) -> tuple[NDA
     return np.rint(blurred + rng.normal(0, rng.uniform(8, 16), shape)).astype(np.int16), labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Kidney:
+    """Where a kidney lies, in mm from the middle, and how bright its cortex is; tilt in radians."""
+
     center: NDArray
     radii: NDArray
     tilt: float
@@ -112,7 +119,8 @@ def _place_kidney(rng: np.random.Generator, side: str) -> _Kidney:
     sign = -1 if side == "right" else 1  # x runs to the left
     center = np.array([rng.uniform(-15, 25), rng.uniform(20, 38), sign * rng.uniform(58, 76)])
     radii = np.array([rng.uniform(46, 58), rng.uniform(23, 29), rng.uniform(24, 31)])
-    return _Kidney(center, radii, sign * rng.uniform(0.05, 0.3), rng.uniform(190, 230))
+    tilt = sign * rng.uniform(0.05, 0.3)
+    return _Kidney(center=center, radii=radii, tilt=tilt, cortex_hu=rng.uniform(190, 230))
 
 
 def _paint_kidney(rng: np.random.Generator, hu: NDArray, labels: NDArray, at: Coordinates, kidney: _Kidney) -> None:

@@ -23,7 +23,8 @@ from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.ct.geometry import Grid, Triple, bounding_box, check_affine, orientation, reorient, undo_reorient
 
 AIR_HU = -1024
-# Probabilities and other shares are kept in 16 bits, which NIfTI has as whole numbers only: so many make up 1.
+# Probabilities and other shares are kept as whole numbers of 16 bits, since NIfTI has no such
+# fractions; this number stands for 1.
 SHARE_QUANTA = 65535
 SUFFIXES = (".nii.gz", ".nii")
 _UNREADABLE = (
@@ -289,15 +290,15 @@ def _fill(stored: NDArray, source: nib.arrayproxy.ArrayProxy, convert: Callable[
 
 def _copy(target: NDArray, source: NDArray) -> None:
     """Copies an array; where another axis is contiguous in the target, in blocks that fit the processor's cache."""
-    ahead, behind = (int(np.argmin(np.abs(array.strides))) for array in (target, source))
-    if ahead == behind:
+    target_axis, source_axis = (int(np.argmin(np.abs(array.strides))) for array in (target, source))
+    if target_axis == source_axis:
         target[...] = source
         return
-    third = 3 - ahead - behind
-    for first in range(0, target.shape[ahead], _LINE):
+    third = 3 - target_axis - source_axis
+    for first in range(0, target.shape[target_axis], _LINE):
         for row in range(0, target.shape[third], _ROWS):
             block = [slice(None)] * 3
-            block[ahead], block[third] = slice(first, first + _LINE), slice(row, row + _ROWS)
+            block[target_axis], block[third] = slice(first, first + _LINE), slice(row, row + _ROWS)
             target[tuple(block)] = source[tuple(block)]
 
 

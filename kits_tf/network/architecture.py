@@ -1,4 +1,4 @@
-"""What a family of networks is: the interface between a network and all that trains, exports and describes it."""
+"""The interface of a family of networks, which all that trains, exports and describes a network relies on."""
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -42,10 +42,10 @@ class Architecture:
         return 1, 1, 1
 
     def check_training(self, patch_size: Triple, rematerialize: bool) -> None:
-        """Raises InputError if the network cannot take the patch, or cannot be rematerialized where that is asked."""
+        """Raises InputError if the network cannot take the patch, or cannot be rematerialized but should be."""
         self.check_patch_size(patch_size)
         if rematerialize:
-            raise InputError(f"--rematerialize: expected another network, {type(self).__name__} has no parts for it")
+            raise self._not_rematerializable()
 
     def check_patch_size(self, patch_size: Triple) -> None:
         """Raises InputError if the network cannot take the patch."""
@@ -70,9 +70,12 @@ class Architecture:
         """Returns a model of the same layers and results that is trained in less memory, by computing parts again.
 
         Args:
-            supervised: result of `with_heads`; `check_training` must let it pass.
+            supervised: result of `with_heads`.
+
+        Raises:
+            InputError: the family has no parts to compute again, as `check_training` says before anything is built.
         """
-        raise InputError(f"--rematerialize: expected another network, {type(self).__name__} has no parts for it")
+        raise self._not_rematerializable()
 
     def folded(self, network: keras.Model) -> keras.Model:
         """Returns a network that gives the same logits in inference, perhaps faster.
@@ -86,9 +89,12 @@ class Architecture:
         """Returns the part of the network that a layer belongs to, for drawing it; each layer is one by default."""
         return layer_name
 
+    def _not_rematerializable(self) -> InputError:
+        return InputError(f"--rematerialize: expected another network, {type(self).__name__} has no parts for it")
+
 
 def make_architecture(settings: NetworkSettings) -> Architecture:
-    """Returns the preset's architecture with those fields changed that flags are given for.
+    """Returns the preset's architecture, with the fields changed that flags are given for.
 
     Raises:
         InputError: the preset's family has no such field, or the numbers do not fit together.

@@ -86,14 +86,13 @@ def _peak_bytes(operations: list[tf.Operation], outputs: list[tf.Tensor]) -> int
     sizes: dict[int, int] = {}
     users: Counter[int] = Counter()
     alive = peak = 0
-    for operation in operations:
-        if operation.type in _STANDING:
-            continue
+    for operation in (operation for operation in operations if operation.type not in _STANDING):
         sources = [buffers.get(id(tensor)) for tensor in operation.inputs]
         for i, tensor in enumerate(operation.outputs):
             if not uses[id(tensor)]:
                 continue
-            num_bytes, buffer = _num_bytes(tensor), None
+            num_bytes = _num_bytes(tensor)
+            buffer = None
             if operation.type in _ALIASES:
                 if (buffer := sources[i]) is None:
                     continue

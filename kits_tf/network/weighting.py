@@ -1,4 +1,4 @@
-"""Weights of the classes, from how many voxels each has in the training cases."""
+"""Weights of the classes, from their numbers of voxels in the training cases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _UNSCALED: dict[str, Callable[[NDArray], NDArray]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ClassBalance:
-    """What a loss and an untrained network know of the classes.
+    """How much each class counts in a loss, and how often an untrained network should predict it.
 
     Attributes:
         weights: weight of each class in the cross-entropy, background first.
@@ -28,7 +28,7 @@ class ClassBalance:
 
 
 def class_balance(case_voxels: NDArray, weighting: str, logit_adjustment: float) -> ClassBalance:
-    """Returns the weights of the classes, and what the weighted cross-entropy makes of a network that sees nothing.
+    """Returns the weights of the classes, and the shares that minimize their cross-entropy if every voxel looks alike.
 
     Args:
         case_voxels: (cases, classes), voxels of each class in each training case.
@@ -56,7 +56,7 @@ def class_weights(case_voxels: ArrayLike, weighting: str) -> tuple[float, ...]:
 
     Args:
         case_voxels: (cases, classes), voxels of each class in each training case.
-        weighting: one of those names.
+        weighting: none, inverse or square_root.
 
     Raises:
         ValueError: there is no voxel.
@@ -64,7 +64,7 @@ def class_weights(case_voxels: ArrayLike, weighting: str) -> tuple[float, ...]:
     counts = np.asarray(case_voxels, np.float64)
     voxels = counts.sum(axis=0)
     if voxels.sum() <= 0:
-        raise ValueError(f"case_voxels: expected at least one voxel, received: {counts.tolist()}")
+        raise ValueError(f"case_voxels: expected at least one voxel, got {counts.tolist()}")
     present = voxels > 0
     weights = np.zeros_like(voxels)
     weights[present] = _UNSCALED[weighting](voxels[present])

@@ -38,8 +38,8 @@ class Effect:
     apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, AppearanceSettings], tf.Tensor]
 
 
-# All effects by the names of their parameters, in the order in which they are applied; a module outside of the package
-# may register more, which come last. Seeds are made of names, so that a new effect changes no draw of the others.
+# All effects by the names of their parameters, in the order in which they are applied; those of plugins come last. An
+# effect's seed depends on its name, so that a new effect changes no draw of the others.
 EFFECTS: Registry[Effect] = Registry("effect of intensity")
 
 
@@ -115,7 +115,7 @@ def gaussian_kernel(sigma: tf.Tensor, largest: float) -> tf.Tensor:
 
     Args:
         sigma: voxels, float32; for 0 only the middle one counts.
-        largest: sigma that there must be room for.
+        largest: largest sigma, which decides the number of weights.
 
     Returns:
         (n,) float32 with sum 1; n is odd and depends on `largest` alone.
@@ -239,8 +239,8 @@ def _along_each_axis(image: tf.Tensor, neighbors: Callable[[int], tuple[tf.Tenso
 
     Args:
         image: (z, y, x) float32.
-        neighbors: gives, for the size of an axis, the places of each voxel's n neighbors, (n, size) int32, and their
-            weights, (n, size) float32.
+        neighbors: function from the size of an axis to the places of each voxel's n neighbors, (n, size) int32, and
+            their weights, (n, size) float32.
     """
     for axis, size in enumerate(image.shape):
         # Each axis for itself: XLA would make the sums along one axis anew for each neighbor along the next.

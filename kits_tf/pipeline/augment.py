@@ -1,4 +1,4 @@
-"""Random augmentation on the device: what happens to a patch is drawn from its seed, apart from its happening."""
+"""Random augmentation: the draw of what happens to a patch, from its seed, and the effect of it on the device."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class TrainingPatches(NamedTuple):
 
     Attributes:
         source: boxes of the scans that the patches are looked up in.
-        augmentation: what happens to each patch.
+        augmentation: augmentation of each patch.
         case_id: (batch, 32) uint8, names of the cases as bytes, since no GPU holds text.
     """
 
@@ -100,12 +100,12 @@ def _example_function(recipe: PatchRecipe, mirrored_labels: tuple[int, ...], spe
     Returns:
         Function of such a batch and an index, () int32, to image (1, z, y, x) and labels (1, z, y, x).
     """
-    size, kernel, intensity = recipe.patches.patch_size_zyx, recipe.warp.warp_kernel, recipe.intensity
+    size, kernel = recipe.patches.patch_size_zyx, recipe.warp.warp_kernel
 
     def augment_example(batch: tuple[Source, Augmentation], index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         source, augmentation = example(batch, index)
         hu, labels = look_up(source, augmentation.warp, size, kernel, mirrored_labels)
-        image = compiled(normalize)(hu, intensity)
+        image = compiled(normalize)(hu, recipe.intensity)
         return change_appearance(image, augmentation.appearance, recipe.appearance)[None], labels[None]
 
     return tf.function(augment_example, input_signature=[spec, tf.TensorSpec([], tf.int32)], autograph=False)

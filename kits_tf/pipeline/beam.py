@@ -1,4 +1,4 @@
-"""Work as an Apache Beam pipeline: on this machine, or on whatever Flink, Spark or Dataflow has."""
+"""Work as an Apache Beam pipeline: on this machine, or on a cluster of Flink, Spark or Dataflow."""
 
 import contextlib
 import io
@@ -35,9 +35,9 @@ def run_on_beam(
     """Yields (index of the task, result) after the pipeline has ended; for bad input the error is the result.
 
     Args:
-        function: importable by name, here and on the workers; gets a task as its arguments.
-        tasks: picklable arguments.
-        folder: folder that workers write results to, under a hidden name, and that this process reads them from.
+        function: function that can be imported by name, here and on the workers, called with the items of a task.
+        tasks: arguments of each call, which can be pickled.
+        folder: folder where workers leave results for this process, under a hidden name.
         options: the pipeline's options, as on a command line.
 
     Raises:

@@ -80,7 +80,7 @@ class Case:
             ValueError: the case has no labels.
         """
         if self.labels is None:
-            raise ValueError(f"{self.case_id}: expected labels, received: a case without")
+            raise ValueError(f"{self.case_id}: expected labels, got a case without")
         whole, count = self.crop.undo(self.labels, outside=0), len(self.classes)
         return preprocess.resample_labels(whole, self.native.shape, preprocess.RESTORE_KERNEL, count).numpy()
 
@@ -125,9 +125,9 @@ class Case:
 def to_training_grid(case_id: str, scan: LabeledScan, settings: GridSettings) -> Case:
     """Returns a case resampled to the training grid, and cropped if the settings say so."""
     grid = scan.image.grid.resampled(settings.spacing_zyx_mm)
-    labels = None
     classes = scheme_of(settings).classes
     hu = preprocess.resample(preprocess.as_tensor(scan.image.array), grid.shape, settings.image_kernel).numpy()
+    labels = None
     if scan.labels is not None:
         tensor = preprocess.as_tensor(scan.labels)
         labels = preprocess.resample_labels(tensor, grid.shape, settings.label_kernel, len(classes)).numpy()

@@ -99,7 +99,7 @@ def _start_manifest(settings: ConversionSettings, cases: list[CaseFiles], record
 
 
 def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> ConvertedCase | None:
-    """Returns what an earlier run made of a case; None if its shard is not there in full length."""
+    """Returns the result of an earlier run for a case; None if its shard is not there in full length."""
     name = shard_name(case_id)
     shard, entry = manifest.shards.get(name), manifest.cases.get(case_id)
     path = records_dir / name
@@ -109,10 +109,11 @@ def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> C
 
 
 def _convert(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest) -> int:
-    """Fills the manifest, after each case also on disk, and returns how many cases failed."""
+    """Fills the manifest, writes it after each case, and returns how many cases failed."""
     earlier = [_earlier_result(manifest, case.case_id, records_dir) for case in cases]
     tasks = [(case, settings.grid, records_dir, result) for case, result in zip(cases, earlier, strict=True)]
-    start, num_failed, num_unchanged = monotonic(), 0, 0
+    start = monotonic()
+    num_failed = num_unchanged = 0
     for done, (index, result) in enumerate(_results(settings, tasks, records_dir), start=1):
         if isinstance(result, ConvertedCase) and result == earlier[index]:
             num_unchanged += 1
@@ -126,7 +127,7 @@ def _convert(settings: ConversionSettings, cases: list[CaseFiles], records_dir: 
             manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
             level, outcome = logging.INFO, f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
         manifest.write(records_dir)
-        # After the manifest is written, so that a case that was reported is never lost.
+        # After the manifest is written, so that no case is reported and then lost.
         logger.log(level, "case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
     if num_unchanged:
         logger.info("%d cases were converted already", num_unchanged)

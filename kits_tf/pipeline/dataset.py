@@ -31,7 +31,7 @@ DrawPatch = Callable[[dict[str, tf.Tensor], tf.Tensor], tuple]
 
 @dataclass(frozen=True)
 class InputWorker:
-    """Which of several input workers this is.
+    """One of several input workers.
 
     Attributes:
         index: number of this worker, from 0.
@@ -47,7 +47,7 @@ ONLY_WORKER = InputWorker()
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """Which batches are made of the cases.
+    """The batches to make from the cases.
 
     Attributes:
         batch_size: patches in a batch.
@@ -92,7 +92,7 @@ def training_patches(
 
     Args:
         shards: paths, and the number of cases that each holds.
-        recipe: how patches are cut and augmented.
+        recipe: recipe of the patches.
         spacing_zyx_mm: voxel size of the records.
         plan: size of batches, seed, first epoch.
         reading: order, cache and worker; by default the settings' defaults, and one worker that reads all shards.
@@ -130,7 +130,7 @@ class _Epochs:
     Attributes:
         shards: paths that the worker reads, and the number of cases that each holds.
         steps: batches of an epoch.
-        recipe: how patches are cut and augmented.
+        recipe: recipe of the patches.
         spacing_zyx_mm: voxel size of the records.
         plan: size of batches, seed.
         reading: order and cases at once.
@@ -149,7 +149,7 @@ class _Epochs:
         """Returns the batches of an epoch, () int64."""
         patches, batch_size = self.recipe.patches, self.plan.batch_size
         num_patches = self.steps * batch_size
-        # More passes than one where the last batch would not be full: it gets further patches.
+        # More than one pass where the last batch would not be full: further patches fill it.
         passes = -(-num_patches // (self._num_cases * patches.patches_per_case))
         patches_of_pass = functools.partial(self._patches_of_pass, self._shuffled_records(epoch), epoch)
         drawn = tf.data.Dataset.range(passes).flat_map(as_written(patches_of_pass)).take(num_patches)
@@ -170,10 +170,10 @@ class _Epochs:
         return turned.shuffle(self._num_cases, self.plan.seed)
 
     def _patches_of_pass(self, records: tf.data.Dataset, epoch: tf.Tensor, pass_index: tf.Tensor) -> tf.data.Dataset:
-        """Returns `patches_per_case` patches of each case, others than in the passes before."""
+        """Returns `patches_per_case` patches of each case, different ones in each pass."""
         count = self.recipe.patches.patches_per_case
         patch_indices = tf.range(count) + tf.cast(pass_index, tf.int32) * count
-        return _patches(records, patch_indices, functools.partial(self._draw, epoch), self.reading.settings)
+        return _patches(records, patch_indices, functools.partial(self._draw, epoch), self.reading)
 
     def _draw(self, epoch: tf.Tensor, case: dict[str, tf.Tensor], patch_index: tf.Tensor) -> TrainingPatches:
         seed = patch_seed(self.plan.seed, epoch, case["case_id"], patch_index)
@@ -207,18 +207,18 @@ def fixed_patches(
         patches: size and foreground fraction.
         patches_per_case: patches of each case.
         plan: size of batches, of which the last one may be smaller, and seed; the epoch is always 0.
-        worker: worker that the patches are for; all workers read all shards, of which there may be fewer.
+        worker: worker that the patches are for; every worker reads all shards, which may be fewer than workers.
 
     Returns:
         Dataset of pairs, hu (batch, z, y, x) int16 and labels (batch, z, y, x) uint8; NO_LABEL without a mask.
     """
-    settings = InputSettings(patch_order=_FIXED, cases_at_once=1)
+    reading = Reading(settings=InputSettings(patch_order=_FIXED, cases_at_once=1), worker=worker)
     draw = functools.partial(_draw_fixed, patches, plan.seed)
-    drawn = _patches(_records(list(shards)), tf.range(patches_per_case), draw, settings)
+    drawn = _patches(_records(list(shards)), tf.range(patches_per_case), draw, reading)
     count = len(range(worker.index, sum(shards.values()) * patches_per_case, worker.count))
     batches = drawn.shard(worker.count, worker.index).batch(plan.batch_size)
     counted = batches.apply(tf.data.experimental.assert_cardinality(-(-count // plan.batch_size)))
-    return counted.prefetch(PREFETCHED_BATCHES).with_options(_options(in_order=True))
+    return counted.prefetch(PREFETCHED_BATCHES).with_options(_options(reading.in_order))
 
 
 def whole_cases(shards: Mapping[str, int]) -> tf.data.Dataset:
@@ -236,13 +236,11 @@ def _records(paths: list[str] | tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(paths).flat_map(read)
 
 
-def _patches(
-    records: tf.data.Dataset, patch_indices: tf.Tensor, draw: DrawPatch, settings: InputSettings
-) -> tf.data.Dataset:
+def _patches(records: tf.data.Dataset, patch_indices: tf.Tensor, draw: DrawPatch, reading: Reading) -> tf.data.Dataset:
     """Returns the patch of each case and each index, the cases mixed."""
-    in_order, at_once = settings.patch_order == _FIXED, settings.cases_at_once
+    at_once = reading.settings.cases_at_once
     # Only parsing is parallel: a parallel interleave would hold many more cases than its cycle_length.
-    cases = records.prefetch(RECORDS_AHEAD).map(as_written(CASE_SPEC.parse), at_once, deterministic=in_order)
+    cases = records.prefetch(RECORDS_AHEAD).map(as_written(CASE_SPEC.parse), at_once, deterministic=reading.in_order)
     return cases.interleave(as_written(functools.partial(_patches_of_case, patch_indices, draw)), cycle_length=at_once)
 
 
@@ -266,7 +264,7 @@ def _options(in_order: bool) -> tf.data.Options:
     options.deterministic = in_order
     # Which worker reads which shard is decided here.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    # Nothing here is left to tf.data to tune, and its tuning thread can hang the end of an epoch: seen with TensorFlow
+    # tf.data has nothing to tune here, and its tuning thread can hang the end of an epoch: seen with TensorFlow
     # 2.21, the iterator's destructor waiting for Model::OptimizeLoop.
     options.autotune.enabled = False
     return options

@@ -53,7 +53,7 @@ def estimate_footprint(
 
     Args:
         record_bytes: bytes of the record of each training case.
-        recipe: how patches are cut and warped.
+        recipe: recipe of the patches.
         spacing_zyx_mm: voxel size of the records.
         batch_size: patches in a batch.
         settings: order, cases at once, cache.

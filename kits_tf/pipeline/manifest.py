@@ -1,4 +1,4 @@
-"""manifest.json, beside the shards: everything that a later stage needs to know of them."""
+"""manifest.json, beside the shards: all that later stages need to know about them."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ class CaseEntry:
     Attributes:
         shape_zyx: voxels in the record.
         class_voxels: voxels of each class in the record, background first; empty for a case without a mask.
-        sides: how left and right were decided; None where they were not.
+        sides: decision about left and right; None where none was needed.
         hu_foreground: statistics of the record's HU where there is a label; None where there is none.
         hu_body: statistics of the record's HU above BODY_HU; None where there is none.
         inputs_sha256: digest of each file that it was made from: the scan's, and the mask's if there is one.
@@ -172,7 +172,7 @@ class Manifest:
         return self._origin() == other._origin()
 
     def _origin(self) -> tuple:
-        """Returns what the content of the records follows from, but for rounding."""
+        """Returns all that decides the content of the records, up to rounding."""
         cases = {
             case_id: (entry.inputs_sha256, entry.shape_zyx, entry.class_voxels) for case_id, entry in self.cases.items()
         }
@@ -201,7 +201,7 @@ class Manifest:
         """Returns the manifest of a folder of records or of a run.
 
         Raises:
-            InputError: there is none, it is no manifest, or it has another format version.
+            InputError: it is missing, is not a manifest, or has another format version.
         """
         path = as_path(directory) / MANIFEST_NAME
         if not path.is_file():
@@ -225,11 +225,10 @@ class Manifest:
         """Returns the settings that differ, each as "--flag: this value, not that one"."""
         changes = []
         for group in ("grid", "splitting"):
-            mine, theirs = getattr(self, group), getattr(other, group)
-            for item in dataclasses.fields(mine):
-                ours, others = getattr(mine, item.name), getattr(theirs, item.name)
-                if ours != others:
-                    changes.append(f"--{item.name}: {format_value(ours)}, not {format_value(others)}")
+            own, others = asdict(getattr(self, group)), asdict(getattr(other, group))
+            for name, value in own.items():
+                if value != others[name]:
+                    changes.append(f"--{name}: {format_value(value)}, not {format_value(others[name])}")
         for name in ("seed", "data_dir"):
             if getattr(self, name) != getattr(other, name):
                 changes.append(f"--{name}: {getattr(self, name)}, not {getattr(other, name)}")

@@ -1,4 +1,4 @@
-"""A case -> one patch: where it lies, and no more of the case than the patch's warp looks at."""
+"""A case -> one patch: its place, and no more of the case than its warp needs."""
 
 import math
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ def draw_patch(
     spacing_zyx_mm: Spacing,
     around: tf.Tensor | None = None,
 ) -> TrainingPatches:
-    """Returns the training patch that belongs to a seed, with no more of the case than its warp looks at.
+    """Returns the training patch that belongs to a seed, with no more of the case than its warp needs.
 
     Args:
         case: case as parsed by CASE_SPEC.
         seed: (2,) int32, as `patch_seed` gives it.
-        recipe: how the patch is cut and augmented.
+        recipe: recipe of the patch.
         spacing_zyx_mm: voxel size of the records.
         around: voxel (3,) int32 to cut it around; by default one that is drawn, shifted, and moved into the scan.
 
@@ -69,8 +69,8 @@ def cut_source(
 
     Args:
         case: hu (z, y, x) int16, labels (z, y, x) uint8 or empty, case_id () string.
-        center: voxel (3,) int32.
-        augmentation: what will happen to the patch.
+        center: voxel (3,) int32 that the patch lies around.
+        augmentation: augmentation that the patch will undergo.
         patch_size: voxels (z, y, x) of the patch once it is augmented.
         kernel: interpolation of the image, "linear" or "cubic".
     """
@@ -165,7 +165,7 @@ def cut_box(volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor, outside: int) 
 
 
 def capacity(voxels: tf.Tensor, patch_size: Triple) -> tf.Tensor:
-    """Returns the least of 1, 1.5, 2, 3, 4, 6, 8, ... patches that holds so many voxels.
+    """Returns the least of 1, 1.5, 2, 3, 4, 6, 8, ... patches that holds a number of voxels.
 
     Each length that arrives at the device is compiled for once.
     """

@@ -38,7 +38,7 @@ def preview_augmentations(case: Case, scheme: Scheme, recipe: PatchRecipe, seed:
     Args:
         case: case on the grid of the records.
         scheme: label scheme of the case.
-        recipe: how patches are cut, augmented and normalized.
+        recipe: recipe of the patches.
         seed: random seed of the run.
         count: number of augmentations.
     """

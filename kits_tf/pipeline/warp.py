@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from kits_tf.config import WarpSettings
 from kits_tf.ct.geometry import Spacing, Triple
 
-# How much work a warp needs: voxels only change places, move within their planes, move anywhere, or are bent too.
-EXACT, IN_PLANE, AFFINE, BENT = range(4)
+# Kinds of warps, by the work that they need: voxels only change places, move within their planes, move anywhere, or are
+# bent too.
+EXACT = 0
+IN_PLANE = 1
+AFFINE = 2
+BENT = 3
 
 # Neighbors along an axis, before and after the place looked up, that a kernel weighs.
 SUPPORT = {"linear": (0, 1), "cubic": (1, 2)}

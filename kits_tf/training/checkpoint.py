@@ -1,4 +1,4 @@
-"""Where a run stopped: everything that changes while it trains, in files that are whole or refused.
+"""The state of a run: all that changes while it trains, in files that are whole or refused.
 
 checkpoints/000003-000120.npz   epoch 3 (from 0) after 120 of its steps; the two newest are kept
 """
@@ -44,7 +44,7 @@ class Checkpoint:
 
     Attributes:
         position: position of the run.
-        arrays: all that changes in training, by name.
+        arrays: values by name of all that changes in training.
     """
 
     position: Position

@@ -127,7 +127,7 @@ def describe(
 
 
 def trace_trainer(trainer: Trainer, batch_size: int, patch_size: Triple) -> tuple[Cost, Cost]:
-    """Returns what inference and a training step cost."""
+    """Returns the costs of inference and of a training step."""
     image = tf.TensorSpec((batch_size, *patch_size), tf.float32)
     labels = tf.TensorSpec((batch_size, *patch_size), tf.uint8)
 
@@ -143,7 +143,7 @@ def describe_layers(network: keras.Model, patch_size: Triple, part_of: Callable[
     Args:
         network: functional model of images.
         patch_size: voxels (z, y, x) of the patch.
-        part_of: returns the part of the network that a layer of a name belongs to.
+        part_of: function from the name of a layer to the part of the network that it belongs to.
     """
     every = keras.Model(network.input, [layer.output for layer in network.layers])
     shapes = every.compute_output_shape((1, *patch_size, network.input.shape[-1]))

@@ -32,8 +32,9 @@ class EpochHooks:
     """Functions of the validated network that are called after an epoch, from rooms that training must not import.
 
     Attributes:
-        score_cases: returns scores of whole cases by name, at least the composite; for --whole_cases_every.
-        draw: returns pictures (count, y, x, 3) uint8 of its labels on patches.
+        score_cases: function that returns scores of whole cases by name, at least the composite; for
+            --whole_cases_every.
+        draw: function that returns pictures (count, y, x, 3) uint8 of its labels on patches.
     """
 
     score_cases: Callable[[keras.Model], dict[str, float]] | None = None
@@ -44,7 +45,7 @@ def restore(trainer: Trainer, run_dir: Path, strategy: tf.distribute.Strategy) -
     """Sets the state of the newest checkpoint of a run that can be read, and returns its position.
 
     Raises:
-        InputError: it is of another network or optimizer, or another worker reads another one.
+        InputError: it belongs to another network or optimizer, or another worker reads another checkpoint.
     """
     checkpoint = load_checkpoint(run_dir / run.CHECKPOINTS)
     position = checkpoint.position if checkpoint else BEGINNING
@@ -91,7 +92,7 @@ class EpochLoop:
         Args:
             training: training patches from the start on, without end.
             validation: validation patches of one epoch.
-            progress: receives each step and epoch.
+            progress: display of each step and epoch.
             start: position to go on from.
 
         Raises:
@@ -113,19 +114,19 @@ class EpochLoop:
                     self.position = Position(self.position.epoch, self.position.step + 1)
                     progress.step(self.position.step, step)
                     profile.step()
-                    self._rest(interruption)
+                    self._save_if_due(interruption)
                 progress.end_training()
                 self._end_epoch(validation)
                 progress.end_epoch(self.history[-1])
                 if self._trainer.is_chief:
                     self._write_curves(curves)
-                self._rest(interruption)
+                self._save_if_due(interruption)
 
     def _is_finished(self) -> bool:
         return is_finished(self.history, self._settings.optimization.epochs, self._settings.validation)
 
-    def _rest(self, interruption: Interruption) -> None:
-        """Saves if it is time to, or if any worker was interrupted, and then ends all."""
+    def _save_if_due(self, interruption: Interruption) -> None:
+        """Saves if it is time to; if any worker was interrupted, saves and ends all workers."""
         is_due = monotonic() - self._saved > 60 * self._settings.checkpoint_minutes
         stop, save = self._trainer.any_worker(interruption.caught is not None, is_due)
         if stop or save:
@@ -136,7 +137,7 @@ class EpochLoop:
             interruption.end()
 
     def _check(self, step: TrainingStep) -> None:
-        """Stops the run at a loss that is no number."""
+        """Stops the run at a loss that is not a finite number."""
         if not math.isfinite(step.loss):
             cases = ", ".join(case_id for part in step.patches for case_id in case_ids(part))
             rate = self._trainer.learning_rate
@@ -183,7 +184,7 @@ class EpochLoop:
             curves.write_pictures(self.position.epoch - 1, self._hooks.draw(self._trainer.validated))
 
     def _save(self) -> None:
-        state = self._trainer.state()  # of all replicas: every worker has to ask
+        state = self._trainer.state()  # not for the chief alone: every worker takes part in reading it
         if self._trainer.is_chief:
             save_checkpoint(self._run_dir / run.CHECKPOINTS, Checkpoint(self.position, state))
         self._saved = monotonic()

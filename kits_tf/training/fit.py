@@ -33,7 +33,7 @@ def fit(plan: TrainingPlan, strategy: tf.distribute.Strategy, hooks: EpochHooks 
     """Trains to the last epoch, from where the run stopped, and returns its history.
 
     Args:
-        plan: what to train; checkpoints, best weights and history are written to its folder.
+        plan: plan of the run; checkpoints, best weights and history are written to its folder.
         strategy: strategy of the replicas.
         hooks: functions of each epoch's network.
 
@@ -48,9 +48,7 @@ def fit(plan: TrainingPlan, strategy: tf.distribute.Strategy, hooks: EpochHooks 
         history = read_history(plan.run_dir)
         logger.info("%s: trained already, %d epochs", plan.run_dir, len(history))
         return history
-    shards_dir = settings.records_dir
-    if settings.input.cache not in ("", dataset.IN_MEMORY):
-        shards_dir = copy_shards(manifest, settings.records_dir, settings.input.cache)
+    shards_dir = _shards_dir(settings, manifest)
     replicas, workers = strategy.num_replicas_in_sync, num_workers(strategy)
     worker_batch = _replica_batch(settings) * replicas // workers
     shards = manifest.shard_paths("train", shards_dir)
@@ -84,7 +82,7 @@ def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
     """Gives a trainer the best weights of a run; call it within the strategy's scope.
 
     Raises:
-        InputError: there is no such run, or its network or its classes are others.
+        InputError: there is no such run, or it has another network or other classes.
     """
     other = run.load_run(run_dir)
     shapes = [weight.shape for weight in trainer.network.weights]
@@ -136,7 +134,7 @@ def make_trainer(plan: TrainingPlan, synchronized: bool = False, steps_per_epoch
     """Returns the trainer of a run on its records; call it within the strategy's scope.
 
     Args:
-        plan: what to train.
+        plan: plan of the run.
         synchronized: whether batch norm is over all replicas.
         steps_per_epoch: number of steps of an epoch, for the learning rate's schedule.
     """
@@ -144,6 +142,13 @@ def make_trainer(plan: TrainingPlan, synchronized: bool = False, steps_per_epoch
     balance = class_balance(plan.manifest.case_voxels("train"), objective.class_weighting, objective.logit_adjustment)
     settings = TrainerSettings.of_run(plan.settings, steps_per_epoch)
     return build_trainer(plan.architecture, settings, plan.manifest.scheme, balance, synchronized)
+
+
+def _shards_dir(settings: RunSettings, manifest: Manifest) -> str:
+    """Returns the folder to read shards from: that of the records, or a copy on the disk that --cache names."""
+    if settings.input.cache in ("", dataset.IN_MEMORY):
+        return settings.records_dir
+    return copy_shards(manifest, settings.records_dir, settings.input.cache)
 
 
 def _replica_batch(settings: RunSettings) -> int:

@@ -41,22 +41,17 @@ class HistoryRow:
     @classmethod
     def from_columns(cls, columns: Mapping[str, float]) -> "HistoryRow":
         """Returns the row that `columns` wrote."""
-        train: dict[str, float] = {}
-        validation: dict[str, float] = {}
-        cases: dict[str, float] = {}
-        for name, value in columns.items():
-            if name.startswith(_VALIDATION):
-                validation[name.removeprefix(_VALIDATION)] = value
-            elif name.startswith(_CASES):
-                cases[name.removeprefix(_CASES)] = value
-            elif name not in ("epoch", "learning_rate"):
-                train[name] = value
+        scores = {name: value for name, value in columns.items() if name not in ("epoch", "learning_rate")}
+
+        def behind(prefix: str) -> dict[str, float]:
+            return {name.removeprefix(prefix): scores[name] for name in scores if name.startswith(prefix)}
+
         return cls(
             epoch=int(columns["epoch"]),
             learning_rate=columns["learning_rate"],
-            train=train,
-            validation=validation,
-            cases=cases,
+            train={name: scores[name] for name in scores if not name.startswith((_VALIDATION, _CASES))},
+            validation=behind(_VALIDATION),
+            cases=behind(_CASES),
         )
 
     def deciding_scores(self, settings: ValidationSettings) -> Mapping[str, float]:

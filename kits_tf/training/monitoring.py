@@ -1,4 +1,4 @@
-"""What is shown of a run while it trains: log lines, TensorBoard's curves and pictures, and a profile."""
+"""The display of a run while it trains: log lines, TensorBoard's curves and pictures, and a profile."""
 
 import logging
 from collections.abc import Mapping
@@ -139,7 +139,7 @@ class Profile:
         self._is_on = False
 
     def step(self) -> None:
-        """Notes that a step was taken."""
+        """Counts a step, and starts or ends the recording where it is time to."""
         self._taken += 1
         if self._count and self._taken == WARM_UP:
             tf.profiler.experimental.start(self._folder)

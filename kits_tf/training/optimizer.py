@@ -34,7 +34,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, rate: float, decay: str, steps: int, warmup_steps: int = 0) -> None:
-        self.rate, self.decay, self.steps, self.warmup_steps = rate, decay, steps, warmup_steps
+        self.rate = rate
+        self.decay = decay
+        self.steps = steps
+        self.warmup_steps = warmup_steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the learning rate of a step, a float32 scalar."""
@@ -90,13 +93,15 @@ class MovingAverage:
     averages already, are copied.
 
     Args:
-        source: the network whose weights to follow.
+        source: network whose weights are averaged.
         network: network of the same architecture; its weights become those of `source`, then their average.
         decay: share of the average that an update keeps, 0 to 1.
     """
 
     def __init__(self, source: keras.Model, network: keras.Model, decay: float) -> None:
-        self.source, self.network, self.decay = source, network, decay
+        self.source = source
+        self.network = network
+        self.decay = decay
         for average, weight in zip(network.weights, source.weights, strict=True):
             average.assign(weight)
 

@@ -64,7 +64,7 @@ def plan_memory(plan: TrainingPlan, trainer: Trainer, worker_batch: int) -> str:
     """Returns what a step and the input take, in words; takes seconds, as a step is traced for it.
 
     Args:
-        plan: what is trained.
+        plan: plan of the run.
         trainer: trainer of the run.
         worker_batch: patches of a step on this worker.
 
@@ -91,7 +91,7 @@ def overview(plan: TrainingPlan, parameters: int, steps: int, memory: str | None
     """Returns a short table: cases, steps, descent, network, memory.
 
     Args:
-        plan: what is trained.
+        plan: plan of the run.
         parameters: number of the network's parameters.
         steps: number of steps of an epoch.
         memory: result of `plan_memory`; None leaves it out.

@@ -1,4 +1,4 @@
-"""What is to be trained, decided once."""
+"""The plan of a training run: all that is decided before it starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from kits_tf.pipeline.manifest import Manifest
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """A run that is to be trained.
+    """A run to train.
 
     Attributes:
         settings: settings of the run.

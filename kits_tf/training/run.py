@@ -39,7 +39,7 @@ BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
 POSTPROCESS, CALIBRATION = "postprocess.json", "calibration.json"
 _SCORE = "composite"
-# Flags that may be others when a run goes on: where things lie, and how much of the machine it takes.
+# Flags that may differ when a run goes on: where things lie, and how often it is saved.
 _CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
 
 
@@ -64,8 +64,8 @@ class Run:
     temperature: float = 1.0
 
 
-def open_run_dir(settings: RunSettings, manifest: Manifest) -> Path:
-    """Returns the run directory, with flags, manifest and environment in it; nothing that was trained is lost.
+def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
+    """Makes the run directory, with flags, manifest and environment in it; nothing that was trained is lost.
 
     Raises:
         InputError: the directory holds what was trained with other flags or on other records, or something that is no
@@ -74,27 +74,29 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> Path:
     run_dir = Path(settings.run_dir)
     is_run = (run_dir / FLAGS).exists()
     if is_run and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
-        # A flag that is newer than the run has its default there.
-        differences = changed_flags(from_flagfile(RunSettings, run_dir / FLAGS), settings)
-        changed = sorted(flag for name, flag in differences.items() if name not in _CHANGEABLE)
-        if changed:
-            raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
-        if not Manifest.read(run_dir).same_records(manifest):
-            raise InputError(
-                f"{run_dir}: was trained on other records than {settings.records_dir}; use a new --run_dir"
-            )
-        return run_dir
+        _check_same_run(run_dir, settings, manifest)
+        return
     if not is_run and run_dir.is_dir() and any(run_dir.iterdir()):
         raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
     write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
     write_text(run_dir / FLAGS, to_flagfile(settings, "train"))  # last: a folder with flags is a run
-    return run_dir
+
+
+def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) -> None:
+    """Raises InputError if a directory holds what was trained with other flags or on other records."""
+    # A flag that is newer than the run has its default there.
+    differences = changed_flags(from_flagfile(RunSettings, run_dir / FLAGS), settings)
+    changed = sorted(flag for name, flag in differences.items() if name not in _CHANGEABLE)
+    if changed:
+        raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
+    if not Manifest.read(run_dir).same_records(manifest):
+        raise InputError(f"{run_dir}: was trained on other records than {settings.records_dir}; use a new --run_dir")
 
 
 def save_weights(network: keras.Model, path: Path, score: float) -> None:
-    """Writes a network's weights, and within the file the score they are kept for, under a temporary name first."""
+    """Writes a network's weights and, in the same file, the score they are kept for, under a temporary name first."""
     with written_whole(path) as partial:
         network.save_weights(partial)
         with h5py.File(partial, "a") as file:
@@ -185,7 +187,7 @@ def _build(architecture: Architecture, num_classes: int) -> keras.Model:
 
 
 def _first_difference(network: keras.Model, weights: Path) -> str | None:
-    """Returns in words which layer's weights differ from a file's; None if none does, or it is no file of weights."""
+    """Returns in words which layer's weights differ from a file's; None if none does, or the file holds no weights."""
     expected = {layer.name: [tuple(v.shape) for v in layer.weights] for layer in network.layers if layer.weights}
     try:
         with h5py.File(weights) as file:

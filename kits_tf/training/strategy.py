@@ -34,10 +34,10 @@ def _has_cluster() -> bool:
         config = json.loads(os.environ.get("TF_CONFIG") or "{}")
         cluster, task = config.get("cluster", {}), config.get("task", {})
         count = sum(len(addresses) for addresses in cluster.values())
-        known = set(cluster) <= {"chief", "worker"} and task["index"] < len(cluster[task["type"]]) if count else True
+        is_valid = not count or (set(cluster) <= {"chief", "worker"} and task["index"] < len(cluster[task["type"]]))
     except (ValueError, AttributeError, KeyError, TypeError):
-        known = False
-    if not known:
+        is_valid = False
+    if not is_valid:
         raise InputError(
             'TF_CONFIG: expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": N}}, '
             f"got {os.environ['TF_CONFIG']}"

@@ -23,7 +23,7 @@ from kits_tf.training.optimizer import MovingAverage, make_optimizer
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """What a trainer needs to know of a run.
+    """The settings of a run that its trainer needs.
 
     Attributes:
         objective: settings of the loss.
@@ -51,7 +51,7 @@ class TrainerSettings:
 class Trainer:
     """Trains a network on `augment.TrainingPatches`, and validates it on pairs of int16 HU and uint8 labels.
 
-    A step is what each replica does with its part of a batch; `ReplicatedTrainer` has all of them do it.
+    A step here is that of one replica, with its part of a batch; `ReplicatedTrainer` runs it on all of them.
 
     Args:
         network: network from normalized patches to logits.
@@ -84,7 +84,8 @@ class Trainer:
         if settings.optimization.average_decay:
             follower = architecture.build(len(scheme.classes))
             self.average = MovingAverage(network, follower, settings.optimization.average_decay)
-        self.metrics = [keras.metrics.Mean(name="loss"), StreamingDice(scheme)]
+        self.mean_loss = keras.metrics.Mean(name="loss")
+        self.dice = StreamingDice(scheme)
 
     @property
     def validated(self) -> keras.Model:
@@ -141,13 +142,13 @@ class Trainer:
 
     def results(self) -> dict[str, float]:
         """Returns the loss and the Dice scores since the last reset, over all replicas."""
-        loss, dice = self.metrics
-        return {"loss": float(loss.result())} | {name: float(score) for name, score in dice.result().items()}
+        scores = {name: float(score) for name, score in self.dice.result().items()}
+        return {"loss": float(self.mean_loss.result())} | scores
 
     def reset(self) -> None:
         """Forgets what metrics have seen."""
-        for metric in self.metrics:
-            metric.reset_state()
+        self.mean_loss.reset_state()
+        self.dice.reset_state()
 
     def state(self) -> dict[str, NDArray]:
         """Returns all that changes in training, by name."""
@@ -168,7 +169,7 @@ class Trainer:
             variable.assign(state[name])
 
         def count() -> None:
-            # Each replica counts for itself; the first one gets what all had.
+            # Each replica counts for itself; the first one gets the counts of all.
             first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
             for name, variable in self._counted().items():
                 variable.assign(tf.where(first, state[name], tf.zeros_like(state[name])))
@@ -190,8 +191,8 @@ class Trainer:
     def _observe(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> None:
         # Keras divides a loss by the replicas, so that summed gradients are those of the mean.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.metrics[0].update_state(loss * replicas, sample_weight=tf.shape(labels)[0])
-        self.metrics[1].update_state(labels, logits)
+        self.mean_loss.update_state(loss * replicas, sample_weight=tf.shape(labels)[0])
+        self.dice.update_state(labels, logits)
 
     def _changing(self) -> dict[str, keras.Variable]:
         return self._lasting() | self._counted()
@@ -204,8 +205,8 @@ class Trainer:
         return _numbered(groups)
 
     def _counted(self) -> dict[str, keras.Variable]:
-        """Returns variables that each replica has for itself, and which add up."""
-        return _numbered({"metrics": [variable for metric in self.metrics for variable in metric.variables]})
+        """Returns variables of which each replica has its own, and which add up."""
+        return _numbered({"metrics": [*self.mean_loss.variables, *self.dice.variables]})
 
 
 def build_trainer(

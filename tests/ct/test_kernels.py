@@ -77,5 +77,5 @@ def test_flags_name_each_kernel() -> None:
 
 
 def test_unknown_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="kernel: expected one of .* received: 'sinc'"):
+    with pytest.raises(ValueError, match="kernel: expected one of .* got 'sinc'"):
         interpolation_matrix(3, 3, "sinc")

@@ -21,6 +21,9 @@ from kits_tf.network.architecture import make_architecture
 from kits_tf.training.history import read_history
 from kits_tf.training.run import load_run
 
+# A network is trained, exported and loaded in another process.
+pytestmark = pytest.mark.slow
+
 PLUGIN = '''
 """Dilated convolutions without any strides."""
 

@@ -264,7 +264,7 @@ def test_a_module_of_ones_own_adds_a_loss(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_way_to_sum_is_an_error() -> None:
-    with pytest.raises(ValueError, match="over: expected example or batch, received: voxel"):
+    with pytest.raises(ValueError, match="over: expected example or batch, got voxel"):
         Tversky(over="voxel")
 
 

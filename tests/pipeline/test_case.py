@@ -67,7 +67,7 @@ def test_a_case_without_a_mask_has_a_record_too(files: CaseFiles) -> None:
     unlabeled = Case.parse(load_case(replace(files, labels=None), TINY_GRID).serialize())
     np.testing.assert_array_equal(unlabeled.hu, case.hu)
     assert unlabeled.labels is None and unlabeled.class_voxel_counts() == ()
-    with pytest.raises(ValueError, match="case_00000: expected labels, received: a case without"):
+    with pytest.raises(ValueError, match="case_00000: expected labels, got a case without"):
         unlabeled.labels_on_native()
 
 

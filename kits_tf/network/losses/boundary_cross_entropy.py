@@ -21,7 +21,7 @@ class Boundary(keras.losses.Loss):
     alone it may end in predicting nothing at all.
 
     Args:
-        reach: distance in voxels, 1 or more, beyond which there is no difference; so many dilations are made.
+        reach: distance in voxels, 1 or more, beyond which there is no difference; each adds a dilation.
     """
 
     def __init__(self, reach: int = 5, name: str = "boundary", **kwargs: object) -> None:

@@ -45,7 +45,7 @@ class Tversky(keras.losses.Loss):
     ) -> None:
         super().__init__(name=name, **kwargs)
         if over not in ("example", "batch"):
-            raise ValueError(f"over: expected example or batch, received: {over}")
+            raise ValueError(f"over: expected example or batch, got {over}")
         self.alpha = alpha
         self.beta = beta
         self.over = over

@@ -1,1 +1,1 @@
-"""Networks that have a name: a module for each choice of --preset, of its name, that registers an architecture."""
+"""Networks by name: each choice of --preset is a module of its name, which registers an architecture."""

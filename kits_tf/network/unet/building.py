@@ -41,7 +41,7 @@ def build_unet(
         num_classes: number of classes, background included.
         synchronized: whether batch norm is over all replicas rather than within each.
         class_shares: share of each class, not negative; the last bias starts at their logarithm, so that an untrained
-            network predicts each class so often. Equal shares by default.
+            network predicts them. Equal shares by default.
     """
     parts = _Parts(structure, synchronized)
     image = x = keras.Input((None, None, None, 1), name="image")
@@ -126,7 +126,7 @@ class _Parts:
     def residual_block(
         self, x: keras.KerasTensor, filters: int, kernel: Triple, name: str, step: Triple = _ONE
     ) -> keras.KerasTensor:
-        """Returns the activation of two convolutions plus their input, which is averaged and projected where needed.
+        """Returns the activation of two convolutions plus their input, averaged and projected where sizes differ.
 
         He et al. 2016, "Deep residual learning for image recognition", CVPR; the average is nnU-Net's.
         """
@@ -153,9 +153,9 @@ class _Parts:
         self, x: keras.KerasTensor, filters: int, kernel: Triple, name: str, step: Triple = _ONE
     ) -> keras.KerasTensor:
         """Returns a convolution and norm; a norm has no use for a bias before it."""
-        without = self.structure.norm == "none"
-        x = layers.Conv3D(filters, kernel, step, padding="same", use_bias=without, name=f"{name}_conv")(x)
-        return x if without else self.norm(filters, f"{name}_norm")(x)
+        has_norm = self.structure.norm != "none"
+        x = layers.Conv3D(filters, kernel, step, padding="same", use_bias=not has_norm, name=f"{name}_conv")(x)
+        return self.norm(filters, f"{name}_norm")(x) if has_norm else x
 
     def norm(self, filters: int, name: str) -> layers.Layer:
         """Returns the layer, which has its statistics in float32 under any precision."""

@@ -13,7 +13,7 @@ from kits_tf.network.unet.structure import UNetStructure
 class _Recomputed(layers.Layer):
     """A part of a model that keeps its inputs and no more in training.
 
-    keras.RematScope would wrap each layer by itself, which keeps as much as ever: a layer's input is another's output.
+    keras.RematScope would wrap each layer by itself, which saves nothing: a layer's input is another's output.
 
     Args:
         part: model from a list of inputs to one output.

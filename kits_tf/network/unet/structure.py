@@ -36,7 +36,7 @@ class UNetStructure:
     Attributes:
         filters: number of feature maps of each level.
         blocks: number of convolutions of each level of the encoder, or of residual blocks of two; the finest may have
-            none, and then little is done where voxels are many.
+            none, which saves work where there are most voxels.
         decoder_convolutions: number of convolutions of each level of the decoder.
         kernels_z: size along z of each level's kernels, which are 3 along y and x.
         strides_z: stride along z from each level to the next, which is 2 along y and x.
@@ -51,7 +51,7 @@ class UNetStructure:
         source: origin of the numbers, in words.
 
     Raises:
-        InputError: there are neither one number nor as many as levels, or a level but the finest has no blocks.
+        InputError: the numbers are neither one nor one a level, or a level other than the finest has no blocks.
     """
 
     filters: tuple[int, ...]

@@ -13,6 +13,8 @@ ERROR_COLORS = {"missed": "#D55E00", "false": "#F0E442", "other structure": "#00
 SOFT_TISSUE_HU = (-160.0, 240.0)
 FACE, TEXT = "black", "white"
 DOTS_PER_INCH = 110
+# Width and height of a thumbnail in pixels: two planes beside each other.
+THUMBNAIL_SIZE = (302, 112)
 
 
 def rgb(name: str) -> tuple[float, float, float]:

@@ -11,10 +11,9 @@ from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import raster, style
 from kits_tf.views.drawings.raster import find_errors
 
-# Pixels of each plane.
-HEIGHT, WIDTH = 112, 150
 _GAP = 2
-SIZE = (2 * WIDTH + _GAP, HEIGHT)  # width and height of a thumbnail
+# Pixels of each plane.
+HEIGHT, WIDTH = style.THUMBNAIL_SIZE[1], (style.THUMBNAIL_SIZE[0] - _GAP) // 2
 _JPEG_QUALITY = 80
 
 
@@ -52,7 +51,7 @@ def _thumbnail(
     (z, y), (z_mm, y_mm, x_mm) = planes, spacing_mm
     axial = _plane(hu[z], labels[z], classes, (y_mm, x_mm))
     coronal = _plane(hu[:, y], labels[:, y], classes, (z_mm, x_mm))
-    picture = np.zeros((*SIZE[::-1], 3), np.uint8)
+    picture = np.zeros((*style.THUMBNAIL_SIZE[::-1], 3), np.uint8)
     picture[: len(axial), : axial.shape[1]] = axial
     picture[: len(coronal), WIDTH + _GAP :][:, : coronal.shape[1]] = coronal
     return tf.io.encode_jpeg(picture, quality=_JPEG_QUALITY).numpy()

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.findings import SEVERITIES, Finding
-from kits_tf.views.drawings.thumbnail import SIZE
+from kits_tf.views.drawings import style
 from kits_tf.views.pages.page import data_url, render
 
 _FACTS = ("voxels (z, y, x)", "mm (z, y, x)", "axes", "types", "HU", "kidney, mL", "tumor, mL", "parts", "specks")
 _LABEL_FACTS = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     case_id: str
     severities: str
@@ -39,14 +39,21 @@ def audit_page(
     for case_id, of_case in facts.items():
         own = [finding for finding in findings if finding.case_id == case_id]
         picture = data_url(thumbnails[case_id], "image/jpeg") if case_id in thumbnails else None
-        rows.append(_Row(case_id, severities(own), picture, own, _facts_cells(of_case)))
+        row = _Row(
+            case_id=case_id,
+            severities=severities(own),
+            picture=picture,
+            findings=own,
+            facts=_facts_cells(of_case),
+        )
+        rows.append(row)
     return render(
         "audit.html",
         title=f"Audit of {data_dir}",
         labeled=sum(1 for of_case in facts.values() if of_case and of_case.labels),
         counts=count_findings(findings),
         facts=_FACTS,
-        thumbnail_size=SIZE,
+        thumbnail_size=style.THUMBNAIL_SIZE,
         rows=rows,
     )
 

@@ -1,9 +1,13 @@
-"""One case's files -> the facts, the picture and the problem that an audit reports."""
+"""The files of cases -> the facts, the picture and the problem of each that an audit reports."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kits_tf.base.errors import GridMismatchError, InputError
+from kits_tf.base.processes import choose_workers, run_in_processes, start_tensorflow_in_worker
+from kits_tf.base.progress import track
 from kits_tf.ct.case_facts import CaseFacts, case_facts
+from kits_tf.ct.cases import read_pair
 from kits_tf.ct.findings import Finding
 from kits_tf.ct.layouts import CaseFiles
 
@@ -23,10 +27,29 @@ class ExaminedCase:
     problem: Finding | None
 
 
+def examine_all(cases: Sequence[CaseFiles], workers: int) -> dict[str, ExaminedCase]:
+    """Returns what an audit reports of each case, by its id, in the order of the cases.
+
+    Args:
+        cases: files of the cases.
+        workers: number of processes; 0: by cores and memory.
+    """
+    # Never in this process, not even with one worker: a file that kills its process is a finding.
+    processes = choose_workers(workers, len(cases))
+    results = run_in_processes(examine, [(files,) for files in cases], processes, start_tensorflow_in_worker)
+    examined = {}
+    for index, result in track(results, "case", len(cases)):
+        case_id = cases[index].case_id
+        if isinstance(result, InputError):  # its process died
+            problem = Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
+            result = ExaminedCase(None, None, problem)
+        examined[case_id] = result
+    return {case.case_id: examined[case.case_id] for case in cases}
+
+
 def examine(files: CaseFiles) -> ExaminedCase:
     """Returns facts and thumbnail of a case; files that cannot be used are a finding rather than an exception."""
-    # TensorFlow takes seconds to import: only where cases are read.
-    from kits_tf.ct.cases import read_pair
+    # Here, since it imports TensorFlow, which takes seconds: a process that only hands out cases never does.
     from kits_tf.views.drawings.thumbnail import thumbnail
 
     try:

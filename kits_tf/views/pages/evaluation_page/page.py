@@ -15,9 +15,8 @@ from kits_tf.base.version import __version__
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
 from kits_tf.training.run import ENVIRONMENT, FLAGS
-from kits_tf.views.drawings import canvas
+from kits_tf.views.drawings import canvas, style
 from kits_tf.views.drawings.learning_curves import learning_curves
-from kits_tf.views.drawings.thumbnail import SIZE
 from kits_tf.views.pages.audit_page import count_findings, severities
 from kits_tf.views.pages.evaluation_page import tables
 from kits_tf.views.pages.evaluation_page.case import CasePictures
@@ -109,7 +108,7 @@ def report_page(
         columns=tables.columns(evaluations),
         all_severities=SEVERITIES,
         rows=[_row(case_id, evaluations, of_case, findings) for case_id, of_case in pictures.items()],
-        thumbnail_size=SIZE,
+        thumbnail_size=style.THUMBNAIL_SIZE,
         figures=_figures(evaluations, pictures),
         figure_sizes={
             case_id: canvas.webp_size(of_case.figures[0]) for case_id, of_case in pictures.items() if of_case.figures
