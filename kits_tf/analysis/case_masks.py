@@ -13,7 +13,7 @@ from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseMasks:
     """A case with its scan and masks, all on one grid.
 
