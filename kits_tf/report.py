@@ -123,7 +123,7 @@ def draw(evaluations: "Sequence[Evaluation]", plans: "dict[str, CasePlan]", work
     outcomes = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
     for index, outcome in track(outcomes, "case", len(tasks)):
         if isinstance(outcome, InputError):
-            raise InputError(f"{cases[index].case_id}: {outcome}") from None
+            raise InputError(f"{cases[index].case_id}: {outcome}")
         pictures[cases[index].case_id] = outcome
     return {files.case_id: pictures[files.case_id] for files in cases}
 

@@ -11,7 +11,7 @@ from kits_tf.ct.separable import PlaneFunction, PlaneSteps, interpolate, reach
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A result on the scan's grid: what is made of the interpolated planes.
+    """A result on the scan's grid, made of the interpolated planes.
 
     Attributes:
         name: name of the result.

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.volume import AIR_HU
 from kits_tf.inference.progress import WindowProgress
 
@@ -52,7 +53,7 @@ class PlaneReceiver(Protocol[State]):
         """Returns results by name of the state after the last planes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlidingWindow:
     """How windows lie over a volume, and how they are merged.
 
@@ -64,7 +65,7 @@ class SlidingWindow:
         padding_value: value of the voxels around a volume that is smaller than a window.
     """
 
-    size: tuple[int, int, int]
+    size: Triple
     overlap: float = 0.5
     weighting: str = "gaussian"
     batch_size: int = 1
@@ -75,7 +76,7 @@ class SlidingWindow:
         return gaussian_importance(self.size) if self.weighting == "gaussian" else np.ones(self.size, np.float32)
 
 
-def gaussian_importance(size: tuple[int, int, int]) -> NDArray[np.float32]:
+def gaussian_importance(size: Triple) -> NDArray[np.float32]:
     """Returns the (z, y, x) float32 weights of a window: near 1 in its middle, SMALLEST_WEIGHT or more elsewhere."""
     profiles = []
     for length in size:
@@ -116,8 +117,8 @@ def stream_windows(
     Args:
         volume: (z, y, x) of any dtype and size; a size below the window's is padded evenly.
         network: function over windows of the volume's dtype.
-        window: how windows lie and are merged.
-        receivers: what the merged planes are handed to, each with a state of its own.
+        window: size, overlap and merging of the windows.
+        receivers: receivers of the merged planes, each with a state of its own.
         progress: counter of the windows; None: they are not counted.
 
     Returns:
@@ -229,7 +230,7 @@ def _sum_of_layer(
         slab: (window z, y, x), the planes of the layer.
         network: function over windows.
         layout: starts of the windows.
-        count: called with the index of each batch of the layer once it is computed.
+        count: function called with the index of each batch of the layer once it is computed.
     """
     depth, height, width = network.window.size
     size_y, size_x = tf.unstack(tf.shape(slab)[1:])

@@ -128,7 +128,7 @@ class SavedModel:
         Args:
             hu: (i, j, k) int16 HU, as stored.
             affine: (4, 4) float32, voxels to world mm.
-            report: called with (windows done, windows in all); an exception of its own stops the graph.
+            report: function called with (windows done, windows in all); an exception that it raises stops the graph.
 
         Raises:
             InputError: the graph refuses the scan.
@@ -160,7 +160,7 @@ def save_version(model: ServedModel, export_dir: str | os.PathLike, write_assets
     Args:
         model: the model.
         export_dir: folder of its versions; it is made if it does not exist.
-        write_assets: fills the folder assets.extra, whose path it is given.
+        write_assets: function that fills the folder assets.extra, whose path it is given.
     """
     root = Path(export_dir)
     root.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def case_figure(case: CaseMasks) -> Figure:
         for ax, plane in zip(axes, PLANES, strict=True):
             _draw_plane(ax, case, plane, mark, field_mm)
         _draw_bar(axes[0])
-    _draw_all_surfaces(figure, rows[-1], case)
+    _draw_all_surfaces(rows[-1], case)
     figure.suptitle(_title(case), color=style.TEXT, fontsize=13)
     canvas.add_legend(figure, case.scheme, {} if case.truth is None else style.ERROR_COLORS)
     return figure
@@ -95,7 +95,7 @@ def _draw_bar(ax: Axes) -> None:
     ax.text(x, y - 0.02 * (bottom - top), f"{_BAR_MM / 10:.0f} cm", color=style.TEXT, fontsize=8, va="bottom")
 
 
-def _draw_all_surfaces(figure: Figure, place: SubplotSpec, case: CaseMasks) -> None:
+def _draw_all_surfaces(place: SubplotSpec, case: CaseMasks) -> None:
     """Draws the surfaces of truth and prediction, each from every view."""
     masks = {} if case.truth is None else {"truth": case.truth}
     masks |= {"prediction": case.predicted}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.ct.components import components_26
-from kits_tf.ct.geometry import Triple, bounding_box
+from kits_tf.ct.geometry import Spacing, Triple, bounding_box
 from kits_tf.ct.labels import KITS19, Scheme, with_sides
 
 
@@ -61,7 +61,7 @@ def landmarks(
     predicted: NDArray[np.uint8],
     scheme: Scheme,
     hu: NDArray[np.int16],
-    spacing_mm: tuple[float, float, float],
+    spacing_mm: Spacing,
 ) -> list[Landmark]:
     """Returns those of largest tumor, right and left kidney that the case has; without any, the middle of the scan.
 
@@ -90,7 +90,7 @@ def landmarks(
 
 
 def _with_sides(
-    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
+    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: Spacing
 ) -> NDArray[np.uint8]:
     """Returns labels of a scheme with sides; where they come from geometry, a cyst is kidney, as in KiTS19."""
     if not scheme.has_sides:
@@ -103,7 +103,7 @@ def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return parts == np.bincount(parts.ravel())[1:].argmax() + 1
 
 
-def _landmark(name: str, mask: NDArray[np.bool_], first_plane: int, spacing_mm: tuple[float, float, float]) -> Landmark:
+def _landmark(name: str, mask: NDArray[np.bool_], first_plane: int, spacing_mm: Spacing) -> Landmark:
     z, y, x = (_middle(mask, axis) for axis in range(3))
     extents = [(span.stop - span.start) * s for span, s in zip(bounding_box(mask), spacing_mm, strict=True)]
     return Landmark(name, (z + first_plane, y, x), max(extents))

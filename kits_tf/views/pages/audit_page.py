@@ -12,8 +12,10 @@ _FACTS = ("voxels (z, y, x)", "mm (z, y, x)", "axes", "types", "HU", "kidney, mL
 _LABEL_FACTS = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
+    """A case in the table of cases."""
+
     case_id: str
     severities: str
     picture: str | None
@@ -39,7 +41,15 @@ def audit_page(
     for case_id, of_case in facts.items():
         own = [finding for finding in findings if finding.case_id == case_id]
         picture = data_url(thumbnails[case_id], "image/jpeg") if case_id in thumbnails else None
-        rows.append(_Row(case_id, severities(own), picture, own, _facts_cells(of_case)))
+        rows.append(
+            _Row(
+                case_id=case_id,
+                severities=severities(own),
+                picture=picture,
+                findings=own,
+                facts=_facts_cells(of_case),
+            )
+        )
     return render(
         "audit.html",
         title=f"Audit of {data_dir}",

@@ -39,7 +39,7 @@ _BOXES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     """A case in the table of cases."""
 
