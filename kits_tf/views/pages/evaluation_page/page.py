@@ -56,7 +56,7 @@ class _VolumeChart:
 
     name: str
     svg: str
-    limits: list[Agreement]
+    agreements: list[Agreement]
 
 
 @dataclass(frozen=True)
