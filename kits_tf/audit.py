@@ -40,7 +40,7 @@ def main(settings: Audit) -> None:
     from kits_tf.ct.findings import Finding, audit, ordered
     from kits_tf.ct.layouts import find_cases
     from kits_tf.views.pages.audit_page import audit_page
-    from kits_tf.views.pages.case_audit import ExaminedCase, examine
+    from kits_tf.views.pages.case_audit import CaseAudit, examine
     from kits_tf.views.terminal.audit_table import facts_table, findings_table
 
     cases = find_cases(settings.data_dir)
@@ -52,7 +52,7 @@ def main(settings: Audit) -> None:
         case_id = cases[index].case_id
         if isinstance(result, InputError):  # its process died
             problem = Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
-            result = ExaminedCase(None, None, problem)
+            result = CaseAudit(facts=None, thumbnail=None, problem=problem)
         examined[case_id] = result
 
     facts = {case.case_id: examined[case.case_id].facts for case in cases}

@@ -55,7 +55,7 @@ class ChainTrial:
 
 @dataclass(frozen=True)
 class ChainChoice:
-    """What trying all chains has come to.
+    """The outcome of trying all chains.
 
     Attributes:
         chain: the chain with the best mean of those whose gain has a 95 % interval above 0; "" if none has.

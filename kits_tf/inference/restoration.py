@@ -99,8 +99,8 @@ class Restoration:
 
         is_any = num_ready > state.num_restored
         slabs = tf.cond(is_any, restored, lambda: state.slabs)
-        # The planes needed only ever rise from one plane of the scan to the next, so that none before the first that
-        # the next one needs is needed again; that first one may be yet to come.
+        # From one plane of the scan to the next, the first plane needed never falls: those before the first one that
+        # the next plane needs can go. That first one may not have come yet.
         low = tf.reduce_min(tf.concat([self._first_needed[num_ready:], [stop]], axis=0))
         return RestorationState(
             kept=planes[low - state.kept_from :],

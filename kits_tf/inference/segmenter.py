@@ -106,7 +106,7 @@ class Segmenter(tf.Module):
             labels: (i, j, k) uint8 in the scheme of the records.
             volumes_ml: (classes,) float32, volume of each class.
             confidence: (classes,) float32, the mean probability of a class where it is the largest, on the training
-                grid; 0 where it nowhere is.
+                grid; 0 if it is so nowhere.
             probabilities: (i, j, k, classes - 1) uint16, if asked for; see `Segmentation`.
             uncertainty: (i, j, k) uint16, if asked for.
 

@@ -40,7 +40,7 @@ class Untracked(Generic[T]):
         self.content = content
 
 
-class ServedModel(tf.Module):
+class ServingModule(tf.Module):
     """What an export consists of: the signatures of a segmenter, its variables, and its metadata.
 
     Keras' own variables would be saved as copies of those that the graph reads (Keras 3.15), and TensorFlow Serving's
@@ -152,7 +152,7 @@ def load(directory: Path) -> SavedModel:
     return SavedModel(root, signatures, Metadata.parse(json, str(directory)), getattr(root, "progress", None))
 
 
-def save_version(model: ServedModel, export_dir: str | os.PathLike, write_assets: Callable[[Path], None]) -> Path:
+def save_version(model: ServingModule, export_dir: str | os.PathLike, write_assets: Callable[[Path], None]) -> Path:
     """Writes a model as the next version in `export_dir` and returns that version's folder.
 
     It is written under a temporary name and renamed, never over a version that exists.

@@ -191,7 +191,7 @@ def test_a_chain_goes_with_the_model(run_dir: Path, saved: SavedModel, scan: nib
     """Its graph does the random field, which changes the mask; its metadata has the rest."""
     chain, runs = InferenceSettings(postprocess="crf,kidneys,specks:0.5"), [load_run(run_dir)]
     segmenter = build_segmenter(runs, chain)
-    served = saved_model.ServedModel(segmenter, export_metadata(runs, segmenter, chain, "float32"))
+    served = saved_model.ServingModule(segmenter, export_metadata(runs, segmenter, chain, "float32"))
     saved_model.save_version(served, tmp_path / "kits", lambda folder: None)
     model = load_model(tmp_path / "kits")
     assert ",".join(map(str, model.chain)) == "kidneys,specks:0.5"

@@ -9,8 +9,8 @@ from kits_tf.ct.layouts import CaseFiles
 
 
 @dataclass(frozen=True)
-class ExaminedCase:
-    """A case that an audit has read, or the reason why it could not.
+class CaseAudit:
+    """What an audit reports of a case: what it read, or the reason why it could not.
 
     Attributes:
         facts: facts of the files; None if they could not be read.
@@ -23,7 +23,7 @@ class ExaminedCase:
     problem: Finding | None
 
 
-def examine(files: CaseFiles) -> ExaminedCase:
+def examine(files: CaseFiles) -> CaseAudit:
     """Returns facts and thumbnail of a case; files that cannot be used are a finding rather than an exception."""
     # TensorFlow takes seconds to import: only where cases are read.
     from kits_tf.ct.cases import read_pair
@@ -33,5 +33,6 @@ def examine(files: CaseFiles) -> ExaminedCase:
         image, mask = read_pair(files)
     except InputError as error:
         code = "grid_mismatch" if isinstance(error, GridMismatchError) else "unreadable"
-        return ExaminedCase(None, None, Finding(severity="error", code=code, case_id=files.case_id, message=str(error)))
-    return ExaminedCase(case_facts(image, mask), thumbnail(image, mask), None)
+        problem = Finding(severity="error", code=code, case_id=files.case_id, message=str(error))
+        return CaseAudit(facts=None, thumbnail=None, problem=problem)
+    return CaseAudit(facts=case_facts(image, mask), thumbnail=thumbnail(image, mask), problem=None)
