@@ -68,7 +68,7 @@ def open_submission(submission: str) -> zipfile.ZipFile:
     """Returns a submission to check.
 
     Raises:
-        InputError: the file is no zip file.
+        InputError: the file is not a zip file.
     """
     try:
         return zipfile.ZipFile(submission)
@@ -77,7 +77,7 @@ def open_submission(submission: str) -> zipfile.ZipFile:
 
 
 def unexpected_members(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list[str]:
-    """Returns a line for each member that is no prediction of one of the cases.
+    """Returns a line for each member that is not a prediction of one of the cases.
 
     Raises:
         InputError: a case has no number.

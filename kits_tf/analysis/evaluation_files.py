@@ -22,7 +22,7 @@ LESIONS_NAME = "lesions.csv"
 SUMMARY_NAME = "summary.json"
 MASKS = "masks"
 LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
-# Entries of summary.json that are no score.
+# Entries of summary.json that are not scores.
 _NUM_CASES = "num_cases"
 _BY_CLASS = "dice"
 _BY_SIZE = "lesions_by_size"

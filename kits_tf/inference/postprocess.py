@@ -171,7 +171,7 @@ def apply_chain(labels: Labels, context: Context, chain: Chain) -> Labels:
 
 @postprocess_step("kidneys")
 def keep_kidneys(labels: Labels, context: Context) -> Labels:
-    """Returns the 26-connected components that are no specks beside the largest: one, two or more of them."""
+    """Returns the 26-connected components that are not specks compared with the largest: one, two or more of them."""
     return labels * without_specks(labels > 0)
 
 

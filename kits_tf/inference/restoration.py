@@ -1,4 +1,4 @@
-"""Merged planes -> the scan's own grid, as they come: finished planes leave, those of no further use are dropped."""
+"""Merged planes -> the scan's own grid, slab by slab: finished planes leave, those that are not needed again go."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,7 +70,7 @@ class Restoration:
         self._first_needed, self._stop_needed = reach(self._matrices[0])
 
     def begin(self, channels: int) -> RestorationState:
-        """Returns the state before the first planes, which have so many channels."""
+        """Returns the state before the first planes, which will have `channels` channels."""
         return RestorationState(
             kept=tf.zeros([0, self._size[1], self._size[2], channels]),
             kept_from=tf.constant(0),

@@ -43,7 +43,7 @@ NO_MAPS = OptionalMaps()
 
 @dataclass(frozen=True, kw_only=True)
 class InferencePlan:
-    """What a network was trained for, and how scans go through it.
+    """The data that a network was trained for, and how scans go through it.
 
     Attributes:
         grid: grid of its records.
@@ -66,7 +66,7 @@ class Segmenter(tf.Module):
     Args:
         network: function of windows (n, z, y, x) int16 HU to logits (n, z, y, x, classes) float32, with
             `maps.uncertainty` with one more channel, the disagreement of its passes.
-        plan: what the network was trained for, and how to use it.
+        plan: grid, labels and windows of the network.
         maps: maps to give besides labels.
         num_passes: number of passes of the network, for the uncertainty.
         coarse: locator of the part of a scan that goes through the network; None: all of the body does.

@@ -61,7 +61,7 @@ class SlidingWindow:
         size: (z, y, x) voxels of a window.
         overlap: share of a window that the next one covers again, 0 <= overlap < 1.
         weighting: "gaussian": the middle of a window counts most; "constant": all of it counts the same.
-        batch_size: number of windows beside each other along x that the network takes at once, 1 or more.
+        batch_size: number of neighboring windows along x that the network takes at once, 1 or more.
         padding_value: value of the voxels around a volume that is smaller than a window.
     """
 
@@ -125,10 +125,7 @@ def stream_windows(
         The results of all receivers by name.
     """
     size = tf.shape(volume)
-    missing = tf.maximum(tf.constant(window.size) - size, 0)
-    before = missing // 2
-    padding, value = tf.stack([before, missing - before], axis=1), tf.cast(window.padding_value, volume.dtype)
-    padded = tf.pad(volume, padding, constant_values=value)
+    padded, before = _padded(volume, window)
     layout = _layout(tf.shape(padded), window)
     weighted = _WeightedNetwork(network, window)
 
@@ -156,6 +153,14 @@ def stream_windows(
     for receiver, state in zip(receivers, stream.states, strict=True):
         results |= receiver.finish(state)
     return results
+
+
+def _padded(volume: tf.Tensor, window: SlidingWindow) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a volume that is padded evenly to a window's size at least, and the voxels before it, (3,) int32."""
+    missing = tf.maximum(tf.constant(window.size) - tf.shape(volume), 0)
+    before = missing // 2
+    padding, value = tf.stack([before, missing - before], axis=1), tf.cast(window.padding_value, volume.dtype)
+    return tf.pad(volume, padding, constant_values=value), before
 
 
 class _Stream(NamedTuple):

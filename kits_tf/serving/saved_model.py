@@ -158,7 +158,7 @@ def save_version(model: ServingModule, export_dir: str | os.PathLike, write_asse
     It is written under a temporary name and renamed, never over a version that exists.
 
     Args:
-        model: the model.
+        model: signatures, variables and metadata to write.
         export_dir: folder of its versions; it is made if it does not exist.
         write_assets: function that fills the folder assets.extra, whose path it is given.
     """

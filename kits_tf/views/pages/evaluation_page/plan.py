@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kits_tf.views.pages.evaluation_page.case import CasePlan
 
-# The page may have so many bytes; figures and volumes, in base64, two fifths of them each.
+# Largest page in bytes; figures and volumes, in base64, may take two fifths of it each.
 MOST_BYTES = 30_000_000
 _FIGURES_BYTES = _VOLUMES_BYTES = 2 * MOST_BYTES // 5
 _BASE64_BYTES_PER_BYTE = 4 / 3
