@@ -173,15 +173,16 @@ class Service:
         for name, spec in specs.items():
             array, dtype = inputs[name], spec.dtype.as_numpy_dtype
             if array.dtype != dtype:
-                expected = f"{name}: expected {np.dtype(dtype).name}, got {array.dtype.name}"
-                raise ServiceError("INVALID_ARGUMENT", expected)
+                raise ServiceError(
+                    "INVALID_ARGUMENT", f"{name}: expected {np.dtype(dtype).name}, got {array.dtype.name}"
+                )
             if math.prod(array.shape) > self._max_values:
-                shape = list(array.shape)
-                expected = f"{name}: expected {self._max_values} values at most, got shape {shape}"
-                raise ServiceError("INVALID_ARGUMENT", expected)
+                raise ServiceError(
+                    "INVALID_ARGUMENT",
+                    f"{name}: expected {self._max_values} values at most, got shape {list(array.shape)}",
+                )
             if not spec.shape.is_compatible_with(array.shape):
-                expected = f"{name}: expected shape {spec.shape}, got {list(array.shape)}"
-                raise ServiceError("INVALID_ARGUMENT", expected)
+                raise ServiceError("INVALID_ARGUMENT", f"{name}: expected shape {spec.shape}, got {list(array.shape)}")
 
 
 def _run(signature: Callable, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

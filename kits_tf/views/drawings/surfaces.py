@@ -102,11 +102,8 @@ def _first_surface(inside: NDArray[np.float32], view: View) -> tuple[NDArray[np.
     here, before = rays[hit, rows, columns], rays[hit - 1, rows, columns]
     depth = np.full(met.shape, np.inf, np.float32)
     depth[met] = hit - here / (here - before)
-    toward = (
-        here - before,
-        *(rays[hit, rows + i, columns + j] - rays[hit, rows - i, columns - j] for i, j in ((1, 0), (0, 1))),
-    )
-    slope = np.stack([2 * toward[0], *toward[1:]])
+    across = [rays[hit, rows + i, columns + j] - rays[hit, rows - i, columns - j] for i, j in ((1, 0), (0, 1))]
+    slope = np.stack([2 * (here - before), *across])
     shade = np.zeros(met.shape, np.float32)
     shade[met] = _AMBIENT + (1 - _AMBIENT) * slope[0] / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
     inner = slice(1, -1), slice(1, -1)
