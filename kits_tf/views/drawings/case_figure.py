@@ -36,7 +36,7 @@ def case_figure(case: CaseMasks) -> Figure:
     are missed, false, or of another structure are filled. Below are the surfaces from the front and from the left, and
     the title says Dice. A case without labels shows the middle of the scan.
     """
-    marks = landmarks(case.known, case.predicted, case.scheme, case.hu, case.spacing_mm)
+    marks = landmarks(case)
     field_mm = max(_FIELD_MM, *(_FIELD_PER_EXTENT * mark.extent_mm for mark in marks))
     figure = canvas.dark_page(10, 3.4 * len(marks) + 3.6)
     rows = figure.add_gridspec(len(marks) + 1, 1, height_ratios=[3.4] * len(marks) + [2.6])
