@@ -101,7 +101,7 @@ def validate(folder: Path, trainer, settings: config.RunSettings, manifest) -> d
     from kits_tf.inference.sliding import SlidingWindow, merge_windows
 
     network = Ensemble([(trainer.validated, settings.intensity)], manifest.scheme)
-    window = SlidingWindow(settings.patches.patch_size_zyx, 0.5, "gaussian")
+    window = SlidingWindow(size=settings.patches.patch_size_zyx, overlap=0.5, weighting="gaussian")
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None], tf.int16)], autograph=False)
     def labels(hu: tf.Tensor) -> tf.Tensor:

@@ -17,7 +17,6 @@ from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings,
 from kits_tf.config.serving import check_host, check_tls
 
 if TYPE_CHECKING:
-    from kits_tf.base.progress import Report
     from kits_tf.inference.model import Model
 
 # How long running requests may take once the page is to end.
@@ -99,7 +98,7 @@ def serve_page(settings: App) -> Iterator[str]:
             http.close()
 
 
-def _open_model(settings: App, report: "Report", stack: contextlib.ExitStack) -> "Model":
+def _open_model(settings: App, report: Report, stack: contextlib.ExitStack) -> "Model":
     """Returns the model of the page; the connection to one on a server is closed by the stack."""
     if settings.connection.server:
         from kits_tf.serving.remote_model import Client

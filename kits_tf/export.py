@@ -37,7 +37,7 @@ def main(settings: Export) -> None:
     from kits_tf.analysis.calibration import calibrate
     from kits_tf.inference.building import build_segmenter
     from kits_tf.serving.assets import export_metadata, write_assets
-    from kits_tf.serving.saved_model import ServedModel, save_version
+    from kits_tf.serving.saved_model import ServingModule, save_version
     from kits_tf.training.run import load_runs
 
     runs = load_runs(settings.run_dir)
@@ -52,7 +52,7 @@ def main(settings: Export) -> None:
     segmenter = build_segmenter(runs, settings.inference, precision=settings.serving_precision)
     metadata = export_metadata(runs, segmenter, settings.inference, settings.serving_precision)
     directory = save_version(
-        ServedModel(segmenter, metadata),
+        ServingModule(segmenter, metadata),
         settings.export_dir,
         lambda folder: write_assets(folder, runs, metadata, calibration),
     )

@@ -7,8 +7,7 @@ from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
-from kits_tf.config import DicomSettings
-from kits_tf.config.shared import CYST_CHOICES, SCHEME_CHOICES
+from kits_tf.config import DicomSettings, shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +18,10 @@ class Measure(Settings):
         None, "Scan that a single mask belongs to, or folder of scans with the masks' names: for HU, and for sides."
     )
     output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")
-    label_scheme: str = setting(
-        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
+    label_scheme: str = shared.fallback_scheme()
+    cyst_as: str = setting(
+        "kidney", "Class of cysts in masks that do not name their labels.", choices=shared.CYST_CHOICES
     )
-    cyst_as: str = setting("kidney", "Class of cysts in masks that do not name their labels.", choices=CYST_CHOICES)
 
 
 def main(settings: Measure, inputs: list[str]) -> None:

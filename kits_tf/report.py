@@ -1,6 +1,5 @@
 """python -m kits_tf.report: an evaluation as one page that opens from disk."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +8,12 @@ from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.packages import require
-from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import MaskSchemeSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.analysis.evaluation_files import Evaluation
-    from kits_tf.views.pages.evaluation_page.case import CasePictures, CasePlan
 
 NAME = "report.html"
 
@@ -66,6 +63,7 @@ def main(settings: Report) -> None:
     from kits_tf.analysis.evaluation_files import cases_of_all
     from kits_tf.analysis.scores import COMPOSITE
     from kits_tf.ct.findings import audit
+    from kits_tf.views.pages.evaluation_page.case import picture_cases
     from kits_tf.views.pages.evaluation_page.page import report_page
     from kits_tf.views.pages.evaluation_page.plan import plan
     from kits_tf.views.pages.niivue import niivue_module
@@ -74,7 +72,7 @@ def main(settings: Report) -> None:
     evaluations = read_evaluations(settings)
     composites = {case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in cases_of_all(evaluations)}
     plans = plan(composites, len(evaluations), settings.viewer)
-    pictures = draw(evaluations, plans, settings.workers)
+    pictures = picture_cases(evaluations, plans, settings.workers)
     findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
     page = report_page(evaluations, pictures, findings, settings.data_note, module)
     path = Path(settings.output or evaluations[0].scores_dir / NAME)
@@ -100,32 +98,6 @@ def read_evaluations(settings: Report) -> "list[Evaluation]":
 def require_packages(*, with_viewer: bool = True) -> None:
     """Raises InputError if a package is missing that a report needs."""
     require("report", "matplotlib", *["ipyniivue"] * with_viewer)
-
-
-def draw(evaluations: "Sequence[Evaluation]", plans: "dict[str, CasePlan]", workers: int) -> "dict[str, CasePictures]":
-    """Returns the pictures of each case, made in several processes.
-
-    Args:
-        evaluations: evaluations that all have the cases; the first one knows their files.
-        plans: sizes of the pictures of each case, by its id.
-        workers: number of processes; 0: by cores and memory.
-
-    Raises:
-        InputError: a file of a case cannot be used.
-    """
-    from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.views.pages.evaluation_page.case import picture_case
-
-    cases = [files for files in evaluations[0].cases if files.case_id in plans]
-    predictions = [(evaluation.masks_dir, evaluation.scheme) for evaluation in evaluations]
-    tasks = [(files, predictions, plans[files.case_id]) for files in cases]
-    pictures = {}
-    outcomes = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
-    for index, outcome in track(outcomes, "case", len(tasks)):
-        if isinstance(outcome, InputError):
-            raise InputError(f"{cases[index].case_id}: {outcome}") from None
-        pictures[cases[index].case_id] = outcome
-    return {files.case_id: pictures[files.case_id] for files in cases}
 
 
 COMMAND = Command(name="report", settings=Report, main=main)

@@ -6,7 +6,7 @@ from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
-from kits_tf.config.shared import SCHEME_CHOICES
+from kits_tf.config import shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +17,7 @@ class Submission(Settings):
     output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...")
     check: str | None = setting(None, "Zip file to check; with --data_dir.")
     data_dir: str | None = setting(None, "Folder of the scans: every one without a true mask, else every one, is due.")
-    label_scheme: str = setting(
-        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
-    )
+    label_scheme: str = shared.fallback_scheme()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,7 +20,7 @@ class CaseMasks:
     Attributes:
         case_id: identifier of the case.
         hu: (z, y, x) int16 scan in (I, P, L).
-        truth: (z, y, x) uint8 labels of the scheme; None if nobody knows.
+        truth: (z, y, x) uint8 labels of the scheme; None for a case without a true mask.
         predicted: labels of the same shape and scheme.
         scheme: meaning of the labels.
         spacing_mm: voxel sizes (z, y, x).

@@ -55,7 +55,7 @@ class ChainTrial:
 
 @dataclass(frozen=True)
 class ChainChoice:
-    """What trying all chains has come to.
+    """The outcome of trying all chains.
 
     Attributes:
         chain: the chain with the best mean of those whose gain has a 95 % interval above 0; "" if none has.
@@ -84,17 +84,18 @@ def choose_chain(run_dir: Path, data_dir: str | None, inference: InferenceSettin
             f"{run_dir}: --postprocess=auto: expected {FEWEST_CASES} validation cases or more, found {len(cases)}"
         )
     scheme, scores = run.manifest.scheme, np.empty((len(CHAINS), len(cases)))
-    # CRF is part of the graph, so that two networks give the masks for all chains.
+    # CRF is part of the graph: two segmenters give the masks for all chains.
     models = {
-        first: build_segmenter([run], replace(inference, postprocess=first or "off")).model() for first in ("", CRF)
+        has_crf: build_segmenter([run], replace(inference, postprocess=CRF if has_crf else "off")).model()
+        for has_crf in (False, True)
     }
     for column, files in enumerate(track(cases, "post-processing of case", len(cases))):
         image, truth = read_truth(files, scheme)
         context = Context(scheme, image.grid.spacing_mm, image.array)
-        masks = {first: replace(model, chain=()).labels(image) for first, model in models.items()}
+        masks = {has_crf: replace(model, chain=()).labels(image) for has_crf, model in models.items()}
         for row, text in enumerate(CHAINS):
             steps = parse_postprocess(text)
-            labels = apply_chain(masks[CRF if steps.crf else ""], context, steps.chain)
+            labels = apply_chain(masks[steps.crf], context, steps.chain)
             scores[row, column] = case_score(truth, labels, scheme)
     choice = _best(scores)
     _write(run_dir / POSTPROCESS, choice)

@@ -12,12 +12,9 @@ from kits_tf.analysis.masks import scheme_in
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
 from kits_tf.ct.geometry import Grid
-from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.labels import KITS19, Scheme
 from kits_tf.ct.layouts import CaseFiles, case_number
 from kits_tf.ct.volume import Volume, read_grid, read_labels, strip_suffix, write_stored
-
-# 0 background, 1 kidney, 2 tumor.
-CHALLENGE = find_scheme("kits19")
 
 
 def masks_of_cases(predictions_dir: str) -> list[Path]:
@@ -57,7 +54,7 @@ def write_submission(masks: Iterable[Path], output: str, fallback: Scheme) -> No
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
             packed = Path(folder) / member
-            write_stored(packed, labels, mask.stored.affine, mask.header, classes=CHALLENGE.classes)
+            write_stored(packed, labels, mask.stored.affine, mask.header, classes=KITS19.classes)
             archive.write(packed, member)
             packed.unlink()
 
@@ -71,7 +68,7 @@ def open_submission(submission: str) -> zipfile.ZipFile:
     """Returns a submission to check.
 
     Raises:
-        InputError: the file is no zip file.
+        InputError: the file is not a zip file.
     """
     try:
         return zipfile.ZipFile(submission)
@@ -80,7 +77,7 @@ def open_submission(submission: str) -> zipfile.ZipFile:
 
 
 def unexpected_members(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list[str]:
-    """Returns a line for each member that is no prediction of one of the cases.
+    """Returns a line for each member that is not a prediction of one of the cases.
 
     Raises:
         InputError: a case has no number.
@@ -126,5 +123,5 @@ def _problems_of_mask(mask: Volume, grid: Grid) -> Iterator[str]:
         yield f"expected the scan's shape {grid.shape}, found {mask.stored.shape}"
     elif not mask.stored.same_as(grid):
         yield f"expected the scan's affine {grid.affine.tolist()}, found {mask.stored.affine.tolist()}"
-    if mask.array.max(initial=0) >= len(CHALLENGE.classes):
+    if mask.array.max(initial=0) >= len(KITS19.classes):
         yield f"expected values 0, 1 and 2, found {np.unique(mask.array).tolist()}"

@@ -47,7 +47,7 @@ class EvaluationResult:
 
     Attributes:
         scores: scores of each case.
-        summary: the same over all cases.
+        summary: statistics of these scores over all cases.
         scores_dir: folder of cases.csv, lesions.csv and summary.json.
     """
 

@@ -17,11 +17,16 @@ from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.pipeline.manifest import Manifest
 
-CASES_NAME, LESIONS_NAME, SUMMARY_NAME = "cases.csv", "lesions.csv", "summary.json"
+CASES_NAME = "cases.csv"
+LESIONS_NAME = "lesions.csv"
+SUMMARY_NAME = "summary.json"
 MASKS = "masks"
 LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
-# Entries of summary.json that are no score.
-_NUM_CASES, _BY_CLASS, _BY_SIZE, _INFERENCE = "num_cases", "dice", "lesions_by_size", "inference"
+# Entries of summary.json that are not scores.
+_NUM_CASES = "num_cases"
+_BY_CLASS = "dice"
+_BY_SIZE = "lesions_by_size"
+_INFERENCE = "inference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ def read_scores(scores_dir: Path) -> ScoreTable:
     """Returns the values of cases.csv, in its order.
 
     Raises:
-        InputError: there are none.
+        InputError: the file is missing, or is not what `write_scores` writes.
     """
     path = scores_dir / CASES_NAME
     try:
@@ -114,7 +119,7 @@ def read_run_evaluation(run_dir: Path, split: str, data_dir: str | None, masks: 
         raise InputError(f"{run_dir}: expected the folder of a run, found no {FLAGS} in it")
     manifest, scores_dir = Manifest.read(run_dir), scores_dir_of_run(run_dir, split)
     check_scheme(manifest.scheme, masks, run_dir)
-    _check_there_are_scores(scores_dir, f"--run_dir={run_dir} --split={split}")
+    _require_scores(scores_dir, f"--run_dir={run_dir} --split={split}")
     scores = read_scores(scores_dir)
     return Evaluation(
         name=str(run_dir),
@@ -135,7 +140,7 @@ def read_masks_evaluation(masks_dir: Path, data_dir: str, masks: MaskSchemeSetti
         InputError: there are no masks, they have not been evaluated, or a case is not in the data.
     """
     scheme, scores_dir = predicted_scheme(masks_dir, masks), scores_dir_of_masks(masks_dir)
-    _check_there_are_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
+    _require_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
     scores = read_scores(scores_dir)
     return Evaluation(
         name=str(masks_dir),
@@ -169,7 +174,7 @@ def compare(first_dir: str, second_dir: str) -> list[Difference]:
     return differences(first, second, shared_cases(first, second, first_dir, second_dir))
 
 
-def _check_there_are_scores(scores_dir: Path, flags: str) -> None:
+def _require_scores(scores_dir: Path, flags: str) -> None:
     if not (scores_dir / CASES_NAME).exists():
         command = f"python -m kits_tf.evaluate {flags}"
         raise InputError(f"{scores_dir}: expected an evaluation, found none: {command} makes it")

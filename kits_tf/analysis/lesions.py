@@ -1,4 +1,4 @@
-"""Tumors one by one: which of the true ones a mask finds, and which of its own are none."""
+"""Tumors one by one: which of the true ones a mask finds, and which of its own are false."""
 
 import itertools
 from dataclasses import dataclass

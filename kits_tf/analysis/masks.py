@@ -49,16 +49,17 @@ def predicted_cases(masks_dir: Path, data_dir: str) -> list[CaseFiles]:
 
 
 def mask_pairs(masks_dir: Path, truth_dir: Path) -> list[tuple[Path, Path]]:
-    """Returns (true mask, predicted mask) of one name.
+    """Returns (true mask, predicted mask) for each predicted mask.
 
     Raises:
-        InputError: a predicted mask has no true one.
+        InputError: a folder is missing, there is no mask in it, or a predicted mask has no true one of its name.
     """
     true = {path.name: path for path in masks_in(truth_dir)}
-    for path in masks_in(masks_dir):
+    predicted = masks_in(masks_dir)
+    for path in predicted:
         if path.name not in true:
             raise InputError(f"{path}: expected a true mask of this name in {truth_dir}, found none")
-    return [(true[path.name], path) for path in masks_in(masks_dir)]
+    return [(true[path.name], path) for path in predicted]
 
 
 def predicted_scheme(masks_dir: Path, masks: MaskSchemeSettings) -> Scheme:

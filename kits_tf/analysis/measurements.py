@@ -8,7 +8,10 @@ from pathlib import Path
 from kits_tf.base.files import write_table, write_text
 
 SIDES = ("right", "left")
-ABSENT, CUT_OFF, FUSED = "absent", "cut off by the scan", "fused with the other kidney"
+# Flags of a kidney or a lesion.
+ABSENT = "absent"
+CUT_OFF = "cut off by the scan"
+FUSED = "fused with the other kidney"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import enum
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,6 @@ class Score:
         structure: kidney or tumor, where the score has a color and a place in charts; else "".
         class_name: class of the scheme that the score is of; else "".
         unit: unit of the values, as in "mm"; "" for shares and counts.
-        better: direction of good values: high, low or near zero; "none" where there is no such direction.
         text_format: format of a value in the report.
         in_means: whether the report's table of means has a row of it.
         in_cases: whether the report's table of cases has a column of it.
@@ -78,7 +77,6 @@ class Score:
     structure: str = ""
     class_name: str = ""
     unit: str = ""
-    better: Literal["high", "low", "zero", "none"] = "high"
     text_format: str = "{:.3f}"
     in_means: bool = True
     in_cases: bool = True
@@ -182,7 +180,9 @@ def dice_scores(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: 
 
 
 # KiTS19's own scores, and their mean, by which cases and networks are ranked.
-KIDNEY_DICE, TUMOR_DICE, COMPOSITE = "kidney_dice", "tumor_dice", "composite"
+KIDNEY_DICE = "kidney_dice"
+TUMOR_DICE = "tumor_dice"
+COMPOSITE = "composite"
 
 
 @score(KIDNEY_DICE, "kidney Dice", topic=Topic.CHALLENGE, structure="kidney")
@@ -272,7 +272,7 @@ def _add_scores_of_region(region: str) -> None:
 def _add_scores_of_structure(structure: str) -> None:
     """Adds the rows of distances and volumes of one of STRUCTURES."""
     region = STRUCTURES[structure]
-    distance: dict[str, Any] = {"structure": structure, "unit": "mm", "better": "low", "text_format": "{:.1f}"}
+    distance: dict[str, Any] = {"structure": structure, "unit": "mm", "text_format": "{:.1f}"}
     hausdorff = score(
         f"{structure}_hd95_mm",
         f"{structure} Hausdorff distance, 95 %",
@@ -296,7 +296,6 @@ def _add_scores_of_structure(structure: str) -> None:
         topic=Topic.VOLUME,
         structure=structure,
         unit="mL",
-        better="zero",
         text_format="{:+.1f}",
     )
     volume_error(partial(volume_error_ml, region))
@@ -314,7 +313,6 @@ _add_scores_of_structure("tumor")
     "share of kidney with the other side",
     applies=partial(_has_class, "right_kidney"),
     topic=Topic.SIDES,
-    better="low",
     in_cases=False,
 )
 def side_confusion(pair: MaskPair) -> float:
@@ -327,7 +325,7 @@ def side_confusion(pair: MaskPair) -> float:
 _COUNT: dict[str, Any] = {"topic": Topic.LESIONS, "text_format": "{:.0f}", "in_means": False}
 
 
-@score("lesions", "tumors", better="none", **_COUNT)
+@score("lesions", "tumors", **_COUNT)
 def num_lesions(pair: MaskPair) -> int:
     """Returns the number of tumors of the true mask."""
     return sum(lesion.is_true for lesion in pair.lesions)
@@ -339,7 +337,7 @@ def num_lesions_detected(pair: MaskPair) -> int:
     return sum(lesion.is_true and lesion.matched for lesion in pair.lesions)
 
 
-@score("lesions_falsely_raised", "falsely raised", better="low", **_COUNT)
+@score("lesions_falsely_raised", "falsely raised", **_COUNT)
 def num_lesions_falsely_raised(pair: MaskPair) -> int:
     """Returns the number of tumors of the predicted mask that the true one lacks."""
     return sum(not lesion.is_true and not lesion.matched for lesion in pair.lesions)

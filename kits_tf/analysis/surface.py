@@ -1,8 +1,8 @@
 """How far the surfaces of two masks lie apart, in the surface-distance library's definitions.
 
 Nikolov et al. 2021, "Clinically applicable segmentation of head and neck anatomy for radiotherapy", JMIR 23(7):e26151.
-The library's own search goes through a distance transform of the whole box; here each element of a surface looks its
-nearest one up in a tree, with the same result.
+The library's own search goes through a distance transform of the whole box; here each element of a surface finds its
+nearest one in a tree, with the same result.
 """
 
 from dataclasses import dataclass

@@ -52,6 +52,12 @@ def label_scheme() -> Any:
     )
 
 
+def fallback_scheme() -> Any:
+    return setting(
+        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
+    )
+
+
 def scheme_of_masks() -> Any:
     return setting(
         None,

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
-from kits_tf.config import InferenceSettings
+from kits_tf.config import InferenceSettings, IntensitySettings
 from kits_tf.ct.geometry import Triple
 from kits_tf.inference.crf import Crf
 from kits_tf.inference.ensemble import Ensemble
@@ -32,7 +33,7 @@ def build_segmenter(
     Args:
         runs: runs of the same grid, labels and window.
         inference: settings of windows, mirror images, cascade and post-processing.
-        maps: what to give besides labels.
+        maps: maps to give besides labels.
         precision: dtype policy that the networks compute in, as Keras names it.
 
     Raises:
@@ -47,7 +48,7 @@ def build_segmenter(
         first.manifest.scheme,
         inference.flip_axes,
         disagreement=maps.uncertainty,
-        crf=Crf(first.manifest.grid.spacing_zyx_mm) if postprocessing.crf else None,
+        crf=Crf(spacing_zyx_mm=first.manifest.grid.spacing_zyx_mm) if postprocessing.crf else None,
     )
     if maps.uncertainty and ensemble.num_passes == 1:
         raise InputError("uncertainty: expected --flip_axes or several models, got a single pass, which has none")
@@ -55,14 +56,19 @@ def build_segmenter(
     plan = InferencePlan(
         grid=first.manifest.grid,
         scheme=first.manifest.scheme,
-        window=SlidingWindow(size, inference.overlap, inference.window_weights, _batch_size(ensemble, size)),
+        window=SlidingWindow(
+            size=size,
+            overlap=inference.overlap,
+            weighting=inference.window_weights,
+            batch_size=_batch_size(ensemble, size),
+        ),
         temperature=first.temperature if len(runs) == 1 else 1.0,
         postprocessing=postprocessing,
     )
     return Segmenter(ensemble, plan, maps, ensemble.num_passes, _coarse_locator(inference, precision))
 
 
-def _folded_networks(runs: Sequence[Run], precision: str) -> list[tuple]:
+def _folded_networks(runs: Sequence[Run], precision: str) -> list[tuple[keras.Model, IntensitySettings]]:
     """Returns each run's network with batch norm folded into its convolutions, and the intensities it was trained on.
 
     The layers that folding makes compute in the precision asked for.

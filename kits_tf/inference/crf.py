@@ -13,7 +13,7 @@ import tensorflow as tf
 from kits_tf.ct.geometry import Spacing, Triple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Crf:
     """A field with a Potts model: neighbors that look alike should have the same label.
 

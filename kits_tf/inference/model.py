@@ -19,7 +19,7 @@ class Segmentation:
     Attributes:
         labels: (i, j, k) uint8, in the model's scheme.
         volumes_ml: (classes,) float32, volume of each class.
-        confidence: (classes,) float32, mean probability of each class where it is the largest, 0 where it nowhere is.
+        confidence: (classes,) float32, mean probability of each class where it is the largest; 0 if it is so nowhere.
         probabilities: (i, j, k, classes - 1) uint16, SHARE_QUANTA for 1, of all classes but background, which has the
             rest; None if they were not asked for.
         uncertainty: (i, j, k) uint16, how far the passes of the network disagree, SHARE_QUANTA for the most that they

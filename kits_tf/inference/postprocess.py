@@ -1,8 +1,8 @@
 """Post-processing: steps that are done to a mask after the network, by their names.
 
-It is written as in `crf,kidneys,specks:0.5,fill`: steps in their order, some with an amount behind a colon. A step is a
-function with the decorator `postprocess_step`, here or in a plugin. `crf` is none of them: it refines logits within the
-graph, before there is a mask, and is a flag of its own once the text is parsed.
+A chain is written as in `crf,kidneys,specks:0.5,fill`: steps in their order, some with an amount behind a colon. A step
+is a function with the decorator `postprocess_step`, here or in a plugin. `crf` is not such a step: it refines logits
+within the graph, before there is a mask, and the parsed text holds it apart from the chain.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Context:
 
 @dataclass(frozen=True)
 class StepFunction:
-    """What a step does.
+    """The function behind the name of a step.
 
     Attributes:
         apply: function that takes labels (z, y, x) uint8, not all 0, a `Context`, and the amount if there is one, to
@@ -171,7 +171,7 @@ def apply_chain(labels: Labels, context: Context, chain: Chain) -> Labels:
 
 @postprocess_step("kidneys")
 def keep_kidneys(labels: Labels, context: Context) -> Labels:
-    """Returns the 26-connected components that are no specks beside the largest: one, two or more of them."""
+    """Returns the 26-connected components that are not specks compared with the largest: one, two or more of them."""
     return labels * without_specks(labels > 0)
 
 

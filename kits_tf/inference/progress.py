@@ -48,7 +48,8 @@ def reporting(progress: WindowProgress | None, report: Report | None) -> Iterato
         yield
         return
     progress.windows.assign([0, 0])
-    ended, before, failures = threading.Event(), [0, 0], list[Exception]()
+    ended = threading.Event()
+    before, failures = [0, 0], list[Exception]()
 
     def report_change() -> None:
         now = progress.windows.numpy().tolist()

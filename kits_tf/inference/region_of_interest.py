@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.sides import BODY_HU
 
 # Distance between the voxels that are sampled to find the body.
@@ -43,7 +44,7 @@ def box_of_labels(labels: tf.Tensor, spacing_mm: tf.Tensor, margin_mm: float, ot
     return _box_around(labels > 0, spacing_mm, extent_mm, _PlaneRule(_SMALLEST_LABELED_MM2, margin_mm, otherwise))
 
 
-def box_on_grid(box: tf.Tensor, shape: tf.Tensor, smallest: tuple[int, int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def box_on_grid(box: tf.Tensor, shape: tf.Tensor, smallest: Triple) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the first voxels and the sizes of a box on a grid, both (3,) int32.
 
     Args:

@@ -1,4 +1,4 @@
-"""Merged planes -> the scan's own grid, as they come: finished planes leave, those of no further use are dropped."""
+"""Merged planes -> the scan's own grid, slab by slab: finished planes leave, those that are not needed again go."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from kits_tf.ct.separable import PlaneFunction, PlaneSteps, interpolate, reach
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A result on the scan's grid: what is made of the interpolated planes.
+    """A result on the scan's grid, made of the interpolated planes.
 
     Attributes:
         name: name of the result.
@@ -70,7 +70,7 @@ class Restoration:
         self._first_needed, self._stop_needed = reach(self._matrices[0])
 
     def begin(self, channels: int) -> RestorationState:
-        """Returns the state before the first planes, which have so many channels."""
+        """Returns the state before the first planes, which will have `channels` channels."""
         return RestorationState(
             kept=tf.zeros([0, self._size[1], self._size[2], channels]),
             kept_from=tf.constant(0),
@@ -99,8 +99,8 @@ class Restoration:
 
         is_any = num_ready > state.num_restored
         slabs = tf.cond(is_any, restored, lambda: state.slabs)
-        # The planes needed only ever rise from one plane of the scan to the next, so that none before the first that
-        # the next one needs is needed again; that first one may be yet to come.
+        # From one plane of the scan to the next, the first plane needed never falls: those before the first one that
+        # the next plane needs can go. That first one may not have come yet.
         low = tf.reduce_min(tf.concat([self._first_needed[num_ready:], [stop]], axis=0))
         return RestorationState(
             kept=planes[low - state.kept_from :],

@@ -43,14 +43,14 @@ NO_MAPS = OptionalMaps()
 
 @dataclass(frozen=True, kw_only=True)
 class InferencePlan:
-    """What a network was trained for, and how scans go through it.
+    """The data that a network was trained for, and how scans go through it.
 
     Attributes:
         grid: grid of its records.
         scheme: scheme of its labels.
-        window: how windows lie over a scan and are merged.
+        window: size, overlap and merging of the windows over a scan.
         temperature: divisor of the logits for probabilities.
-        postprocessing: what is done to logits and masks; the chain of steps is done by `Model`, not by the graph.
+        postprocessing: steps done to logits and masks; those of the chain are done by `Model`, not by the graph.
     """
 
     grid: GridSettings
@@ -66,10 +66,10 @@ class Segmenter(tf.Module):
     Args:
         network: function of windows (n, z, y, x) int16 HU to logits (n, z, y, x, classes) float32, with
             `maps.uncertainty` with one more channel, the disagreement of its passes.
-        plan: what the network was trained for, and how to use it.
-        maps: what to give besides labels.
+        plan: grid, labels and windows of the network.
+        maps: maps to give besides labels.
         num_passes: number of passes of the network, for the uncertainty.
-        coarse: what finds the part of a scan to send through the network; None: all of the body goes through it.
+        coarse: locator of the part of a scan that goes through the network; None: all of the body does.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Segmenter(tf.Module):
             labels: (i, j, k) uint8 in the scheme of the records.
             volumes_ml: (classes,) float32, volume of each class.
             confidence: (classes,) float32, the mean probability of a class where it is the largest, on the training
-                grid; 0 where it nowhere is.
+                grid; 0 if it is so nowhere.
             probabilities: (i, j, k, classes - 1) uint16, if asked for; see `Segmentation`.
             uncertainty: (i, j, k) uint16, if asked for.
 
@@ -148,7 +148,8 @@ class Segmenter(tf.Module):
             hu: (z, y, x) int16 in (I, P, L).
             spacing_mm: (3,) float64, voxel sizes along z, y and x.
         """
-        shape, grid, window = tf.shape(hu), self.plan.grid, self.plan.window
+        shape = tf.shape(hu)
+        grid, window = self.plan.grid, self.plan.window
         grid_shape = graph_geometry.resampled_shape(shape, spacing_mm, grid.spacing_zyx_mm)
         box = self.coarse.box(hu, spacing_mm) if self.coarse else body_box(hu, spacing_mm)
         start, size = box_on_grid(box, grid_shape, window.size)

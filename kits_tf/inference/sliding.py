@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.volume import AIR_HU
 from kits_tf.inference.progress import WindowProgress
 
@@ -52,7 +53,7 @@ class PlaneReceiver(Protocol[State]):
         """Returns results by name of the state after the last planes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlidingWindow:
     """How windows lie over a volume, and how they are merged.
 
@@ -60,11 +61,11 @@ class SlidingWindow:
         size: (z, y, x) voxels of a window.
         overlap: share of a window that the next one covers again, 0 <= overlap < 1.
         weighting: "gaussian": the middle of a window counts most; "constant": all of it counts the same.
-        batch_size: number of windows beside each other along x that the network takes at once, 1 or more.
+        batch_size: number of neighboring windows along x that the network takes at once, 1 or more.
         padding_value: value of the voxels around a volume that is smaller than a window.
     """
 
-    size: tuple[int, int, int]
+    size: Triple
     overlap: float = 0.5
     weighting: str = "gaussian"
     batch_size: int = 1
@@ -75,7 +76,7 @@ class SlidingWindow:
         return gaussian_importance(self.size) if self.weighting == "gaussian" else np.ones(self.size, np.float32)
 
 
-def gaussian_importance(size: tuple[int, int, int]) -> NDArray[np.float32]:
+def gaussian_importance(size: Triple) -> NDArray[np.float32]:
     """Returns the (z, y, x) float32 weights of a window: near 1 in its middle, SMALLEST_WEIGHT or more elsewhere."""
     profiles = []
     for length in size:
@@ -116,18 +117,15 @@ def stream_windows(
     Args:
         volume: (z, y, x) of any dtype and size; a size below the window's is padded evenly.
         network: function over windows of the volume's dtype.
-        window: how windows lie and are merged.
-        receivers: what the merged planes are handed to, each with a state of its own.
+        window: size, overlap and merging of the windows.
+        receivers: receivers of the merged planes, each with a state of its own.
         progress: counter of the windows; None: they are not counted.
 
     Returns:
         The results of all receivers by name.
     """
     size = tf.shape(volume)
-    missing = tf.maximum(tf.constant(window.size) - size, 0)
-    before = missing // 2
-    padding, value = tf.stack([before, missing - before], axis=1), tf.cast(window.padding_value, volume.dtype)
-    padded = tf.pad(volume, padding, constant_values=value)
+    padded, before = _padded(volume, window)
     layout = _layout(tf.shape(padded), window)
     weighted = _WeightedNetwork(network, window)
 
@@ -155,6 +153,14 @@ def stream_windows(
     for receiver, state in zip(receivers, stream.states, strict=True):
         results |= receiver.finish(state)
     return results
+
+
+def _padded(volume: tf.Tensor, window: SlidingWindow) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a volume that is padded evenly to a window's size at least, and the voxels before it, (3,) int32."""
+    missing = tf.maximum(tf.constant(window.size) - tf.shape(volume), 0)
+    before = missing // 2
+    padding, value = tf.stack([before, missing - before], axis=1), tf.cast(window.padding_value, volume.dtype)
+    return tf.pad(volume, padding, constant_values=value), before
 
 
 class _Stream(NamedTuple):
@@ -229,7 +235,7 @@ def _sum_of_layer(
         slab: (window z, y, x), the planes of the layer.
         network: function over windows.
         layout: starts of the windows.
-        count: called with the index of each batch of the layer once it is computed.
+        count: function called with the index of each batch of the layer once it is computed.
     """
     depth, height, width = network.window.size
     size_y, size_x = tf.unstack(tf.shape(slab)[1:])

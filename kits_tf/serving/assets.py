@@ -99,7 +99,7 @@ def warm_up(model: SavedModel, assets: Path) -> None:
     """Runs the warm-up requests of a model; one without such requests is not warmed up.
 
     Args:
-        model: the model.
+        model: model to warm up.
         assets: its folder assets.extra.
 
     Raises:

@@ -111,8 +111,9 @@ def with_back_off(call: Callable[[], T], settings: ConnectionSettings) -> T:
             return call()
         except NotReadyError as error:
             if attempt == settings.attempts:
-                tried = f"tried {attempt} times: {error}"
-                raise UnavailableError(f"{settings.server}: expected a server, {tried}") from None
+                raise UnavailableError(
+                    f"{settings.server}: expected a server, tried {attempt} times: {error}"
+                ) from None
         # Random, so that clients that were refused together do not come back together.
         time.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
 

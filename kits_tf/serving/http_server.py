@@ -1,4 +1,4 @@
-"""A Starlette application on an address, in a thread of its own; and bodies of requests, as far as they are allowed."""
+"""A Starlette application on an address, in a thread of its own; and bodies of requests, up to a number of bytes."""
 
 import socket
 import threading
@@ -35,12 +35,12 @@ class HttpServer:
     """Answers HTTP on an address, which is taken at once.
 
     Args:
-        application: what answers.
+        application: application that answers.
         endpoint: the address.
         grace_s: seconds that requests may still run after `stop_accepting`.
 
     Raises:
-        InputError: the port is taken, or the address is none of this machine.
+        InputError: the port is taken, or the address is not one of this machine.
     """
 
     def __init__(self, application: Starlette, endpoint: Endpoint, grace_s: float) -> None:

@@ -7,6 +7,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings, InferenceSettings, IntensitySettings
+from kits_tf.ct.geometry import Triple
 from kits_tf.ct.labels import Scheme, scheme_of
 from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
 
@@ -30,7 +31,7 @@ class CoarseStage:
     """
 
     grid: GridSettings
-    patch_size_zyx: tuple[int, int, int]
+    patch_size_zyx: Triple
     margin_mm: float
 
 
@@ -54,7 +55,7 @@ class Metadata:
 
     classes: tuple[str, ...]
     grid: GridSettings
-    patch_size_zyx: tuple[int, int, int]
+    patch_size_zyx: Triple
     intensity: tuple[IntensitySettings, ...]
     inference: InferenceSettings
     temperature: float

@@ -3,17 +3,18 @@
 After Mitchell et al. 2019, "Model cards for model reporting", arXiv:1810.03993.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from kits_tf.analysis.calibration import Calibration, Reliability
+from kits_tf.analysis.evaluation_files import SUMMARY_NAME, read_summary, scores_dir_of_run
+from kits_tf.analysis.scores import COMPOSITE, KIDNEY_DICE, TUMOR_DICE, class_score
+from kits_tf.analysis.statistics import Statistics
 from kits_tf.base.settings import format_value
 from kits_tf.serving.metadata import Metadata
 from kits_tf.training.run import Run
 
 CARD_NAME = "model_card.md"
-_SCORES = ("kidney_dice", "tumor_dice", "composite")
 
 _USE = """\
 ## Use
@@ -97,23 +98,27 @@ def _scores(run: Run) -> list[str]:
     """Returns the scores that evaluate wrote for whole scans on their own grids, before this export."""
     lines = []
     for split in ("validation", "test"):
-        path = Path(run.settings.run_dir) / "evaluation" / split / "summary.json"
-        if path.is_file():
-            summary = json.loads(path.read_text())
-            how = summary.get("inference") or "the defaults of evaluate"
-            lines += [
-                f"{split}, {summary['num_cases']} cases, on the scans' own grids, by {how}: mean and 95 % interval",
-                "",
-            ]
-            lines += ["| Dice | mean | interval |", "|---|---|---|"]
-            rows = {name: summary[name] for name in _SCORES} | summary["dice"]
-            lines += [
-                f"| {name} | {score['mean']:.3f} | {score['interval_95'][0]:.3f}..{score['interval_95'][1]:.3f} |"
-                for name, score in rows.items()
-                if score["mean"] is not None
-            ]
-            lines.append("")
+        scores_dir = scores_dir_of_run(Path(run.settings.run_dir), split)
+        if not (scores_dir / SUMMARY_NAME).is_file():
+            continue
+        summary = read_summary(scores_dir)
+        how = summary.inference or "the defaults of evaluate"
+        rows = {key: summary.scores[key] for key in (KIDNEY_DICE, TUMOR_DICE, COMPOSITE)}
+        rows |= {name: summary.scores[class_score(name)] for name in run.manifest.scheme.classes[1:]}
+        lines += [
+            f"{split}, {summary.num_cases} cases, on the scans' own grids, by {how}: mean and 95 % interval",
+            "",
+            "| Dice | mean | interval |",
+            "|---|---|---|",
+            *(_score_row(name, statistics) for name, statistics in rows.items() if statistics.mean is not None),
+            "",
+        ]
     return lines or ["Not evaluated when it was exported (`python -m kits_tf.evaluate --run_dir=RUN`)."]
+
+
+def _score_row(name: str, statistics: Statistics) -> str:
+    low, high = statistics.interval_95
+    return f"| {name} | {statistics.mean:.3f} | {low:.3f}..{high:.3f} |"
 
 
 def _calibration(calibration: Calibration | None) -> list[str]:

@@ -44,8 +44,8 @@ def open_model(
     Args:
         path: path of the model; several runs with commas between, or a folder of folds.
         inference: windows and their merging, mirror images, post-processing and the coarse model.
-        maps: further results of the model, beside labels.
-        report: called with (windows done, windows in all) while a scan is segmented.
+        maps: maps to give besides labels.
+        report: function called with (windows done, windows in all) while a scan is segmented.
 
     Raises:
         InputError: the path is none of these, or the settings ask of an exported model what it was not exported with.

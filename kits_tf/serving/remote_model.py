@@ -1,7 +1,6 @@
 """A model on a server, as a library. Without TensorFlow."""
 
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -73,9 +72,7 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _segment_stored(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:

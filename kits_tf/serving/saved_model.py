@@ -40,7 +40,7 @@ class Untracked(Generic[T]):
         self.content = content
 
 
-class ServedModel(tf.Module):
+class ServingModule(tf.Module):
     """What an export consists of: the signatures of a segmenter, its variables, and its metadata.
 
     Keras' own variables would be saved as copies of those that the graph reads (Keras 3.15), and TensorFlow Serving's
@@ -128,7 +128,7 @@ class SavedModel:
         Args:
             hu: (i, j, k) int16 HU, as stored.
             affine: (4, 4) float32, voxels to world mm.
-            report: called with (windows done, windows in all); an exception of its own stops the graph.
+            report: function called with (windows done, windows in all); an exception that it raises stops the graph.
 
         Raises:
             InputError: the graph refuses the scan.
@@ -152,15 +152,15 @@ def load(directory: Path) -> SavedModel:
     return SavedModel(root, signatures, Metadata.parse(json, str(directory)), getattr(root, "progress", None))
 
 
-def save_version(model: ServedModel, export_dir: str | os.PathLike, write_assets: Callable[[Path], None]) -> Path:
+def save_version(model: ServingModule, export_dir: str | os.PathLike, write_assets: Callable[[Path], None]) -> Path:
     """Writes a model as the next version in `export_dir` and returns that version's folder.
 
     It is written under a temporary name and renamed, never over a version that exists.
 
     Args:
-        model: the model.
+        model: signatures, variables and metadata to write.
         export_dir: folder of its versions; it is made if it does not exist.
-        write_assets: fills the folder assets.extra, whose path it is given.
+        write_assets: function that fills the folder assets.extra, whose path it is given.
     """
     root = Path(export_dir)
     root.mkdir(parents=True, exist_ok=True)

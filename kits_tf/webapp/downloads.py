@@ -62,7 +62,7 @@ def mask(study: Study) -> File:
     return File(f"{study.name}.nii.gz", study.mask_path.read_bytes(), "application/gzip")
 
 
-def segmentation(study: Study) -> File:
+def dicom_segmentation(study: Study) -> File:
     """Returns the mask as DICOM SEG.
 
     Raises:
@@ -108,6 +108,13 @@ def document(study: Study) -> File:
         findings = require_findings(study)
         labels = read_labels(study.mask_path).array
     image = read_image(study.scan_path)
-    case = CaseMasks(study.name, image.array, None, labels, findings.scheme, image.grid.spacing_mm)
+    case = CaseMasks(
+        case_id=study.name,
+        hu=image.array,
+        truth=None,
+        predicted=labels,
+        scheme=findings.scheme,
+        spacing_mm=image.grid.spacing_mm,
+    )
     content = measurements_document(case, findings.measurements, is_corrected=findings.is_corrected)
     return File(f"{study.name}_measurements.pdf", content, "application/pdf")

@@ -10,7 +10,7 @@ import numpy as np
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, Measurements
 from kits_tf.analysis.morphometry import measure
-from kits_tf.ct.labels import Scheme, find_scheme
+from kits_tf.ct.labels import LATERALITY, Scheme
 from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import style
 from kits_tf.views.pages.niivue import color_map
@@ -55,7 +55,7 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
     Raises:
         InputError: the mask cannot be used, or lies on another grid.
     """
-    mask, scheme = read_to_measure(mask_path, find_scheme("laterality"), image)
+    mask, scheme = read_to_measure(mask_path, LATERALITY, image)
     measurements = measure(mask.array, scheme, mask.grid.spacing_mm, image.array)
     voxels = np.array([lesion.deepest_zyx for lesion in measurements.lesions], float).reshape(-1, 3)
     places = voxels @ mask.grid.affine[:3, :3].T + mask.grid.affine[:3, 3]

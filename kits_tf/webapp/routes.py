@@ -107,7 +107,7 @@ class Page:
             self._of_user(f"{study}/scan.nii.gz", self._download(downloads.scan)),
             self._of_user(f"{study}/mask.nii.gz", self._download(downloads.mask)),
             self._of_user(f"{study}/mask", self._correct, "PUT"),
-            self._of_user(f"{study}/mask.dcm", self._download(downloads.segmentation)),
+            self._of_user(f"{study}/mask.dcm", self._download(downloads.dicom_segmentation)),
             self._of_user(f"{study}/measurements.zip", self._download(downloads.tables)),
             self._of_user(f"{study}/measurements.pdf", self._download(downloads.document)),
         ]

@@ -5,7 +5,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from starlette.routing import Route
 
@@ -25,7 +24,7 @@ class PageService:
 
     Args:
         settings: limits of the page.
-        dicom: how to read DICOM.
+        dicom: settings for reading DICOM.
         access: address, token and encryption of the page.
 
     Attributes:
@@ -52,9 +51,7 @@ class PageService:
     def __enter__(self) -> "PageService":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._worker.stop(_GRACE_S)
         self._sessions.close()

@@ -58,7 +58,7 @@ class Study:
 
     Attributes:
         key: name of the study in requests.
-        name: name for people and for downloads; no file of ours is called by it.
+        name: name for people and for downloads; no file on this machine has it.
         folder: folder of all its files.
         state: the present state.
         message: reason why it failed, for people.

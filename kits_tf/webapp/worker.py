@@ -26,7 +26,7 @@ class Worker:
     """Segments studies in the order in which they come, in a thread of its own.
 
     Args:
-        dicom: how to read DICOM.
+        dicom: settings for reading DICOM.
     """
 
     def __init__(self, dicom: DicomSettings) -> None:
@@ -42,7 +42,8 @@ class Worker:
         """Begins to work.
 
         Args:
-            find_model: returns the model to use, which should report its windows to `report`; called for each study.
+            find_model: function that returns the model to use, which should report its windows to `report`; called for
+                each study.
         """
         self._thread = threading.Thread(target=self._work, args=(find_model,), name="segmenting", daemon=True)
         self._thread.start()

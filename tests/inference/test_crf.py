@@ -41,7 +41,7 @@ def brute_force(logits: np.ndarray, hu: np.ndarray, crf: Crf) -> np.ndarray:
 def test_equals_mean_field_pair_by_pair(radius: int) -> None:
     rng = np.random.default_rng(radius)
     logits, hu = rng.normal(size=(3, 4, 5, 3)), rng.integers(-50, 150, (3, 4, 5))
-    crf = Crf(SPACING, iterations=3, radius=radius)
+    crf = Crf(spacing_zyx_mm=SPACING, iterations=3, radius=radius)
     found = crf.refine(tf.constant(logits[None], tf.float32), tf.constant(hu[None], tf.int16))[0]
     np.testing.assert_allclose(found, brute_force(logits, hu, crf), atol=1e-5)
 
@@ -53,7 +53,7 @@ def test_a_lone_voxel_follows_its_tissue_and_an_edge_stays() -> None:
     logits = np.zeros((1, 5, 5, 10, 2), np.float32)
     logits[..., :5, 0] = logits[..., 5:, 1] = 1.0
     logits[0, 2, 2, 2] = [0.0, 0.5]
-    found = tf.argmax(Crf((1.0, 1.0, 1.0)).refine(tf.constant(logits), tf.constant(hu)), axis=-1).numpy()
+    found = tf.argmax(Crf(spacing_zyx_mm=(1.0, 1.0, 1.0)).refine(tf.constant(logits), tf.constant(hu)), axis=-1).numpy()
     assert (found == (hu > 100)).all()
 
 
@@ -61,7 +61,7 @@ def test_every_window_of_a_batch_is_on_its_own() -> None:
     rng = np.random.default_rng(0)
     logits = tf.constant(rng.normal(size=(3, 4, 4, 4, 3)), tf.float32)
     hu = tf.constant(rng.integers(0, 100, (3, 4, 4, 4)), tf.int16)
-    crf = Crf(SPACING)
+    crf = Crf(spacing_zyx_mm=SPACING)
     one_by_one = tf.concat([crf.refine(logits[i : i + 1], hu[i : i + 1]) for i in range(3)], axis=0)
     np.testing.assert_allclose(crf.refine(logits, hu), one_by_one, atol=1e-6)
     assert [sorted(itertools.chain(crf._offsets(), [(-z, -y, -x) for z, y, x in crf._offsets()]))] == [

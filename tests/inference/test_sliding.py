@@ -73,14 +73,14 @@ def by_plain_loops(volume: np.ndarray, window: tuple, overlap: float) -> np.ndar
 def test_a_merge_of_ones_is_one_everywhere(
     size: tuple, window: tuple, overlap: float, weights: str, at_once: int
 ) -> None:
-    windows = SlidingWindow(window, overlap, weights, at_once)
+    windows = SlidingWindow(size=window, overlap=overlap, weighting=weights, batch_size=at_once)
     network = Toy(lambda p: tf.ones([*p.shape, 3]), channels=3)
     np.testing.assert_array_equal(merged(np.zeros(size, np.int16), network, windows), np.ones((*size, 3)))
 
 
 def test_a_voxelwise_network_is_merged_to_itself() -> None:
     volume = RNG.integers(-1000, 1000, (9, 17, 13)).astype(np.int16)
-    both = merged(volume, Toy(two_channels, channels=2), SlidingWindow((4, 6, 5)))
+    both = merged(volume, Toy(two_channels, channels=2), SlidingWindow(size=(4, 6, 5)))
     np.testing.assert_allclose(both[..., 0], volume, rtol=1e-5)
     np.testing.assert_allclose(both[..., 1], -2.0 * volume, rtol=1e-5)
 
@@ -88,13 +88,13 @@ def test_a_voxelwise_network_is_merged_to_itself() -> None:
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
 def test_weights_are_applied_as_by_plain_loops(overlap: float) -> None:
     volume = RNG.integers(-5, 5, (9, 11, 7)).astype(np.int16)
-    mean = merged(volume, Toy(position_in_window), SlidingWindow((4, 6, 5), overlap))
+    mean = merged(volume, Toy(position_in_window), SlidingWindow(size=(4, 6, 5), overlap=overlap))
     np.testing.assert_allclose(mean, by_plain_loops(volume, (4, 6, 5), overlap), rtol=1e-4, atol=1e-4)
 
 
 def test_overlap_changes_the_result() -> None:
     volume = RNG.integers(1, 5, (9, 11, 7)).astype(np.int16)
-    results = [merged(volume, Toy(position_in_window), SlidingWindow((4, 6, 5), o)) for o in (0.0, 0.5)]
+    results = [merged(volume, Toy(position_in_window), SlidingWindow(size=(4, 6, 5), overlap=o)) for o in (0.0, 0.5)]
     assert np.abs(results[0] - results[1]).max() > 1
 
 
@@ -107,7 +107,7 @@ def test_small_volumes_are_padded_evenly_with_the_outside_value() -> None:
 
     scan = np.full((1, 2, 3), 7, np.int16)
     for padding, value in (({}, -1024), ({"padding_value": 30}, 30)):
-        result = merged(scan, Toy(remember), SlidingWindow((4, 4, 4), **padding))
+        result = merged(scan, Toy(remember), SlidingWindow(size=(4, 4, 4), **padding))
         assert result.shape == (1, 2, 3, 1) and result == pytest.approx(7)
         window = seen.pop()
         assert (window[0, 1, 1:3, 0:3] == 7).all() and (window == 7).sum() == 6 and (window == value).sum() == 64 - 6
@@ -138,7 +138,9 @@ def place_and_value(windows: tf.Tensor) -> tf.Tensor:
 def test_windows_are_merged_as_monai_merges_them(name: str, at_once: int) -> None:
     *window, overlap, is_gaussian = GOLDEN[f"{name}.settings"].tolist()
     weighting = "gaussian" if is_gaussian else "constant"
-    windows = SlidingWindow(tuple(map(int, window)), overlap, weighting, at_once, padding_value=-9)
+    windows = SlidingWindow(
+        size=tuple(map(int, window)), overlap=overlap, weighting=weighting, batch_size=at_once, padding_value=-9
+    )
     ours = merged(GOLDEN[f"{name}.volume"], Toy(place_and_value, channels=2), windows)
     expected = np.moveaxis(GOLDEN[f"{name}.merged"], 0, -1)
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
@@ -170,7 +172,7 @@ class Recorder:
 
 def test_planes_are_handed_on_to_every_receiver_as_soon_as_no_window_adds_to_them() -> None:
     volume, recorders = tf.ones([11, 4, 4], tf.int16), (Recorder("a"), Recorder("b"))
-    results = sliding.stream_windows(volume, Toy(two_channels, channels=2), SlidingWindow((4, 4, 4)), recorders)
+    results = sliding.stream_windows(volume, Toy(two_channels, channels=2), SlidingWindow(size=(4, 4, 4)), recorders)
     assert set(results) == {"a.lengths", "a.total", "b.lengths", "b.total"}
     for name in ("a", "b"):
         assert results[f"{name}.lengths"].numpy().tolist() == [2, 2, 2, 1, 4]  # windows start at 0, 2, 4, 6 and 7
@@ -186,7 +188,7 @@ def test_each_batch_of_windows_is_counted() -> None:
             if tf.executing_eagerly():
                 counted.append(self.windows.numpy().tolist())
 
-    progress, windows, scan = Recorded(), SlidingWindow((4, 4, 4), batch_size=2), tf.zeros([6, 4, 9], tf.int16)
+    progress, windows, scan = Recorded(), SlidingWindow(size=(4, 4, 4), batch_size=2), tf.zeros([6, 4, 9], tf.int16)
 
     def run() -> tf.Tensor:
         return sliding.stream_windows(scan, Toy(ones), windows, (Recorder("a"),), progress)["a.total"]

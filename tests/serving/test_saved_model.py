@@ -14,6 +14,9 @@ from conftest import ALL_AXIS_CODES, as_codes
 from fake_model import FakeModel, save_fake_model
 
 from kits_tf import config, export
+from kits_tf.analysis.evaluation_files import write_scores
+from kits_tf.analysis.scores import CaseScores
+from kits_tf.analysis.statistics import Statistics, Summary
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
@@ -188,7 +191,7 @@ def test_a_chain_goes_with_the_model(run_dir: Path, saved: SavedModel, scan: nib
     """Its graph does the random field, which changes the mask; its metadata has the rest."""
     chain, runs = InferenceSettings(postprocess="crf,kidneys,specks:0.5"), [load_run(run_dir)]
     segmenter = build_segmenter(runs, chain)
-    served = saved_model.ServedModel(segmenter, export_metadata(runs, segmenter, chain, "float32"))
+    served = saved_model.ServingModule(segmenter, export_metadata(runs, segmenter, chain, "float32"))
     saved_model.save_version(served, tmp_path / "kits", lambda folder: None)
     model = load_model(tmp_path / "kits")
     assert ",".join(map(str, model.chain)) == "kidneys,specks:0.5"
@@ -250,18 +253,17 @@ def test_the_card_has_data_scores_and_use(model_dir: Path, saved: SavedModel, ru
     ):
         assert text in card
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    score = {"mean": 0.5, "interval_95": [0.25, 0.75]}
-    summary = {name: score for name in ("kidney_dice", "tumor_dice", "composite")}
-    (copy / "evaluation" / "test").mkdir(parents=True)
-    content = {"num_cases": 30, "dice": {"right_kidney": score}, "inference": "--flip_axes=x"} | summary
-    (copy / "evaluation" / "test" / "summary.json").write_text(json.dumps(content))
+    score = Statistics(mean=0.5, interval_95=(0.25, 0.75), median=0.5, left_out=0)
+    keys = ("kidney_dice", "tumor_dice", "composite", "dice_right_kidney", "dice_left_kidney", "dice_tumor")
+    scores = dict.fromkeys(keys, score) | {"dice_tumor": replace(score, mean=None, interval_95=(None, None))}
+    summary = Summary(num_cases=30, scores=scores, lesions_by_size=[], inference="--flip_axes=x")
+    write_scores([CaseScores("case_00000", dict.fromkeys(keys, 0.5), ())], summary, copy / "evaluation" / "test")
     run = load_run(copy)
     run = replace(run, settings=replace(run.settings, run_dir=str(copy)))
     text = model_card([run], saved.metadata, None)
-    assert (
-        "test, 30 cases, on the scans' own grids, by --flip_axes=x: mean" in text
-        and "| right_kidney | 0.500 | 0.250..0.750 |" in text
-    )
+    assert "test, 30 cases, on the scans' own grids, by --flip_axes=x: mean" in text
+    assert "| composite | 0.500 | 0.250..0.750 |\n| right_kidney | 0.500 | 0.250..0.750 |" in text
+    assert "| tumor |" not in text  # it has no mean
 
 
 def test_several_runs_have_a_manifest_each(run_dir: Path, saved: SavedModel, tmp_path: Path) -> None:

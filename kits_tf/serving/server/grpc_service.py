@@ -108,15 +108,15 @@ class GrpcServer:
         timer = threading.Timer(self._receive_s, context.cancel)
         timer.start()
         try:
-            parts = next(requests, None)
+            content = next(requests, None)
         except grpc.RpcError:
             raise ServiceError("CANCELLED", "the request did not come in time, or the client is gone") from None
         finally:
             timer.cancel()
-        if parts is None:
+        if content is None:
             raise ServiceError("INVALID_ARGUMENT", "expected a request, got none")
         try:
-            return kind.FromString(parts)
+            return kind.FromString(content)
         except DecodeError:
             raise ServiceError(
                 "INVALID_ARGUMENT", f"expected a message {kind.DESCRIPTOR.full_name}, got something else"

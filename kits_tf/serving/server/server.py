@@ -24,7 +24,7 @@ class Server:
 
     Args:
         settings: model, addresses, certificate and limits.
-        further_routes: routes that HTTP answers beside those of REST.
+        further_routes: routes that HTTP answers in addition to those of REST.
 
     Raises:
         InputError: a port is taken, or a file cannot be read.

@@ -117,7 +117,8 @@ class Service:
             spec: model, version and signature.
             inputs: input arrays by name.
             output_names: names of the outputs to return; none stands for all.
-            is_active: returns whether the client still waits for the answer; asked when it is the request's turn.
+            is_active: function that returns whether the client still waits for the answer; called when it is the
+                request's turn.
 
         Raises:
             ServiceError: INVALID_ARGUMENT, NOT_FOUND, CANCELLED, RESOURCE_EXHAUSTED (memory) or INTERNAL.
@@ -150,7 +151,7 @@ class Service:
         """Returns the newest version as a model, whose scans wait for their turn like all requests.
 
         Args:
-            report: called with (windows done, windows in all) while a scan is segmented.
+            report: function called with (windows done, windows in all) while a scan is segmented.
 
         Raises:
             ServiceError: NOT_FOUND, none is served.
@@ -172,15 +173,16 @@ class Service:
         for name, spec in specs.items():
             array, dtype = inputs[name], spec.dtype.as_numpy_dtype
             if array.dtype != dtype:
-                expected = f"{name}: expected {np.dtype(dtype).name}, got {array.dtype.name}"
-                raise ServiceError("INVALID_ARGUMENT", expected)
+                raise ServiceError(
+                    "INVALID_ARGUMENT", f"{name}: expected {np.dtype(dtype).name}, got {array.dtype.name}"
+                )
             if math.prod(array.shape) > self._max_values:
-                shape = list(array.shape)
-                expected = f"{name}: expected {self._max_values} values at most, got shape {shape}"
-                raise ServiceError("INVALID_ARGUMENT", expected)
+                raise ServiceError(
+                    "INVALID_ARGUMENT",
+                    f"{name}: expected {self._max_values} values at most, got shape {list(array.shape)}",
+                )
             if not spec.shape.is_compatible_with(array.shape):
-                expected = f"{name}: expected shape {spec.shape}, got {list(array.shape)}"
-                raise ServiceError("INVALID_ARGUMENT", expected)
+                raise ServiceError("INVALID_ARGUMENT", f"{name}: expected shape {spec.shape}, got {list(array.shape)}")
 
 
 def _run(signature: Callable, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

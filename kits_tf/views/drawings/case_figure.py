@@ -36,7 +36,7 @@ def case_figure(case: CaseMasks) -> Figure:
     are missed, false, or of another structure are filled. Below are the surfaces from the front and from the left, and
     the title says Dice. A case without labels shows the middle of the scan.
     """
-    marks = landmarks(case.known, case.predicted, case.scheme, case.hu, case.spacing_mm)
+    marks = landmarks(case)
     field_mm = max(_FIELD_MM, *(_FIELD_PER_EXTENT * mark.extent_mm for mark in marks))
     figure = canvas.dark_page(10, 3.4 * len(marks) + 3.6)
     rows = figure.add_gridspec(len(marks) + 1, 1, height_ratios=[3.4] * len(marks) + [2.6])
@@ -45,7 +45,7 @@ def case_figure(case: CaseMasks) -> Figure:
         for ax, plane in zip(axes, PLANES, strict=True):
             _draw_plane(ax, case, plane, mark, field_mm)
         _draw_bar(axes[0])
-    _draw_all_surfaces(figure, rows[-1], case)
+    _draw_all_surfaces(rows[-1], case)
     figure.suptitle(_title(case), color=style.TEXT, fontsize=13)
     canvas.add_legend(figure, case.scheme, {} if case.truth is None else style.ERROR_COLORS)
     return figure
@@ -95,7 +95,7 @@ def _draw_bar(ax: Axes) -> None:
     ax.text(x, y - 0.02 * (bottom - top), f"{_BAR_MM / 10:.0f} cm", color=style.TEXT, fontsize=8, va="bottom")
 
 
-def _draw_all_surfaces(figure: Figure, place: SubplotSpec, case: CaseMasks) -> None:
+def _draw_all_surfaces(place: SubplotSpec, case: CaseMasks) -> None:
     """Draws the surfaces of truth and prediction, each from every view."""
     masks = {} if case.truth is None else {"truth": case.truth}
     masks |= {"prediction": case.predicted}

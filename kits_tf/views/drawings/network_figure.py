@@ -12,7 +12,9 @@ from kits_tf.base.settings import format_value
 from kits_tf.training.description import LayerDescription, NetworkDescription
 from kits_tf.views.drawings import style
 
-_WIDTH, _HEIGHT, _ROW = 3.2, 0.9, 1.4  # of a box, and from row to row
+# Size of a box, and the distance from row to row.
+_WIDTH, _HEIGHT = 3.2, 0.9
+_ROW = 1.4
 
 
 def network_figure(title: str, network: NetworkDescription) -> Figure:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.ct.components import components_26
-from kits_tf.ct.geometry import Triple, bounding_box
+from kits_tf.ct.geometry import Spacing, Triple, bounding_box
 from kits_tf.ct.labels import KITS19, Scheme, with_sides
 
 
@@ -56,41 +57,31 @@ class Landmark:
     extent_mm: float
 
 
-def landmarks(
-    truth: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
-    scheme: Scheme,
-    hu: NDArray[np.int16],
-    spacing_mm: tuple[float, float, float],
-) -> list[Landmark]:
-    """Returns those of largest tumor, right and left kidney that the case has; without any, the middle of the scan.
+def landmarks(case: CaseMasks) -> list[Landmark]:
+    """Returns those of largest tumor, right and left kidney that a case has; without any, the middle of the scan.
 
     A structure that the truth lacks is taken from the prediction. Kidneys include their tumors and cysts where the
     scheme has no sides, and are without them where it has.
-
-    Args:
-        truth: (z, y, x) uint8 labels.
-        predicted: (z, y, x) uint8 labels.
-        scheme: scheme of both.
-        hu: (z, y, x) int16 scan in (I, P, L).
-        spacing_mm: voxel sizes (z, y, x).
     """
     # Whole planes: the middle of the body decides which side is which.
-    slab, marks = bounding_box(truth | predicted)[0], []
-    inside = [_with_sides(labels[slab], scheme, hu[slab], spacing_mm) for labels in (truth, predicted)]
+    slab, marks = bounding_box(case.known | case.predicted)[0], []
+    inside = [
+        _with_sides(labels[slab], case.scheme, case.hu[slab], case.spacing_mm)
+        for labels in (case.known, case.predicted)
+    ]
     for label, name in ((3, "largest tumor"), (1, "right kidney"), (2, "left kidney")):
         for labels in inside:
             mask = labels == label
             if mask.any():
                 mask = _largest_part(mask) if name == "largest tumor" else mask
-                marks.append(_landmark(name, mask, slab.start, spacing_mm))
+                marks.append(_landmark(name, mask, slab.start, case.spacing_mm))
                 break
-    z, y, x = (size // 2 for size in truth.shape)
+    z, y, x = (size // 2 for size in case.hu.shape)
     return marks or [Landmark("middle of the scan", (z, y, x), 0.0)]
 
 
 def _with_sides(
-    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]
+    labels: NDArray[np.uint8], scheme: Scheme, hu: NDArray[np.int16], spacing_mm: Spacing
 ) -> NDArray[np.uint8]:
     """Returns labels of a scheme with sides; where they come from geometry, a cyst is kidney, as in KiTS19."""
     if not scheme.has_sides:
@@ -103,7 +94,7 @@ def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return parts == np.bincount(parts.ravel())[1:].argmax() + 1
 
 
-def _landmark(name: str, mask: NDArray[np.bool_], first_plane: int, spacing_mm: tuple[float, float, float]) -> Landmark:
+def _landmark(name: str, mask: NDArray[np.bool_], first_plane: int, spacing_mm: Spacing) -> Landmark:
     z, y, x = (_middle(mask, axis) for axis in range(3))
     extents = [(span.stop - span.start) * s for span, s in zip(bounding_box(mask), spacing_mm, strict=True)]
     return Landmark(name, (z + first_plane, y, x), max(extents))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.preprocess import as_tensor, resample
 from kits_tf.views.drawings import style
@@ -37,9 +38,7 @@ class View:
 VIEWS = (View("from the front", 1, False), View("from the left", 2, True))
 
 
-def draw_surfaces(
-    labels: NDArray[np.uint8], scheme: Scheme, spacing_mm: tuple[float, float, float]
-) -> dict[str, NDArray[np.float32]]:
+def draw_surfaces(labels: NDArray[np.uint8], scheme: Scheme, spacing_mm: Spacing) -> dict[str, NDArray[np.float32]]:
     """Returns a picture for each view's name.
 
     Args:
@@ -59,7 +58,7 @@ def draw_surfaces(
     return {view.name: _draw(insides, view, shape) for view in VIEWS}
 
 
-def _smooth(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
+def _smooth(mask: NDArray[np.bool_], spacing_mm: Spacing) -> NDArray[np.float32]:
     """Returns the mask on voxels of PIXEL_MM, smoothed, float32: above 0 inside, -0.5 far outside."""
     shape = [max(1, round(n * s / PIXEL_MM)) for n, s in zip(mask.shape, spacing_mm, strict=True)]
     share = resample(as_tensor(mask.astype(np.int16) * np.int16(_INSIDE)), shape, "linear").numpy()
@@ -69,7 +68,9 @@ def _smooth(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> 
 def _draw(insides: dict[str, NDArray[np.float32]], view: View, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Returns the picture of a view, nearer structures over farther ones."""
     size = tuple(n for axis, n in enumerate(shape) if axis != view.axis)
-    depths, colors, opacities = [], [], []
+    depths: list[NDArray] = []
+    colors: list[NDArray] = []
+    opacities: list[NDArray] = []
     for name, inside in insides.items():
         depth, shade = _first_surface(inside, view)
         depths.append(depth)
@@ -96,15 +97,13 @@ def _first_surface(inside: NDArray[np.float32], view: View) -> tuple[NDArray[np.
     hit = (rays > 0).argmax(axis=0)
     rows, columns = np.indices(hit.shape)
     met = rays[hit, rows, columns] > 0
-    hit, rows, columns = hit[met], rows[met], columns[met]
+    hit = hit[met]
+    rows, columns = rows[met], columns[met]
     here, before = rays[hit, rows, columns], rays[hit - 1, rows, columns]
     depth = np.full(met.shape, np.inf, np.float32)
     depth[met] = hit - here / (here - before)
-    toward = (
-        here - before,
-        *(rays[hit, rows + i, columns + j] - rays[hit, rows - i, columns - j] for i, j in ((1, 0), (0, 1))),
-    )
-    slope = np.stack([2 * toward[0], *toward[1:]])
+    across = [rays[hit, rows + i, columns + j] - rays[hit, rows - i, columns - j] for i, j in ((1, 0), (0, 1))]
+    slope = np.stack([2 * (here - before), *across])
     shade = np.zeros(met.shape, np.float32)
     shade[met] = _AMBIENT + (1 - _AMBIENT) * slope[0] / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
     inner = slice(1, -1), slice(1, -1)

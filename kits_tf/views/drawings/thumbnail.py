@@ -5,11 +5,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import CHALLENGE_CLASSES, CHALLENGE_TUMOR
 from kits_tf.ct.sides import BODY_HU
 from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import raster, style
-from kits_tf.views.drawings.raster import find_errors
 
 _GAP = 2
 # Pixels of each plane.
@@ -35,7 +35,7 @@ def error_thumbnail(case: CaseMasks) -> bytes:
     classes = case.scheme.classes
     labels, planes = case.predicted, fullest_planes(case.scheme.to_challenge(case.known))
     if case.truth is not None:
-        errors = find_errors(case.truth, case.predicted)
+        errors = raster.find_errors(case.truth, case.predicted)
         labels = np.where(errors, errors + np.uint8(len(classes) - 1), case.predicted)
         classes += tuple(style.ERROR_COLORS)
     return _thumbnail(case.hu, labels, classes, planes, case.spacing_mm)
@@ -46,7 +46,7 @@ def _thumbnail(
     labels: NDArray[np.uint8],
     classes: tuple[str, ...],
     planes: tuple[int, int],
-    spacing_mm: tuple[float, float, float],
+    spacing_mm: Spacing,
 ) -> bytes:
     (z, y), (z_mm, y_mm, x_mm) = planes, spacing_mm
     axial = _plane(hu[z], labels[z], classes, (y_mm, x_mm))

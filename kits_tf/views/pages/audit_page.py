@@ -14,6 +14,8 @@ _LABEL_FACTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
+    """A case in the table of cases."""
+
     case_id: str
     severities: str
     picture: str | None

@@ -13,8 +13,8 @@ from kits_tf.ct.layouts import CaseFiles
 
 
 @dataclass(frozen=True)
-class ExaminedCase:
-    """A case that an audit has read, or the reason why it could not.
+class CaseAudit:
+    """What an audit reports of a case: what it read, or the reason why it could not.
 
     Attributes:
         facts: facts of the files; None if they could not be read.
@@ -27,7 +27,7 @@ class ExaminedCase:
     problem: Finding | None
 
 
-def examine_all(cases: Sequence[CaseFiles], workers: int) -> dict[str, ExaminedCase]:
+def examine_all(cases: Sequence[CaseFiles], workers: int) -> dict[str, CaseAudit]:
     """Returns what an audit reports of each case, by its id, in the order of the cases.
 
     Args:
@@ -42,12 +42,12 @@ def examine_all(cases: Sequence[CaseFiles], workers: int) -> dict[str, ExaminedC
         case_id = cases[index].case_id
         if isinstance(result, InputError):  # its process died
             problem = Finding(severity="error", code="unreadable", case_id=case_id, message=str(result))
-            result = ExaminedCase(None, None, problem)
+            result = CaseAudit(facts=None, thumbnail=None, problem=problem)
         examined[case_id] = result
     return {case.case_id: examined[case.case_id] for case in cases}
 
 
-def examine(files: CaseFiles) -> ExaminedCase:
+def examine(files: CaseFiles) -> CaseAudit:
     """Returns facts and thumbnail of a case; files that cannot be used are a finding rather than an exception."""
     # Here, since it imports TensorFlow, which takes seconds: a process that only hands out cases never does.
     from kits_tf.views.drawings.thumbnail import thumbnail
@@ -56,5 +56,6 @@ def examine(files: CaseFiles) -> ExaminedCase:
         image, mask = read_pair(files)
     except InputError as error:
         code = "grid_mismatch" if isinstance(error, GridMismatchError) else "unreadable"
-        return ExaminedCase(None, None, Finding(severity="error", code=code, case_id=files.case_id, message=str(error)))
-    return ExaminedCase(case_facts(image, mask), thumbnail(image, mask), None)
+        problem = Finding(severity="error", code=code, case_id=files.case_id, message=str(error))
+        return CaseAudit(facts=None, thumbnail=None, problem=problem)
+    return CaseAudit(facts=case_facts(image, mask), thumbnail=thumbnail(image, mask), problem=None)

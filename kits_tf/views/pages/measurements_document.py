@@ -15,7 +15,7 @@ from kits_tf.views.numbers import number_text
 from kits_tf.views.pages.shown_measurements import KIDNEY, LESION
 
 _A4_INCHES = (8.27, 11.69)
-# The page has room for so many of the largest lesions.
+# Number of lesions, the largest, that the page has room for.
 _MOST_ROWS = 20
 _NOTICE = "For research. Not a medical device. Volumes and sizes are of the mask: look at it before you use them."
 

@@ -21,7 +21,7 @@ def scores_table(scores: Sequence[CaseScores], summary: Summary) -> str:
 
     Args:
         scores: scores of each case, one at least.
-        summary: the same over all cases.
+        summary: statistics of these scores over all cases.
     """
     rows = [row for key, row in SCORES.items() if key in summary.scores]
     mlperf = [summary.scores[row.key].mean for row in rows if row.topic == Topic.MLPERF]

@@ -7,8 +7,8 @@ async function ask(method, path, body, headers = {}) {
     throw new Error("The server does not answer.");
   }
   if (response.ok) return response;
-  const told = await response.json().catch(() => ({}));
-  throw new Error(told.error ?? `The server failed at this (${response.status}).`);
+  const answer = await response.json().catch(() => ({}));
+  throw new Error(answer.error ?? `The server failed at this (${response.status}).`);
 }
 
 const json = async (...request) => (await ask(...request)).json();
@@ -24,17 +24,17 @@ export const signIn = token => json("POST", "/sign-in", JSON.stringify({ token }
 export const address = (key, name) => `${of(key)}/${name}`;
 export const bytes = async (key, name) => (await ask("GET", address(key, name))).arrayBuffer();
 
-// fetch does not tell how much was sent; the older interface does.
-export function upload(key, number, file, tell, signal) {
+// fetch does not report how much was sent; the older interface does.
+export function upload(key, number, file, report, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("PUT", `${of(key)}/files/${number}?name=${encodeURIComponent(file.name)}`);
-    request.upload.addEventListener("progress", event => tell(event.loaded));
+    request.upload.addEventListener("progress", event => report(event.loaded));
     request.addEventListener("load", () => {
       if (request.status < 300) return resolve();
-      let told = {};
-      try { told = JSON.parse(request.responseText); } catch { /* not ours: the status must do */ }
-      reject(new Error(told.error ?? `The server failed at this (${request.status}).`));
+      let answer = {};
+      try { answer = JSON.parse(request.responseText); } catch { /* not ours: the status must do */ }
+      reject(new Error(answer.error ?? `The server failed at this (${request.status}).`));
     });
     request.addEventListener("error", () => reject(new Error("The upload was cut off.")));
     request.addEventListener("abort", () => reject(new Error("The upload was cancelled.")));

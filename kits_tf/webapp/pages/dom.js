@@ -12,9 +12,9 @@ export function make(name, attributes = {}, ...children) {
 
 // A small field of a color; its style is set here, since the page allows none in its text.
 export function swatch(color) {
-  const found = make("span", { class: "swatch" });
-  found.style.setProperty("--color", color);
-  return found;
+  const element = make("span", { class: "swatch" });
+  element.style.setProperty("--color", color);
+  return element;
 }
 
 export const find = id => document.getElementById(id);

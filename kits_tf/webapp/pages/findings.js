@@ -1,4 +1,4 @@
-// Measurements in tables, what is to be said of them in words, and files to take home.
+// Measurements in tables, notes on them in words, and files to download.
 import { address } from "./api.js";
 import { find, make, swatch } from "./dom.js";
 

@@ -30,13 +30,13 @@ export function startList({ choose, removed, mayLeave }) {
   refresh();
 }
 
-// What was dropped, as [{file, folder}]; a folder's files are looked for in the folders within it too.
+// What was dropped, as [{file, folder}]; of a folder also the files of the folders within it.
 async function dropped(transfer) {
   const entries = [...transfer.items].map(item => item.webkitGetAsEntry()).filter(Boolean);
-  const found = [];
+  const files = [];
   async function walk(entry, folder) {
     if (entry.isFile) {
-      found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), folder });
+      files.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), folder });
       return;
     }
     const reader = entry.createReader();
@@ -47,19 +47,19 @@ async function dropped(transfer) {
     }
   }
   for (const entry of entries) await walk(entry, "");
-  return found;
+  return files;
 }
 
 // A NIfTI or zip file is a scan by itself; other files of a folder are the slices of one.
 function scansOf(files) {
-  const found = [], slices = new Map();
+  const result = [], slices = new Map();
   for (const { file, folder } of files) {
     if (file.name.startsWith(".")) continue;
-    if (KNOWN.test(file.name)) found.push({ name: file.name, files: [file] });
+    if (KNOWN.test(file.name)) result.push({ name: file.name, files: [file] });
     else slices.set(folder, [...(slices.get(folder) ?? []), file]);
   }
-  for (const [folder, of] of slices) found.push({ name: folder || of[0].name, files: of });
-  return found;
+  for (const [folder, parts] of slices) result.push({ name: folder || parts[0].name, files: parts });
+  return result;
 }
 
 async function send(files) {
@@ -83,8 +83,8 @@ async function sendScan({ name, files }) {
   const lane = async () => {
     while (next < files.length) {
       const number = next++;
-      const tell = bytes => { sent[number] = bytes; show(); };
-      await api.upload(key, number, files[number], tell, controller.signal);
+      const report = bytes => { sent[number] = bytes; show(); };
+      await api.upload(key, number, files[number], report, controller.signal);
     }
   };
   try {
@@ -142,7 +142,7 @@ async function remove(scan) {
   find("file").focus();
 }
 
-// What is told of a scan, and the share of what is being done that is done; null where nobody knows.
+// The words about a scan, and the share of its present step that is done: null where it is unknown, undefined without a step.
 function progress(scan) {
   const upload = uploads.get(scan.key);
   if (scan.state === "uploading" && upload) {

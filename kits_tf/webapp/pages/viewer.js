@@ -7,7 +7,7 @@ const look = find("look"), pen = find("pen");
 const KEYS = {
   ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1],
 };
-let niivue = null, shown = null, classes = [], colorMap = null, editing = false, wanted = null, opening = Promise.resolve(), onCorrected = () => {};
+let niivue = null, shown = null, classes = [], colorMap = null, editing = false, requested = null, opening = Promise.resolve(), onCorrected = () => {};
 
 export function startViewer({ corrected }) {
   onCorrected = corrected;
@@ -36,19 +36,19 @@ async function begin() {
   }
   const { Niivue, OPTIONS } = await import("/files/niivue.js");
   niivue = new Niivue({ ...OPTIONS, maxDrawUndoBitmaps: 1000 });
-  niivue.onLocationChange = tellPlace;
+  niivue.onLocationChange = showPlace;
   await niivue.attachToCanvas(find("canvas"));
 }
 
 // One after the other: of two at a time, parts of both would be shown.
 export function open(scan, findings) {
-  wanted = scan.key;
+  requested = scan.key;
   opening = opening.catch(() => {}).then(() => load(scan, findings));
   return opening;
 }
 
 async function load(scan, findings) {
-  if (wanted !== scan.key) return;
+  if (requested !== scan.key) return;
   say("loading");
   find("view").hidden = false;
   find("view-heading").textContent = scan.name;
@@ -65,7 +65,7 @@ async function load(scan, findings) {
 
 export function close() {
   if (niivue) closePen();
-  shown = wanted = null;
+  shown = requested = null;
   find("view").hidden = true;
 }
 
@@ -110,7 +110,7 @@ function adjust() {
   niivue.updateGLVolume();
 }
 
-function tellPlace({ mm, values }) {
+function showPlace({ mm, values }) {
   const [r, a, s] = mm, sides = [r < 0 ? "L" : "R", a < 0 ? "P" : "A", s < 0 ? "I" : "S"];
   const place = [r, a, s].map((value, i) => `${sides[i]} ${Math.abs(value).toFixed(0)}`).join("  ");
   const label = Math.round(values[1]?.value ?? 0), name = classes.find(each => each.label === label)?.name;

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import matplotlib.colors
 import numpy as np
@@ -25,7 +26,14 @@ def case(*, with_truth: bool = True) -> CaseMasks:
     truth[10:14, 40:80, 55:65] = 3
     predicted = truth.copy()
     predicted[:, 60:][predicted[:, 60:] == 3] = 0
-    return CaseMasks("case_00007", hu, truth if with_truth else None, predicted, LATERALITY, SPACING)
+    return CaseMasks(
+        case_id="case_00007",
+        hu=hu,
+        truth=truth if with_truth else None,
+        predicted=predicted,
+        scheme=LATERALITY,
+        spacing_mm=SPACING,
+    )
 
 
 def test_a_row_for_each_landmark_all_at_one_scale() -> None:
@@ -85,7 +93,7 @@ def test_without_truth_the_prediction_stands_alone() -> None:
 
 def test_an_empty_case_shows_the_middle() -> None:
     empty = np.zeros((6, 20, 20), np.uint8)
-    nothing = CaseMasks("x", empty.astype(np.int16), empty, empty, LATERALITY, SPACING)
+    nothing = replace(case(), hu=empty.astype(np.int16), truth=empty, predicted=empty)
     figure = case_figure(nothing)
     assert figure.axes[0].get_title() == "middle of the scan, axial 3" and "tumor 1.000" in figure.get_suptitle()
     canvas.webp(figure, 300)

@@ -1,1 +1,8 @@
-"""An evaluation as a page: one module each for a case's pictures, its volumes, the charts, the viewer, the page."""
+"""An evaluation as a page.
+
+plan            sizes of the pictures, so that the page stays small
+case, volumes   the pictures of a case, and its volumes for the viewer
+charts, tables  scores of all cases
+viewer          what the script of the viewer reads
+page            all of it in the template
+"""

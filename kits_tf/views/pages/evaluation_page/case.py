@@ -1,11 +1,14 @@
 """One case as the page shows it: facts, a thumbnail, a figure for each evaluation, small volumes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import with_prediction
+from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.base.errors import InputError
+from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
+from kits_tf.base.progress import track
 from kits_tf.ct.case_facts import CaseFacts, case_facts
 from kits_tf.ct.cases import label_scan, read_pair
 from kits_tf.ct.labels import Scheme
@@ -44,6 +47,31 @@ class CasePictures:
     thumbnail: bytes
     figures: list[bytes]
     volumes: ViewerVolumes | None
+
+
+def picture_cases(
+    evaluations: Sequence[Evaluation], plans: Mapping[str, CasePlan], workers: int
+) -> dict[str, CasePictures]:
+    """Returns the pictures of each case that has a plan, by its id; several processes make them.
+
+    Args:
+        evaluations: evaluations that all have the cases; the first one knows their files.
+        plans: sizes of the pictures of each case, by its id.
+        workers: number of processes; 0: by cores and memory.
+
+    Raises:
+        InputError: a file of a case cannot be used.
+    """
+    cases = [files for files in evaluations[0].cases if files.case_id in plans]
+    predictions = [(evaluation.masks_dir, evaluation.scheme) for evaluation in evaluations]
+    tasks = [(files, predictions, plans[files.case_id]) for files in cases]
+    pictures = {}
+    outcomes = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
+    for index, outcome in track(outcomes, "case", len(tasks)):
+        if isinstance(outcome, InputError):
+            raise InputError(f"{cases[index].case_id}: {outcome}")
+        pictures[cases[index].case_id] = outcome
+    return {files.case_id: pictures[files.case_id] for files in cases}
 
 
 def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], plan: CasePlan) -> CasePictures:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kits_tf.analysis.scores import ScoreTable
 from kits_tf.views.drawings import canvas, style
 
-# 95 % of normally distributed differences lie within so many standard deviations.
+# Standard deviations within which 95 % of normally distributed differences lie.
 LIMITS_OF_AGREEMENT = 1.96
 # Whether the marks of the first and of the second evaluation are filled.
 _FILLED = (True, False)

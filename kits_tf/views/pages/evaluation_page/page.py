@@ -38,7 +38,7 @@ _BOXES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     """A case in the table of cases."""
 
@@ -55,7 +55,7 @@ class _VolumeChart:
 
     name: str
     svg: str
-    limits: list[Agreement]
+    agreements: list[Agreement]
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from kits_tf.views.pages.evaluation_page.case import CasePlan
 
-# The page may have so many bytes; figures and volumes, in base64, so many of them.
+# Largest page in bytes; figures and volumes, in base64, may take two fifths of it each.
 MOST_BYTES = 30_000_000
-_FIGURES_BYTES, _VOLUMES_BYTES = 12_000_000, 12_000_000
+_FIGURES_BYTES = _VOLUMES_BYTES = 2 * MOST_BYTES // 5
 _BASE64_BYTES_PER_BYTE = 4 / 3
 # Bytes that most figures of a width in pixels stay below, by measurement.
 _FIGURE_BYTES = {1000: 190_000, 800: 140_000, 640: 100_000}

@@ -52,7 +52,7 @@ def viewer_volumes(cases: Sequence[CaseMasks], grid: Grid, most_bytes: int) -> V
     """
     first, masks = cases[0], [(cases[0].known, cases[0].scheme), *((case.predicted, case.scheme) for case in cases)]
     crop = crop_around(np.maximum.reduce([labels for labels, _ in masks]), _MARGIN_MM, grid.spacing_mm)
-    focus = landmarks(first.known, first.predicted, first.scheme, first.hu, grid.spacing_mm)[0].center
+    focus = landmarks(first)[0].center
     focus_mm = (grid.affine @ [*focus, 1])[:3].tolist()
     for voxel_mm in SIZES_MM:
         z, y, x = (max(voxel_mm, spacing) for spacing in grid.spacing_mm)

@@ -4,8 +4,8 @@ const sourceOf = figure => `data:image/webp;base64,${figure}`;
 const caseRow = caseId => document.querySelector(`#case-table tr[data-case="${CSS.escape(caseId)}"]`);
 
 for (const image of document.querySelectorAll("img[data-case]")) {
-  const found = figures.cases[image.dataset.case] ?? [];
-  if (found.length) image.src = sourceOf(found[0]);
+  const own = figures.cases[image.dataset.case] ?? [];
+  if (own.length) image.src = sourceOf(own[0]);
 }
 
 for (const point of document.querySelectorAll("#charts a")) {

@@ -1,4 +1,5 @@
 import gzip
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -21,10 +22,9 @@ def cases() -> list[CaseMasks]:
     truth[10:20, 40:60, 50:70] = 2
     truth[12:15, 45:55, 60:75] = 3
     hu[truth == 3] = 240
-    return [
-        CaseMasks("x", hu, truth, np.roll(truth, 3, axis=2), LATERALITY, SPACING),
-        CaseMasks("x", hu, LATERALITY.to_challenge(truth), LATERALITY.to_challenge(truth), KITS19, SPACING),
-    ]
+    predicted, official = np.roll(truth, 3, axis=2), LATERALITY.to_challenge(truth)
+    case = CaseMasks(case_id="x", hu=hu, truth=truth, predicted=predicted, scheme=LATERALITY, spacing_mm=SPACING)
+    return [case, replace(case, truth=official, predicted=official, scheme=KITS19)]
 
 
 def read(content: bytes) -> nib.Nifti1Image:
