@@ -48,7 +48,8 @@ def show_bars() -> Iterator[None]:
 
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as _bars:
+    # What is printed goes above the bars where both are on one terminal, and to its own place otherwise.
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as _bars:
         try:
             yield
         finally:

@@ -1,0 +1,52 @@
+import os
+import pty
+import subprocess
+import sys
+
+CODE = """
+import logging, sys
+from kits_tf.base.command import _log_to_stderr
+from kits_tf.base.progress import show_bars, track
+_log_to_stderr()
+with show_bars():
+    for letter in track("ab", "letter", 2):
+        logging.getLogger("kits_tf").info("log of %s", letter)
+        print("result", letter, "word " * 30)
+"""
+
+
+def on_terminal(code: str, prints_there: bool) -> tuple[str, str]:
+    """Returns what a program writes to standard output, if that is no terminal, and to a terminal."""
+    terminal, its_end = pty.openpty()
+    stdout = its_end if prints_there else subprocess.PIPE
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=stdout, stderr=its_end, env=environment)
+    os.close(its_end)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # nobody writes any more
+            break
+    printed = started.communicate()[0]
+    os.close(terminal)
+    assert started.returncode == 0, shown
+    return (printed or b"").decode(), shown.decode()
+
+
+def test_results_go_to_standard_output_though_bars_are_on_the_terminal() -> None:
+    printed, shown = on_terminal(CODE, prints_there=False)
+    assert printed.splitlines() == [f"result {letter} " + "word " * 30 for letter in "ab"]
+    assert "result" not in shown and "0/2" in shown
+
+
+def test_lines_go_above_the_bars() -> None:
+    printed, shown = on_terminal(CODE, prints_there=True)
+    assert printed == ""
+    for line in ("log of a", "log of b", "result a", "letter: 2 done"):  # each on a line that was cleared for it
+        assert f"\r\x1b[2K{line}" in shown or f"\n{line}" in shown, (line, shown)
+
+
+def test_no_command_takes_the_cursor_away_for_good() -> None:
+    _, shown = on_terminal(CODE, prints_there=False)
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
