@@ -72,14 +72,13 @@ class Command:
         self._check_own(arguments)
         try:
             values, positional = parse_flags(self.settings, arguments)
-            settings = build(self.settings, values)
+            if positional and not self.inputs:
+                raise UsageError(f"expected flags only, got {positional[0]!r}")
+            if self.inputs and not positional:
+                raise UsageError(f"expected at least one {self.inputs} after the flags")
+            return build(self.settings, values), positional
         except (InputError, flags.Error) as error:
             raise UsageError(" ".join(str(error).split())) from None
-        if positional and not self.inputs:
-            raise UsageError(f"expected flags only, got {positional[0]!r}")
-        if self.inputs and not positional:
-            raise UsageError(f"expected at least one {self.inputs} after the flags")
-        return settings, positional
 
     def help_text(self) -> str:
         """Returns what --help prints: usage, then the command's own flags, grouped."""
@@ -133,10 +132,17 @@ def all_commands() -> dict[str, Command]:
     return {name: importlib.import_module(f"kits_tf.{name}").COMMAND for name in command_names()}
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to what standard error is at the time: progress bars put themselves in its place to stay below."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def _log_to_stderr() -> None:
     """Shows the package's log messages, bare, on standard error."""
     logger = logging.getLogger("kits_tf")
-    handler = logging.StreamHandler()
+    handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -199,8 +199,43 @@ def test_plugins_are_imported_before_values_are_checked(tmp_path: Path, monkeypa
     monkeypatch.setenv("KITS_TF_PLUGINS", "")
     convert.COMMAND.parse([*CONVERT, "--plugins=my_plugin"])
     assert sys.modules["my_plugin"].IMPORTED and os.environ["KITS_TF_PLUGINS"] == "my_plugin"
-    with pytest.raises(UsageError, match=r"--plugins: expected a module that can be imported, got gone: No module"):
-        convert.COMMAND.parse([*CONVERT, "--plugins=gone"])
+
+
+def test_what_is_wrong_with_a_plugin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = {"raises": "1 / 0\n", "no_python": "x =\n", "ends": "import sys\nsys.exit(3)\n", "wants": "import gone\n"}
+    for name, code in plugins.items():
+        (tmp_path / f"{name}_of_test.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KITS_TF_PLUGINS", "")
+    for name, message in (
+        ("raises_of_test", "ZeroDivisionError: division by zero .*raises_of_test.py:1"),
+        ("no_python_of_test", "invalid syntax .no_python_of_test.py, line 1"),
+        ("ends_of_test", "SystemExit: 3 .*ends_of_test.py:2"),
+        ("wants_of_test", "No module named 'gone'"),
+        ("gone", "it is neither in this folder nor on PYTHONPATH"),
+    ):
+        with pytest.raises(
+            UsageError, match=f"--plugins: expected a module that can be imported, got {name}: {message}"
+        ):
+            convert.COMMAND.parse([*CONVERT, f"--plugins={name}"])
+    for name in ("wants_of_test.py", "./wants_of_test", ""):
+        with pytest.raises(
+            UsageError, match="--plugins: expected names of modules, as in my_loss for my_loss.py, got '"
+        ):
+            convert.COMMAND.parse([*CONVERT, f"--plugins={name}"])
+
+
+def test_a_plugin_starts_tensorflow_as_a_command_does(tmp_path: Path) -> None:
+    (tmp_path / "my_plugin.py").write_text("import tensorflow\n")
+    code = "from kits_tf.base.registry import import_plugins; import_plugins(('my_plugin',)); import os; "
+    code += "print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    hidden = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "KITS_TF_VERBOSE")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
 
 @pytest.mark.parametrize(
