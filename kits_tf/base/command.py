@@ -83,7 +83,8 @@ class Command:
     def help_text(self) -> str:
         """Returns what --help prints: usage, then the command's own flags, grouped."""
         inputs = f" {self.inputs} ..." if self.inputs else ""
-        lines = [f"usage: python -m kits_tf.{self.name} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
+        program = f"-m kits_tf.{self.name}" if self.name in command_names() else f"{self.name}.py"
+        lines = [f"usage: python {program} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
         lines.append(inspect.cleandoc(str(self.settings.__doc__)))
         group = None
         for holder, item, value_type in flag_fields(self.settings):
@@ -132,11 +133,12 @@ def all_commands() -> dict[str, Command]:
     return {name: importlib.import_module(f"kits_tf.{name}").COMMAND for name in command_names()}
 
 
-class _StderrHandler(logging.Handler):
+class _StderrHandler(logging.StreamHandler):
     """Writes to what standard error is at the time: progress bars put themselves in its place to stay below."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _log_to_stderr() -> None:

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,7 +33,7 @@ def seconds_since_start() -> float:
 def show_bars() -> Iterator[None]:
     """Shows the bars of `track` and `counter` on stderr while it lasts, if that is a terminal."""
     global _bars
-    if not sys.stderr.isatty() or _bars is not None:
+    if not _is_terminal(sys.stderr) or _bars is not None:
         yield
         return
     from rich.console import Console
@@ -49,7 +49,9 @@ def show_bars() -> Iterator[None]:
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")]
     # What is printed goes above the bars where both are on one terminal, and to its own place otherwise.
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as _bars:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=_is_terminal(sys.stdout)
+    ) as _bars:
         try:
             yield
         finally:
@@ -105,3 +107,8 @@ def pace(done: int, total: int, start: float) -> str:
         return f"{passed:.0f} s"
     left = f", about {passed / done * (total - done):.0f} s left" if done < total else ""
     return f"{passed:.0f} s, {60 * done / max(passed, 1e-3):.1f} a minute{left}"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Returns whether a stream is a terminal; None is one that was closed before Python started, as by 2>&-."""
+    return stream is not None and stream.isatty()

@@ -282,6 +282,7 @@ def test_the_program_lists_its_commands_and_runs_one() -> None:
     assert listed.returncode == 0 and listed.stdout.count("\n") == len(all_commands()) + 2
     assert "  convert     Converts CT volumes and their masks into TFRecords on the training grid.\n" in listed.stdout
     assert program("convert", "--help").stdout == convert.COMMAND.help_text() + "\n"
+    assert program("phantom", "--help").stdout.startswith("usage: python -m kits_tf.phantom ")
     wrong = program("conver")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: expected one of app, audit, ")
 
@@ -294,3 +295,9 @@ def test_flags_of_older_runs_that_are_gone_are_passed_over(tmp_path: Path) -> No
     (tmp_path / "old.flags").write_text("--upsampling=nearest\n")
     with pytest.raises(UsageError, match="--upsampling: expected transposed, as other values are gone, got nearest"):
         train.COMMAND.parse([*arguments, f"--flagfile={tmp_path}/old.flags"])
+
+
+def test_a_reader_that_has_gone_is_no_error_of_the_list_of_commands() -> None:
+    command = f"{sys.executable} -m kits_tf | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == "" and done.returncode in (0, 141)

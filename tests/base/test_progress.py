@@ -50,3 +50,14 @@ def test_lines_go_above_the_bars() -> None:
 def test_no_command_takes_the_cursor_away_for_good() -> None:
     _, shown = on_terminal(CODE, prints_there=False)
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_a_closed_stream_is_no_terminal() -> None:
+    command = [sys.executable, "-c", CODE]
+    for closed in (1, 2):
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(closed)
+        )
+        assert done.returncode == 0, closed
+        assert (b"log of a" in done.stderr, b"result a" in done.stdout) == (closed == 1, closed == 2)
+        assert b"log" not in done.stdout
