@@ -5,6 +5,7 @@ A library user sees neither unless they set up logging for "kits_tf" or call `sh
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
@@ -33,7 +34,8 @@ def seconds_since_start() -> float:
 def show_bars() -> Iterator[None]:
     """Shows the bars of `track` and `counter` on stderr while it lasts, if that is a terminal."""
     global _bars
-    if not _is_terminal(sys.stderr) or _bars is not None:
+    is_dumb = os.environ.get("TERM") in ("dumb", "unknown")  # which rich shows nothing on
+    if not _is_terminal(sys.stderr) or is_dumb or _bars is not None:
         yield
         return
     from rich.console import Console
@@ -85,10 +87,14 @@ def counter(name: str) -> Report | None:
     """Returns a function that shows (steps done, steps in all) as a bar; None where no bars are shown."""
     if _bars is None:
         return None
-    bar = _bars.add_task(name, total=None, visible=False)
+    bar, before = _bars.add_task(name, total=None, visible=False), 0
 
     def report(done: int, total: int) -> None:
+        nonlocal before
         if _bars is not None:
+            if done < before:  # of another scan or epoch, whose time begins now
+                _bars.reset(bar)
+            before = done
             _bars.update(bar, completed=done, total=total, visible=done < total)
 
     return report

@@ -15,11 +15,11 @@ with show_bars():
 """
 
 
-def on_terminal(code: str, prints_there: bool) -> tuple[str, str]:
+def on_terminal(code: str, prints_there: bool, terminal_kind: str = "xterm") -> tuple[str, str]:
     """Returns what a program writes to standard output, if that is no terminal, and to a terminal."""
     terminal, its_end = pty.openpty()
     stdout = its_end if prints_there else subprocess.PIPE
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    environment = {**os.environ, "TERM": terminal_kind, "COLUMNS": "80"}
     started = subprocess.Popen([sys.executable, "-c", code], stdout=stdout, stderr=its_end, env=environment)
     os.close(its_end)
     shown = b""
@@ -50,6 +50,28 @@ def test_lines_go_above_the_bars() -> None:
 def test_no_command_takes_the_cursor_away_for_good() -> None:
     _, shown = on_terminal(CODE, prints_there=False)
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_a_dumb_terminal_gets_log_lines() -> None:
+    _, shown = on_terminal(CODE, prints_there=False, terminal_kind="dumb")
+    assert [line.partition(" (")[0] for line in shown.splitlines()] == [
+        *("letter 1/2", "log of a", "letter 2/2", "log of b", "letter: 2 done in 0 s")
+    ]
+
+
+def test_the_time_of_a_counter_begins_anew_with_its_count() -> None:
+    code = """
+import time
+from kits_tf.base import progress
+with progress.show_bars():
+    report = progress.counter("step")
+    for done in (1, 2, 3, 1):
+        report(done, 4)
+        time.sleep(0.02)
+    (task,) = progress._bars.tasks
+    assert task.completed == 1 and task.elapsed < 0.04, task
+"""
+    on_terminal(code, prints_there=True)
 
 
 def test_a_closed_stream_is_no_terminal() -> None:
