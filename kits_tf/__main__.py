@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from kits_tf.base.command import all_commands
-from tfrecords_tools import commands
+from kits_tf.base.command import all_commands, end_with
 
 
 def main() -> None:
@@ -12,7 +11,7 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in all_commands():
         all_commands()[name].run(sys.argv[2:])
-    commands.run(_list_commands, [name])
+    end_with(_list_commands, [name])
 
 
 def overview() -> str:
@@ -27,7 +26,7 @@ def _list_commands(arguments: Sequence[str]) -> int:
     """Prints the overview if that is asked for; returns the exit status."""
     (name,) = arguments
     if name not in ("-h", "--help"):
-        commands.say_error(f"expected one of {', '.join(all_commands())}, got {name}")
+        print(f"error: expected one of {', '.join(all_commands())}, got {name}", file=sys.stderr)
         return 2
     print(overview())
     return 0

@@ -127,6 +127,11 @@ class Command:
                     raise UsageError(f"--{given} is no flag of {self.name}")
 
 
+def end_with(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> NoReturn:
+    """Calls main(arguments) and exits with the status that it returns, or that of its exception, as a command does."""
+    commands.run(main, arguments)
+
+
 @functools.cache
 def all_commands() -> dict[str, Command]:
     """Returns all commands by name."""
