@@ -109,6 +109,7 @@ def test_a_step_changes_masks(folder: Path, run_dir: Path, data_dir: Path) -> No
 
 def test_a_command_has_flags_help_and_error_lines(folder: Path, data_dir: Path) -> None:
     assert run(folder, "my_command.py", f"--data_dir={data_dir}") == "4 cases, 4 with a mask\n"
+    assert run(folder, "my_command.py", "--help").startswith("usage: python my_command.py [")
     assert "  --at_least=N\n      Cases that are expected. (default 1)\n" in run(folder, "my_command.py", "--help")
     command = [sys.executable, "my_command.py", "--at_least=x"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -72,19 +72,19 @@ class Command:
         self._check_own(arguments)
         try:
             values, positional = parse_flags(self.settings, arguments)
-            settings = build(self.settings, values)
+            if positional and not self.inputs:
+                raise UsageError(f"expected flags only, got {positional[0]!r}")
+            if self.inputs and not positional:
+                raise UsageError(f"expected at least one {self.inputs} after the flags")
+            return build(self.settings, values), positional
         except (InputError, flags.Error) as error:
             raise UsageError(" ".join(str(error).split())) from None
-        if positional and not self.inputs:
-            raise UsageError(f"expected flags only, got {positional[0]!r}")
-        if self.inputs and not positional:
-            raise UsageError(f"expected at least one {self.inputs} after the flags")
-        return settings, positional
 
     def help_text(self) -> str:
         """Returns what --help prints: usage, then the command's own flags, grouped."""
         inputs = f" {self.inputs} ..." if self.inputs else ""
-        lines = [f"usage: python -m kits_tf.{self.name} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
+        program = f"-m kits_tf.{self.name}" if self.name in command_names() else f"{self.name}.py"
+        lines = [f"usage: python {program} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
         lines.append(inspect.cleandoc(str(self.settings.__doc__)))
         group = None
         for holder, item, value_type in flag_fields(self.settings):
@@ -128,16 +128,29 @@ class Command:
                     raise UsageError(f"--{given} is no flag of {self.name}")
 
 
+def end_with(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> NoReturn:
+    """Calls main(arguments) and exits with the status that it returns, or that of its exception, as a command does."""
+    commands.run(main, arguments)
+
+
 @functools.cache
 def all_commands() -> dict[str, Command]:
     """Returns all commands by name."""
     return {name: importlib.import_module(f"kits_tf.{name}").COMMAND for name in command_names()}
 
 
+class _StderrHandler(logging.StreamHandler):
+    """Writes to what standard error is at the time: progress bars put themselves in its place to stay below."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _log_to_stderr() -> None:
     """Shows the package's log messages, bare, on standard error."""
     logger = logging.getLogger("kits_tf")
-    handler = logging.StreamHandler()
+    handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

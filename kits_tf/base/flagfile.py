@@ -58,7 +58,7 @@ def parse_flags(kind: type[Settings], arguments: Sequence[str]) -> tuple[dict[st
     try:
         expanded = values.read_flags_from_files(["", *arguments], force_gnu=False)[1:]
     except (OSError, flags.Error) as error:
-        raise InputError(f"--flagfile: {error}") from None
+        raise InputError(f"--flagfile: {str(error).removeprefix('ERROR:: ')}") from None
     own, rest = _without_other_commands(expanded, set(values))
     positional = values(["", *own])[1:]
     import_plugins(values["plugins"].value or ())
@@ -120,7 +120,7 @@ def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[s
         is_own = flag_name(argument, own) in own
         name = flag_name(argument, own if is_own else set(all_flags()))
         if not is_own and name not in all_flags():
-            similar = difflib.get_close_matches(name, [*own, *all_flags()])
+            similar = difflib.get_close_matches(name, own | set(all_flags()))
             raise flags.UnrecognizedFlagError(name, suggestions=similar)
         flag = [argument]
         if "=" not in argument and argument.lstrip("-") == name and all_flags().get(name) is not bool:

@@ -5,10 +5,11 @@ A library user sees neither unless they set up logging for "kits_tf" or call `sh
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,7 +34,8 @@ def seconds_since_start() -> float:
 def show_bars() -> Iterator[None]:
     """Shows the bars of `track` and `counter` within, on stderr if that is a terminal."""
     global _bars
-    if not sys.stderr.isatty() or _bars is not None:
+    is_dumb = os.environ.get("TERM") in ("dumb", "unknown")  # which rich shows nothing on
+    if not _is_terminal(sys.stderr) or is_dumb or _bars is not None:
         yield
         return
     from rich.console import Console
@@ -48,7 +50,10 @@ def show_bars() -> Iterator[None]:
 
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as _bars:
+    # What is printed goes above the bars where both are on one terminal, and to its own place otherwise.
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=_is_terminal(sys.stdout)
+    ) as _bars:
         try:
             yield
         finally:
@@ -82,10 +87,14 @@ def counter(name: str) -> Report | None:
     """Returns a function that shows (steps done, steps in all) as a bar; None where no bars are shown."""
     if _bars is None:
         return None
-    bar = _bars.add_task(name, total=None, visible=False)
+    bar, before = _bars.add_task(name, total=None, visible=False), 0
 
     def report(done: int, total: int) -> None:
+        nonlocal before
         if _bars is not None:
+            if done < before:  # of another scan or epoch, whose time begins now
+                _bars.reset(bar)
+            before = done
             _bars.update(bar, completed=done, total=total, visible=done < total)
 
     return report
@@ -104,3 +113,8 @@ def pace(done: int, total: int, start: float) -> str:
         return f"{passed:.0f} s"
     left = f", about {passed / done * (total - done):.0f} s left" if done < total else ""
     return f"{passed:.0f} s, {60 * done / max(passed, 1e-3):.1f} a minute{left}"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Returns whether a stream is a terminal; None is one that was closed before Python started, as by 2>&-."""
+    return stream is not None and stream.isatty()

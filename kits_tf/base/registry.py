@@ -3,10 +3,13 @@
 import importlib
 import os
 import pkgutil
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.startup import quiet_start
 
 T = TypeVar("T")
 # Worker processes import the same plugins as the process that started them.
@@ -72,11 +75,15 @@ def import_plugins(modules: tuple[str, ...]) -> None:
     Raises:
         InputError: one cannot be imported.
     """
+    if modules and not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())  # the program kits-tf, unlike python -m, starts without it
     for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:
-            raise InputError(f"--plugins: expected a module that can be imported, got {name}: {error}") from None
+        if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+            raise InputError(f"--plugins: expected names of modules, as in my_loss for my_loss.py, got {name!r}")
+        with quiet_start():
+            problem = _problem_with_import(name)
+        if problem:
+            raise InputError(f"--plugins: expected a module that can be imported, got {name}: {problem}")
     if modules:
         os.environ[_PLUGINS_VARIABLE] = ",".join(dict.fromkeys([*inherited_plugins(), *modules]))
 
@@ -84,3 +91,16 @@ def import_plugins(modules: tuple[str, ...]) -> None:
 def inherited_plugins() -> tuple[str, ...]:
     """Returns the plugins of the process that started this one."""
     return tuple(name for name in os.environ.get(_PLUGINS_VARIABLE, "").split(",") if name)
+
+
+def _problem_with_import(name: str) -> str:
+    """Imports a module; returns what went wrong and in which line, or "" if nothing did."""
+    try:
+        importlib.import_module(name)
+    except (ModuleNotFoundError, SyntaxError) as error:  # whose messages say where
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        return "it is neither in this folder nor on PYTHONPATH" if is_missing else str(error)
+    except (Exception, SystemExit) as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        return f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+    return ""

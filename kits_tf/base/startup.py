@@ -2,8 +2,17 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 from tfrecords_tools.silent_import import silent_import
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Imports of TensorFlow within, a plugin's too, choose oneDNN's kernels and hold back what they write to stderr."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    with silent_import() if _is_quiet() else contextlib.nullcontext():
+        yield
 
 
 def start_tensorflow(threads: int | None = None) -> None:
@@ -17,9 +26,7 @@ def start_tensorflow(threads: int | None = None) -> None:
         threads: number of threads that one operation may use; no effect if TensorFlow runs already. oneDNN's matrix
             products have other last bits with another number of threads.
     """
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    is_quiet = os.environ.get("KITS_TF_VERBOSE") != "1"
-    with silent_import() if is_quiet else contextlib.nullcontext():
+    with quiet_start():
         import tensorflow as tf
 
         # The first search for devices writes messages of its own.
@@ -27,8 +34,12 @@ def start_tensorflow(threads: int | None = None) -> None:
     # A GPU would round factors to 10 bits, also where scans and logits are resampled.
     # Training takes bfloat16 or float16 there anyway.
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    if is_quiet:
+    if _is_quiet():
         tf.get_logger().setLevel("ERROR")
     if threads:
         with contextlib.suppress(RuntimeError):  # it runs already
             tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def _is_quiet() -> bool:
+    return os.environ.get("KITS_TF_VERBOSE") != "1"

@@ -39,12 +39,19 @@ class Finding:
         code: kind of thing, as "cut_off".
         case_id: id of the case.
         message: one line for a person.
+
+    Raises:
+        ValueError: no such severity.
     """
 
     severity: str
     code: str
     case_id: str
     message: str
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity: expected one of {', '.join(SEVERITIES)}, got {self.severity}")
 
 
 # What the facts of one case show: functions (case id, facts) -> findings.

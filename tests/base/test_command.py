@@ -199,8 +199,43 @@ def test_plugins_are_imported_before_values_are_checked(tmp_path: Path, monkeypa
     monkeypatch.setenv("KITS_TF_PLUGINS", "")
     convert.COMMAND.parse([*CONVERT, "--plugins=my_plugin"])
     assert sys.modules["my_plugin"].IMPORTED and os.environ["KITS_TF_PLUGINS"] == "my_plugin"
-    with pytest.raises(UsageError, match=r"--plugins: expected a module that can be imported, got gone: No module"):
-        convert.COMMAND.parse([*CONVERT, "--plugins=gone"])
+
+
+def test_what_is_wrong_with_a_plugin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = {"raises": "1 / 0\n", "no_python": "x =\n", "ends": "import sys\nsys.exit(3)\n", "wants": "import gone\n"}
+    for name, code in plugins.items():
+        (tmp_path / f"{name}_of_test.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KITS_TF_PLUGINS", "")
+    for name, message in (
+        ("raises_of_test", "ZeroDivisionError: division by zero .*raises_of_test.py:1"),
+        ("no_python_of_test", "invalid syntax .no_python_of_test.py, line 1"),
+        ("ends_of_test", "SystemExit: 3 .*ends_of_test.py:2"),
+        ("wants_of_test", "No module named 'gone'"),
+        ("gone", "it is neither in this folder nor on PYTHONPATH"),
+    ):
+        with pytest.raises(
+            UsageError, match=f"--plugins: expected a module that can be imported, got {name}: {message}"
+        ):
+            convert.COMMAND.parse([*CONVERT, f"--plugins={name}"])
+    for name in ("wants_of_test.py", "./wants_of_test", ""):
+        with pytest.raises(
+            UsageError, match="--plugins: expected names of modules, as in my_loss for my_loss.py, got '"
+        ):
+            convert.COMMAND.parse([*CONVERT, f"--plugins={name}"])
+
+
+def test_a_plugin_starts_tensorflow_as_a_command_does(tmp_path: Path) -> None:
+    (tmp_path / "my_plugin.py").write_text("import tensorflow\n")
+    code = "from kits_tf.base.registry import import_plugins; import_plugins(('my_plugin',)); import os; "
+    code += "print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    hidden = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "KITS_TF_VERBOSE")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
 
 @pytest.mark.parametrize(
@@ -247,6 +282,7 @@ def test_the_program_lists_its_commands_and_runs_one() -> None:
     assert listed.returncode == 0 and listed.stdout.count("\n") == len(all_commands()) + 2
     assert "  convert     Converts CT volumes and their masks into TFRecords on the training grid.\n" in listed.stdout
     assert program("convert", "--help").stdout == convert.COMMAND.help_text() + "\n"
+    assert program("phantom", "--help").stdout.startswith("usage: python -m kits_tf.phantom ")
     wrong = program("conver")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: expected one of app, audit, ")
 
@@ -259,3 +295,9 @@ def test_flags_of_older_runs_that_are_gone_are_passed_over(tmp_path: Path) -> No
     (tmp_path / "old.flags").write_text("--upsampling=nearest\n")
     with pytest.raises(UsageError, match="--upsampling: expected transposed, as other values are gone, got nearest"):
         train.COMMAND.parse([*arguments, f"--flagfile={tmp_path}/old.flags"])
+
+
+def test_a_reader_that_has_gone_is_no_error_of_the_list_of_commands() -> None:
+    command = f"{sys.executable} -m kits_tf | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == "" and done.returncode in (0, 141)

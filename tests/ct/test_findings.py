@@ -40,6 +40,11 @@ def test_nothing_is_found_in_an_ordinary_case() -> None:
     assert audit({}) == []
 
 
+def test_a_finding_is_an_error_a_warning_or_a_note() -> None:
+    with pytest.raises(ValueError, match="severity: expected one of error, warning, note, got info"):
+        Finding(severity="info", code="c", case_id="x", message="m")
+
+
 @pytest.mark.parametrize(
     ("facts", "severity", "code", "message"),
     [
