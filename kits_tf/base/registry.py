@@ -33,9 +33,16 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Returns a decorator that puts a thing into the table under a name, in place of any earlier one."""
+        """Returns a decorator that puts a thing into the table under a new name.
+
+        Raises:
+            InputError: the name is taken: a plugin must not change what a built-in name means.
+        """
 
         def add(thing: T) -> T:
+            is_own_module = f"{self._package}.{name}" in sys.modules
+            if name in self._things or (name in self._modules() and not is_own_module):
+                raise InputError(f"{self.kind}: expected a new name, got {name}, which is taken")
             self._things[name] = thing
             return thing
 

@@ -27,6 +27,12 @@ def test_a_module_is_a_thing_unless_its_name_begins_with_an_underscore(
     assert fruits["apple"] == "red"
     fruits.register("pear")("green")
     assert list(fruits) == ["apple", "pear"]
+    for taken in ("apple", "pear"):
+        with pytest.raises(InputError, match=f"^--fruit: expected a new name, got {taken}, which is taken$"):
+            fruits.register(taken)("brown")
+    sys.modules.pop("fruits_of_this_test.apple")
+    with pytest.raises(InputError, match="apple, which is taken"):  # though its module has not been imported
+        Registry("--fruit", "fruits_of_this_test").register("apple")("brown")
     with pytest.raises(InputError, match="^--fruit: expected one of apple, pear, got _peel$"):
         fruits["_peel"]
 
