@@ -18,8 +18,8 @@ demo: $(VENV)/.app  ## the whole line on phantoms, into demo/ (minutes)
 test: lint  ## ruff, mypy, and the tests that are not slow, in two processes
 	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15
 
-test-slow: $(VENV)/.dev  ## the slow tests, and those of Hypothesis with 100 examples in place of 20
-	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15 -m "slow or hypothesis" --hypothesis-profile=thorough
+test-slow: $(VENV)/.dev  ## the slow tests
+	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15 -m slow --hypothesis-profile=thorough
 
 test-addons: .venv-addons/.installed  ## our ops beside tensorflow-addons, which needs Python 3.11: PYTHON311=python3.11
 	PYTHONPATH=. .venv-addons/bin/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --disable-warnings tests_addons

@@ -35,7 +35,7 @@ from kits_tf.training.plan import TrainingPlan  # noqa: E402
 
 # No time limit for an example: the machine may be busy, and the first one traces a graph.
 hypothesis_settings.register_profile("fast", deadline=None, max_examples=20)
-hypothesis_settings.register_profile("thorough", deadline=None, max_examples=100)  # make test-slow
+hypothesis_settings.register_profile("thorough", deadline=None, max_examples=100)
 hypothesis_settings.load_profile("fast")
 
 # Tests stop commands by SIGINT; a shell that starts pytest in the background has it ignored, also by its children.
