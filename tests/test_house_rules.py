@@ -6,21 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from house import ROOMS
 
 ROOT = Path(__file__).parent.parent
-ROOMS = [
-    "base",
-    "config",
-    "ct",
-    "pipeline",
-    "network",
-    "training",
-    "inference",
-    "analysis",
-    "views",
-    "serving",
-    "webapp",
-]
 PLACES = {"commands": sorted((ROOT / "kits_tf").glob("*.py")), "tools": sorted((ROOT / "tfrecords_tools").glob("*.py"))}
 PLACES |= {room: sorted((ROOT / "kits_tf" / room).glob("**/*.py")) for room in ROOMS}
 MOST_PARAMETERS = 5

@@ -6,23 +6,12 @@
 import ast
 from pathlib import Path
 
+from house import ROOMS
+
 from kits_tf.base.command import all_commands
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "kits_tf"
-ROOMS = [
-    "base",
-    "config",
-    "ct",
-    "pipeline",
-    "network",
-    "training",
-    "inference",
-    "analysis",
-    "views",
-    "serving",
-    "webapp",
-]
 MODULES = sorted([*ROOT.glob("kits_tf/**/*.py"), *ROOT.glob("tfrecords_tools/**/*.py")])
 COMMAND_MODULES = [["kits_tf", name] for name in all_commands()]
 # All that kits_tf takes of tfrecords_tools outside of its ground floor: records, and the files that they are in.

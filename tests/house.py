@@ -1,0 +1,15 @@
+"""The rooms of the house, in their order."""
+
+ROOMS = (
+    "base",
+    "config",
+    "ct",
+    "pipeline",
+    "network",
+    "training",
+    "inference",
+    "analysis",
+    "views",
+    "serving",
+    "webapp",
+)
