@@ -14,6 +14,7 @@ from kits_tf.base.files import written_whole
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import KITS19, Scheme
 from kits_tf.ct.layouts import CaseFiles, case_number
+from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import Volume, read_grid, read_labels, strip_suffix, write_stored
 
 
@@ -54,7 +55,7 @@ def write_submission(masks: Iterable[Path], output: str, fallback: Scheme) -> No
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
             packed = Path(folder) / member
-            write_stored(packed, labels, mask.stored.affine, mask.header, classes=KITS19.classes)
+            write_stored(packed, labels, mask.stored.affine, mask.header, MaskMetadata(classes=KITS19.classes))
             archive.write(packed, member)
             packed.unlink()
 

@@ -17,7 +17,7 @@ from kits_tf.ct.labels import (
     with_sides,
 )
 from kits_tf.ct.layouts import CaseFiles, find_cases
-from kits_tf.ct.volume import AIR_HU, Volume, label_names, read_labels
+from kits_tf.ct.volume import AIR_HU, Volume, read_labels
 
 
 def masks_in(folder: Path) -> list[Path]:
@@ -103,7 +103,7 @@ def scheme_in(mask: Volume, path: Path) -> Scheme | None:
     Raises:
         InputError: they are of no scheme.
     """
-    names = label_names(mask)
+    names = mask.metadata.classes
     try:
         return scheme_with_classes(names) if names else None
     except InputError as error:

@@ -1,7 +1,7 @@
 """Files on disk <-> volumes in memory. The only module that knows nibabel."""
 
 import contextlib
-import json
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
 from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.ct.geometry import Grid, Triple, bounding_box, check_affine, orientation, reorient, undo_reorient
+from kits_tf.ct.mask_metadata import NO_METADATA, MaskMetadata, metadata_in
 
 AIR_HU = -1024
 # Probabilities and other shares are kept as whole numbers of 16 bits, since NIfTI has no such
@@ -77,6 +78,22 @@ class Volume:
         """Returns `array` in the order (i, j, k) of the file, contiguous."""
         return np.ascontiguousarray(undo_reorient(self.array, orientation(self.stored.affine)))
 
+    def digest(self) -> str:
+        """Returns the SHA-256, in hexadecimal, of shape, voxels and affine in (I, P, L): of the same scan in any file.
+
+        The affine counts to a thousandth of a millimeter, as formats keep it in different precisions.
+        """
+        digest = hashlib.sha256(repr(self.array.shape).encode())
+        digest.update(np.rint(self.grid.affine * 1000).astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.array).astype("<i2", copy=False).data)
+        return digest.hexdigest()
+
+    @property
+    def metadata(self) -> MaskMetadata:
+        """What the file of a mask says of it."""
+        extensions = self.header.extensions if self.header is not None else ()
+        return metadata_in(extension.get_content() for extension in extensions)
+
 
 def read_image(path: str | os.PathLike) -> Volume:
     """Returns a CT scan as int16 HU.
@@ -100,8 +117,16 @@ def read_labels(path: str | os.PathLike) -> Volume:
 
 
 def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume, classes: Sequence[str] = ()) -> None:
-    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, by `write_stored`."""
-    write_stored(path, replace(like, array=labels).as_stored(), like.stored.affine, like.header, classes=classes)
+    """Writes labels (z, y, x) as uint8 NIfTI on the stored grid of `like`, by `write_stored`.
+
+    Args:
+        path: file to write; its folder is made.
+        labels: (z, y, x) uint8, on the grid of `like`.
+        like: scan or mask to take the geometry from.
+        classes: names of labels 0, 1, ..., which are kept in the file.
+    """
+    metadata = MaskMetadata(classes=tuple(classes))
+    write_stored(path, replace(like, array=labels).as_stored(), like.stored.affine, like.header, metadata)
 
 
 def write_stored(
@@ -109,7 +134,7 @@ def write_stored(
     array: NDArray,
     affine: NDArray,
     header: nib.Nifti1Header | None = None,
-    classes: Sequence[str] = (),
+    metadata: MaskMetadata = NO_METADATA,
 ) -> None:
     """Writes an array (i, j, k) as NIfTI, compressed if the path ends in .gz, under a temporary name first.
 
@@ -118,9 +143,9 @@ def write_stored(
         array: values to write, in their dtype.
         affine: (4, 4), voxel centers to world mm.
         header: header to take the geometry from, to the last bit; None takes `affine`.
-        classes: names of labels 0, 1, ..., which are kept in the file.
+        metadata: what the file is to say of itself.
     """
-    _write(Path(path), encode(array, affine, header, classes=classes))
+    _write(Path(path), encode(array, affine, header, metadata=metadata))
 
 
 def write_shares(
@@ -135,7 +160,7 @@ def encode(
     affine: NDArray,
     header: nib.Nifti1Header | None = None,
     slope: float = 1.0,
-    classes: Sequence[str] = (),
+    metadata: MaskMetadata = NO_METADATA,
 ) -> bytes:
     """Returns an array (i, j, k, ...) as the bytes of a NIfTI file.
 
@@ -144,7 +169,7 @@ def encode(
         affine: (4, 4), voxel centers to world mm.
         header: header to take the geometry from, to the last bit; None takes `affine`.
         slope: factor that readers multiply the values by.
-        classes: names of labels 0, 1, ..., which are kept as a comment in the file, in JSON.
+        metadata: what the file is to say of itself, kept as a comment in JSON.
     """
     if header is None:
         image = nib.Nifti1Image(array, affine)
@@ -158,10 +183,10 @@ def encode(
         image = (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(array, None, fresh)
     if slope != 1.0:
         image.header.set_slope_inter(slope, 0)
-    if classes:
+    if metadata.classes:
         image.header.set_intent("label")
-        names = json.dumps({"labels": dict(enumerate(classes))}).encode()
-        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", names))
+    if metadata != NO_METADATA:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", metadata.to_json().encode()))
     return image.to_bytes()
 
 
@@ -192,14 +217,6 @@ def read_grid(path: str | os.PathLike) -> Grid:
     path = as_path(path)
     with _nifti(path) as (image, _):
         return Grid(_shape(image, path), _affine(image, path))
-
-
-def label_names(volume: Volume) -> tuple[str, ...]:
-    """Returns the names of the labels that `write_stored` kept in the file of a mask; () if it has none."""
-    for extension in volume.header.extensions if volume.header else ():
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-            return tuple(json.loads(extension.get_content())["labels"].values())
-    return ()
 
 
 def _write(path: Path, content: bytes) -> None:

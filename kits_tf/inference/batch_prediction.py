@@ -14,6 +14,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.progress import track
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
+from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
 from kits_tf.inference.model import Model, Segmentation
@@ -202,6 +203,6 @@ class _Writer:
                 write_segmentation(path.with_name(f"{scan.name}.dcm"), labels, classes, content.series)
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
-        write_stored(path, labels, *geometry, classes=classes)
+        write_stored(path, labels, *geometry, MaskMetadata(classes=classes))
         volumes_ml = zip(self.scheme.classes[1:], segmentation.volumes_ml[1:].tolist(), strict=True)
         return Prediction(source=scan.source, path=path, volumes_ml=dict(volumes_ml))

@@ -11,6 +11,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.memory import return_freed_memory
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
+from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, find_scans
 from kits_tf.ct.volume import write_stored
 from kits_tf.inference.batch_prediction import labels_as
@@ -137,7 +138,7 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
     labels, classes = labels_as("laterality", segmentation.labels, volume, model.scheme)
     affine, header = volume.stored.affine, volume.header
     write_stored(study.scan_path, volume.as_stored(), affine, header)
-    write_stored(study.mask_path, labels, affine, header, classes=classes)
+    write_stored(study.mask_path, labels, affine, header, MaskMetadata(classes=classes))
     confidence = dict(zip(model.scheme.classes[1:], segmentation.confidence[1:].tolist(), strict=True))
     study.findings = findings.find(study.mask_path, volume, confidence, is_corrected=False)
     study.advance(State.DONE)

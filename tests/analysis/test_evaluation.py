@@ -22,6 +22,7 @@ from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.cases import read_pair
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.layouts import CaseFiles
+from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import write_labels, write_stored
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
@@ -79,7 +80,7 @@ def test_two_folders_of_masks_need_no_scans(perfect: Path, data_dir: Path, tmp_p
     named = tmp_path / "truth" / "case_00000.nii.gz"
     shutil.copyfile(perfect / "case_00000.nii.gz", named)
     image = nib.load(named)
-    write_stored(named, np.asarray(image.dataobj), image.affine, image.header, classes=LATERALITY.classes)
+    write_stored(named, np.asarray(image.dataobj), image.affine, image.header, MaskMetadata(classes=LATERALITY.classes))
     (perfect / "case_00001.nii.gz").unlink()
     evaluate.main(evaluate.Evaluate(**both))
     summary = json.loads((perfect / "evaluation" / "summary.json").read_text())
@@ -93,13 +94,13 @@ def test_masks_that_name_their_labels_need_no_flag(data_dir: Path, tmp_path: Pat
     image = nib.load(data_dir / "case_00002" / "segmentation.nii.gz")
     labels = np.asarray(image.dataobj).astype(np.uint8)
     path = tmp_path / "case_00002.nii.gz"
-    write_stored(path, labels, image.affine, image.header, classes=("background", "kidney", "tumor"))
+    write_stored(path, labels, image.affine, image.header, MaskMetadata(classes=("background", "kidney", "tumor")))
     both = {"predictions_dir": str(tmp_path), "data_dir": str(data_dir), "workers": 1}
     evaluate.main(evaluate.Evaluate(**both))
     assert json.loads((tmp_path / "evaluation" / "summary.json").read_text())["composite"]["mean"] == 1
     with pytest.raises(InputError, match="expected labels background, right_kidney.*found background, kidney, tumor"):
         evaluate.main(evaluate.Evaluate(**both, masks=MaskSchemeSettings(label_scheme="laterality")))
-    write_stored(path, labels, image.affine, image.header, classes=("background", "liver", "spleen"))
+    write_stored(path, labels, image.affine, image.header, MaskMetadata(classes=("background", "liver", "spleen")))
     with pytest.raises(InputError, match="case_00002.nii.gz: expected labels of a scheme of kits_tf, found .*liver"):
         evaluate.main(evaluate.Evaluate(**both))
 

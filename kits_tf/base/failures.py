@@ -1,0 +1,54 @@
+"""The failures of a command over many inputs: one bad input never costs the others, and none is forgotten."""
+
+import logging
+
+from kits_tf.base.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+class Failures:
+    """The inputs that failed while the others were done.
+
+    Each is logged when it fails; a command of more than one input lists all of them once more at its end, where they
+    are not lost between the lines of a long run.
+
+    Args:
+        noun: word for an input, as in "scan".
+        total: number of inputs.
+    """
+
+    def __init__(self, noun: str, total: int) -> None:
+        self._noun, self._total = noun, total
+        self._messages: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def note(self, source: str, error: Exception) -> None:
+        """Adds an input that failed.
+
+        Args:
+            source: name or path of the input, which its line begins with unless the error names it.
+            error: reason.
+        """
+        reason = " ".join(str(error).split()) or type(error).__name__
+        message = reason if source in reason else f"{source}: {reason}"
+        self._messages.append(message)
+        if self._total > 1:
+            logger.error("failed: %s", message)
+
+    def check(self) -> None:
+        """Lists the failures, if there are any.
+
+        Raises:
+            InputError: an input failed.
+        """
+        if not self._messages:
+            return
+        if self._total == 1:
+            raise InputError(self._messages[0])
+        logger.error("%d of %d %ss failed:", len(self), self._total, self._noun)
+        for message in self._messages:
+            logger.error("  %s", message)
+        raise InputError(f"{len(self)} of {self._total} {self._noun}s failed, the first: {self._messages[0]}")
