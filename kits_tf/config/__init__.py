@@ -17,7 +17,7 @@ from kits_tf.config.data import (
     SplitSettings,
     WarpSettings,
 )
-from kits_tf.config.inference import DicomSettings, InferenceSettings
+from kits_tf.config.inference import DicomSettings, InferenceSettings, ScanSettings
 from kits_tf.config.run import RunSettings
 from kits_tf.config.serving import ConnectionSettings, PageSettings, ServerSettings
 from kits_tf.config.training import (
@@ -45,6 +45,7 @@ __all__ = [
     "PatchSettings",
     "RecordsSettings",
     "RunSettings",
+    "ScanSettings",
     "ServerSettings",
     "SplitSettings",
     "ValidationSettings",
