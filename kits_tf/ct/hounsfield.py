@@ -125,7 +125,7 @@ RULES = (
     Rule(
         holds=lambda of: (of.dense > _LARGEST_DENSE_SHARE) & (of.dense > _LARGEST_DENSE_SHARE_OF_HARD * (1 - of.soft)),
         evidence="air near {air} and the body near {body}",
-        question="was an offset of 1024 or 1000 lost, or the scan inverted?",
+        question="was an offset of 1024 or 1000 lost, or is it inverted, or no CT?",
     ),
     Rule(
         holds=lambda of: of.low >= 0,
