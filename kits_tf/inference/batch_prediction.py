@@ -202,7 +202,9 @@ class _Writer:
         labels, classes = labels_as(self.labels, segmentation.labels, volume, self.scheme)
         if content.series:
             try:
-                write_segmentation(path.with_name(f"{scan.name}.dcm"), labels, classes, content.series)
+                write_segmentation(
+                    path.with_name(f"{scan.name}.dcm"), labels, classes, content.series, segmentation.warnings
+                )
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
         write_stored(path, labels, *geometry, MaskMetadata(classes=classes, warnings=segmentation.warnings))
