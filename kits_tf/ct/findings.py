@@ -13,6 +13,7 @@ import numpy as np
 
 from kits_tf.base.registry import Registry
 from kits_tf.ct.case_facts import TUMOR_ML, CaseFacts
+from kits_tf.ct.hounsfield import AIR_HU
 from kits_tf.ct.layouts import case_number
 
 SEVERITIES = ("error", "warning", "note")
@@ -79,6 +80,9 @@ def _not_hounsfield(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
     kidney = facts.labels.hu_mean if facts.labels else None
     if facts.hounsfield_problem:
         yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=facts.hounsfield_problem)
+    elif facts.hu_range[1] <= AIR_HU[1]:
+        message = "values {}..{}: air alone, no body".format(*facts.hu_range)
+        yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
     elif kidney is not None and _OFFSET_KIDNEY_HU[0] <= kidney <= _OFFSET_KIDNEY_HU[1]:
         message = f"expected Hounsfield units, got a mean of {kidney:.0f} in the kidneys: was an offset of 1024 lost?"
         yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)

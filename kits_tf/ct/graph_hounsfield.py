@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from kits_tf.ct.hounsfield import AIR_BELOW_HU, DENSE_HU, FAT_BELOW_HU, RULES, SOFT_BELOW_HU, Intensities
+from kits_tf.ct.hounsfield import AIR_BELOW_HU, DENSE_HU, FAT_BELOW_HU, RULES, SOFT_BELOW_HU, Intensities, is_air_alone
 
 
 def intensity_check(hu: tf.Tensor, advice: str) -> tf.Operation:
@@ -21,7 +21,8 @@ def intensity_check(hu: tf.Tensor, advice: str) -> tf.Operation:
         [f"hu: expected Hounsfield units: {rule.question} {advice} Values from and to" for rule in RULES]
     )
     reason = tf.gather(reasons, tf.argmax(tf.cast(broken, tf.int32)))
-    return tf.debugging.Assert((of.low >= of.high) | ~tf.reduce_any(broken), [reason, tf.stack([of.low, of.high])])
+    is_right = (of.low >= of.high) | is_air_alone(of) | ~tf.reduce_any(broken)
+    return tf.debugging.Assert(is_right, [reason, tf.stack([of.low, of.high])])
 
 
 def _intensities(hu: tf.Tensor) -> Intensities:

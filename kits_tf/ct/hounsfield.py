@@ -19,6 +19,8 @@ from kits_tf.ct.hu_statistics import hu_counts
 _LOWEST = -32768
 # Every CT of a body has air, gas or lung below this; all of the body but the lungs is above.
 AIR_BELOW_HU = -200
+# Air alone, as in a part of a scan beside the body: no structure is in it, and none will be seen.
+AIR_HU = (-1100, -900)
 # Fat, and what shares a voxel with air, lies between air and this.
 FAT_BELOW_HU = -20
 # Soft tissue, blood with contrast agent and most of the spongy bone end here.
@@ -96,6 +98,11 @@ class Rule:
     holds: Callable[[Intensities], Any]
     evidence: str
     question: str
+
+
+def is_air_alone(of: Intensities) -> Any:
+    """Returns whether all voxels are air, for which no rule is made."""
+    return (of.low >= AIR_HU[0]) & (of.high <= AIR_HU[1])
 
 
 _RANGE = "values {low}..{high}"
@@ -181,7 +188,7 @@ def hounsfield_problem(hu: NDArray[np.int16]) -> str:
     counts = hu_counts(hu)
     below = np.concatenate([[0], np.cumsum(counts)])
     intensities = _intensities(counts, below)
-    for rule in RULES:
+    for rule in () if is_air_alone(intensities) else RULES:
         if rule.holds(intensities):
             evidence = rule.evidence.format(**_facts(intensities, counts))
             return f"expected Hounsfield units, got {evidence}: {rule.question}"

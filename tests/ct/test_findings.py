@@ -48,6 +48,7 @@ def test_a_finding_is_an_error_a_warning_or_a_note() -> None:
 @pytest.mark.parametrize(
     ("facts", "severity", "code", "message"),
     [
+        (replace(FINE, hu_range=(-1000, -1000)), "error", "not_hounsfield", "values -1000..-1000: air alone, no body"),
         (replace(FINE, hounsfield_problem="the evidence"), "error", "not_hounsfield", "the evidence"),
         (
             replace(with_labels(hu_mean=1144.0), hounsfield_problem="the evidence"),

@@ -63,6 +63,9 @@ def magnetic(hu: np.ndarray, largest: float) -> np.ndarray:
         lambda hu: hu[:, 10:-10, 15:-15],
         lambda hu: np.pad(hu, ((0, 0), (60, 60), (60, 60)), constant_values=-1000),
         lambda hu: as_int16(hu + np.random.default_rng(1).normal(0, 60, hu.shape)),
+        lambda hu: np.full_like(hu, -1000),  # no structure is in it, and none will be seen
+        lambda hu: np.full_like(hu, -1024),
+        lambda hu: hu[:, :3, :3],
         *(lambda hu, value=value: padded(hu, value) for value in (-1024, -2000, -2048, -3024, -32768)),
     ],
 )
@@ -75,7 +78,8 @@ def test_what_is_in_hounsfield_units_is_accepted(change: Callable) -> None:
     ("change", "problem"),
     [
         (lambda hu: np.zeros_like(hu), "got 0 in every voxel: an empty scan?"),
-        (lambda hu: np.full_like(hu, -1024), "got -1024 in every voxel: an empty scan?"),
+        (lambda hu: np.full_like(hu, -2000), "got -2000 in every voxel: an empty scan?"),
+        (lambda hu: np.full_like(hu, 40), "got 40 in every voxel: an empty scan?"),
         (lambda hu: windowed(hu, hu.min(), hu.max()), "got values 0..1: normalized already, or a mask?"),
         (lambda hu: 2 * windowed(hu, -1000, 400) - 1, "got values -1..1: normalized already, or a mask?"),
         (lambda hu: hu / 1000, "got values -1..0: normalized already, or a mask?"),
@@ -214,7 +218,12 @@ def test_the_graph_decides_as_arrays_do(parts: list[tuple[int, int, int]], seed:
 
 
 def test_the_graph_has_every_rule_and_passes_one_value() -> None:
-    assert agree(scan()) and agree(scan()[:, :, ::-1]) and agree(np.pad(scan(), 3, constant_values=-2000))
+    assert (
+        agree(scan())
+        and agree(scan()[:, :3, :3])
+        and agree(scan()[:, :, ::-1])
+        and agree(np.pad(scan(), 3, constant_values=-2000))
+    )
     for change in (lambda hu: hu + np.int16(1024), lambda hu: np.clip(hu, -160, 240), lambda hu: as_int16(hu / 1000)):
         assert refusal_by_graph(change(scan())) and agree(change(scan()))
     # As a server's warm-up request is; a scan without a voxel is refused for that.

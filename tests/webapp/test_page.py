@@ -194,7 +194,7 @@ def test_of_several_series_one_is_chosen(open_page, tmp_path: Path) -> None:
     files = []
     for words in ("arterial", "venous"):
         changes = {"SeriesInstanceUID": generate_uid(), "SeriesDescription": words}
-        files += sorted(write_series(tmp_path / words, [float(2 * i) for i in range(12)], **changes).iterdir())
+        files += sorted(write_series(tmp_path / words, [float(25 * i) for i in range(12)], **changes).iterdir())
     for number, file in enumerate(files):
         file.rename(tmp_path / f"{number}.dcm")
     page = open_page()

@@ -91,7 +91,7 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
 
 
 def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
-    folder = write_series(tmp_path / "series", [float(2 * i) for i in range(12)])
+    folder = write_series(tmp_path / "series", [float(25 * i) for i in range(12)])
     key = user.drop(*sorted(folder.iterdir()), name="series")
     assert user.wait(key)["state"] == "done" and user.state(key)["is_series"]
     labels = read_mask(user, key)
@@ -104,7 +104,7 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
 
 
 def test_of_several_series_the_user_chooses_one(user, tmp_path: Path) -> None:
-    places = [float(2 * i) for i in range(12)]
+    places = [float(25 * i) for i in range(12)]
     uids = [generate_uid(), generate_uid()]
     files: list[Path] = []
     for uid, words in zip(uids, ("arterial", "venous"), strict=True):
