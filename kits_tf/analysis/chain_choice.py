@@ -92,7 +92,10 @@ def choose_chain(run_dir: Path, data_dir: str | None, inference: InferenceSettin
     for column, files in enumerate(track(cases, "post-processing of case", len(cases))):
         image, truth = read_truth(files, scheme)
         context = Context(scheme, image.grid.spacing_mm, image.array)
-        masks = {has_crf: replace(model, chain=()).labels(image) for has_crf, model in models.items()}
+        masks = {
+            has_crf: replace(model, chain=(), accept_intensities=True).labels(image)
+            for has_crf, model in models.items()
+        }
         for row, text in enumerate(CHAINS):
             steps = parse_postprocess(text)
             labels = apply_chain(masks[steps.crf], context, steps.chain)

@@ -32,6 +32,8 @@ from kits_tf.ct.labels import KITS19, Scheme, check_labels
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.ct.volume import Volume, read_labels, write_labels
 from kits_tf.inference.building import build_segmenter
+from kits_tf.inference.model import Model
+from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.plan import TrainingPlan
 from kits_tf.training.run import Run, float32_copy, load_run
@@ -78,7 +80,7 @@ def evaluate_run(
         raise InputError(f"{run_dir}: its records have no {split} cases (--test_cases of convert names them)")
     cases = cases_of_split(run.manifest, split, data_dir or run.manifest.data_dir)
     scores_dir = scores_dir_of_run(run_dir, split)
-    model = build_segmenter([run], inference).model()
+    model = _accepting(build_segmenter([run], inference))
     scores = []
     for files in track(cases, "case", len(cases)):
         image, truth = read_truth(files, scheme)
@@ -156,7 +158,7 @@ def validation_scorer(plan: TrainingPlan) -> Callable[[keras.Model], dict[str, f
         with devices.layers_in("float32"):
             copy = float32_copy(network, plan.architecture)
             run = Run(settings=settings, manifest=manifest, architecture=plan.architecture, network=copy)
-            model = build_segmenter([run], settings.inference).model()
+            model = _accepting(build_segmenter([run], settings.inference))
         values = []
         for files in cases:
             image, truth = read_truth(files, scheme)
@@ -164,6 +166,11 @@ def validation_scorer(plan: TrainingPlan) -> Callable[[keras.Model], dict[str, f
         return {key: float(np.mean([of_case[key] for of_case in values])) for key in _VALIDATED}
 
     return score
+
+
+def _accepting(segmenter: Segmenter) -> Model:
+    """Returns a model that warns of cases whose voxels cannot be Hounsfield units, since convert has taken them."""
+    return replace(segmenter.model(), accept_intensities=True)
 
 
 def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:

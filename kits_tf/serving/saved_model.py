@@ -76,7 +76,7 @@ class ServingModule(tf.Module):
         Raises:
             tf.errors.InvalidArgumentError: the voxels cannot be Hounsfield units, or `Segmenter.segment` refuses them.
         """
-        check = intensity_check(hu, f"The signature {UNCHECKED!r} takes any values.")
+        check = intensity_check(hu, f"The signature {UNCHECKED} takes any values.")
         with tf.control_dependencies([check]):
             return self._segmenter.content.segment(hu=tf.identity(hu), affine=affine)
 

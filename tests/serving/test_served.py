@@ -157,7 +157,7 @@ def test_what_is_no_ct_is_refused_by_the_server_and_before_it(served, scans: lis
             with pytest.raises(InputError) as refused:
                 client._connection.predict("serving_default", inputs)
             assert str(refused.value).endswith(
-                f": hu: expected Hounsfield units: {reason} The signature 'unchecked' takes any values. "
+                f": hu: expected Hounsfield units: {reason} The signature unchecked takes any values. "
                 f"Values from and to [{values.min()} {values.max()}]"
             )
             taken = client._connection.predict("unchecked", inputs)
