@@ -171,6 +171,14 @@ def test_an_interrupted_conversion_goes_on_and_ends_the_same(data_dir: Path, rec
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+def test_a_manifest_from_before_the_check_of_intensities_is_read(records_dir: Path, tmp_path: Path) -> None:
+    content = json.loads((records_dir / "manifest.json").read_text())
+    for entry in content["cases"].values():
+        assert entry["source"].pop("hounsfield_problem") == ""
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    assert Manifest.read(tmp_path) == Manifest.read(records_dir)
+
+
 def test_other_settings_on_old_records_are_refused(data_dir: Path, records_dir: Path) -> None:
     grid = replace(TINY_GRID, image_kernel="linear")
     settings = convert_settings(data_dir, records_dir, grid=grid, seed=5)
