@@ -32,9 +32,11 @@ class Report(Settings):
         None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
     )
     compare: str | None = setting(
-        None, "A second run, or with --predictions_dir a second folder of masks, to show beside the first."
+        None,
+        "A second run, or with --predictions_dir a second folder of masks, to show beside the first.",
+        is_path=True,
     )
-    output: str | None = setting(None, "File to write. Default: report.html beside the scores.")
+    output: str | None = setting(None, "File to write. Default: report.html beside the scores.", is_path=True)
     data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
     viewer: bool = setting(
         True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer leaves both out."

@@ -16,6 +16,7 @@ from absl import flags
 from kits_tf.base import progress
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import all_flags, command_names, flag_name, parse_flags
+from kits_tf.base.paths import expand_home
 from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
 from tfrecords_tools import commands
 
@@ -76,7 +77,7 @@ class Command:
                 raise UsageError(f"expected flags only, got {positional[0]!r}")
             if self.inputs and not positional:
                 raise UsageError(f"expected at least one {self.inputs} after the flags")
-            return build(self.settings, values), positional
+            return build(self.settings, values), [expand_home(text) for text in positional]
         except (InputError, flags.Error) as error:
             raise UsageError(" ".join(str(error).split())) from None
 

@@ -71,8 +71,8 @@ class ServerSettings(Settings):
     poll_s: float = setting(5.0, "Seconds between two looks into the folder for new versions.", above=0)
     grace_s: float = setting(30.0, "Seconds that requests may still run after the server was asked to stop.", minimum=0)
     token_file: str = setting("", "File with a token that clients must send.")
-    tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.")
-    tls_key: str = setting("", "PEM file of its key.")
+    tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.", is_path=True)
+    tls_key: str = setting("", "PEM file of its key.", is_path=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
