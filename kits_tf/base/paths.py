@@ -6,7 +6,17 @@ from pathlib import Path
 from kits_tf.base.errors import InputError
 from tfrecords_tools.paths import AnyPath, GFilePath, as_path, is_remote, joined
 
-__all__ = ["AnyPath", "GFilePath", "absolute", "as_path", "expand_home", "expand_homes", "joined", "listed_paths"]
+__all__ = [
+    "AnyPath",
+    "GFilePath",
+    "absolute",
+    "as_path",
+    "expand_home",
+    "expand_homes",
+    "is_remote",
+    "joined",
+    "listed_paths",
+]
 
 
 def expand_home(path: str) -> str:
