@@ -46,8 +46,8 @@ def main(settings: Export) -> None:
     runs = load_runs(settings.run_dir)
     calibration = None
     if settings.calibrate and len(runs) == 1:
-        places = {"records_dir": settings.records_dir} if settings.records_dir else {}
-        run = replace(runs[0], settings=replace(runs[0].settings, **places))
+        records_dir = settings.records_dir or runs[0].settings.records_dir
+        run = replace(runs[0], settings=replace(runs[0].settings, records_dir=records_dir))
         calibration = calibrate(run, settings.inference)
         runs = [replace(runs[0], temperature=calibration.temperature)]
         before, after = calibration.before, calibration.after

@@ -77,6 +77,12 @@ def start_tensorflow(threads: int | None = None, *, with_keras: bool = True) -> 
 def _check_backend() -> None:
     import keras
 
+    version = getattr(keras, "__version__", "no version")
+    if version.partition(".")[0] != "3":
+        raise InputError(
+            f"Keras: expected version 3, got {version} from {keras.__file__}, which Python finds first: is it in this "
+            "folder or on PYTHONPATH?"
+        )
     backend = keras.config.backend()
     if backend != "tensorflow":
         raise InputError(

@@ -106,7 +106,7 @@ def is_this_machine(host: str) -> bool:
         address = ipaddress.ip_address(name)
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
-    return address.is_loopback
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def check_host(host: str, token_flag: str) -> None:

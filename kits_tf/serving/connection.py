@@ -92,7 +92,9 @@ class Connection:
         if code == grpc.StatusCode.UNAVAILABLE:
             raise NotReadyError(details)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise InputError(f"{settings.server}: no answer within --deadline_s={settings.deadline_s:g}")
+            raise InputError(
+                f"{settings.server}: no answer within --deadline_s={settings.deadline_s:g}{_way(settings)}"
+            )
         if code in _REFUSED:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if code in _USELESS else InputError
@@ -130,10 +132,6 @@ def _token(settings: ConnectionSettings) -> str:
     if token and not settings.tls and not is_this_machine(_host(settings)):
         raise InputError(f"--server={settings.server}: expected --tls with a token, or anyone on the way could read it")
     return token
-
-
-def _host(settings: ConnectionSettings) -> str:
-    return settings.server.rpartition(":")[0].strip("[]")
 
 
 def _host(settings: ConnectionSettings) -> str:

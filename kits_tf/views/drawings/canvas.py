@@ -32,6 +32,14 @@ _WEBP_QUALITY = 80
 
 
 @contextlib.contextmanager
+def plain_style() -> Iterator[None]:
+    """Draws and writes within by matplotlib's own defaults, whatever a matplotlibrc or the program has set."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@contextlib.contextmanager
 def drawing() -> Iterator[None]:
     """Makes an error of what draws within an InputError: one case that cannot be drawn never costs the others.
 
@@ -115,6 +123,7 @@ def add_legend(figure: Figure, scheme: Scheme, other_colors: Mapping[str, str] |
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=style.TEXT, frameon=False)
 
 
+@plain_style()
 def save(figure: Figure, path: str | os.PathLike) -> None:
     """Writes the figure as a PNG and makes its folder; the file is whole or not there."""
     path = Path(path)
@@ -123,6 +132,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
         figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
 
 
+@plain_style()
 def webp(figure: Figure, width: int) -> bytes:
     """Returns the figure as a WebP of `width` pixels, which is at most a quarter of a PNG's size: for pages."""
     content = io.BytesIO()
@@ -136,6 +146,7 @@ def webp_size(content: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(content)).size
 
 
+@plain_style()
 def svg(figure: Figure) -> str:
     """Returns the figure as an SVG element for a page.
 

@@ -22,6 +22,7 @@ _PANEL_INCHES = 2.4
 _LARGEST_RATIO = 4.0
 
 
+@canvas.plain_style()
 def montage(case: CaseMasks) -> Figure:
     """Returns a figure of 20 axial planes, evenly spaced from the first to the last that shows a structure.
 
