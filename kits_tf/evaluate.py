@@ -30,7 +30,9 @@ class Evaluate(Settings):
         "not name are the challenge's.",
     )
     compare: str = setting(
-        "", "Two evaluations, with a comma between: folders with a cases.csv. Shows how the second one differs."
+        "",
+        "Two evaluations, with a comma between: folders with a cases.csv. Shows how the second one differs.",
+        is_path=True,
     )
     workers: int = shared.workers()
     masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)

@@ -14,6 +14,9 @@ class Export(Settings):
 
     run_dir: str = required("Folder of a training run, of folds, or several with commas between, which are averaged.")
     export_dir: str = required("Folder of the model's versions; the next free number is written.")
+    records_dir: str | None = setting(
+        None, "Folder of the run's records, for --calibrate. Default: where it was trained on them, or beside it."
+    )
     serving_precision: str = setting(
         "float32",
         "Precision of the network. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
@@ -43,7 +46,9 @@ def main(settings: Export) -> None:
     runs = load_runs(settings.run_dir)
     calibration = None
     if settings.calibrate and len(runs) == 1:
-        calibration = calibrate(runs[0], settings.inference)
+        records_dir = settings.records_dir or runs[0].settings.records_dir
+        run = replace(runs[0], settings=replace(runs[0].settings, records_dir=records_dir))
+        calibration = calibrate(run, settings.inference)
         runs = [replace(runs[0], temperature=calibration.temperature)]
         before, after = calibration.before, calibration.after
         print(

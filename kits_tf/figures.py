@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
 from kits_tf.base.packages import require
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, required, setting
@@ -54,7 +55,7 @@ def main(settings: Figures) -> None:
     """Draws every mask of a folder beside the truth, or one patch under many augmentations.
 
     Raises:
-        InputError: matplotlib is not installed, or data or masks cannot be used.
+        InputError: matplotlib is not installed, or data or masks cannot be used; the other cases are drawn.
     """
     require("figures", "matplotlib")
     start_tensorflow()
@@ -62,7 +63,7 @@ def main(settings: Figures) -> None:
         _draw_predictions(settings, Path(settings.predictions_dir))
     else:
         _draw_augmentations(settings)
-    print(f"wrote {settings.output_dir}")
+        print(f"wrote {settings.output_dir}")
 
 
 def _draw_predictions(settings: Figures, masks_dir: Path) -> None:
@@ -81,9 +82,13 @@ def _draw_predictions(settings: Figures, masks_dir: Path) -> None:
     )
     tasks = [(files, plan) for files in predicted_cases(masks_dir, settings.data_dir)]
     results = run_tasks(draw_prediction, tasks, settings.workers, start_tensorflow_in_worker)
-    for _, result in track(results, "figure", len(tasks)):
+    failures = Failures("case", len(tasks))
+    for index, result in track(results, "figure", len(tasks)):
         if isinstance(result, InputError):
-            raise result
+            failures.note(tasks[index][0].case_id, result)
+    if len(failures) < len(tasks):
+        print(f"wrote {settings.output_dir}")
+    failures.check()
 
 
 def _draw_augmentations(settings: Figures) -> None:

@@ -15,7 +15,9 @@ class Measure(Settings):
     """Measures kidneys and lesions: NIfTI masks, KiTS19 case folders, folders of these, or patterns."""
 
     image: str | None = setting(
-        None, "Scan that a single mask belongs to, or folder of scans with the masks' names: for HU, and for sides."
+        None,
+        "Scan that a single mask belongs to, or folder of scans with the masks' names: for HU, and for sides.",
+        is_path=True,
     )
     output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")
     label_scheme: str = shared.fallback_scheme()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.paths import listed_paths
 from kits_tf.base.progress import counter
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
@@ -21,7 +22,8 @@ class Predict(Settings):
 
     model: str = required(
         "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
-        "model (models/kits or models/kits/1)."
+        "model (models/kits or models/kits/1).",
+        is_path=True,
     )
     output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
     labels: str = shared.mask_labels()
@@ -46,7 +48,7 @@ def main(settings: Predict, inputs: list[str]) -> None:
     from kits_tf.inference.batch_prediction import segment_scans
 
     scans = find_scans(inputs, settings.dicom)
-    for part in settings.model.split(","):  # at once: the model is not loaded where every scan has its mask
+    for part in listed_paths(settings.model):  # at once: the model is not loaded where every scan has its mask
         if not Path(part).exists():
             raise InputError(f"{part}: expected a run directory or an exported model, found no such folder")
     for prediction in segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings)):

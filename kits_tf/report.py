@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
 from kits_tf.base.files import write_text
 from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, setting
@@ -32,9 +33,11 @@ class Report(Settings):
         None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
     )
     compare: str | None = setting(
-        None, "A second run, or with --predictions_dir a second folder of masks, to show beside the first."
+        None,
+        "A second run, or with --predictions_dir a second folder of masks, to show beside the first.",
+        is_path=True,
     )
-    output: str | None = setting(None, "File to write. Default: report.html beside the scores.")
+    output: str | None = setting(None, "File to write. Default: report.html beside the scores.", is_path=True)
     data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
     viewer: bool = setting(
         True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer leaves both out."
@@ -53,10 +56,10 @@ class Report(Settings):
 
 
 def main(settings: Report) -> None:
-    """Draws every case and writes the page.
+    """Draws every case and writes the page, which names the cases that cannot be drawn.
 
     Raises:
-        InputError: a package is missing, or evaluation, masks or data cannot be used.
+        InputError: a package is missing, or evaluation, masks or data cannot be used; a case cannot be drawn.
     """
     require_packages(with_viewer=settings.viewer)
     start_tensorflow()
@@ -64,7 +67,7 @@ def main(settings: Report) -> None:
     from kits_tf.analysis.scores import COMPOSITE
     from kits_tf.ct.findings import audit
     from kits_tf.views.pages.evaluation_page.case import picture_cases
-    from kits_tf.views.pages.evaluation_page.page import report_page
+    from kits_tf.views.pages.evaluation_page.page import Notes, report_page
     from kits_tf.views.pages.evaluation_page.plan import plan
     from kits_tf.views.pages.niivue import niivue_module
 
@@ -72,13 +75,17 @@ def main(settings: Report) -> None:
     evaluations = read_evaluations(settings)
     composites = {case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in cases_of_all(evaluations)}
     plans = plan(composites, len(evaluations), settings.viewer)
-    pictures = picture_cases(evaluations, plans, settings.workers)
+    failures = Failures("case", len(plans))
+    pictures = picture_cases(evaluations, plans, settings.workers, failures)
+    if not pictures:
+        failures.check()
     findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
-    page = report_page(evaluations, pictures, findings, settings.data_note, module)
+    page = report_page(evaluations, pictures, findings, Notes(settings.data_note, failures.messages), module)
     path = Path(settings.output or evaluations[0].scores_dir / NAME)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    failures.check()
 
 
 def read_evaluations(settings: Report) -> "list[Evaluation]":

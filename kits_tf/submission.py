@@ -14,8 +14,8 @@ class Submission(Settings):
     """Makes KiTS19's predictions.zip of a folder of masks, or checks one."""
 
     predictions_dir: str | None = setting(None, "Folder of masks case_00210.nii.gz, ... to pack; with --output.")
-    output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...")
-    check: str | None = setting(None, "Zip file to check; with --data_dir.")
+    output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...", is_path=True)
+    check: str | None = setting(None, "Zip file to check; with --data_dir.", is_path=True)
     data_dir: str | None = setting(None, "Folder of the scans: every one without a true mask, else every one, is due.")
     label_scheme: str = shared.fallback_scheme()
 

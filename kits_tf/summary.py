@@ -20,7 +20,7 @@ class Summary(Settings):
     rematerialize: bool = shared.rematerialize()
     label_scheme: str = shared.label_scheme()
     cyst_as: str = shared.cyst_as()
-    graph_png: str = setting("", "PNG to draw the network into. Empty: none.")
+    graph_png: str = setting("", "PNG to draw the network into. Empty: none.", is_path=True)
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -40,6 +41,9 @@ hypothesis_settings.load_profile("fast")
 
 # Tests stop commands by SIGINT; a shell that starts pytest in the background has it ignored, also by its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Servers of the tests are on this machine, whatever proxy the environment names; requests would go through it.
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1,::1"
 
 # Two logical devices, so that replicas can be tested without a GPU; must precede the first op.
 _CPU = tf.config.list_physical_devices("CPU")[0]

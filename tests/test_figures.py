@@ -11,7 +11,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import find_cases
-from kits_tf.ct.volume import read_image, write_labels
+from kits_tf.ct.volume import Volume, read_image, write_labels
 from kits_tf.pipeline.case import CASE_SPEC, to_training_grid
 from kits_tf.pipeline.patches import draw_patch, patch_seed
 from kits_tf.pipeline.preview import describe, preview_augmentations
@@ -54,6 +54,28 @@ def test_a_mask_is_drawn_as_a_figure_a_montage_and_an_animation(data_dir: Path, 
     assert sizes["case_00000.png"][0] == 10 * style.DOTS_PER_INCH
     draw_prediction(files, replace(plan, output_dir=tmp_path / "one", montage=False, gif=False))
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["case_00000.png"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_case_does_not_cost_the_others_and_fails_the_command(
+    data_dir: Path, tmp_path: Path, workers: int, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    masks, scheme = tmp_path / "masks", find_scheme("laterality", "kidney")
+    for number, files in enumerate(find_cases(str(data_dir))):
+        image = read_image(files.image)
+        labels = read_labeled(files, scheme).labels
+        path = masks / f"{files.case_id}.nii.gz"
+        if number == 1:  # one plane less than the scan has
+            less = Volume.from_stored(np.zeros((2, 3, 4), np.int16), np.eye(4))
+            write_labels(path, np.zeros(less.array.shape, np.uint8), like=less, classes=scheme.classes)
+        elif number < 3:
+            write_labels(path, labels, like=image, classes=scheme.classes)
+    plan = {"augmentations": False, "predictions_dir": str(masks), "workers": workers}
+    with pytest.raises(InputError, match=r"^1 of 3 cases failed, the first: .*case_00001.nii.gz: expected the scan's"):
+        figures.main(settings(data_dir, tmp_path / "out", **plan))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.png", "case_00002.png"]
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'out'}\n"
+    assert "1 of 3 cases failed:" in caplog.messages
 
 
 def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:

@@ -56,6 +56,30 @@ def page_path(data_dir: Path, masks_dirs: dict[str, Path]) -> Path:
     return masks_dirs["moved"] / "evaluation" / "report.html"
 
 
+def test_a_page_names_the_case_that_cannot_be_drawn_and_the_command_fails(
+    data_dir: Path, masks_dirs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    masks, data = shutil.copytree(masks_dirs["moved"], tmp_path / "masks"), shutil.copytree(data_dir, tmp_path / "data")
+    (masks / "case_00002.nii.gz").write_bytes(b"no gzip")
+    output = tmp_path / "page.html"
+    settings = report.Report(
+        predictions_dir=str(masks), data_dir=str(data), output=str(output), viewer=False, workers=1
+    )
+    with pytest.raises(InputError, match=r"^1 of 4 cases failed, the first: .*case_00002.nii.gz: expected"):
+        report.main(settings)
+    assert capsys.readouterr().out.startswith(f"wrote {output} (")
+    page = output.read_text()
+    assert "Cases without pictures, which charts and tables of cases lack too: 1<" in page
+    assert re.search(r"<li>[^<]*case_00002.nii.gz: expected [^<]*</li>", page)
+    assert {"case_00000", "case_00001", "case_00003"} <= set(re.findall(r"case_0000\d", page))
+    for path in data.glob("*/imaging.nii.gz"):
+        path.write_bytes(b"no gzip")
+    output.unlink()
+    with pytest.raises(InputError, match="^4 of 4 cases failed"):
+        report.main(settings)
+    assert not output.exists()
+
+
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a file; at the end nothing may have been said on the console, or been asked of a network."""
@@ -342,9 +366,9 @@ def test_what_is_missing_is_named(
     settings = report.Report(predictions_dir=str(masks), data_dir=str(data_dir), workers=1, viewer=False)
     (masks / "case_00000.nii.gz").unlink()
     (masks / "evaluation/report.html").unlink(missing_ok=True)
-    with pytest.raises(InputError, match=r"case_00000: .*case_00000.nii.gz: "):
+    with pytest.raises(InputError, match=r"^1 of 4 cases failed, .*case_00000.nii.gz: "):
         report.main(settings)
-    assert not (masks / "evaluation/report.html").exists()
+    assert (masks / "evaluation/report.html").exists()
     (masks / "evaluation/summary.json").write_text("{}")
     with pytest.raises(InputError, match=r"summary.json: expected the summary that evaluate wrote"):
         report.main(settings)

@@ -16,13 +16,14 @@ from scipy.special import log_softmax
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
+from kits_tf.base.paths import as_path
 from kits_tf.base.progress import track
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.inference.sliding import merge_windows
 from kits_tf.pipeline.case import Case
-from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.manifest import MANIFEST_NAME, Manifest
 from kits_tf.training.run import CALIBRATION, Run
 from tfrecords_tools.read import read_records
 
@@ -151,13 +152,21 @@ def _merged_logits(segmenter: Segmenter) -> Callable[[NDArray[np.int16]], tf.Ten
 
 def _cases(run: Run) -> Iterator[Case]:
     records_dir = run.settings.records_dir
-    if Manifest.read(records_dir).shards != run.manifest.shards:
-        raise InputError(
-            f"{records_dir}: expected the records that {run.settings.run_dir} was trained on, found others"
-        )
+    _check_records(run)
     for path in run.manifest.shard_paths(SPLIT, records_dir):
         for record in read_records(path):
             yield Case.parse(record)
+
+
+def _check_records(run: Run) -> None:
+    """Raises InputError if the records of a run are not where it knows them, or others are."""
+    folder = as_path(run.settings.records_dir)
+    is_there = (folder / MANIFEST_NAME).is_file()
+    if not is_there or Manifest.read(folder).shards != run.manifest.shards:
+        raise InputError(
+            f"{folder}: expected the records that {run.settings.run_dir} was trained on, found "
+            f"{'others' if is_there else 'none'}; --records_dir names their folder, --nocalibrate exports without them"
+        )
 
 
 def _sample(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -4,6 +4,7 @@ import functools
 import importlib
 import inspect
 import logging
+import os
 import sys
 import textwrap
 import typing
@@ -16,6 +17,7 @@ from absl import flags
 from kits_tf.base import progress
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import all_flags, command_names, flag_name, parse_flags
+from kits_tf.base.paths import expand_home
 from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
 from tfrecords_tools import commands
 
@@ -47,7 +49,7 @@ class Command:
     @property
     def summary(self) -> str:
         """The first line of the command's help."""
-        return inspect.cleandoc(str(self.settings.__doc__)).partition("\n")[0]
+        return _description(self.settings).partition("\n")[0]
 
     def run(self, arguments: Sequence[str] | None = None) -> NoReturn:
         """Parses the arguments, by default those of the process, calls main and exits.
@@ -76,7 +78,7 @@ class Command:
                 raise UsageError(f"expected flags only, got {positional[0]!r}")
             if self.inputs and not positional:
                 raise UsageError(f"expected at least one {self.inputs} after the flags")
-            return build(self.settings, values), positional
+            return build(self.settings, values), [expand_home(text) for text in positional]
         except (InputError, flags.Error) as error:
             raise UsageError(" ".join(str(error).split())) from None
 
@@ -85,12 +87,12 @@ class Command:
         inputs = f" {self.inputs} ..." if self.inputs else ""
         program = f"-m kits_tf.{self.name}" if self.name in command_names() else f"{self.name}.py"
         lines = [f"usage: python {program} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
-        lines.append(inspect.cleandoc(str(self.settings.__doc__)))
+        lines.append(_description(self.settings))
         group = None
         for holder, item, value_type in flag_fields(self.settings):
             if holder is not group:
                 group = holder
-                lines += ["", "Flags" if holder is self.settings else inspect.cleandoc(str(holder.__doc__))]
+                lines += ["", "Flags" if holder is self.settings else _description(holder)]
             lines += _flag_help(item, value_type)
         lines += [
             "",
@@ -104,7 +106,10 @@ class Command:
 
     def _status(self, arguments: Sequence[str]) -> int:
         _log_to_stderr()
+        # Nothing opens a window, and matplotlib cannot be imported with a backend that it does not know.
+        os.environ["MPLBACKEND"] = "agg"
         try:
+            _check_folder()
             settings, positional = self.parse(arguments)
             with progress.show_bars():
                 self.main(settings, *([positional] if self.inputs else []))
@@ -147,6 +152,13 @@ class _StderrHandler(logging.StreamHandler):
         super().emit(record)
 
 
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        raise InputError("expected a current folder, found that it was removed: cd to another one") from None
+
+
 def _log_to_stderr() -> None:
     """Shows the package's log messages, bare, on standard error."""
     logger = logging.getLogger("kits_tf")
@@ -155,6 +167,11 @@ def _log_to_stderr() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def _description(settings: type[Settings]) -> str:
+    """Returns the docstring of a group of settings; under python -OO, which has none, its name."""
+    return settings.__name__ if sys.flags.optimize > 1 else inspect.cleandoc(str(settings.__doc__))
 
 
 def _flag_help(item: Field, value_type: Any) -> list[str]:

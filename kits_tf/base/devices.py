@@ -3,6 +3,13 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+# Keras' own default.
+_EPSILON = 1e-7
 
 
 def device_memory() -> int | None:
@@ -38,12 +45,25 @@ def choose_precision(precision: str) -> str:
 
 @contextlib.contextmanager
 def layers_in(precision: str) -> Iterator[None]:
-    """Sets the precision, by Keras' name, in which layers compute that are built within."""
+    """Sets the precision, by Keras' name, in which layers compute that are built within.
+
+    Keras' other settings are its defaults within, whatever the program has set before; its settings stand afterwards.
+    """
     import keras
 
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
+    settings = keras.config
+    before = settings.dtype_policy(), settings.floatx(), settings.image_data_format(), settings.epsilon()
+    _set_keras(precision, "float32", "channels_last", _EPSILON)
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        _set_keras(*before)
+
+
+def _set_keras(policy: "str | keras.DTypePolicy", floatx: str, image_data_format: str, epsilon: float) -> None:
+    import keras
+
+    keras.config.set_floatx(floatx)
+    keras.config.set_image_data_format(image_data_format)
+    keras.config.set_epsilon(epsilon)
+    keras.config.set_dtype_policy(policy)

@@ -25,6 +25,11 @@ class Failures:
     def __len__(self) -> int:
         return len(self._messages)
 
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The line of each input that failed, in the order in which they failed."""
+        return tuple(self._messages)
+
     def note(self, source: str, error: Exception) -> None:
         """Adds an input that failed.
 

@@ -1,6 +1,5 @@
 """Tasks in worker processes, none of which sees a GPU; one that dies fails its task, not the run."""
 
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -13,14 +12,14 @@ from pebble import ProcessExpired, ProcessPool
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.registry import import_plugins, inherited_plugins
-from kits_tf.base.startup import start_tensorflow
+from kits_tf.base.startup import KERAS_ENVIRONMENT, environment_of, start_tensorflow
 
 T = TypeVar("T")
 Initializer = Callable[[], None]
 # Large arrays come and go, and fresh pages for them take a sixth of a conversion's time (docs/conversion.md). So, where
 # the C library is glibc: huge pages, taken from one heap, and what was freed is kept for the next array.
 _MALLOC = ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={1 << 40}")
-_ENVIRONMENT = {
+_ENVIRONMENT = KERAS_ENVIRONMENT | {
     "CUDA_VISIBLE_DEVICES": "-1",
     # With Keras 2 in its place, TensorFlow does not import Keras 3, which no conversion needs: a third of its import.
     "TF_USE_LEGACY_KERAS": "1",
@@ -82,7 +81,7 @@ def run_in_processes(
     Raises:
         Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
     """
-    with _worker_environment():
+    with environment_of(_ENVIRONMENT):
         context = multiprocessing.get_context("spawn")
         pool = ProcessPool(workers, initializer=_start_worker, initargs=[initializer], context=context)
         try:
@@ -93,21 +92,6 @@ def run_in_processes(
         finally:
             pool.stop()
             pool.join()
-
-
-@contextlib.contextmanager
-def _worker_environment() -> Iterator[None]:
-    """Sets the environment of processes that are started within."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _outcome(future: "Future[T]") -> T | InputError:
@@ -121,7 +105,7 @@ def _outcome(future: "Future[T]") -> T | InputError:
 
 def start_tensorflow_in_worker() -> None:
     """Starts TensorFlow with one thread for each operation; the initializer of work that needs TensorFlow."""
-    start_tensorflow(THREADS)
+    start_tensorflow(THREADS, with_keras=False)
 
 
 def _start_worker(initializer: Initializer | None) -> None:

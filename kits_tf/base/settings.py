@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.paths import expand_homes
 
 S = TypeVar("S", bound="Settings")
 
@@ -18,27 +19,45 @@ def setting(default: Any, help_text: str, **limits: Any) -> Any:
         default: value without the flag.
         help_text: description of the flag in --help.
         **limits: minimum, maximum, above, below: bounds of each number; choices: the values allowed, a sequence or a
-            `Registry`; is_range: whether the first of two numbers must not be larger than the second.
+            `Registry`; is_range: whether the first of two numbers must not be larger than the second; is_path: whether
+            a text is a path, as it is where the flag's name ends in _dir or _file.
     """
     return field(default=default, metadata={"help": help_text, **limits})
 
 
-def required(help_text: str) -> Any:
-    """Returns a dataclass field that is a flag without a default."""
-    return setting(MISSING, help_text)
+def required(help_text: str, **limits: Any) -> Any:
+    """Returns a dataclass field that is a flag without a default, with the limits of `setting`."""
+    return setting(MISSING, help_text, **limits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of all groups: checks every field when built.
+    """Base of all groups: checks every field when built, and puts the home in the place of a path's ~.
+
+    A shell leaves the ~ of --output_dir=~/x as it is, and there is none where flags come from a file.
 
     Raises:
-        InputError: a value is outside its range; the message names the flag.
+        InputError: a value is outside its range, or a path begins with ~USER of nobody; the message names the flag.
     """
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            _check_limits(item, getattr(self, item.name))
+            value = getattr(self, item.name)
+            _check_limits(item, value)
+            if isinstance(value, str) and is_path(item):
+                object.__setattr__(self, item.name, _expanded(item.name, value))
+
+
+def is_path(item: Field) -> bool:
+    """Returns whether a flag's value is a path, or several with commas between."""
+    return item.name.endswith(("_dir", "_file")) or item.metadata.get("is_path", False)
+
+
+def _expanded(name: str, value: str) -> str:
+    try:
+        return expand_homes(value)
+    except InputError as error:
+        raise InputError(f"--{name}: {error}") from None
 
 
 def _check_limits(item: Field, value: Any) -> None:

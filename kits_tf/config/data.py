@@ -115,6 +115,7 @@ class InputSettings(Settings):
     cache: str = setting(
         "",
         "Where records are kept once they have been read: memory, or a folder on a fast disk. Empty: nowhere.",
+        is_path=True,
     )
 
 

@@ -26,6 +26,7 @@ class InferenceSettings(Settings):
         "",
         "A cascade: a run whose network, on a coarser grid, finds the box around the kidneys that the model then looks "
         "at. Default: the model looks at the whole body.",
+        is_path=True,
     )
     coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
     postprocess: str = setting(

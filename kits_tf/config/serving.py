@@ -1,13 +1,17 @@
 """Groups of settings of servers, their clients and the page."""
 
+import ipaddress
+import re
 from dataclasses import dataclass
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.settings import Settings, required, setting
 
-# Names of a machine by which no other machine can reach it.
+# Names of a machine by which no other machine can reach it; `is_this_machine` knows others.
 THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _MB = 1_000_000
+# Without brackets gRPC takes ::1:8500 for an address, and its own port.
+_ADDRESS = re.compile(r"(?:\[[^][/]+\]|[^][/:]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +32,9 @@ class ConnectionSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        host, _, port = self.server.rpartition(":")
-        if self.server and (not host or not port.isdecimal() or not 0 < int(port) < 65536):
-            raise InputError(f"--server: expected HOST:PORT, got {self.server}")
+        match = _ADDRESS.fullmatch(self.server)
+        if self.server and (match is None or not 0 < int(match[1]) < 65536):
+            raise InputError(f"--server: expected HOST:PORT, or [ADDRESS]:PORT of IPv6, got {self.server}")
         if self.ca_file and not self.tls:
             raise InputError("--ca_file: expected --tls with it")
         if self.model_version is not None and self.model_label:
@@ -71,8 +75,8 @@ class ServerSettings(Settings):
     poll_s: float = setting(5.0, "Seconds between two looks into the folder for new versions.", above=0)
     grace_s: float = setting(30.0, "Seconds that requests may still run after the server was asked to stop.", minimum=0)
     token_file: str = setting("", "File with a token that clients must send.")
-    tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.")
-    tls_key: str = setting("", "PEM file of its key.")
+    tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.", is_path=True)
+    tls_key: str = setting("", "PEM file of its key.", is_path=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +99,16 @@ def check_tls(cert: str, key: str) -> None:
         raise InputError("expected --tls_cert and --tls_key, got one of them")
 
 
+def is_this_machine(host: str) -> bool:
+    """Returns whether a host is a name or an address by which a machine reaches itself, and no other one."""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 def check_host(host: str, token_flag: str) -> None:
     """Raises InputError if a page without a token would listen where other machines can reach it.
 
@@ -102,5 +116,5 @@ def check_host(host: str, token_flag: str) -> None:
         host: address to listen on.
         token_flag: flag that would give the page a token, for the message.
     """
-    if host not in THIS_MACHINE:
+    if not is_this_machine(host):
         raise InputError(f"--host={host}: expected {token_flag} with it, as others can reach the page")

@@ -104,7 +104,9 @@ class OptimizationSettings(Settings):
     """Optimization"""
 
     initial_weights: str = setting(
-        "", "A run of the same network and classes whose best weights this one begins with. Empty: random weights."
+        "",
+        "A run of the same network and classes whose best weights this one begins with. Empty: random weights.",
+        is_path=True,
     )
     epochs: int = setting(50, "Passes over the training cases.", minimum=1)
     optimizer: str = setting(

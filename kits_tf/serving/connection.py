@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import ConnectionSettings
-from kits_tf.config.serving import THIS_MACHINE
+from kits_tf.config.serving import is_this_machine
 from kits_tf.inference.model import refusal
 from kits_tf.serving import messages
 from kits_tf.serving.credentials import authorization, read_file, read_token
+from kits_tf.serving.proxy import NO_PROXY, proxy_to
 from kits_tf.serving.tensors import from_proto, write_proto
 
 T = TypeVar("T")
@@ -91,7 +92,9 @@ class Connection:
         if code == grpc.StatusCode.UNAVAILABLE:
             raise NotReadyError(details)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise InputError(f"{settings.server}: no answer within --deadline_s={settings.deadline_s:g}")
+            raise InputError(
+                f"{settings.server}: no answer within --deadline_s={settings.deadline_s:g}{_way(settings)}"
+            )
         if code in _REFUSED:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if code in _USELESS else InputError
@@ -112,24 +115,33 @@ def with_back_off(call: Callable[[], T], settings: ConnectionSettings) -> T:
         except NotReadyError as error:
             if attempt == settings.attempts:
                 raise UnavailableError(
-                    f"{settings.server}: expected a server, tried {attempt} times: {error}"
+                    f"{settings.server}: expected a server, tried {attempt} times{_way(settings)}: {error}"
                 ) from None
         # Random, so that clients that were refused together do not come back together.
         time.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
 
 
+def _way(settings: ConnectionSettings) -> str:
+    proxy = proxy_to(settings.server)
+    return f" through the proxy {proxy} (no_proxy={_host(settings)} goes without)" if proxy else ""
+
+
 def _token(settings: ConnectionSettings) -> str:
     """Returns the token of --token_file or of the environment's KITS_TF_TOKEN; "" if there is none."""
     token = read_token(settings.token_file) or os.environ.get(TOKEN_VARIABLE, "")
-    host = settings.server.rpartition(":")[0].strip("[]")
-    if token and not settings.tls and host not in THIS_MACHINE:
+    if token and not settings.tls and not is_this_machine(_host(settings)):
         raise InputError(f"--server={settings.server}: expected --tls with a token, or anyone on the way could read it")
     return token
 
 
+def _host(settings: ConnectionSettings) -> str:
+    return settings.server.rpartition(":")[0].strip("[]")
+
+
 def _channel(settings: ConnectionSettings) -> grpc.Channel:
+    options = _OPTIONS if proxy_to(settings.server) else [*_OPTIONS, NO_PROXY]
     if not settings.tls:
-        return grpc.insecure_channel(settings.server, _OPTIONS)
+        return grpc.insecure_channel(settings.server, options)
     # None stands for the authorities that the system trusts.
     authorities = read_file(settings.ca_file) or None
-    return grpc.secure_channel(settings.server, grpc.ssl_channel_credentials(authorities), _OPTIONS)
+    return grpc.secure_channel(settings.server, grpc.ssl_channel_credentials(authorities), options)

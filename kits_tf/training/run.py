@@ -27,12 +27,14 @@ from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
+from kits_tf.base.paths import listed_paths
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
 from kits_tf.config import RunSettings
 from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.history import HISTORY
+from kits_tf.training.places import at, with_absolute_paths
 
 FLAGS, ENVIRONMENT = "train.flags", "environment.json"
 BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
@@ -48,7 +50,7 @@ class Run:
     """A trained run.
 
     Attributes:
-        settings: settings of its training.
+        settings: settings of its training, with the folders where run and records lie now.
         manifest: manifest of its records.
         architecture: architecture of its network.
         network: the best network, in float32.
@@ -81,13 +83,15 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
     write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
-    write_text(run_dir / FLAGS, to_flagfile(settings, "train"))  # last: a folder with flags is a run
+    flags = to_flagfile(with_absolute_paths(settings), "train")
+    write_text(run_dir / FLAGS, flags)  # last: a folder with flags is a run
 
 
 def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) -> None:
     """Raises InputError if a directory holds what was trained with other flags or on other records."""
     # A flag that is newer than the run has its default there.
-    differences = changed_flags(from_flagfile(RunSettings, run_dir / FLAGS), settings)
+    earlier = with_absolute_paths(from_flagfile(RunSettings, run_dir / FLAGS))
+    differences = changed_flags(earlier, with_absolute_paths(settings))
     changed = sorted(flag for name, flag in differences.items() if name not in _CHANGEABLE)
     if changed:
         raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
@@ -123,7 +127,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         raise InputError(f"{root}: expected a run directory, found no such folder")
     if not (root / FLAGS).exists():
         raise InputError(f"{root}: expected a run directory, found no {FLAGS} in it (an exported model is no run)")
-    settings, manifest = from_flagfile(RunSettings, root / FLAGS), Manifest.read(root)
+    settings, manifest = at(root, from_flagfile(RunSettings, root / FLAGS)), Manifest.read(root)
     weights = root / BEST_WEIGHTS
     if not weights.is_file():
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
@@ -167,7 +171,7 @@ def load_runs(model: str) -> list[Run]:
         InputError: a run cannot be loaded, for the reasons of `load_run`.
     """
     runs = []
-    for part in model.split(","):
+    for part in listed_paths(model):
         root = Path(part)
         folds = [] if (root / FLAGS).exists() else sorted(root.glob("fold*"))
         runs += [load_run(folder) for folder in folds or [root]]

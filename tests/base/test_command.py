@@ -23,6 +23,31 @@ def test_defaults_and_groups() -> None:
     assert settings.grid.spacing_zyx_mm == (1.6, 1.2, 1.2) and positional == []
 
 
+def test_a_current_folder_that_is_gone_and_other_variables_are_said_or_passed_over(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os\nos.rmdir({str(gone)!r})\nfrom kits_tf import measure\nmeasure.COMMAND.run(['m.nii.gz'])"
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=gone, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 1
+    assert result.stderr == "error: expected a current folder, found that it was removed: cd to another one\n"
+
+
+def test_help_without_docstrings_has_the_flags_and_no_signatures() -> None:
+    command = [sys.executable, "-OO", "-m", "kits_tf.figures", "--help"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--predictions_dir=TEXT" in result.stdout and "<factory>" not in result.stdout
+
+
+@pytest.mark.parametrize("backend", ["TkAgg", "nonsense"])
+def test_no_backend_of_matplotlib_stops_a_command(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", backend)
+    with pytest.raises(SystemExit):
+        figures.COMMAND.run(["--data_dir=d"])
+    assert os.environ["MPLBACKEND"] == "agg"
+
+
 def test_values_reach_their_group_with_their_type() -> None:
     given = ["--spacing_zyx_mm=3,1.5,2", "--image_kernel=linear", "--seed=7", "--test_cases=1-3"]
     settings, _ = convert.COMMAND.parse(CONVERT + given)

@@ -14,6 +14,7 @@ _COLUMNS = 4
 _INCHES = 3.4
 
 
+@canvas.plain_style()
 def augmentation_sheet(
     title: str,
     previews: Sequence[Preview],

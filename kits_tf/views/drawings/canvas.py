@@ -3,10 +3,11 @@
 Figures are matplotlib objects without pyplot: no window system, and matplotlib's global settings stay as they are.
 """
 
+import contextlib
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from PIL import Image
 
+from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
@@ -27,6 +29,29 @@ _SVG_SETTINGS = {
     "svg.hashsalt": "kits_tf",  # the same chart is the same file
 }
 _WEBP_QUALITY = 80
+
+
+@contextlib.contextmanager
+def plain_style() -> Iterator[None]:
+    """Draws and writes within by matplotlib's own defaults, whatever a matplotlibrc or the program has set."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Makes an error of what draws within an InputError: one case that cannot be drawn never costs the others.
+
+    Raises:
+        InputError: the case cannot be drawn, or cannot be used.
+    """
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        raise InputError(f"expected a case that can be drawn: {type(error).__name__}: {error}") from error
 
 
 def dark_page(width: float, height: float) -> Figure:
@@ -79,7 +104,12 @@ def outline(
         pixel_mm: height and width of a pixel.
         line: matplotlib's style of the line.
     """
-    y, x = ((np.arange(size) + 0.5) * mm for size, mm in zip(labels.shape, pixel_mm, strict=True))
+    # A contour needs two rows and columns: a single one gets an empty neighbor on either side.
+    margins = [int(size == 1) for size in labels.shape]
+    labels = np.pad(labels, [(margin, margin) for margin in margins])
+    y, x = (
+        (np.arange(size) - margin + 0.5) * mm for size, margin, mm in zip(labels.shape, margins, pixel_mm, strict=True)
+    )
     for label, name in enumerate(scheme.classes):
         mask = labels == label
         if label and mask.any():
@@ -93,6 +123,7 @@ def add_legend(figure: Figure, scheme: Scheme, other_colors: Mapping[str, str] |
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=style.TEXT, frameon=False)
 
 
+@plain_style()
 def save(figure: Figure, path: str | os.PathLike) -> None:
     """Writes the figure as a PNG and makes its folder; the file is whole or not there."""
     path = Path(path)
@@ -101,6 +132,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
         figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
 
 
+@plain_style()
 def webp(figure: Figure, width: int) -> bytes:
     """Returns the figure as a WebP of `width` pixels, which is at most a quarter of a PNG's size: for pages."""
     content = io.BytesIO()
@@ -114,6 +146,7 @@ def webp_size(content: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(content)).size
 
 
+@plain_style()
 def svg(figure: Figure) -> str:
     """Returns the figure as an SVG element for a page.
 

@@ -28,6 +28,7 @@ _EDGE_PLACES = (
 )
 
 
+@canvas.plain_style()
 def case_figure(case: CaseMasks) -> Figure:
     """Returns the figure of a case.
 

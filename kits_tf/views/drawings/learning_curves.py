@@ -17,6 +17,7 @@ _LINES = {
 }
 
 
+@canvas.plain_style()
 def learning_curves(title: str, history: Sequence[HistoryRow], best: int | None = None) -> Figure:
     """Returns a figure with three charts over the epochs.
 

@@ -18,8 +18,11 @@ _FRAME_MS = 100
 _GIF_COLORS = 64
 _MARGIN_MM = 30.0
 _PANEL_INCHES = 2.4
+# Largest ratio of the sides of a picture that is still filled: a scan of one column or row would be a strip of meters.
+_LARGEST_RATIO = 4.0
 
 
+@canvas.plain_style()
 def montage(case: CaseMasks) -> Figure:
     """Returns a figure of 20 axial planes, evenly spaced from the first to the last that shows a structure.
 
@@ -28,7 +31,7 @@ def montage(case: CaseMasks) -> Figure:
     """
     planes, crop = _planes(case, COLUMNS * ROWS)
     height_mm, width_mm = _size_mm(case, crop)
-    panel = _PANEL_INCHES * height_mm / width_mm + 0.25
+    panel = _PANEL_INCHES * min(height_mm / width_mm, _LARGEST_RATIO) + 0.25
     figure = canvas.dark_page(_PANEL_INCHES * COLUMNS, panel * ROWS + 0.8)
     axes = figure.subplots(ROWS, COLUMNS).ravel()
     for ax in axes:
@@ -46,7 +49,8 @@ def animation(case: CaseMasks) -> bytes:
     """Returns a GIF through the axial planes of `montage`, up to 60 of them, GIF_HEIGHT pixels high."""
     planes, crop = _planes(case, _MOST_FRAMES)
     height_mm, width_mm = _size_mm(case, crop)
-    size = max(1, round(GIF_HEIGHT * width_mm / height_mm)), GIF_HEIGHT
+    pixels_per_mm = min(GIF_HEIGHT / height_mm, _LARGEST_RATIO * GIF_HEIGHT / width_mm)
+    size = max(1, round(width_mm * pixels_per_mm)), max(1, round(height_mm * pixels_per_mm))
     pictures = (Image.fromarray(_painted(case, z, crop)).resize(size) for z in planes)
     frames = [picture.quantize(_GIF_COLORS, dither=Image.Dither.NONE) for picture in pictures]
     content = io.BytesIO()

@@ -10,13 +10,14 @@ from matplotlib.patches import FancyBboxPatch
 
 from kits_tf.base.settings import format_value
 from kits_tf.training.description import LayerDescription, NetworkDescription
-from kits_tf.views.drawings import style
+from kits_tf.views.drawings import canvas, style
 
 # Size of a box, and the distance from row to row.
 _WIDTH, _HEIGHT = 3.2, 0.9
 _ROW = 1.4
 
 
+@canvas.plain_style()
 def network_figure(title: str, network: NetworkDescription) -> Figure:
     """Returns a figure of the parts, down to the coarsest on the left and up again on the right.
 

@@ -35,12 +35,13 @@ def draw_prediction(files: CaseFiles, plan: FigurePlan) -> None:
     """Draws the mask of one case.
 
     Raises:
-        InputError: scan or mask cannot be used.
+        InputError: scan or mask cannot be used or drawn.
     """
     case = read_case(files, plan.masks_dir, plan.scheme)
-    canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
-    if plan.montage:
-        canvas.save(montage(case), plan.output_dir / f"{case.case_id}_montage.png")
-    if plan.gif:
-        with written_whole(plan.output_dir / f"{case.case_id}.gif") as partial:
-            partial.write_bytes(animation(case))
+    with canvas.drawing():
+        canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
+        if plan.montage:
+            canvas.save(montage(case), plan.output_dir / f"{case.case_id}_montage.png")
+        if plan.gif:
+            with written_whole(plan.output_dir / f"{case.case_id}.gif") as partial:
+                partial.write_bytes(animation(case))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.measurements import Measurements
 from kits_tf.base.version import __version__
+from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.case_figure import case_figure
 from kits_tf.views.numbers import number_text
 from kits_tf.views.pages.shown_measurements import KIDNEY, LESION
@@ -23,6 +24,7 @@ _LINE_LENGTH = 100
 _NOTICE = "For research. Not a medical device. Volumes and sizes are of the mask: look at it before you use them."
 
 
+@canvas.plain_style()
 def measurements_document(
     case: CaseMasks, measurements: Measurements, *, is_corrected: bool, warnings: Sequence[str] = ()
 ) -> bytes:

@@ -1,14 +1,17 @@
 import io
 from dataclasses import replace
 
+import matplotlib
 import matplotlib.colors
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
 from PIL import Image
 
 from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.views.drawings import canvas, style
 from kits_tf.views.drawings.case_figure import case_figure
@@ -98,6 +101,59 @@ def test_an_empty_case_shows_the_middle() -> None:
     assert figure.axes[0].get_title() == "middle of the scan, axial 3" and "tumor 1.000" in figure.get_suptitle()
     canvas.webp(figure, 300)
     assert len(montage(nothing).axes) == COLUMNS * ROWS
+
+
+THIN = [(1, 120, 80), (30, 1, 80), (30, 120, 1), (2, 2, 2), (1, 1, 1), (1, 120, 1)]
+
+
+@pytest.mark.parametrize("shape", THIN)
+@pytest.mark.parametrize("fill", [None, 0, 3])
+def test_thin_scans_and_masks_that_are_empty_or_everything_are_drawn(shape: tuple, fill: int | None) -> None:
+    whole = case()
+    middle = tuple(slice(12 if size < 30 else 0, 12 + size if size < 30 else None) for size in shape)
+    part = (middle[0], slice(50, 51) if shape[1] == 1 else middle[1], slice(60, 61) if shape[2] == 1 else middle[2])
+    truth = whole.truth[part]
+    predicted = whole.predicted[part] if fill is None else np.full_like(truth, fill)
+    thin = replace(whole, hu=whole.hu[part], truth=truth, predicted=predicted)
+    assert thin.hu.shape == shape
+    width, height = canvas.webp_size(canvas.webp(case_figure(thin), 300))
+    assert width == 300 and height < 1200
+    width, height = canvas.webp_size(canvas.webp(montage(thin), 300))
+    assert width == 300 and height < 1500
+    picture = Image.open(io.BytesIO(animation(thin)))
+    assert max(picture.size) <= 4 * GIF_HEIGHT and picture.size[1] <= GIF_HEIGHT
+
+
+def test_a_single_row_is_outlined_along_its_edges() -> None:
+    ax = Figure().subplots()
+    canvas.outline(ax, np.array([[0, 1, 1, 0, 0]], np.uint8), LATERALITY, (4.0, 1.0))
+    (drawn,) = ax.collections
+    (path,) = drawn.get_paths()
+    # By hand: halfway between the centers of voxels in and outside, with 4 mm rows and 1 mm columns.
+    assert path.vertices[:, 0].min() == 1 and path.vertices[:, 0].max() == 3
+    assert path.vertices[:, 1].min() == 0 and path.vertices[:, 1].max() == 4
+
+
+def test_pictures_do_not_depend_on_a_matplotlibrc() -> None:
+    def drawn() -> bytes:
+        return canvas.webp(case_figure(case()), 300)
+
+    expected, others = drawn(), {"font.size": 30, "figure.dpi": 20, "savefig.bbox": "tight", "axes.grid": True}
+    with matplotlib.rc_context(others):
+        assert drawn() == expected
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_what_cannot_be_drawn_is_an_error_of_its_case_alone() -> None:
+    errors = {
+        TypeError("z has shape (1, 180)"): "^expected a case that can be drawn: TypeError: z has shape",
+        InputError("its own words"): "^its own words$",
+        OSError("no space"): "^no space$",
+    }
+    for error, message in errors.items():
+        expected = OSError if isinstance(error, OSError) else InputError
+        with pytest.raises(expected, match=message), canvas.drawing():
+            raise error
 
 
 def test_a_webp_has_the_width_that_was_asked_for() -> None:

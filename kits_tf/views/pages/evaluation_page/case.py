@@ -7,6 +7,7 @@ from pathlib import Path
 from kits_tf.analysis.case_masks import with_prediction
 from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.progress import track
 from kits_tf.ct.case_facts import CaseFacts, case_facts
@@ -50,17 +51,15 @@ class CasePictures:
 
 
 def picture_cases(
-    evaluations: Sequence[Evaluation], plans: Mapping[str, CasePlan], workers: int
+    evaluations: Sequence[Evaluation], plans: Mapping[str, CasePlan], workers: int, failures: Failures
 ) -> dict[str, CasePictures]:
-    """Returns the pictures of each case that has a plan, by its id; several processes make them.
+    """Returns the pictures of each case that has a plan and can be drawn, by its id; several processes make them.
 
     Args:
         evaluations: evaluations that all have the cases; the first one knows their files.
         plans: sizes of the pictures of each case, by its id.
         workers: number of processes; 0: by cores and memory.
-
-    Raises:
-        InputError: a file of a case cannot be used.
+        failures: failures, which the cases are added to that cannot be drawn.
     """
     cases = [files for files in evaluations[0].cases if files.case_id in plans]
     predictions = [(evaluation.masks_dir, evaluation.scheme) for evaluation in evaluations]
@@ -69,9 +68,10 @@ def picture_cases(
     outcomes = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
     for index, outcome in track(outcomes, "case", len(tasks)):
         if isinstance(outcome, InputError):
-            raise InputError(f"{cases[index].case_id}: {outcome}")
-        pictures[cases[index].case_id] = outcome
-    return {files.case_id: pictures[files.case_id] for files in cases}
+            failures.note(cases[index].case_id, outcome)
+        else:
+            pictures[cases[index].case_id] = outcome
+    return {files.case_id: pictures[files.case_id] for files in cases if files.case_id in pictures}
 
 
 def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], plan: CasePlan) -> CasePictures:
@@ -93,6 +93,7 @@ def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], p
         with_prediction(files.case_id, scan, masks_dir, scheme)
         for scan, (masks_dir, scheme) in zip(scans, predictions, strict=True)
     ]
-    figures = [canvas.webp(case_figure(case), plan.figure_width) for case in cases if plan.figure_width]
-    volumes = viewer_volumes(cases, image.grid, plan.volume_bytes) if plan.volume_bytes else None
-    return CasePictures(case_facts(image, mask), error_thumbnail(cases[0]), figures, volumes)
+    with canvas.drawing():
+        figures = [canvas.webp(case_figure(case), plan.figure_width) for case in cases if plan.figure_width]
+        volumes = viewer_volumes(cases, image.grid, plan.volume_bytes) if plan.volume_bytes else None
+        return CasePictures(case_facts(image, mask), error_thumbnail(cases[0]), figures, volumes)

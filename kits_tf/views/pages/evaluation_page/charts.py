@@ -32,6 +32,7 @@ class Agreement(NamedTuple):
     high_ml: float
 
 
+@canvas.plain_style()
 def score_boxes(heading: str, score_keys: Mapping[str, str], evaluations: Mapping[str, ScoreTable]) -> Figure:
     """Returns scores between 0 and 1 as boxes, with a point for each case; in a page each is a link to its case.
 
@@ -53,6 +54,7 @@ def score_boxes(heading: str, score_keys: Mapping[str, str], evaluations: Mappin
     return figure
 
 
+@canvas.plain_style()
 def bland_altman(
     structure: str, true_ml: Mapping[str, float], errors_ml: Sequence[Mapping[str, float]]
 ) -> tuple[Figure, list[Agreement]]:

@@ -38,6 +38,19 @@ _BOXES = (
 )
 
 
+@dataclass(frozen=True)
+class Notes:
+    """What a reader must know before anything else.
+
+    Attributes:
+        data: note on what the scans are; "" for none.
+        undrawn: a line for each case that could not be drawn, with the reason.
+    """
+
+    data: str
+    undrawn: Sequence[str] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Row:
     """A case in the table of cases."""
@@ -72,7 +85,7 @@ def report_page(
     evaluations: Sequence[Evaluation],
     pictures: Mapping[str, CasePictures],
     findings: Sequence[Finding],
-    data_note: str,
+    notes: Notes,
     viewer_module: str | None,
 ) -> str:
     """Returns the page.
@@ -81,7 +94,7 @@ def report_page(
         evaluations: one evaluation, or two to show side by side.
         pictures: pictures of each case that all evaluations have, one at least.
         findings: findings of an audit of these cases.
-        data_note: note on what the scans are; "" for none.
+        notes: what stands at the head of the page.
         viewer_module: JavaScript of `niivue_module`; None for a page without the viewer.
     """
     changes = _differences(evaluations, list(pictures))
@@ -95,7 +108,8 @@ def report_page(
         "report.html",
         title=f"Evaluation of {' and '.join(each.name for each in evaluations)}",
         overview=_overview(evaluations, len(pictures)),
-        data_note=data_note,
+        data_note=notes.data,
+        undrawn=notes.undrawn,
         sections=sections | {"data": "Data"},
         evaluations=evaluations,
         differences=changes,
