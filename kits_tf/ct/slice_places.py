@@ -1,7 +1,7 @@
 """Where the slices of a series lie: in order, on one line, evenly spaced, or why they are not one scan.
 
-Every slice is checked against the line through all of them, so that a slice that lies aside is distinguished from a tilted
-gantry, and two scans in one series from one.
+Every slice is checked against the line through all of them: so a slice that lies aside is no tilted gantry, and two
+scans in one series are not one.
 """
 
 import itertools
