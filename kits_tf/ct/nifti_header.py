@@ -4,6 +4,7 @@ Libraries repair a header that contradicts itself, each in its own way and silen
 that names the fields. The fields are those of the standard, https://nifti.nimh.nih.gov/nifti-1.
 """
 
+import logging
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -42,6 +43,9 @@ _OTHER_KINDS = {
     b"\x89PNG": "a PNG picture",
     b"\x89HDF": "an HDF5 file",
 }
+
+# What nibabel would repair is refused here, and what it only remarks on is no news to a user.
+logging.getLogger("nibabel.global").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ import nibabel as nib
 import numpy as np
 from isal import igzip, igzip_lib
 from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError, ImageDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
@@ -267,8 +266,7 @@ def _nifti(path: AnyPath) -> Iterator[_Nifti]:
             header = parse_header(file.read(HEADER_BYTES), str(path))
             file.seek(0)
             kind = nib.Nifti2Image if header.is_nifti2 else nib.Nifti1Image
-            with LoggingOutputSuppressor():  # what it would repair has been refused
-                image = kind.from_stream(file)
+            image = kind.from_stream(file)
             yield _Nifti(image, Grid(_shape(image, path), header.affine), file)
     except InputError:
         raise
