@@ -16,6 +16,15 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.packages import is_installed
 from kits_tf.config import DicomSettings
 from kits_tf.ct.gantry_tilt import set_upright
+from kits_tf.ct.slice_places import (
+    SliceStack,
+    check_neighbors_alike,
+    check_one_sweep,
+    check_places,
+    evenly_spaced,
+    stack_slices,
+    sweeps,
+)
 from kits_tf.ct.volume import Volume
 
 if TYPE_CHECKING:
@@ -29,12 +38,7 @@ _UNREADABLE = (
     *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, struct.error, NotImplementedError),
     *(RuntimeError, zipfile.BadZipFile, zlib.error),
 )
-# Positions are often rounded to a tenth of a millimeter.
-_ROUNDING_MM = 0.11
-# Share of the usual distance by which two slices may be nearer or farther.
-_UNEVEN = 0.1
 _SAME_DIRECTION = 1e-3
-_TILT_DEGREES = 0.5
 
 
 @dataclass(frozen=True)
@@ -160,15 +164,19 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
         InputError: slices differ in size or direction, lie at the same place, unevenly or tilted, or cannot be decoded.
     """
     _check_headers(series.headers, source)
-    stack = _stack(series)
-    _check_places(stack, settings, source)
-    array, planes = _evenly_spaced(np.stack([_decoded(file) for file in stack.files]), stack.places_mm)
-    if len(stack.files) > 1:
+    stack, accept = _stack(series), settings.irregular_slices == "accept"
+    files, headers = ([values[i] for i in stack.order] for values in (series.files, series.headers))
+    check_places(stack, source, accept=accept)
+    _check_one_scan(stack, headers, source)
+    slices = np.stack([_decoded(file) for file in files])
+    check_neighbors_alike(slices, source)
+    array, planes = evenly_spaced(slices, stack.places_mm)
+    if len(files) > 1:
         step_mm = (stack.positions_mm[-1] - stack.positions_mm[0]) / (len(array) - 1)
     else:
-        step_mm = stack.normal * float(stack.headers[0].get("SliceThickness") or 1)
+        step_mm = stack.normal * float(headers[0].get("SliceThickness") or 1)
     origin_mm, corners_rc = stack.positions_mm[0], np.zeros((len(planes), 2), np.int64)
-    if _tilt_degrees(step_mm, stack.normal) > _TILT_DEGREES:
+    if stack.tilt_degrees:
         upright = set_upright(array, np.linalg.lstsq(stack.in_plane_mm.T, step_mm, rcond=None)[0])
         array, corners_rc = upright.array, upright.corners_rc[planes]
         origin_mm = origin_mm + upright.offset_rc @ stack.in_plane_mm
@@ -176,28 +184,7 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     # DICOM's world is left, posterior, superior.
     axes = np.array([step_mm, *stack.in_plane_mm, origin_mm]).T * [[-1], [-1], [1]]
     volume = Volume.from_stored(array, np.vstack([axes, [0, 0, 0, 1]]))
-    return SeriesScan(volume, stack.headers, np.column_stack([planes, corners_rc]))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Stack:
-    """Slices in the order of their places.
-
-    Attributes:
-        files: files of the slices.
-        headers: attributes of the slices.
-        positions_mm: (slices, 3) center of each slice's first pixel in DICOM's world.
-        places_mm: (slices,) those positions along the normal, rising.
-        normal: (3,) direction across the slices.
-        in_plane_mm: (2, 3) way from a row to the next, and from a column to the next.
-    """
-
-    files: tuple[_File, ...]
-    headers: tuple["Dataset", ...]
-    positions_mm: NDArray[np.float64]
-    places_mm: NDArray[np.float64]
-    normal: NDArray[np.float64]
-    in_plane_mm: NDArray[np.float64]
+    return SeriesScan(volume, tuple(headers), np.column_stack([planes, corners_rc]))
 
 
 def _check_headers(headers: Sequence["Dataset"], source: str) -> None:
@@ -213,21 +200,32 @@ def _check_headers(headers: Sequence["Dataset"], source: str) -> None:
             raise InputError(f"{source}: expected the same {name} in every slice, found different ones")
 
 
-def _stack(series: Series) -> _Stack:
+def _stack(series: Series) -> SliceStack:
     first = series.headers[0]
-    along_row, along_column = np.reshape(first.ImageOrientationPatient, (2, 3)).astype(float)
-    normal = np.cross(along_row, along_column)
     positions_mm = np.array([header.ImagePositionPatient for header in series.headers], float)
-    places_mm = positions_mm @ normal
-    order = np.argsort(places_mm)
-    return _Stack(
-        files=tuple(series.files[i] for i in order),
-        headers=tuple(series.headers[i] for i in order),
-        positions_mm=positions_mm[order],
-        places_mm=places_mm[order],
-        normal=normal,
-        in_plane_mm=np.array([along_column, along_row]) * np.reshape(first.PixelSpacing, (2, 1)).astype(float),
-    )
+    names = [file.name for file in series.files]
+    return stack_slices(names, positions_mm, np.array(first.ImageOrientationPatient), np.array(first.PixelSpacing))
+
+
+def _check_one_scan(stack: SliceStack, headers: Sequence["Dataset"], source: str) -> None:
+    """Raises InputError if the attributes of slices, in the order of their places, are those of several scans."""
+    if len({str(header.get("FrameOfReferenceUID", "")) for header in headers}) > 1:
+        raise InputError(
+            f"{source}: expected one FrameOfReferenceUID, found several: the patient was moved between slices"
+        )
+    for name in ("AcquisitionNumber", "TemporalPositionIdentifier"):
+        values = [str(header.get(name, "") or "") or None for header in headers]
+        check_one_sweep(stack, values, name, source)
+    for name in ("AcquisitionTime", "InstanceNumber"):
+        numbers = sweeps(stack, [_number(header.get(name)) for header in headers])
+        check_one_sweep(stack, numbers, f"passages in the order of {name}", source)
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
 
 
 def _files(path: Path) -> list[_File]:
@@ -283,55 +281,3 @@ def _decoded(file: _File) -> NDArray[np.int16]:
         raise InputError(f"{file.name}: expected gray values (rows, columns), found {stored.shape}")
     hu = stored.astype(np.float32) * float(data.get("RescaleSlope") or 1) + float(data.get("RescaleIntercept") or 0)
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
-
-
-def _check_places(stack: _Stack, settings: DicomSettings, source: str) -> None:
-    """Checks that slices lie at different places, evenly and above each other.
-
-    Raises:
-        InputError: they do not, and settings do not allow it.
-    """
-    names, gaps = [file.name for file in stack.files], np.diff(stack.places_mm)
-    if not len(gaps):
-        return
-    usual = float(np.median(gaps))
-    same = np.flatnonzero(gaps <= _UNEVEN * min(usual, _ROUNDING_MM))
-    if same.size:
-        raise InputError(
-            f"{source}: expected one slice a place, found {names[same[0]]} and {names[same[0] + 1]} at one"
-        )
-    if settings.irregular_slices == "accept":
-        return
-    uneven = np.flatnonzero(np.abs(gaps - usual) > max(_UNEVEN * usual, _ROUNDING_MM))
-    if uneven.size:
-        raise InputError(
-            f"{source}: expected evenly spaced slices, found {gaps[uneven[0]]:.2f} mm after {names[uneven[0]]} where "
-            f"{usual:.2f} mm is usual ({uneven.size} such gaps): slices are missing, or --irregular_slices=accept"
-        )
-    tilt = _tilt_degrees(stack.positions_mm[-1] - stack.positions_mm[0], stack.normal)
-    if tilt > _TILT_DEGREES:
-        raise InputError(
-            f"{source}: expected slices above each other, found a gantry tilted by {tilt:.1f} degrees; "
-            "--irregular_slices=accept sets them upright"
-        )
-
-
-def _tilt_degrees(step: NDArray, normal: NDArray) -> float:
-    """Returns the angle between the way from slice to slice and their normal, in degrees."""
-    return float(np.degrees(np.arccos(np.clip(step @ normal / np.linalg.norm(step), -1, 1))))
-
-
-def _evenly_spaced(array: NDArray[np.int16], places: NDArray) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """Returns slices (n, rows, columns) interpolated to the usual distance, and the plane nearest to each slice."""
-    gaps = np.diff(places)
-    usual = np.median(gaps) if len(gaps) else 1.0
-    count = int(np.rint((places[-1] - places[0]) / usual)) + 1
-    if count == len(places) and (np.abs(gaps - usual) <= max(_UNEVEN * usual, _ROUNDING_MM)).all():
-        return array, np.arange(count)
-    even = np.linspace(places[0], places[-1], count)
-    upper = np.clip(np.searchsorted(places, even), 1, len(places) - 1)
-    share = ((even - places[upper - 1]) / (places[upper] - places[upper - 1])).astype(np.float32)
-    planes = np.empty((count, *array.shape[1:]), np.int16)
-    for plane, high, weight in zip(planes, upper, share, strict=True):
-        plane[...] = np.rint(array[high - 1] * (1 - weight) + array[high] * weight)
-    return planes, np.abs(places[:, None] - even).argmin(axis=1)

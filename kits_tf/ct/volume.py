@@ -1,4 +1,4 @@
-"""Files on disk <-> volumes in memory. The only module that knows nibabel."""
+"""Files on disk <-> volumes in memory. With `nifti_header` the only module that knows nibabel."""
 
 import contextlib
 import hashlib
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import nibabel as nib
 import numpy as np
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
 from kits_tf.base.paths import AnyPath, as_path
-from kits_tf.ct.geometry import Grid, Triple, bounding_box, check_affine, orientation, reorient, undo_reorient
+from kits_tf.ct.geometry import Grid, Triple, bounding_box, orientation, reorient, undo_reorient
 from kits_tf.ct.mask_metadata import NO_METADATA, MaskMetadata, metadata_in
+from kits_tf.ct.nifti_header import HEADER_BYTES, parse_header
 
 AIR_HU = -1024
 # Probabilities and other shares are kept as whole numbers of 16 bits, since NIfTI has no such
@@ -39,8 +40,7 @@ _UNREADABLE = (
     ImageDataError,
     ImageFileError,
 )
-# sizeof_hdr of NIfTI-2 in either byte order
-_NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+_GZIP = b"\x1f\x8b"
 # Voxels read at a time: 128 MB where the file holds float64.
 _SLAB_VOXELS = 1 << 24
 # A block copied from one axis order to another: voxels of a row of the target, and rows.
@@ -215,8 +215,8 @@ def read_grid(path: str | os.PathLike) -> Grid:
         InputError: the file is missing, no 3-D NIfTI or without a usable affine, or its header cannot be read.
     """
     path = as_path(path)
-    with _nifti(path) as (image, _):
-        return Grid(_shape(image, path), _affine(image, path))
+    with _nifti(path) as nifti:
+        return nifti.grid
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -227,32 +227,47 @@ def _write(path: Path, content: bytes) -> None:
 
 def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, AnyPath], NDArray]) -> Volume:
     path = as_path(path)
-    with _nifti(path) as (image, file):
-        stored = Grid(_shape(image, path), _affine(image, path))
+    with _nifti(path) as nifti:
+        stored, image = nifti.grid, nifti.image
         way = orientation(stored.affine)
         array = _empty([stored.shape[axis] for axis in way.permutation], np.dtype(dtype))
         _fill(undo_reorient(array, way), image.dataobj, lambda slab: convert(slab, path))
-        while file.read(1 << 22):  # to the end, where gzip has its checksum
-            pass
+        _check_end(nifti, path)
     return Volume(array, stored.reoriented(way), stored, image.header)
 
 
+class _Nifti(NamedTuple):
+    """A NIfTI file that is open.
+
+    Attributes:
+        image: nibabel's image, of which no voxel is read yet.
+        grid: grid of its voxels, as stored.
+        file: stream of its bytes, decompressed.
+    """
+
+    image: nib.Nifti1Image
+    grid: Grid
+    file: BinaryIO
+
+
 @contextlib.contextmanager
-def _nifti(path: AnyPath) -> Iterator[tuple[nib.Nifti1Image, BinaryIO]]:
-    """Opens a NIfTI file.
+def _nifti(path: AnyPath) -> Iterator[_Nifti]:
+    """Opens a NIfTI file; its content says whether it is compressed, whatever its name.
 
     Raises:
-        InputError: there is none, or it cannot be read, here or in the body of the `with`.
+        InputError: there is none, its header contradicts itself, or it cannot be read, here or in the body of the
+            `with`.
     """
     strip_suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found none")
     try:
         with _opened(path) as file:
-            magic = file.read(4)
+            header = parse_header(file.read(HEADER_BYTES), str(path))
             file.seek(0)
-            kind = nib.Nifti2Image if magic in _NIFTI2_SIZES else nib.Nifti1Image
-            yield kind.from_stream(file), file
+            kind = nib.Nifti2Image if header.is_nifti2 else nib.Nifti1Image
+            image = kind.from_stream(file)
+            yield _Nifti(image, Grid(_shape(image, path), header.affine), file)
     except InputError:
         raise
     except _UNREADABLE as error:
@@ -263,11 +278,30 @@ def _nifti(path: AnyPath) -> Iterator[tuple[nib.Nifti1Image, BinaryIO]]:
 @contextlib.contextmanager
 def _opened(path: AnyPath) -> Iterator[BinaryIO]:
     with path.open("rb") as file:
-        if not path.name.endswith(".gz"):
+        is_compressed = file.read(len(_GZIP)) == _GZIP
+        file.seek(0)
+        if not is_compressed:
             yield file
             return
         with igzip.open(file, "rb") as unzipped:
             yield unzipped
+
+
+def _check_end(nifti: _Nifti, path: AnyPath) -> None:
+    """Reads a file to its end, where gzip has its checksum.
+
+    Raises:
+        InputError: there are voxels left that the header does not know of.
+    """
+    source, rest = nifti.image.dataobj, 0
+    nifti.file.seek(source.offset + math.prod(source.shape) * source.dtype.itemsize)
+    while block := nifti.file.read(1 << 22):
+        rest += len(block)
+    i, j, _ = nifti.grid.shape
+    plane = i * j * source.dtype.itemsize
+    if rest >= plane:
+        planes = f"{rest} bytes, {rest / plane:.1f} planes, behind them"
+        raise InputError(f"{path}: expected the voxels of shape {nifti.grid.shape} and no more, found {planes}")
 
 
 def _empty(shape: list[int], dtype: np.dtype) -> NDArray:
@@ -317,23 +351,6 @@ def _copy(target: NDArray, source: NDArray) -> None:
             block = [slice(None)] * 3
             block[target_axis], block[third] = slice(first, first + _LINE), slice(row, row + _ROWS)
             target[tuple(block)] = source[tuple(block)]
-
-
-def _affine(image: nib.Nifti1Image, path: AnyPath) -> NDArray[np.float64]:
-    # From the header, where nibabel would repair or ignore it: qform, sform, or both if they agree.
-    header = image.header
-    if header["qform_code"] == 0 and header["sform_code"] == 0:
-        raise InputError(f"{path}: expected a qform or an sform, both codes are 0: left and right are unknown")
-    if header["sform_code"] == 0 and (header["pixdim"][1:4] <= 0).any():
-        sizes = header["pixdim"][1:4].tolist()
-        raise InputError(f"{path}: expected a spacing above 0 mm along every axis, got {sizes}")
-    affine = check_affine(image.affine, str(path))
-    if header["qform_code"] > 0 and header["sform_code"] > 0 and (header["pixdim"][1:4] > 0).all():
-        shape = image.shape[:3]
-        qform, sform = header.get_qform(), header.get_sform()
-        if not Grid(shape, sform).same_as(Grid(shape, qform)):
-            raise InputError(f"{path}: qform {qform.tolist()} and sform {sform.tolist()} disagree, expected the same")
-    return affine
 
 
 def _to_hounsfield(array: NDArray, path: AnyPath) -> NDArray[np.int16]:
