@@ -13,10 +13,11 @@ import numpy as np
 from absl import app, flags
 from matplotlib.figure import Figure
 
+from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.morphometry import measure
+from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct import layouts
-from kits_tf.ct.labels import KITS19
 from kits_tf.views.drawings import canvas
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases and their kits.json.", required=True)
@@ -30,7 +31,7 @@ def main(_: list[str]) -> None:
     names, ours_mm, theirs_mm = [], [], []
     for number in sorted(layouts.parse_case_numbers(CASES.value)):
         name = f"case_{number:05d}"
-        mask, scheme = read_to_measure(root / name / layouts.LABELS_NAME, KITS19, None)
+        mask, scheme = read_to_measure(open_mask(root / name / layouts.LABELS_NAME, MaskSchemeSettings()), None)
         lesions = measure(mask.array, scheme, mask.grid.spacing_mm).lesions
         sizes = [lesion.axial_diameter_mm for lesion in lesions if lesion.axial_diameter_mm is not None]
         if not sizes or reported_cm[name] is None:

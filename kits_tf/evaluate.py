@@ -11,7 +11,7 @@ from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import InferenceSettings, MaskSchemeSettings, shared
 
 if TYPE_CHECKING:
-    from kits_tf.analysis.evaluation import EvaluationResult
+    from kits_tf.analysis.evaluation import EvaluationPlan, EvaluationResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,9 @@ class Evaluate(Settings):
         "",
         "Two evaluations, with a comma between: folders with a cases.csv. Shows how the second one differs.",
         is_path=True,
+    )
+    output_dir: str | None = setting(
+        None, "Folder to write the scores to. Default: the folder evaluation in --predictions_dir or --run_dir."
     )
     workers: int = shared.workers()
     masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
@@ -58,7 +61,8 @@ def main(settings: Evaluate) -> None:
     With --postprocess=auto, the chain that helps the run is chosen first.
 
     Raises:
-        InputError: run, predictions or data cannot be used, or there is nothing to score.
+        InputError: run, predictions or data cannot be used, there is nothing to score, or a case that was due could not
+            be scored; the others are scored and written all the same.
     """
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import compare
@@ -70,6 +74,7 @@ def main(settings: Evaluate) -> None:
     result = _evaluate_run(settings, Path(settings.run_dir)) if settings.run_dir else _evaluate_masks(settings)
     print(scores_table(result.scores, result.summary))
     print(f"wrote {result.scores_dir}")
+    result.failures.check()
 
 
 def _evaluate_run(settings: Evaluate, run_dir: Path) -> "EvaluationResult":
@@ -81,16 +86,27 @@ def _evaluate_run(settings: Evaluate, run_dir: Path) -> "EvaluationResult":
     if inference.postprocess == "auto":
         print(chains_table(choose_chain(run_dir, settings.data_dir, inference)))
         inference = replace(inference, postprocess="")  # the run's own, which has just been chosen
-    return evaluate_run(run_dir, settings.split, settings.data_dir, inference, settings.masks)
+    return evaluate_run(run_dir, settings.split, settings.data_dir, inference, _plan(settings))
 
 
 def _evaluate_masks(settings: Evaluate) -> "EvaluationResult":
-    from kits_tf.analysis.evaluation import MLPERF_GRID, evaluate_mask_pairs, evaluate_masks
+    from kits_tf.analysis.evaluation import evaluate_mask_pairs, evaluate_masks
 
+    plan = _plan(settings)
     masks_dir = Path(settings.predictions_dir or "")
     if settings.truth_dir:
-        return evaluate_mask_pairs(masks_dir, Path(settings.truth_dir), settings.masks, MLPERF_GRID, settings.workers)
-    return evaluate_masks(masks_dir, settings.data_dir or "", settings.masks, MLPERF_GRID, settings.workers)
+        return evaluate_mask_pairs(masks_dir, Path(settings.truth_dir), plan)
+    return evaluate_masks(masks_dir, settings.data_dir or "", plan)
+
+
+def _plan(settings: Evaluate) -> "EvaluationPlan":
+    from kits_tf.analysis.evaluation import EvaluationPlan
+
+    return EvaluationPlan(
+        masks=settings.masks,
+        workers=settings.workers,
+        output_dir=Path(settings.output_dir) if settings.output_dir else None,
+    )
 
 
 COMMAND = Command(name="evaluate", settings=Evaluate, main=main)

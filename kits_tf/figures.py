@@ -1,16 +1,26 @@
 """python -m kits_tf.figures: pictures of predicted against true masks, case by case; or augmented patches."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
+from kits_tf.base.files import require_writable
 from kits_tf.base.packages import require
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import AppearanceSettings, GridSettings, IntensitySettings, PatchSettings, WarpSettings, shared
+from kits_tf.config import (
+    AppearanceSettings,
+    GridSettings,
+    IntensitySettings,
+    MaskSchemeSettings,
+    PatchSettings,
+    ResamplingSettings,
+    WarpSettings,
+    shared,
+)
 
 AUGMENTATIONS = 16
 
@@ -34,7 +44,8 @@ class Figures(Settings):
         None, "Number of the case to augment. Default: the first one that has a mask.", minimum=0
     )
     seed: int = shared.seed()
-    grid: GridSettings = field(default_factory=GridSettings)
+    masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
+    resampling: ResamplingSettings = field(default_factory=ResamplingSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     intensity: IntensitySettings = field(default_factory=IntensitySettings)
     warp: WarpSettings = field(default_factory=WarpSettings)
@@ -58,37 +69,39 @@ def main(settings: Figures) -> None:
         InputError: matplotlib is not installed, or data or masks cannot be used; the other cases are drawn.
     """
     require("figures", "matplotlib")
+    require_writable(settings.output_dir)
     start_tensorflow()
     if settings.predictions_dir is not None:
-        _draw_predictions(settings, Path(settings.predictions_dir))
+        failures = _draw_predictions(settings, Path(settings.predictions_dir))
     else:
+        failures = Failures("case", 1)
         _draw_augmentations(settings)
-        print(f"wrote {settings.output_dir}")
+    print(f"wrote {settings.output_dir}")
+    failures.check()
 
 
-def _draw_predictions(settings: Figures, masks_dir: Path) -> None:
-    """Draws every mask of the folder beside the truth, on several processes."""
-    from kits_tf.analysis.masks import named_scheme, predicted_cases
+def _draw_predictions(settings: Figures, masks_dir: Path) -> Failures:
+    """Draws every mask of the folder beside the truth, on several processes, and returns the cases that failed."""
+    from kits_tf.analysis.mask_files import label_note, open_masks
+    from kits_tf.analysis.masks import predicted_cases
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.ct.labels import scheme_of
     from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_prediction
 
+    masks = open_masks(masks_dir, settings.masks)
     plan = FigurePlan(
-        masks_dir=masks_dir,
-        scheme=named_scheme(masks_dir) or scheme_of(settings.grid),
+        masks=masks,
         output_dir=Path(settings.output_dir),
         montage=settings.montage,
         gif=settings.gif,
     )
-    tasks = [(files, plan) for files in predicted_cases(masks_dir, settings.data_dir)]
+    cases = predicted_cases([*masks.masks, *masks.problems], masks_dir, settings.data_dir).cases
+    tasks, failures = [(files, plan) for files in cases], Failures("case", len(cases))
     results = run_tasks(draw_prediction, tasks, settings.workers, start_tensorflow_in_worker)
-    failures = Failures("case", len(tasks))
     for index, result in track(results, "figure", len(tasks)):
         if isinstance(result, InputError):
-            failures.note(tasks[index][0].case_id, result)
-    if len(failures) < len(tasks):
-        print(f"wrote {settings.output_dir}")
-    failures.check()
+            failures.note(cases[index].case_id, result)
+    print(label_note(masks.masks.values()))
+    return failures
 
 
 def _draw_augmentations(settings: Figures) -> None:
@@ -111,8 +124,10 @@ def _draw_augmentations(settings: Figures) -> None:
     if not chosen:
         expected = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
         raise InputError(f"{settings.data_dir}: expected {expected}, found {len(labeled)} other cases with masks")
-    scheme = scheme_of(settings.grid)
-    case = to_training_grid(chosen[0].case_id, read_labeled(chosen[0], scheme), settings.grid)
+    named = {name: value for name, value in asdict(settings.masks).items() if value}
+    grid = GridSettings(**asdict(settings.resampling), **named)
+    scheme = scheme_of(grid)
+    case = to_training_grid(chosen[0].case_id, read_labeled(chosen[0], scheme), grid)
     recipe, intensity = PatchRecipe.from_settings(settings), settings.intensity
     previews = preview_augmentations(case, scheme, recipe, settings.seed, AUGMENTATIONS)
     for preview in previews:

@@ -1,13 +1,15 @@
 """python -m kits_tf.measure: masks -> volumes, sizes and shapes of kidneys and lesions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
+from kits_tf.base.files import require_writable
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
-from kits_tf.config import DicomSettings, shared
+from kits_tf.config import DicomSettings, MaskSchemeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,42 +22,50 @@ class Measure(Settings):
         is_path=True,
     )
     output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")
-    label_scheme: str = shared.fallback_scheme()
-    cyst_as: str = setting(
-        "kidney", "Class of cysts in masks that do not name their labels.", choices=shared.CYST_CHOICES
-    )
+    masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
 
 
 def main(settings: Measure, inputs: list[str]) -> None:
     """Measures every mask, prints a table, and with --output_dir writes it.
 
     Raises:
-        InputError: a mask or its scan cannot be used, or the scans do not belong to the masks.
+        InputError: the scans do not belong to the masks, nothing can be written, or a mask or its scan cannot be used;
+            the others are measured all the same.
     """
+    from kits_tf.analysis.mask_files import MaskFile, label_note, open_mask
     from kits_tf.analysis.masks import read_to_measure
     from kits_tf.analysis.measurements import Measurements, write_measurements
     from kits_tf.analysis.morphometry import measure
-    from kits_tf.ct.labels import scheme_of
     from kits_tf.ct.scans import find_masks, find_scans
     from kits_tf.views.terminal.measurements_table import measurements_table
 
-    masks = find_masks(inputs)
-    scans = {scan.name: scan for scan in find_scans([settings.image], DicomSettings())} if settings.image else {}
-    if len(masks) == len(scans) == 1:  # whatever their names
-        scans = {masks[0][0]: next(iter(scans.values()))}
-    if scans and (missing := [name for name, _ in masks if name not in scans]):
-        raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
-    fallback = scheme_of(settings)
-    measurements: dict[str, Measurements] = {}
-    for name, path in track(masks, "mask", len(masks)):
-        image = scans[name].read().volume if scans else None
-        mask, scheme = read_to_measure(path, fallback, image)
-        hu = None if image is None else image.array
-        measurements[name] = measure(mask.array, scheme, mask.grid.spacing_mm, hu)
-    print(measurements_table(measurements))
     if settings.output_dir:
-        write_measurements(measurements, Path(settings.output_dir))
-        print(f"wrote {settings.output_dir}")
+        require_writable(settings.output_dir)
+    paths = find_masks(inputs)
+    scans = {scan.name: scan for scan in find_scans([settings.image], DicomSettings())} if settings.image else {}
+    if len(paths) == len(scans) == 1:  # whatever their names
+        scans = {paths[0][0]: next(iter(scans.values()))}
+    if scans and (missing := [name for name, _ in paths if name not in scans]):
+        raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
+    measurements: dict[str, Measurements] = {}
+    masks: list[MaskFile] = []
+    failures = Failures("mask", len(paths))
+    for name, path in track(paths, "mask", len(paths)):
+        try:
+            mask, image = open_mask(path, settings.masks), scans[name].read().volume if scans else None
+            volume, scheme = read_to_measure(mask, image)
+            hu = None if image is None else image.array
+            measurements[name] = measure(volume.array, scheme, volume.grid.spacing_mm, hu)
+            masks.append(mask)
+        except InputError as error:
+            failures.note(str(path), error)
+    if measurements:
+        print(label_note(masks))
+        print(measurements_table(measurements))
+        if settings.output_dir:
+            write_measurements(measurements, Path(settings.output_dir))
+            print(f"wrote {settings.output_dir}")
+    failures.check()
 
 
 COMMAND = Command(name="measure", settings=Measure, main=main, inputs="MASK")

@@ -37,6 +37,9 @@ class Report(Settings):
         "A second run, or with --predictions_dir a second folder of masks, to show beside the first.",
         is_path=True,
     )
+    scores_dir: str | None = setting(
+        None, "Folder that evaluate wrote the scores of --predictions_dir to, if it was given --output_dir."
+    )
     output: str | None = setting(None, "File to write. Default: report.html beside the scores.", is_path=True)
     data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
     viewer: bool = setting(
@@ -99,7 +102,11 @@ def read_evaluations(settings: Report) -> "list[Evaluation]":
     folders = [Path(folder) for folder in (settings.run_dir or settings.predictions_dir, settings.compare) if folder]
     if settings.run_dir:
         return [read_run_evaluation(folder, settings.split, settings.data_dir, settings.masks) for folder in folders]
-    return [read_masks_evaluation(folder, settings.data_dir or "", settings.masks) for folder in folders]
+    scores_dirs = [Path(settings.scores_dir) if settings.scores_dir else None, None]
+    return [
+        read_masks_evaluation(folder, settings.data_dir or "", settings.masks, scores_dir)
+        for folder, scores_dir in zip(folders, scores_dirs, strict=False)
+    ]
 
 
 def require_packages(*, with_viewer: bool = True) -> None:

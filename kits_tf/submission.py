@@ -1,12 +1,17 @@
 """python -m kits_tf.submission: masks -> KiTS19's predictions.zip, and whether one is in order."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import require_writable
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
-from kits_tf.config import shared
+from kits_tf.config import MaskSchemeSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +21,12 @@ class Submission(Settings):
     predictions_dir: str | None = setting(None, "Folder of masks case_00210.nii.gz, ... to pack; with --output.")
     output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...", is_path=True)
     check: str | None = setting(None, "Zip file to check; with --data_dir.", is_path=True)
-    data_dir: str | None = setting(None, "Folder of the scans: every one without a true mask, else every one, is due.")
-    label_scheme: str = shared.fallback_scheme()
+    data_dir: str | None = setting(
+        None,
+        "Folder of the scans: every one without a true mask, else every one, is due. With --predictions_dir the masks "
+        "are checked against them before they are packed.",
+    )
+    masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,12 +47,21 @@ def main(settings: Submission) -> None:
     if settings.check:
         _check(settings.check, settings.data_dir or "")
         return
-    from kits_tf.analysis.challenge import masks_of_cases, write_submission
-    from kits_tf.ct.labels import find_scheme
+    from kits_tf.analysis.challenge import cases_due, check_cases, masks_of_cases, write_submission
+    from kits_tf.analysis.mask_files import label_note
+    from kits_tf.ct.layouts import find_cases
 
-    masks, output = masks_of_cases(settings.predictions_dir or ""), settings.output or ""
-    write_submission(track(masks, "mask", len(masks)), output, find_scheme(settings.label_scheme))
-    print(f"wrote {output}; --check={output} --data_dir=DATA checks it")
+    output = settings.output or ""
+    require_writable(Path(output).parent)
+    masks = masks_of_cases(settings.predictions_dir or "", settings.masks)
+    if settings.data_dir:
+        check_cases(masks, cases_due(find_cases(settings.data_dir)))
+    num_with_tumor = write_submission(track(masks, "mask", len(masks)), output)
+    print(label_note(masks))
+    if not num_with_tumor:
+        logger.warning("%s: none of its masks has a tumor; are the labels right?", output)
+    print(f"wrote {output}: {len(masks)} masks, {num_with_tumor} of them with a tumor")
+    print(f"--check={output} --data_dir=DATA checks it")
 
 
 def _check(submission: str, data_dir: str) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kits_tf import config, figures
+from kits_tf.analysis.mask_files import open_masks
 from kits_tf.base.errors import InputError
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import find_scheme
@@ -20,13 +21,14 @@ from kits_tf.views.drawings import style
 from kits_tf.views.drawings.montage import GIF_HEIGHT
 from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_prediction
 
-GRID = config.GridSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
+RESAMPLING = config.ResamplingSettings(spacing_zyx_mm=(8.0, 6.0, 6.0))
+GRID = config.GridSettings(spacing_zyx_mm=RESAMPLING.spacing_zyx_mm)
 PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))
 
 
 def settings(data_dir: Path, output_dir: Path, **changes: object) -> figures.Figures:
     known = {"data_dir": str(data_dir), "output_dir": str(output_dir), "augmentations": True}
-    return figures.Figures(**known | {"grid": GRID, "patches": PATCHES} | changes)
+    return figures.Figures(**known | {"resampling": RESAMPLING, "patches": PATCHES} | changes)
 
 
 def test_a_sheet_of_augmentations(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -43,7 +45,8 @@ def test_a_mask_is_drawn_as_a_figure_a_montage_and_an_animation(data_dir: Path, 
     files, scheme = find_cases(str(data_dir))[0], find_scheme("laterality", "kidney")
     mask = tmp_path / "masks" / f"{files.case_id}.nii.gz"
     write_labels(mask, read_labeled(files, scheme).labels, like=read_image(files.image), classes=scheme.classes)
-    plan = FigurePlan(masks_dir=mask.parent, scheme=scheme, output_dir=tmp_path / "out", montage=True, gif=True)
+    masks = open_masks(mask.parent, config.MaskSchemeSettings())
+    plan = FigurePlan(masks=masks, output_dir=tmp_path / "out", montage=True, gif=True)
     draw_prediction(files, plan)
     sizes = {}
     for path in (tmp_path / "out").iterdir():

@@ -10,6 +10,7 @@ import pytest
 
 from kits_tf import predict, submission
 from kits_tf.base.errors import InputError
+from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import LATERALITY
 
 
@@ -61,10 +62,12 @@ def test_masks_without_names_are_of_the_scheme_that_is_given(data_dir: Path, tmp
     (tmp_path / "masks").mkdir()
     shutil.copy(data_dir / "case_00002" / "segmentation.nii.gz", tmp_path / "masks" / "case_00002.nii.gz")
     truth = np.asarray(nib.load(tmp_path / "masks" / "case_00002.nii.gz").dataobj)
-    for scheme, expected in (("kits19", truth), ("laterality", np.array([0, 1, 1])[truth])):
+    for scheme, expected in ((None, truth), ("kits19", truth), ("laterality", np.array([0, 1, 1])[truth])):
         submission.main(
             submission.Submission(
-                predictions_dir=str(tmp_path / "masks"), output=str(tmp_path / f"{scheme}.zip"), label_scheme=scheme
+                predictions_dir=str(tmp_path / "masks"),
+                output=str(tmp_path / f"{scheme}.zip"),
+                masks=MaskSchemeSettings(label_scheme=scheme),
             )
         )
         with zipfile.ZipFile(tmp_path / f"{scheme}.zip") as archive:

@@ -1,12 +1,11 @@
 """A case with its true and its predicted mask: what figures draw."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.analysis.masks import read_prediction
+from kits_tf.analysis.mask_files import MaskFolder
 from kits_tf.ct.cases import LabeledScan, read_labeled
 from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
@@ -39,27 +38,27 @@ class CaseMasks:
         return self.predicted if self.truth is None else self.truth
 
 
-def read_case(files: CaseFiles, masks_dir: Path, scheme: Scheme) -> CaseMasks:
+def read_case(files: CaseFiles, masks: MaskFolder) -> CaseMasks:
     """Returns a case with its scan, its truth, if the data has one, and its predicted mask.
 
     Raises:
         InputError: a file cannot be used, or the predicted mask lies on another grid or has another scheme's labels.
     """
-    return with_prediction(files.case_id, read_labeled(files, scheme), masks_dir, scheme)
+    return with_prediction(files.case_id, read_labeled(files, masks.scheme), masks)
 
 
-def with_prediction(case_id: str, scan: LabeledScan, masks_dir: Path, scheme: Scheme) -> CaseMasks:
-    """Returns a labeled scan with its predicted mask.
+def with_prediction(case_id: str, scan: LabeledScan, masks: MaskFolder) -> CaseMasks:
+    """Returns a labeled scan, in the scheme of the masks, with its predicted mask.
 
     Raises:
         InputError: the mask cannot be read, lies on another grid, or has a label that is not of the scheme.
     """
-    predicted = read_prediction(masks_dir, case_id, scan.image, scheme)
+    predicted = masks.read_on_grid_of(scan.image, case_id)
     return CaseMasks(
         case_id=case_id,
         hu=scan.image.array,
         truth=scan.labels,
         predicted=predicted,
-        scheme=scheme,
+        scheme=masks.scheme,
         spacing_mm=scan.image.grid.spacing_mm,
     )

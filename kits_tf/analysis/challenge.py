@@ -3,61 +3,84 @@
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kits_tf.analysis.masks import scheme_in
+from kits_tf.analysis.mask_files import MaskFile, mask_paths, open_mask
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
+from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import Grid
-from kits_tf.ct.labels import KITS19, Scheme
+from kits_tf.ct.labels import CHALLENGE_TUMOR, KITS19
 from kits_tf.ct.layouts import CaseFiles, case_number
 from kits_tf.ct.mask_metadata import MaskMetadata
-from kits_tf.ct.volume import Volume, read_grid, read_labels, strip_suffix, write_stored
+from kits_tf.ct.volume import Volume, read_grid, read_labels, write_stored
 
 
-def masks_of_cases(predictions_dir: str) -> list[Path]:
-    """Returns the masks case_XXXXX.nii.gz of a folder.
-
-    Raises:
-        InputError: there is no such folder, or no mask in it.
-    """
-    folder = Path(predictions_dir)
-    masks = sorted(path for path in folder.glob("*.nii.gz") if re.fullmatch(r"case_\d{5}", strip_suffix(path)))
-    if not masks:
-        raise InputError(f"{folder}: expected masks case_00210.nii.gz, ..., found none")
-    return masks
-
-
-def write_submission(masks: Iterable[Path], output: str, fallback: Scheme) -> None:
-    """Writes masks as a submission, under a temporary name first.
+def masks_of_cases(predictions_dir: str, settings: MaskSchemeSettings) -> list[MaskFile]:
+    """Returns the masks case_XXXXX of a folder; other files in it are passed over.
 
     Args:
-        masks: files of `masks_of_cases`.
-        output: zip file to write.
-        fallback: scheme of masks that do not name their labels.
+        predictions_dir: folder of the masks.
+        settings: scheme of masks that do not name their labels.
 
     Raises:
-        InputError: a mask cannot be read, or has labels of no scheme that is known.
+        InputError: there is no such folder, no mask in it, or a mask names labels of no scheme.
     """
+    folder = Path(predictions_dir)
+    paths = {name: path for name, path in mask_paths(folder).items() if re.fullmatch(r"case_\d{5}", name)}
+    if not paths:
+        raise InputError(f"{folder}: expected masks case_00210.nii.gz, ..., found none")
+    return [open_mask(path, settings) for path in paths.values()]
+
+
+def check_cases(masks: Sequence[MaskFile], cases: Sequence[CaseFiles]) -> None:
+    """Checks that masks are those of all cases that are due, each on the grid of its scan.
+
+    Raises:
+        InputError: a case has no mask, or a mask has no case or another grid.
+    """
+    due, names = {case.case_id: case for case in cases}, [mask.name for mask in masks]
+    missing = [case_id for case_id in due if case_id not in names]
+    if missing:
+        raise InputError(f"expected masks of {len(due)} cases, found none of {len(missing)}: {', '.join(missing)}")
+    for mask in masks:
+        if mask.name not in due:
+            raise InputError(f"{mask.path}: expected masks of the cases that are due only, {mask.name} is none")
+        scan, grid = read_grid(due[mask.name].image), read_grid(mask.path)
+        if not grid.same_as(scan):
+            expected = f"the scan's grid {scan.shape} at {scan.affine.tolist()}"
+            raise InputError(f"{mask.path}: expected {expected}, got {grid.shape} at {grid.affine.tolist()}")
+
+
+def write_submission(masks: Iterable[MaskFile], output: str) -> int:
+    """Writes masks as a submission, under a temporary name first, and returns how many of them have a tumor.
+
+    Args:
+        masks: masks of `masks_of_cases`.
+        output: zip file to write.
+
+    Raises:
+        InputError: a mask cannot be read, or has labels that are not of its scheme; nothing is written.
+    """
+    num_with_tumor = 0
     with (
         written_whole(Path(output)) as partial,
         zipfile.ZipFile(partial, "w") as archive,
         tempfile.TemporaryDirectory() as folder,
     ):
-        for path in masks:
-            mask, member = read_labels(path), _member_name(strip_suffix(path))
-            scheme = scheme_in(mask, path) or fallback
-            try:
-                labels = scheme.to_challenge(mask.as_stored())
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
+        for mask in masks:
+            volume, member = mask.read(), _member_name(mask.name)
+            labels = mask.scheme.to_challenge(volume.as_stored())
+            num_with_tumor += bool((labels == CHALLENGE_TUMOR).any())
             packed = Path(folder) / member
-            write_stored(packed, labels, mask.stored.affine, mask.header, MaskMetadata(classes=KITS19.classes))
+            metadata = MaskMetadata(classes=KITS19.classes)
+            write_stored(packed, labels, volume.stored.affine, volume.header, metadata)
             archive.write(packed, member)
             packed.unlink()
+    return num_with_tumor
 
 
 def cases_due(cases: list[CaseFiles]) -> list[CaseFiles]:

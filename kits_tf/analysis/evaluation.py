@@ -1,7 +1,7 @@
 """Evaluating a run or a folder of masks, case by case, on the original grid."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -9,28 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.evaluation_files import MASKS, scores_dir_of_masks, scores_dir_of_run, write_scores
+from kits_tf.analysis.mask_files import MaskFile, MaskFolder, common_scheme, in_scheme, label_note, open_masks
 from kits_tf.analysis.mask_pair import MaskPair
-from kits_tf.analysis.masks import (
-    check_scheme,
-    mask_pairs,
-    predicted_cases,
-    predicted_scheme,
-    read_on_grid_of,
-    read_prediction,
-    scheme_in,
-)
+from kits_tf.analysis.masks import check_scheme, predicted_cases
 from kits_tf.analysis.scores import COMPOSITE, KIDNEY_DICE, TUMOR_DICE, CaseScores, dice_scores, score_pair
-from kits_tf.analysis.statistics import Summary, summarize
+from kits_tf.analysis.statistics import Coverage, Summary, summarize
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
+from kits_tf.base.files import require_writable
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.progress import track
 from kits_tf.base.settings import non_default_flags
 from kits_tf.config import GridSettings, InferenceSettings, MaskSchemeSettings
 from kits_tf.ct.cases import read_labeled
-from kits_tf.ct.labels import KITS19, Scheme, check_labels
+from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
-from kits_tf.ct.volume import Volume, read_labels, write_labels
+from kits_tf.ct.volume import Volume, write_labels
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
 from kits_tf.inference.segmenter import Segmenter
@@ -51,93 +46,145 @@ class EvaluationResult:
         scores: scores of each case.
         summary: statistics of these scores over all cases.
         scores_dir: folder of cases.csv, lesions.csv and summary.json.
+        failures: cases that were due and are not scored, or scored as empty for want of a mask.
     """
 
     scores: list[CaseScores]
     summary: Summary
     scores_dir: Path
+    failures: Failures
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """How masks are scored; those of a run have its scheme, its grid and no other processes.
+
+    Attributes:
+        masks: scheme of masks that do not name their labels.
+        mlperf_grid: grid that MLPerf's score is taken on.
+        workers: number of processes; 0: by cores and memory.
+        output_dir: folder of the scores; None for the folder `evaluation` in that of the masks or the run.
+    """
+
+    masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
+    mlperf_grid: GridSettings = MLPERF_GRID
+    workers: int = 0
+    output_dir: Path | None = None
 
 
 def evaluate_run(
-    run_dir: Path, split: str, data_dir: str | None, inference: InferenceSettings, masks: MaskSchemeSettings
+    run_dir: Path, split: str, data_dir: str | None, inference: InferenceSettings, plan: EvaluationPlan
 ) -> EvaluationResult:
-    """Segments and scores the cases of a run's split, and writes scores and masks into the run's folder.
+    """Segments and scores the cases of a run's split, and writes scores and masks.
 
     Args:
         run_dir: folder of the run.
         split: "validation" or "test".
         data_dir: folder of scans and true masks; None for where convert found them.
         inference: settings of the segmentation.
-        masks: scheme of the run, where flags name it.
+        plan: scheme of the run, where flags name it, and folder of the scores.
 
     Raises:
-        InputError: the run cannot be loaded, the split has no case, or a case is no longer in the data.
+        InputError: the run cannot be loaded, the split has no case, a case is no longer in the data, the scores cannot
+            be written, or no case can be scored.
     """
     run = load_run(run_dir)
     scheme = run.manifest.scheme
-    check_scheme(scheme, masks, run_dir)
+    check_scheme(scheme, plan.masks, run_dir)
     if not run.manifest.splits[split]:
         raise InputError(f"{run_dir}: its records have no {split} cases (--test_cases of convert names them)")
     cases = cases_of_split(run.manifest, split, data_dir or run.manifest.data_dir)
-    scores_dir = scores_dir_of_run(run_dir, split)
+    scores_dir = plan.output_dir or scores_dir_of_run(run_dir, split)
+    require_writable(scores_dir)
     model = _accepting(build_segmenter([run], inference))
-    scores = []
+    scores, failures = [], Failures("case", len(cases))
     for files in track(cases, "case", len(cases)):
-        image, truth = read_truth(files, scheme)
-        predicted = model.labels(image)
-        write_labels(scores_dir / MASKS / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
-        pair = MaskPair(
-            truth=truth,
-            predicted=predicted,
-            scheme=scheme,
-            spacing_mm=image.grid.spacing_mm,
-            training_grid=run.manifest.grid,
-        )
-        scores.append(score_pair(files.case_id, pair))
+        try:
+            scores.append(_segment_and_score(files, model, run.manifest.grid, scores_dir / MASKS))
+        except InputError as error:
+            failures.note(files.case_id, error)
     if inference.coarse_model:  # readers of the scores need the model's name, and not its folder
         inference = replace(inference, coarse_model=Path(inference.coarse_model).name)
-    return _write(scores, scores_dir, non_default_flags(inference))
+    coverage = Coverage(labels=f"labels: {', '.join(scheme.classes[1:])}, as in the run", failed=failures.sources)
+    return _write(scores, failures, scores_dir, coverage, non_default_flags(inference))
 
 
-def evaluate_masks(
-    masks_dir: Path, data_dir: str, masks: MaskSchemeSettings, mlperf_grid: GridSettings, workers: int
-) -> EvaluationResult:
-    """Scores a folder of masks case_00000.nii.gz, ... against the data's own masks, and writes the scores into it.
+def _segment_and_score(files: CaseFiles, model: Model, grid: GridSettings, masks_dir: Path) -> CaseScores:
+    scheme = model.scheme
+    image, truth = read_truth(files, scheme)
+    predicted = model.labels(image)
+    write_labels(masks_dir / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
+    pair = MaskPair(
+        truth=truth, predicted=predicted, scheme=scheme, spacing_mm=image.grid.spacing_mm, training_grid=grid
+    )
+    return score_pair(files.case_id, pair)
+
+
+def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> EvaluationResult:
+    """Scores a folder of masks case_00000.nii.gz, ... against the data's own masks.
+
+    Cases of the data without a mask in the folder are counted in the summary, and not scored: a data set is larger than
+    a split. A mask that cannot be scored does not stop the others.
 
     Args:
         masks_dir: folder of the masks, of any program.
         data_dir: data set with scans and true masks.
-        masks: scheme of the masks, where flags name it.
-        mlperf_grid: grid that MLPerf's score is taken on.
-        workers: number of processes; 0: by cores and memory.
+        plan: scheme of the masks, grid, processes and folder of the scores.
 
     Raises:
-        InputError: a folder is missing, there is no mask, a mask has no case, or names labels that are not of a scheme.
+        InputError: a folder is missing or cannot be written to, there is no mask, a mask has no case, or no case can
+            be scored.
     """
-    scheme = predicted_scheme(masks_dir, masks)
-    tasks = [(files, masks_dir, scheme, mlperf_grid) for files in predicted_cases(masks_dir, data_dir)]
-    return _write(_scores_in_processes(_score_case, tasks, workers), scores_dir_of_masks(masks_dir))
+    scores_dir = plan.output_dir or scores_dir_of_masks(masks_dir)
+    require_writable(scores_dir)
+    masks = open_masks(masks_dir, plan.masks)
+    due = predicted_cases([*masks.masks, *masks.problems], masks_dir, data_dir)
+    failures = Failures("case", len(due.cases))
+    tasks = [(files, masks, plan.mlperf_grid) for files in due.cases]
+    names = [files.case_id for files in due.cases]
+    scores = _scores_in_processes(_score_case, tasks, names, failures, plan.workers)
+    coverage = Coverage(labels=label_note(masks.masks.values()), not_predicted=due.missing, failed=failures.sources)
+    return _write(scores, failures, scores_dir, coverage)
 
 
-def evaluate_mask_pairs(
-    masks_dir: Path, truth_dir: Path, masks: MaskSchemeSettings, mlperf_grid: GridSettings, workers: int
-) -> EvaluationResult:
-    """Scores a folder of masks against a folder of true masks of the same names, and writes the scores into the first.
+def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) -> EvaluationResult:
+    """Scores a folder of masks against a folder of true masks of the same names.
+
+    Every true mask is due: one without a predicted mask is scored as if nothing had been predicted, so that a missing
+    mask never makes the mean better. Labels that true masks do not name are the challenge's, with cysts as the
+    predicted masks have them.
 
     Args:
         masks_dir: folder of the predicted masks, of any program.
         truth_dir: folder of the true masks.
-        masks: scheme of the predicted masks, where flags name it.
-        mlperf_grid: grid that MLPerf's score is taken on.
-        workers: number of processes; 0: by cores and memory.
+        plan: scheme of the predicted masks, grid, processes and folder of the scores.
 
     Raises:
-        InputError: a folder is missing, there is no mask, a predicted mask has no true one, or a mask names labels that
-            are not of a scheme.
+        InputError: a folder is missing or cannot be written to, there is no mask, a predicted mask has no true one, or
+            no case can be scored.
     """
-    scheme = predicted_scheme(masks_dir, masks)
-    tasks = [(*pair, scheme, mlperf_grid) for pair in mask_pairs(masks_dir, truth_dir)]
-    return _write(_scores_in_processes(_score_masks, tasks, workers), scores_dir_of_masks(masks_dir))
+    scores_dir = plan.output_dir or scores_dir_of_masks(masks_dir)
+    require_writable(scores_dir)
+    masks = open_masks(masks_dir, plan.masks)
+    true = open_masks(truth_dir, MaskSchemeSettings(cyst_as=masks.scheme.cyst_as))
+    names = sorted({*true.masks, *true.problems})
+    for name in (*masks.masks, *masks.problems):
+        if name not in names:
+            raise InputError(f"{masks_dir / name}: expected a true mask of this name in {truth_dir}, found none")
+    missing = tuple(name for name in names if name not in {*masks.masks, *masks.problems})
+    failures = Failures("case", len(names))
+    for name in missing:
+        failures.note(name, InputError(f"expected a mask in {masks_dir}, found none: scored as an empty one"))
+    problems = {**masks.problems, **true.problems}
+    for name, problem in problems.items():
+        failures.note(name, problem)
+    scheme = common_scheme([*masks.masks.values(), *true.masks.values()])
+    ready = [name for name in names if name not in problems]
+    tasks = [(true.masks[name], masks.masks.get(name), scheme, plan.mlperf_grid) for name in ready]
+    scores = _scores_in_processes(_score_masks, tasks, ready, failures, plan.workers)
+    failed = tuple(name for name in failures.sources if name not in missing)
+    coverage = Coverage(labels=label_note(masks.masks.values()), missing=missing, failed=failed)
+    return _write(scores, failures, scores_dir, coverage)
 
 
 def validation_scorer(plan: TrainingPlan) -> Callable[[keras.Model], dict[str, float]]:
@@ -194,52 +241,54 @@ def cases_of_split(manifest: Manifest, split: str, data_dir: str) -> list[CaseFi
     return find_cases_named(data_dir, manifest.splits[split], f"the run's {split} split")
 
 
-def _write(scores: list[CaseScores], scores_dir: Path, inference: str = "") -> EvaluationResult:
-    summary = summarize(scores, inference)
+def _write(
+    scores: list[CaseScores], failures: Failures, scores_dir: Path, coverage: Coverage, inference: str = ""
+) -> EvaluationResult:
+    if not scores:
+        failures.check()
+    summary = summarize(scores, inference, coverage)
     write_scores(scores, summary, scores_dir)
-    return EvaluationResult(scores=scores, summary=summary, scores_dir=scores_dir)
+    return EvaluationResult(scores=scores, summary=summary, scores_dir=scores_dir, failures=failures)
 
 
-def _scores_in_processes(function: Callable[..., CaseScores], tasks: list[tuple], workers: int) -> list[CaseScores]:
-    """Returns the scores of each task, in the order of the tasks.
-
-    Raises:
-        InputError: the files of a task cannot be used.
-    """
+def _scores_in_processes(
+    function: Callable[..., CaseScores], tasks: list[tuple], names: Sequence[str], failures: Failures, workers: int
+) -> list[CaseScores]:
+    """Returns the scores of the tasks that succeed, in the order of the tasks, and notes the others as failures."""
     scores: dict[int, CaseScores] = {}
     outcomes: Iterator[tuple[int, CaseScores | InputError]]
     outcomes = run_tasks(function, tasks, workers, start_tensorflow_in_worker)
     for index, outcome in track(outcomes, "case", len(tasks)):
         if isinstance(outcome, InputError):
-            raise outcome
-        scores[index] = outcome
-    return [scores[index] for index in range(len(tasks))]
+            failures.note(names[index], outcome)
+        else:
+            scores[index] = outcome
+    return [scores[index] for index in sorted(scores)]
 
 
-def _score_case(files: CaseFiles, masks_dir: Path, scheme: Scheme, mlperf_grid: GridSettings) -> CaseScores:
-    image, truth = read_truth(files, scheme)
+def _score_case(files: CaseFiles, masks: MaskFolder, mlperf_grid: GridSettings) -> CaseScores:
+    image, truth = read_truth(files, masks.scheme)
     pair = MaskPair(
         truth=truth,
-        predicted=read_prediction(masks_dir, files.case_id, image, scheme),
-        scheme=scheme,
+        predicted=masks.read_on_grid_of(image, files.case_id),
+        scheme=masks.scheme,
         spacing_mm=image.grid.spacing_mm,
         training_grid=mlperf_grid,
     )
     return score_pair(files.case_id, pair)
 
 
-def _score_masks(true_path: Path, predicted_path: Path, scheme: Scheme, mlperf_grid: GridSettings) -> CaseScores:
-    """Scores in the scheme of the predicted mask; in the challenge's labels if the true mask has another one."""
-    truth = read_labels(true_path)
-    predicted = read_on_grid_of(truth, predicted_path, "true mask", scheme)
-    true_scheme = scheme_in(truth, true_path) or KITS19
-    check_labels(truth.array, len(true_scheme.classes), str(true_path))
-    is_same = true_scheme == scheme
+def _score_masks(true: MaskFile, predicted: MaskFile | None, scheme: Scheme, mlperf_grid: GridSettings) -> CaseScores:
+    """Scores two masks in a scheme that both can be given in; no predicted mask counts as an empty one."""
+    truth = true.read()
+    labels = np.zeros_like(truth.array)
+    if predicted is not None:
+        labels = in_scheme(predicted.read_on_grid_of(truth, "true mask"), predicted.scheme, scheme)
     pair = MaskPair(
-        truth=truth.array if is_same else true_scheme.to_challenge(truth.array),
-        predicted=predicted if is_same else scheme.to_challenge(predicted),
-        scheme=scheme if is_same else KITS19,
+        truth=in_scheme(truth.array, true.scheme, scheme),
+        predicted=labels,
+        scheme=scheme,
         spacing_mm=truth.grid.spacing_mm,
         training_grid=mlperf_grid,
     )
-    return score_pair(true_path.name.removesuffix(".nii.gz"), pair)
+    return score_pair(true.name, pair)

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kits_tf.analysis.lesions import Lesion, LesionCounts
-from kits_tf.analysis.masks import check_scheme, predicted_scheme
+from kits_tf.analysis.mask_files import MaskFolder, open_masks
+from kits_tf.analysis.masks import check_scheme
 from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, CaseScores, ScoreTable, class_score
-from kits_tf.analysis.statistics import Difference, Statistics, Summary, differences, shared_cases
+from kits_tf.analysis.statistics import Coverage, Difference, Statistics, Summary, differences, shared_cases
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_table, write_text
 from kits_tf.config import MaskSchemeSettings
@@ -27,6 +28,7 @@ _NUM_CASES = "num_cases"
 _BY_CLASS = "dice"
 _BY_SIZE = "lesions_by_size"
 _INFERENCE = "inference"
+_COVERAGE = "coverage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,8 @@ class Evaluation:
     Attributes:
         name: folder that was given, for people.
         scores_dir: folder of cases.csv, lesions.csv and summary.json.
-        masks_dir: folder of the predicted masks.
+        masks: the predicted masks.
         cases: files of the cases, in the order of the scores.
-        scheme: scheme of the predicted masks.
         scores: values of each score, by case.
         summary: content of summary.json.
         run_dir: folder of the run; None for masks of any program.
@@ -46,12 +47,16 @@ class Evaluation:
 
     name: str
     scores_dir: Path
-    masks_dir: Path
+    masks: MaskFolder
     cases: list[CaseFiles]
-    scheme: Scheme
     scores: ScoreTable
     summary: Summary
     run_dir: Path | None
+
+    @property
+    def scheme(self) -> Scheme:
+        """Scheme that the masks are shown in."""
+        return self.masks.scheme
 
 
 def scores_dir_of_run(run_dir: Path, split: str) -> Path:
@@ -124,30 +129,36 @@ def read_run_evaluation(run_dir: Path, split: str, data_dir: str | None, masks: 
     return Evaluation(
         name=str(run_dir),
         scores_dir=scores_dir,
-        masks_dir=scores_dir / MASKS,
+        masks=open_masks(scores_dir / MASKS, MaskSchemeSettings()),
         cases=find_cases_named(data_dir or manifest.data_dir, list(scores), str(scores_dir)),
-        scheme=manifest.scheme,
         scores=scores,
         summary=read_summary(scores_dir),
         run_dir=run_dir,
     )
 
 
-def read_masks_evaluation(masks_dir: Path, data_dir: str, masks: MaskSchemeSettings) -> Evaluation:
+def read_masks_evaluation(
+    masks_dir: Path, data_dir: str, masks: MaskSchemeSettings, scores_dir: Path | None
+) -> Evaluation:
     """Returns the evaluation of a folder of masks.
+
+    Args:
+        masks_dir: folder of the masks.
+        data_dir: path of the data set.
+        masks: scheme of masks that do not name their labels.
+        scores_dir: folder of the scores; None for the folder `evaluation` in that of the masks.
 
     Raises:
         InputError: there are no masks, they have not been evaluated, or a case is not in the data.
     """
-    scheme, scores_dir = predicted_scheme(masks_dir, masks), scores_dir_of_masks(masks_dir)
+    predicted, scores_dir = open_masks(masks_dir, masks), scores_dir or scores_dir_of_masks(masks_dir)
     _require_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
     scores = read_scores(scores_dir)
     return Evaluation(
         name=str(masks_dir),
         scores_dir=scores_dir,
-        masks_dir=masks_dir,
+        masks=predicted,
         cases=find_cases_named(data_dir, list(scores), str(scores_dir)),
-        scheme=scheme,
         scores=scores,
         summary=read_summary(scores_dir),
         run_dir=None,
@@ -200,11 +211,12 @@ def _summary_to_json(summary: Summary) -> dict[str, object]:
         _BY_CLASS: {class_names[key]: asdict(value) for key, value in summary.scores.items() if key in class_names},
         _BY_SIZE: [asdict(row) for row in summary.lesions_by_size],
         _INFERENCE: summary.inference,
+        _COVERAGE: asdict(summary.coverage),
     }
 
 
 def _summary_from_json(content: dict) -> Summary:
-    no_scores = {_NUM_CASES, _BY_CLASS, _BY_SIZE, _INFERENCE}
+    no_scores = {_NUM_CASES, _BY_CLASS, _BY_SIZE, _INFERENCE, _COVERAGE}
     entries = {key: value for key, value in content.items() if key not in no_scores}
     entries |= {class_score(class_name): value for class_name, value in content[_BY_CLASS].items()}
     return Summary(
@@ -214,4 +226,10 @@ def _summary_from_json(content: dict) -> Summary:
         },
         lesions_by_size=[LesionCounts(**row) for row in content[_BY_SIZE]],
         inference=content.get(_INFERENCE, ""),
+        coverage=_coverage_from_json(content.get(_COVERAGE, {})),
     )
+
+
+def _coverage_from_json(content: dict) -> Coverage:
+    names = {name: tuple(content.get(name, ())) for name in ("missing", "failed", "not_predicted")}
+    return Coverage(labels=content.get("labels", ""), **names)

@@ -33,6 +33,23 @@ class Statistics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Which cases an evaluation covers, and what the labels of its masks were read as.
+
+    Attributes:
+        labels: line about the labels of the masks.
+        missing: cases that were due and have no mask, scored as empty ones.
+        failed: cases with a mask or a scan that cannot be used, not scored.
+        not_predicted: cases of the data set without a mask, which were not due, not scored.
+    """
+
+    labels: str = ""
+    missing: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    not_predicted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """Scores over the cases of an evaluation: what summary.json holds.
 
@@ -41,15 +58,17 @@ class Summary:
         scores: statistics of each score, by its key.
         lesions_by_size: tumors of all cases, a row for each size.
         inference: flags of inference that were not at their defaults; "" where masks were given.
+        coverage: cases that are covered, and the labels of the masks.
     """
 
     num_cases: int
     scores: dict[str, Statistics]
     lesions_by_size: list[LesionCounts]
     inference: str = ""
+    coverage: Coverage = Coverage()
 
 
-def summarize(cases: Sequence[CaseScores], inference: str = "") -> Summary:
+def summarize(cases: Sequence[CaseScores], inference: str = "", coverage: Coverage = Coverage()) -> Summary:
     """Returns the summary of some cases, which all have the same scores.
 
     Raises:
@@ -62,6 +81,7 @@ def summarize(cases: Sequence[CaseScores], inference: str = "") -> Summary:
         scores={key: statistics_of([case.values[key] for case in cases]) for key in cases[0].values},
         lesions_by_size=count_lesions([lesion for case in cases for lesion in case.lesions]),
         inference=inference,
+        coverage=coverage,
     )
 
 

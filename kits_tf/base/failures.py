@@ -21,6 +21,7 @@ class Failures:
     def __init__(self, noun: str, total: int) -> None:
         self._noun, self._total = noun, total
         self._messages: list[str] = []
+        self._sources: list[str] = []
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -29,6 +30,11 @@ class Failures:
     def messages(self) -> tuple[str, ...]:
         """The line of each input that failed, in the order in which they failed."""
         return tuple(self._messages)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the inputs that failed, in the order in which they did."""
+        return tuple(self._sources)
 
     def note(self, source: str, error: Exception) -> None:
         """Adds an input that failed.
@@ -40,6 +46,7 @@ class Failures:
         reason = " ".join(str(error).split()) or type(error).__name__
         message = reason if source in reason else f"{source}: {reason}"
         self._messages.append(message)
+        self._sources.append(source)
         if self._total > 1:
             logger.error("failed: %s", message)
 

@@ -4,12 +4,14 @@ import csv
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 
-from kits_tf.base.paths import as_path
+from kits_tf.base.errors import InputError
+from kits_tf.base.paths import GFilePath, as_path
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 
-__all__ = ["remove_partial", "sha256", "write_table", "write_text", "written_whole"]
+__all__ = ["remove_partial", "require_writable", "sha256", "write_table", "write_text", "written_whole"]
 
 _BLOCK_BYTES = 1 << 22
 
@@ -45,3 +47,27 @@ def sha256(path: str | os.PathLike) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def require_writable(folder: str | os.PathLike) -> None:
+    """Checks before long work that its results can be written; the folder itself need not exist yet.
+
+    Permissions alone do not say: the nearest folder that exists is tried with a file, which is removed at once. A
+    remote folder is not tried.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    path = as_path(folder)
+    if isinstance(path, GFilePath):
+        return
+    existing = path.absolute()
+    while not existing.exists() and not existing.is_symlink():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(f"{folder}: expected a folder to write to, {existing} is none")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder that can be written to: {error.strerror or error}") from None

@@ -14,6 +14,7 @@ from kits_tf.config.data import (
     IntensitySettings,
     PatchSettings,
     RecordsSettings,
+    ResamplingSettings,
     SplitSettings,
     WarpSettings,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "PageSettings",
     "PatchSettings",
     "RecordsSettings",
+    "ResamplingSettings",
     "RunSettings",
     "ScanSettings",
     "ServerSettings",

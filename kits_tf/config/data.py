@@ -23,8 +23,8 @@ ELASTIC_LIMIT = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridSettings(Settings):
-    """Training grid and labels"""
+class ResamplingSettings(Settings):
+    """Training grid"""
 
     spacing_zyx_mm: tuple[float, float, float] = setting(
         (1.6, 1.2, 1.2), "Voxel size that every scan is resampled to, in mm.", above=0
@@ -35,9 +35,15 @@ class GridSettings(Settings):
     label_kernel: str = setting(
         "cubic_fit", "Interpolation of labels, class by class; the largest wins.", choices=KERNEL_CHOICES
     )
+    crop: str = setting("none", "body: records hold the box around the body, not the air.", choices=("none", "body"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSettings(ResamplingSettings):
+    """Training grid and labels"""
+
     label_scheme: str = shared.label_scheme()
     cyst_as: str = shared.cyst_as()
-    crop: str = setting("none", "body: records hold the box around the body, not the air.", choices=("none", "body"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,16 +52,11 @@ def label_scheme() -> Any:
     )
 
 
-def fallback_scheme() -> Any:
-    return setting(
-        "laterality", "Scheme of masks that do not name their labels, as those of predict do.", choices=SCHEME_CHOICES
-    )
-
-
 def scheme_of_masks() -> Any:
     return setting(
         None,
-        "Scheme of the masks. Default: that of the run; what masks in --predictions_dir name, or laterality.",
+        "Scheme of masks that do not name their labels, as those of predict do. kits19: background, kidney, tumor, the "
+        "challenge's. laterality: background, right kidney, left kidney, tumor. Default: kits19; that of --run_dir.",
         choices=SCHEME_CHOICES,
     )
 
@@ -69,7 +64,8 @@ def scheme_of_masks() -> Any:
 def cysts_in_masks() -> Any:
     return setting(
         None,
-        "Class of cysts in the masks. Default: that of the run, or what the masks name, or kidney.",
+        "What becomes of label 3, the cysts of KiTS21 and KiTS23, in masks that do not name their labels: kidney, "
+        "background, or a class of its own. Default: a label 3 is refused; with --run_dir as in the run.",
         choices=CYST_CHOICES,
     )
 

@@ -167,7 +167,7 @@ def from_challenge(
     check_labels(labels, len(CHALLENGE_CLASSES), "challenge labels")
     result = np.zeros_like(labels)
     labeled = bounding_box(labels)
-    result[labeled] = _by_challenge(scheme)[labels[labeled]]
+    result[labeled] = challenge_to(scheme)[labels[labeled]]
     if not scheme.has_sides or not result.any():
         return result, None
     box = bounding_box(result)
@@ -203,8 +203,8 @@ def challenge_lookup(classes: tuple[str, ...]) -> NDArray[np.uint8]:
     return np.array([CHALLENGE_CLASSES.index(name) for name in names], np.uint8)
 
 
-def _by_challenge(scheme: Scheme) -> NDArray[np.uint8]:
-    """Returns the scheme's label of each challenge label, every kidney a left one for now."""
+def challenge_to(scheme: Scheme) -> NDArray[np.uint8]:
+    """Returns a scheme's label of each challenge label 0..3, (4,) uint8; with sides, a kidney is a left one."""
     kidney = "left_kidney" if "left_kidney" in scheme.classes else "kidney"
     cyst = {"kidney": kidney, "background": "background", "class": "cyst"}[scheme.cyst_as]
     return np.array([scheme.classes.index(name) for name in ("background", kidney, "tumor", cyst)], np.uint8)

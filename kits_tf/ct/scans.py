@@ -12,6 +12,9 @@ from kits_tf.ct.dicom import SeriesScan, find_series, read_series
 from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
 from kits_tf.ct.volume import SUFFIXES, Volume, read_image, strip_suffix
 
+# Maps that predict writes beside a mask NAME.
+_BESIDE_MASKS = ("_probabilities", "_uncertainty")
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedScan:
@@ -81,11 +84,39 @@ def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:
     """
     masks = []
     for path in _expanded(inputs):
-        files = _nifti_files(path, LABELS_NAME, "mask")
+        is_data = (path / LABELS_NAME).is_file() or any(path.glob(f"case_*/{LABELS_NAME}"))
+        if path.is_dir() and not is_data:
+            files = list(mask_paths(path).values())
+        else:
+            files = _nifti_files(path, LABELS_NAME, "mask")
         if not files:
             raise InputError(f"{path}: expected a mask, or a folder of masks, found none")
         masks += [(_name(file), file) for file in files]
     return masks
+
+
+def mask_paths(folder: Path) -> dict[str, Path]:
+    """Returns the masks of a folder by name, in their order; {} if there is none.
+
+    Hidden files, as systems and killed programs leave them, are no masks; neither are NAME_probabilities and
+    NAME_uncertainty beside a mask NAME.
+
+    Raises:
+        InputError: there is no such folder, or two masks have the same name.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of masks, found no such folder")
+    files = [path for path in sorted(folder.glob("[!.]*")) if path.name.endswith(SUFFIXES) and path.is_file()]
+    names = {strip_suffix(path) for path in files}
+    paths: dict[str, Path] = {}
+    for path in files:
+        name = strip_suffix(path)
+        if any(name.endswith(end) and name.removesuffix(end) in names for end in _BESIDE_MASKS):
+            continue
+        if name in paths:
+            raise InputError(f"{path}: expected one mask named {name}, found {paths[name].name} too")
+        paths[name] = path
+    return paths
 
 
 def _with_names(scans: Iterable[Scan]) -> list[Scan]:

@@ -91,8 +91,7 @@ class Volume:
     @property
     def metadata(self) -> MaskMetadata:
         """What the file of a mask says of it."""
-        extensions = self.header.extensions if self.header is not None else ()
-        return metadata_in(extension.get_content() for extension in extensions)
+        return NO_METADATA if self.header is None else metadata_of(self.header)
 
 
 def read_image(path: str | os.PathLike) -> Volume:
@@ -217,6 +216,21 @@ def read_grid(path: str | os.PathLike) -> Grid:
     path = as_path(path)
     with _nifti(path) as nifti:
         return nifti.grid
+
+
+def read_metadata(path: str | os.PathLike) -> MaskMetadata:
+    """Returns what the file of a mask says of it, from its header alone.
+
+    Raises:
+        InputError: the file is missing, or its header cannot be read.
+    """
+    with _nifti(as_path(path)) as nifti:
+        return metadata_of(nifti.image.header)
+
+
+def metadata_of(header: nib.Nifti1Header) -> MaskMetadata:
+    """Returns what the header of a mask says of it."""
+    return metadata_in(extension.get_content() for extension in header.extensions)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,8 +4,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from kits_tf.analysis.masks import read_on_grid_of
+from kits_tf.analysis.mask_files import open_mask
 from kits_tf.base.errors import InputError
+from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import read_image, write_stored
 from kits_tf.webapp import findings
@@ -31,8 +32,12 @@ def correct(study: Study, content: bytes) -> Findings:
         with tempfile.NamedTemporaryFile(dir=study.folder, suffix=".nii") as file:
             file.write(content)
             file.flush()
+            settings = MaskSchemeSettings(label_scheme=before.scheme.name, cyst_as=before.scheme.cyst_as)
             try:
-                labels = read_on_grid_of(image, Path(file.name), "scan", before.scheme)
+                mask = open_mask(Path(file.name), settings)
+                if mask.scheme.classes != before.scheme.classes:
+                    raise InputError(f"expected {before.scheme.classes}")
+                labels = mask.read_on_grid_of(image, "scan")
             except InputError:
                 raise RefusedError(400, "expected a mask of this scan, with the labels that it has") from None
         stored = replace(image, array=labels).as_stored()

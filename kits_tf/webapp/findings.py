@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, Measurements
 from kits_tf.analysis.morphometry import measure
-from kits_tf.ct.labels import LATERALITY, Scheme
+from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.labels import Scheme
 from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import style
 from kits_tf.views.pages.niivue import color_map
@@ -57,7 +59,7 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
     Raises:
         InputError: the mask cannot be used, or lies on another grid.
     """
-    mask, scheme = read_to_measure(mask_path, LATERALITY, image)
+    mask, scheme = read_to_measure(open_mask(mask_path, MaskSchemeSettings()), image)
     measurements = measure(mask.array, scheme, mask.grid.spacing_mm, image.array)
     voxels = np.array([lesion.deepest_zyx for lesion in measurements.lesions], float).reshape(-1, 3)
     places = voxels @ mask.grid.affine[:3, :3].T + mask.grid.affine[:3, 3]

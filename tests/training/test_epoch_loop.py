@@ -17,10 +17,10 @@ import tensorflow as tf
 from conftest import train_settings, training_plan
 
 from kits_tf import train
-from kits_tf.analysis.evaluation import evaluate_run
+from kits_tf.analysis.evaluation import EvaluationPlan, evaluate_run
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import to_flagfile
-from kits_tf.config import InferenceSettings, MaskSchemeSettings, RunSettings, ValidationSettings
+from kits_tf.config import InferenceSettings, RunSettings, ValidationSettings
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training import epoch_loop, fit, run
 from kits_tf.training.history import HistoryRow, is_finished, read_history, write_history
@@ -176,7 +176,7 @@ def test_whole_cases_choose_the_best_epoch(
     assert f"wrote a profile of 1 steps to {run_dir}/tensorboard" in log
     assert list(run_dir.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
     # What evaluate finds in the weights that were kept.
-    summary = evaluate_run(run_dir, "validation", None, InferenceSettings(), MaskSchemeSettings()).summary
+    summary = evaluate_run(run_dir, "validation", None, InferenceSettings(), EvaluationPlan()).summary
     for name in ("kidney_dice", "tumor_dice", "composite"):
         assert summary.scores[name].mean == second.cases[name]
 

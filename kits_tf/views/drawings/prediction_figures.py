@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import read_case
+from kits_tf.analysis.mask_files import MaskFolder
 from kits_tf.base.files import written_whole
-from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.case_figure import case_figure
@@ -17,15 +17,13 @@ class FigurePlan:
     """The pictures to draw of each case of a folder of masks.
 
     Attributes:
-        masks_dir: folder of the predicted masks.
-        scheme: scheme of their labels.
+        masks: the predicted masks.
         output_dir: folder of the pictures.
         montage: whether axial planes are drawn too.
         gif: whether an animation is made too.
     """
 
-    masks_dir: Path
-    scheme: Scheme
+    masks: MaskFolder
     output_dir: Path
     montage: bool
     gif: bool
@@ -37,7 +35,7 @@ def draw_prediction(files: CaseFiles, plan: FigurePlan) -> None:
     Raises:
         InputError: scan or mask cannot be used or drawn.
     """
-    case = read_case(files, plan.masks_dir, plan.scheme)
+    case = read_case(files, plan.masks)
     with canvas.drawing():
         canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
         if plan.montage:

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from kits_tf.analysis.case_masks import with_prediction
 from kits_tf.analysis.evaluation_files import Evaluation
+from kits_tf.analysis.mask_files import MaskFolder
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.progress import track
 from kits_tf.ct.case_facts import CaseFacts, case_facts
 from kits_tf.ct.cases import label_scan, read_pair
-from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.case_figure import case_figure
@@ -62,7 +61,7 @@ def picture_cases(
         failures: failures, which the cases are added to that cannot be drawn.
     """
     cases = [files for files in evaluations[0].cases if files.case_id in plans]
-    predictions = [(evaluation.masks_dir, evaluation.scheme) for evaluation in evaluations]
+    predictions = [evaluation.masks for evaluation in evaluations]
     tasks = [(files, predictions, plans[files.case_id]) for files in cases]
     pictures = {}
     outcomes = run_tasks(picture_case, tasks, workers, start_tensorflow_in_worker)
@@ -74,12 +73,12 @@ def picture_cases(
     return {files.case_id: pictures[files.case_id] for files in cases if files.case_id in pictures}
 
 
-def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], plan: CasePlan) -> CasePictures:
+def picture_case(files: CaseFiles, predictions: Sequence[MaskFolder], plan: CasePlan) -> CasePictures:
     """Returns the pictures of a case.
 
     Args:
         files: files of the case.
-        predictions: folder of masks, and their scheme, of each evaluation.
+        predictions: masks of each evaluation.
         plan: sizes of the pictures.
 
     Raises:
@@ -88,11 +87,9 @@ def picture_case(files: CaseFiles, predictions: Sequence[tuple[Path, Scheme]], p
     image, mask = read_pair(files)
     if mask is None:
         raise InputError(f"{files.image}: expected a true mask to compare with, {files.case_id} has none")
-    scans = [label_scan(image, mask, scheme) for _, scheme in predictions]
-    cases = [
-        with_prediction(files.case_id, scan, masks_dir, scheme)
-        for scan, (masks_dir, scheme) in zip(scans, predictions, strict=True)
-    ]
+    scans = [label_scan(image, mask, masks.scheme) for masks in predictions]
+    pairs = zip(scans, predictions, strict=True)
+    cases = [with_prediction(files.case_id, scan, masks) for scan, masks in pairs]
     with canvas.drawing():
         figures = [canvas.webp(case_figure(case), plan.figure_width) for case in cases if plan.figure_width]
         volumes = viewer_volumes(cases, image.grid, plan.volume_bytes) if plan.volume_bytes else None

@@ -1,0 +1,180 @@
+"""Masks on a disk, from any program: which files they are, and what their labels mean. The one rule for both.
+
+A mask that names its labels has the labels that it names. A mask that does not has the challenge's labels, as nearly
+every program of this field writes them, unless --label_scheme says otherwise.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.base.errors import GridMismatchError, InputError
+from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.labels import CHALLENGE_CLASSES, KITS19, Scheme, challenge_to, find_scheme, scheme_with_classes
+from kits_tf.ct.scans import mask_paths
+from kits_tf.ct.volume import Volume, read_labels, read_metadata, strip_suffix
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFile:
+    """A mask on a disk and the meaning of its labels.
+
+    Attributes:
+        name: name of the file without its suffix, that of its case.
+        path: file of the mask.
+        scheme: scheme of the labels that `read` returns.
+        is_named: whether the file names its labels.
+        has_cysts: whether a label 3 of the file is the challenge's cyst, which the scheme says what becomes of.
+    """
+
+    name: str
+    path: Path
+    scheme: Scheme
+    is_named: bool
+    has_cysts: bool = False
+
+    def read(self) -> Volume:
+        """Returns the mask, with labels of its scheme.
+
+        Raises:
+            InputError: it cannot be read, or has a label that is not of the scheme.
+        """
+        mask = read_labels(self.path)
+        expected = CHALLENGE_CLASSES if self.has_cysts else self.scheme.classes
+        if mask.array.max(initial=0) >= len(expected):
+            raise InputError(self._foreign_labels(expected, mask.array))
+        return replace(mask, array=challenge_to(self.scheme)[mask.array]) if self.has_cysts else mask
+
+    def read_on_grid_of(self, other: Volume, whose: str) -> NDArray[np.uint8]:
+        """Returns the labels (z, y, x) of a mask that has the grid of another volume.
+
+        Args:
+            other: volume whose grid the mask must have.
+            whose: word for that volume in errors, as "scan".
+
+        Raises:
+            GridMismatchError: the mask lies on another grid.
+            InputError: it cannot be read, or has a label that is not of the scheme.
+        """
+        mask = self.read()
+        if not mask.grid.same_as(other.grid):
+            expected = f"the {whose}'s {other.grid.shape} at {other.grid.affine.tolist()}"
+            got = f"{mask.grid.shape} at {mask.grid.affine.tolist()}"
+            raise GridMismatchError(f"{self.path}: expected {expected}, got {got}")
+        return mask.array
+
+    def _foreign_labels(self, classes: tuple[str, ...], labels: NDArray[np.uint8]) -> str:
+        values = ", ".join(map(str, np.unique(labels).tolist()))
+        expected = f"labels 0..{len(classes) - 1}, {', '.join(classes)}"
+        if self.is_named:
+            return f"{self.path}: expected {expected}, as the mask names them, found {values}"
+        message = f"{self.path}: expected {expected}, as the mask names none, found {values}"
+        if self.scheme.name != KITS19.name or labels.max() > 3:
+            return message
+        return (
+            f"{message}; --cyst_as=kidney reads 3 as a cyst of KiTS21 and KiTS23, --label_scheme=laterality reads 1, 2 "
+            "and 3 as right kidney, left kidney and tumor"
+        )
+
+
+def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
+    """Returns a mask with the scheme of its labels, of which only the header is read.
+
+    Args:
+        path: file of the mask.
+        settings: scheme of masks that do not name their labels.
+
+    Raises:
+        InputError: the header cannot be read, or names labels that are of no scheme.
+    """
+    names, name = read_metadata(path).classes, strip_suffix(path)
+    if names:
+        try:
+            scheme = scheme_with_classes(tuple("_".join(each.lower().split()) for each in names))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        return MaskFile(name=name, path=path, scheme=scheme, is_named=True)
+    scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
+    has_cysts = scheme.name == KITS19.name and settings.cyst_as is not None
+    return MaskFile(name=name, path=path, scheme=scheme, is_named=False, has_cysts=has_cysts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFolder:
+    """The masks of a folder.
+
+    Attributes:
+        folder: the folder.
+        masks: its masks by name.
+        scheme: scheme that all of them can be given in: that of all masks, or the challenge's where they differ.
+        problems: errors of the masks whose header cannot be used, by name.
+    """
+
+    folder: Path
+    masks: Mapping[str, MaskFile]
+    scheme: Scheme
+    problems: Mapping[str, InputError]
+
+    def read_on_grid_of(self, image: Volume, name: str) -> NDArray[np.uint8]:
+        """Returns the labels (z, y, x) of a mask, in the scheme of all, on the grid of its scan.
+
+        Raises:
+            GridMismatchError: it lies on another grid.
+            InputError: there is no such mask, it cannot be read, or has a label that is not of its scheme.
+        """
+        if name in self.problems:
+            raise self.problems[name]
+        if name not in self.masks:
+            raise InputError(f"{self.folder}: expected a mask named {name}, found none")
+        mask = self.masks[name]
+        return in_scheme(mask.read_on_grid_of(image, "scan"), mask.scheme, self.scheme)
+
+
+def open_masks(folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
+    """Returns the masks of a folder, each with the scheme of its labels.
+
+    Args:
+        folder: folder of masks of any program.
+        settings: scheme of masks that do not name their labels.
+
+    Raises:
+        InputError: there is no such folder, no mask in it, two masks have the same name, or none can be used.
+    """
+    paths = mask_paths(folder)
+    if not paths:
+        raise InputError(f"{folder}: expected masks case_00000.nii.gz, ..., found none")
+    masks, problems = {}, {}
+    for name, path in paths.items():
+        try:
+            masks[name] = open_mask(path, settings)
+        except InputError as error:
+            problems[name] = error
+    if not masks:
+        raise next(iter(problems.values()))
+    return MaskFolder(folder=folder, masks=masks, scheme=common_scheme(masks.values()), problems=problems)
+
+
+def common_scheme(masks: Iterable[MaskFile]) -> Scheme:
+    """Returns the scheme that all masks can be given in: that of all, or the challenge's where they differ."""
+    schemes = {mask.scheme.classes: mask.scheme for mask in masks}
+    return next(iter(schemes.values())) if len(schemes) == 1 else KITS19
+
+
+def in_scheme(labels: NDArray[np.uint8], scheme: Scheme, target: Scheme) -> NDArray[np.uint8]:
+    """Returns labels of a scheme in the same scheme, or in the challenge's."""
+    return labels if scheme.classes == target.classes else scheme.to_challenge(labels)
+
+
+def label_note(masks: Iterable[MaskFile]) -> str:
+    """Returns in a line what the labels of some masks were read as, as "3 masks name their labels: ..."."""
+    counts = Counter((mask.is_named, mask.scheme.classes, mask.has_cysts) for mask in masks)
+    parts = []
+    for (is_named, classes, has_cysts), count in sorted(counts.items(), reverse=True):
+        cysts = " (3, a cyst, as --cyst_as says)" if has_cysts else ""
+        how = "named in the files" if is_named else "not named in the files (--label_scheme)"
+        parts.append(f"{', '.join(classes[1:])}{cysts} in {count} mask{'s' if count > 1 else ''}, {how}")
+    return f"labels: {'; '.join(parts)}"
