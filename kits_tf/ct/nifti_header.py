@@ -129,13 +129,13 @@ def _affine(header: nib.Nifti1Header, name: str) -> NDArray[np.float64]:
     pixdim = header["pixdim"][1:4].astype(np.float64)
     if not (np.isfinite(pixdim).all() and (pixdim > 0).all()):
         raise InputError(f"{name}: expected a spacing above 0 mm along every axis, got pixdim {pixdim.tolist()}")
-    sform = _sform(header, pixdim, name) if sform_code else None
-    qform = _qform(header, name) if qform_code else None
-    if sform is not None and qform is not None:
-        i, j, k = (int(size) for size in header["dim"][1:4])
-        if not Grid((i, j, k), sform).same_as(Grid((i, j, k), qform)):
-            raise InputError(f"{name}: qform {qform.tolist()} and sform {sform.tolist()} disagree, expected the same")
-    affine = check_affine(qform if sform is None else sform, name)
+    forms = [_sform(header, pixdim, name)] if sform_code else []
+    forms += [_qform(header, name)] if qform_code else []
+    i, j, k = (int(size) for size in header["dim"][1:4])
+    if not Grid((i, j, k), forms[0]).same_as(Grid((i, j, k), forms[-1])):
+        sform, qform = (form.tolist() for form in forms)
+        raise InputError(f"{name}: qform {qform} and sform {sform} disagree, expected the same")
+    affine = check_affine(forms[0], name)
     return np.diag([*[_mm_per_unit(header, pixdim, name)] * 3, 1.0]) @ affine
 
 
