@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
@@ -13,7 +13,7 @@ from kits_tf.base.packages import require
 from kits_tf.base.progress import Report
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings, PageSettings
+from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings, PageSettings, ScanSettings
 from kits_tf.config.serving import check_host, check_tls
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class App(Settings):
     tls_key: str = setting("", "PEM file of its key.")
     page: PageSettings = field(default_factory=PageSettings)
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    scans: ScanSettings = field(default_factory=ScanSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -90,7 +91,9 @@ def serve_page(settings: App) -> Iterator[str]:
         http = HttpServer(Starlette(routes=page.routes), endpoint, _GRACE_S)
         try:
             print("loading the model", flush=True)
-            model = _open_model(settings, page.report, stack)
+            model = replace(
+                _open_model(settings, page.report, stack), accept_intensities=settings.scans.accept_intensities
+            )
             page.start(lambda: model)
             http.start()
             yield f"{http.url}/"

@@ -9,7 +9,7 @@ from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, required
-from kits_tf.config import ConnectionSettings, DicomSettings, shared
+from kits_tf.config import ConnectionSettings, DicomSettings, ScanSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
@@ -22,6 +22,7 @@ class Client(Settings):
     output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
     labels: str = shared.mask_labels()
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    scans: ScanSettings = field(default_factory=ScanSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
 
     def __post_init__(self) -> None:
@@ -46,7 +47,8 @@ def main(settings: Client, inputs: list[str]) -> None:
     with contextlib.ExitStack() as stack:
 
         def load() -> "Model":
-            return stack.enter_context(remote_model.Client(settings.connection)).model
+            accept = settings.scans.accept_intensities
+            return stack.enter_context(remote_model.Client(settings.connection, accept_intensities=accept)).model
 
         for prediction in segment_scans(scans, Path(settings.output_dir), settings.labels, load):
             print(prediction, flush=True)

@@ -1,6 +1,6 @@
 """python -m kits_tf.predict: scans -> masks on their own grids."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.progress import counter
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import DicomSettings, InferenceSettings, shared
+from kits_tf.config import DicomSettings, InferenceSettings, ScanSettings, shared
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
@@ -31,6 +31,7 @@ class Predict(Settings):
     uncertainty: bool = setting(
         False, "Also writes NAME_uncertainty.nii.gz: how far models and mirror images disagree, from 0 to 1."
     )
+    scans: ScanSettings = field(default_factory=ScanSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -58,7 +59,8 @@ def _load(settings: Predict) -> "Model":
     from kits_tf.serving.models import open_model
 
     maps = OptionalMaps(probabilities=settings.probabilities, uncertainty=settings.uncertainty)
-    return open_model(settings.model, settings.inference, maps, counter("window"))
+    model = open_model(settings.model, settings.inference, maps, counter("window"))
+    return replace(model, accept_intensities=settings.scans.accept_intensities)
 
 
 COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN")

@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 import kits_tf
 from kits_tf import config, predict
 from kits_tf.base.errors import InputError
+from kits_tf.ct.labels import LATERALITY
 from kits_tf.serving import models
 
 ROOT = Path(__file__).parent.parent
@@ -103,8 +104,11 @@ def test_settings_of_inference_are_taken_and_others_refused(
         kits_tf.load_model(run_dir, overlaps=0.5)
     with pytest.raises(InputError, match="--overlap: expected less than 1"):
         kits_tf.load_model(run_dir, overlap=1.5)
-    monkeypatch.setattr(models, "open_model", lambda path, inference: (path, inference))
-    assert kits_tf.load_model(run_dir, flip_axes="x") == (str(run_dir), config.InferenceSettings(flip_axes="x"))
+    monkeypatch.setattr(models, "open_model", lambda *given: kits_tf.Model(given, LATERALITY))
+    for accept in (False, True):
+        model = kits_tf.load_model(run_dir, flip_axes="x", accept_intensities=accept)
+        assert model.segment == (str(run_dir), config.InferenceSettings(flip_axes="x"))
+        assert model.accept_intensities is accept
     assert kits_tf.read_scan(data_dir / "case_00001").array.shape[1:] == (60, 60)
     with pytest.raises(InputError, match=f"{data_dir}: expected one scan, found 4"):
         kits_tf.read_scan(data_dir)
@@ -115,7 +119,7 @@ def test_the_reference_is_what_the_code_says() -> None:
     message = "make reference writes it anew"
     assert (ROOT / "docs/flags.md").read_text() == made.flags_page(), message
     assert (ROOT / "docs/api.md").read_text().partition(made.MARK)[2] == f"\n{made.api_reference()}", message
-    assert "### load_model\n\n`load_model(path, **inference)`" in made.api_reference()
+    assert "### load_model\n\n`load_model(path, accept_intensities=False, **inference)`" in made.api_reference()
     assert (
         "#### Model.labels" in made.api_reference()
         and "`Volume(array, grid, stored, header=None)`" in made.api_reference()

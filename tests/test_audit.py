@@ -63,7 +63,7 @@ def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path) -> None:
     assert found["cases"]["case_00001"]["dtype"] == "uint16" and found["cases"]["case_00000"]["labels"]["parts"] == 2
     page = (tmp_path / "out/audit.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 4 and page.count('<tr class="') == 6
-    assert "http:" not in page and "https:" not in page and "is the rescale intercept missing?" in page
+    assert "http:" not in page and "https:" not in page and "was an offset of 1024 or 1000 lost" in page
     assert "warning cut_off: case_00003: labels reach the superior end" in done.stdout
     assert "error unreadable: case_00005:" in done.stdout and "case 6/6" in done.stderr
     assert done.stdout.endswith("tensorflow: False\n")
@@ -74,7 +74,7 @@ def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_pa
         convert.main(convert_settings(damaged, tmp_path))
     shards = sorted(path.name for path in tmp_path.glob("*.tfrecord"))
     assert shards == [f"case_{number:05d}.tfrecord" for number in (0, 3, 4)]
-    assert "case_00001: FAILED" in caplog.text and "1024 more" in caplog.text
+    assert "case_00001: FAILED" in caplog.text and "was an offset of 1024 or 1000 lost" in caplog.text
     convert.main(convert_settings(damaged, tmp_path / "rest", splits=config.SplitSettings(exclude_cases="1,2,5")))
     said = capsys.readouterr().out
     assert "warning duplicate: case_00004: the same scan as case_00000" in said

@@ -11,7 +11,7 @@ import pytest
 from kits_tf import config, predict
 from kits_tf.base.errors import InputError
 from kits_tf.ct.scans import find_scans
-from kits_tf.ct.volume import read_image
+from kits_tf.ct.volume import read_image, read_labels
 from kits_tf.inference.postprocess import parse_postprocess
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.training.run import POSTPROCESS
@@ -69,6 +69,35 @@ def test_masks_go_through_the_steps_that_the_run_has_chosen(
     np.testing.assert_array_equal(segmentation.labels, written)
     counts = np.bincount(written.ravel(), minlength=4)
     np.testing.assert_allclose(segmentation.volumes_ml, counts * 8 * 6 * 6 / 1000, rtol=1e-5)
+
+
+def test_other_intensities_are_refused_or_leave_their_warning(
+    data_dir: Path, run_dir: Path, model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    scan = nib.load(data_dir / "case_00000" / "imaging.nii.gz")
+    hu = np.asarray(scan.dataobj)
+    changed = {
+        "lost": ((hu + 1024).clip(0).astype(np.uint16), "was an offset of 1024 or 1000 lost"),
+        "shares": (np.clip((hu + 1000) / 1500, 0, 1).astype(np.float32), "got values 0..1: normalized already"),
+        "scores": (((hu - hu.mean()) / hu.std()).astype(np.float32), "z-scores already?"),
+        "window": ((255 * np.clip((hu + 160) / 400, 0, 1)).astype(np.uint8), "got values 0..255: an 8-bit window?"),
+    }
+    inputs = [str(tmp_path / f"{name}.nii.gz") for name in changed]
+    for path, (values, _) in zip(inputs, changed.values(), strict=True):
+        nib.save(nib.Nifti1Image(values, scan.affine), path)
+    for model in (run_dir, model_dir):
+        out = tmp_path / model.name
+        with pytest.raises(InputError, match="4 of 5 scans failed"):
+            predict.main(settings(model, out), [*inputs, str(data_dir / "case_00001")])
+        assert [path.name for path in out.iterdir()] == ["case_00001.nii.gz"]
+        assert read_labels(out / "case_00001.nii.gz").metadata.warnings == ()
+        capsys.readouterr()
+        scans = config.ScanSettings(accept_intensities=True)
+        predict.main(replace(settings(model, out), scans=scans), inputs)
+        lines = capsys.readouterr().out.splitlines()
+        for (name, (_, question)), line in zip(changed.items(), lines, strict=True):
+            (warning,) = read_labels(out / f"{name}.nii.gz").metadata.warnings
+            assert question in warning and line.endswith(f" mL WARNING: {warning}")
 
 
 def test_what_cannot_be_done_is_refused(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:

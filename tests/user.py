@@ -34,7 +34,7 @@ class User(requests.Session):
     def wait(self, key: str) -> dict:
         """Returns what the list says of a scan once nothing more becomes of it."""
         end = time.monotonic() + 120
-        while self.state(key)["state"] not in ("choosing", "done", "failed", "cancelled"):
+        while self.state(key)["state"] not in ("choosing", "done", "refused", "failed", "cancelled"):
             assert time.monotonic() < end, self.state(key)
             time.sleep(0.05)
         return self.state(key)

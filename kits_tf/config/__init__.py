@@ -18,7 +18,7 @@ from kits_tf.config.data import (
     SplitSettings,
     WarpSettings,
 )
-from kits_tf.config.inference import DicomSettings, InferenceSettings
+from kits_tf.config.inference import DicomSettings, InferenceSettings, ScanSettings
 from kits_tf.config.run import RunSettings
 from kits_tf.config.serving import ConnectionSettings, PageSettings, ServerSettings
 from kits_tf.config.training import (
@@ -47,6 +47,7 @@ __all__ = [
     "RecordsSettings",
     "ResamplingSettings",
     "RunSettings",
+    "ScanSettings",
     "ServerSettings",
     "SplitSettings",
     "ValidationSettings",

@@ -37,6 +37,17 @@ class InferenceSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScanSettings(Settings):
+    """Scans"""
+
+    accept_intensities: bool = setting(
+        False,
+        "Also segments scans whose voxels cannot be Hounsfield units, as of an MR, a window or without their offset. "
+        "The mask keeps a warning.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DicomSettings(Settings):
     """DICOM"""
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kits_tf.ct.components import SPECK_SHARE, components_26
 from kits_tf.ct.geometry import Spacing, Triple, axis_codes, bounding_box
+from kits_tf.ct.hounsfield import hounsfield_problem
 from kits_tf.ct.labels import CHALLENGE_CLASSES, CHALLENGE_TUMOR
 from kits_tf.ct.volume import Volume
 
@@ -52,6 +53,7 @@ class CaseFacts:
         hu_range: the lowest and the highest HU of the scan.
         scan_crc32: CRC-32 of the scan's HU in (I, P, L): equal scans have equal ones even if their files differ.
         labels: facts of the mask; None for a case without one.
+        hounsfield_problem: why the scan cannot be CT in Hounsfield units; "" if it can. Manifests of before have none.
     """
 
     shape_zyx: Triple
@@ -61,6 +63,7 @@ class CaseFacts:
     hu_range: tuple[int, int]
     scan_crc32: int
     labels: LabelFacts | None
+    hounsfield_problem: str = ""
 
 
 def case_facts(image: Volume, mask: Volume | None) -> CaseFacts:
@@ -73,6 +76,7 @@ def case_facts(image: Volume, mask: Volume | None) -> CaseFacts:
         hu_range=(int(image.array.min()), int(image.array.max())),
         scan_crc32=isal_zlib.crc32(np.ascontiguousarray(image.array)),
         labels=None if mask is None else _label_facts(image, mask),
+        hounsfield_problem=hounsfield_problem(image.array),
     )
 
 

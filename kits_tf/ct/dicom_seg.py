@@ -28,7 +28,9 @@ _SEGMENTS = {
 }
 
 
-def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan) -> None:
+def write_segmentation(
+    path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan, comments: Sequence[str] = ()
+) -> None:
     """Writes a mask as DICOM SEG that refers to the slices, under a temporary name first.
 
     Args:
@@ -36,6 +38,7 @@ def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[
         labels: (i, j, k) uint8 labels, as stored in the volume of `scan`.
         classes: names of the labels, background first.
         scan: series that was segmented.
+        comments: sentences that whoever uses it must know, kept as its Image Comments.
 
     Raises:
         InputError: the slices lack what a DICOM SEG must refer to.
@@ -54,6 +57,8 @@ def write_segmentation(path: Path, labels: NDArray[np.uint8], classes: Sequence[
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: no DICOM SEG: expected slices that it can refer to: {reason}") from None
+    if comments:
+        segmentation.ImageComments = " ".join(comments)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial:
         segmentation.save_as(partial)

@@ -13,13 +13,10 @@ import numpy as np
 
 from kits_tf.base.registry import Registry
 from kits_tf.ct.case_facts import TUMOR_ML, CaseFacts
+from kits_tf.ct.hounsfield import AIR_HU
 from kits_tf.ct.layouts import case_number
 
 SEVERITIES = ("error", "warning", "note")
-# Every CT of a body has air, gas or lung below this.
-_AIR_BELOW_HU = -200
-# HU spans thousands of values: fewer than this are another quantity, cut to whole numbers.
-_SMALLEST_RANGE = 200
 # Means over kidney and tumor, from unenhanced fat-poor tissue to an arterial phase.
 _KIDNEY_HU = (-50, 400)
 # What kidneys measure where 1024 or 1000 is added to HU.
@@ -80,17 +77,14 @@ def case_findings(case_id: str, facts: CaseFacts) -> list[Finding]:
 
 @CASE_RULES.register("not_hounsfield")
 def _not_hounsfield(case_id: str, facts: CaseFacts) -> Iterator[Finding]:
-    low, high = facts.hu_range
     kidney = facts.labels.hu_mean if facts.labels else None
-    between = f"expected Hounsfield units, found values {low}..{high}"
-    if high - low < _SMALLEST_RANGE:
-        message = f"{between}: normalized already, or windowed"
+    if facts.hounsfield_problem:
+        yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=facts.hounsfield_problem)
+    elif facts.hu_range[1] <= AIR_HU[1]:
+        message = "values {}..{}: air alone, no body".format(*facts.hu_range)
         yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
     elif kidney is not None and _OFFSET_KIDNEY_HU[0] <= kidney <= _OFFSET_KIDNEY_HU[1]:
-        message = f"{between} and {kidney:.0f} in the kidneys: 1024 more, is the rescale intercept missing?"
-        yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
-    elif low > _AIR_BELOW_HU:
-        message = f"{between}, no air: no CT, windowed, or unsigned with an offset"
+        message = f"expected Hounsfield units, got a mean of {kidney:.0f} in the kidneys: was an offset of 1024 lost?"
         yield Finding(severity="error", code="not_hounsfield", case_id=case_id, message=message)
     elif kidney is not None and not _KIDNEY_HU[0] <= kidney <= _KIDNEY_HU[1]:
         message = (

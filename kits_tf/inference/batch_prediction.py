@@ -30,15 +30,17 @@ class Prediction:
         source: path of the scan.
         path: path of the mask.
         volumes_ml: volume of each class but background, by its name in the model's scheme.
+        warnings: sentences that whoever uses it must know.
     """
 
     source: str
     path: Path
     volumes_ml: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         volumes = ", ".join(f"{name} {ml:.0f} mL" for name, ml in self.volumes_ml.items())
-        return f"{self.source} -> {self.path}: {volumes}"
+        return " ".join([f"{self.source} -> {self.path}: {volumes}", *(f"WARNING: {text}" for text in self.warnings)])
 
 
 class LabelMap(NamedTuple):
@@ -200,9 +202,11 @@ class _Writer:
         labels, classes = labels_as(self.labels, segmentation.labels, volume, self.scheme)
         if content.series:
             try:
-                write_segmentation(path.with_name(f"{scan.name}.dcm"), labels, classes, content.series)
+                write_segmentation(
+                    path.with_name(f"{scan.name}.dcm"), labels, classes, content.series, segmentation.warnings
+                )
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
-        write_stored(path, labels, *geometry, MaskMetadata(classes=classes))
+        write_stored(path, labels, *geometry, MaskMetadata(classes=classes, warnings=segmentation.warnings))
         volumes_ml = zip(self.scheme.classes[1:], segmentation.volumes_ml[1:].tolist(), strict=True)
-        return Prediction(source=scan.source, path=path, volumes_ml=dict(volumes_ml))
+        return Prediction(source=scan.source, path=path, volumes_ml=dict(volumes_ml), warnings=segmentation.warnings)

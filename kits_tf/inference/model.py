@@ -1,5 +1,6 @@
 """A model as its users see it: scan in, mask out, wherever its network runs. Without TensorFlow."""
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -7,9 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.ct.hounsfield import IntensityError, hounsfield_problem
 from kits_tf.ct.labels import Scheme, count_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.postprocess import Chain, Context, apply_chain
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +28,7 @@ class Segmentation:
             rest; None if they were not asked for.
         uncertainty: (i, j, k) uint16, how far the passes of the network disagree, SHARE_QUANTA for the most that they
             can; None if it was not asked for.
+        warnings: sentences that whoever uses it must know, as that the scan was no CT.
     """
 
     labels: NDArray[np.uint8]
@@ -31,6 +36,7 @@ class Segmentation:
     confidence: NDArray[np.float32]
     probabilities: NDArray[np.uint16] | None = None
     uncertainty: NDArray[np.uint16] | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> "Segmentation":
@@ -60,19 +66,25 @@ class Model:
         segment: function that computes a segmentation, here or on a server.
         scheme: scheme of its labels.
         chain: steps of post-processing that are done to its masks.
+        accept_intensities: whether scans are segmented whose voxels cannot be Hounsfield units; such a segmentation has
+            a warning.
     """
 
     segment: Segment
     scheme: Scheme
     chain: Chain = ()
+    accept_intensities: bool = False
 
     def segmentation(self, image: Volume) -> Segmentation:
         """Returns the segmentation of a scan, after post-processing.
 
         Raises:
+            IntensityError: the voxels cannot be Hounsfield units.
             InputError: the scan is one that the model refuses.
         """
-        result = self.segment(image.as_stored(), image.stored.affine.astype(np.float32))
+        stored = image.as_stored()
+        warnings = self._warnings(stored)
+        result = replace(self.segment(stored, image.stored.affine.astype(np.float32)), warnings=warnings)
         if not self.chain:
             return result
         labels = Volume.from_stored(result.labels, image.stored.affine).array
@@ -91,6 +103,15 @@ class Model:
             InputError: the scan is one that the model refuses.
         """
         return Volume.from_stored(self.segmentation(image).labels, image.stored.affine).array
+
+    def _warnings(self, hu: NDArray[np.int16]) -> tuple[str, ...]:
+        problem = hounsfield_problem(hu)
+        if not problem:
+            return ()
+        if not self.accept_intensities:
+            raise IntensityError(problem)
+        logger.warning("%s It is segmented all the same: believe nothing of the mask that you cannot see.", problem)
+        return (problem,)
 
 
 def refusal(message: str) -> str:

@@ -70,7 +70,15 @@ class Segmenter(tf.Module):
         maps: maps to give besides labels.
         num_passes: number of passes of the network, for the uncertainty.
         coarse: locator of the part of a scan that goes through the network; None: all of the body does.
+
+    Attributes:
+        INPUTS: what `segment` takes.
     """
+
+    INPUTS = (
+        tf.TensorSpec([None, None, None], tf.int16, name="hu"),
+        tf.TensorSpec([4, 4], tf.float32, name="affine"),
+    )
 
     def __init__(
         self,
@@ -88,13 +96,7 @@ class Segmenter(tf.Module):
         self._num_classes = len(plan.scheme.classes)
         self._outputs = _outputs(plan, maps, num_passes)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, None], tf.int16, name="hu"),
-            tf.TensorSpec([4, 4], tf.float32, name="affine"),
-        ],
-        autograph=False,
-    )
+    @tf.function(input_signature=INPUTS, autograph=False)
     def segment(self, hu: tf.Tensor, affine: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the mask of a scan.
 

@@ -17,7 +17,7 @@ from kits_tf.ct.geometry import CANONICAL_WORLD_AXES
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.serving.messages import PredictionLog, PredictRequest, TensorProto
-from kits_tf.serving.metadata import METADATA, PROBABILITIES, VOLUME, CoarseStage, Metadata
+from kits_tf.serving.metadata import METADATA, PROBABILITIES, SIGNATURES, UNCHECKED, VOLUME, CoarseStage, Metadata
 from kits_tf.serving.model_card import CARD_NAME, model_card
 from kits_tf.serving.saved_model import SavedModel
 from kits_tf.serving.tensors import dtype_number, from_proto, to_proto
@@ -59,6 +59,7 @@ def export_metadata(
         versions=package_versions() | {"git": git_revision() or "unknown"},
         manifest_sha256=tuple(sha256(_public_manifest(run).to_json().encode()).hexdigest() for run in runs),
         coarse=coarse,
+        signatures=SIGNATURES,
     )
 
 
@@ -87,8 +88,10 @@ def warm_up_requests(metadata: Metadata) -> list[Any]:
     window = metadata.patch_size_zyx
     affine = np.diag(np.array([0, 0, 0, 1], np.float32))
     affine[CANONICAL_WORLD_AXES, (0, 1, 2)] = -np.array(metadata.grid.spacing_zyx_mm)
+    scan = {"hu": _soft_tissue(window), "affine": to_proto(affine)}
     inputs = {
-        VOLUME: {"hu": _soft_tissue(window), "affine": to_proto(affine)},
+        VOLUME: scan,
+        UNCHECKED: scan,
         PROBABILITIES: {"hu": _soft_tissue((1, *window))},
         METADATA: {},
     }

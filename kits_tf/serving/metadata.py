@@ -14,8 +14,10 @@ from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
 FORMAT_VERSION = 1
 # Names of the signatures.
 VOLUME = "serving_default"
+UNCHECKED = "unchecked"
 PROBABILITIES = "probabilities"
 METADATA = "metadata"
+SIGNATURES = (VOLUME, UNCHECKED, PROBABILITIES, METADATA)
 # Fields that it does not know, as those of a newer model, are ignored.
 _JSON = Converter()
 
@@ -50,6 +52,7 @@ class Metadata:
         versions: versions of the packages that wrote the export.
         manifest_sha256: SHA-256 of each network's manifest.json in assets.extra.
         coarse: the first stage, if the graph is a cascade.
+        signatures: names of its signatures; exports of before UNCHECKED came, which check no intensities, do not say.
         format_version: version of these fields.
     """
 
@@ -63,7 +66,13 @@ class Metadata:
     versions: dict[str, str]
     manifest_sha256: tuple[str, ...]
     coarse: CoarseStage | None = None
+    signatures: tuple[str, ...] = (VOLUME, PROBABILITIES, METADATA)
     format_version: int = FORMAT_VERSION
+
+    @property
+    def unchecked(self) -> str:
+        """The signature that takes any intensities, for those who have checked them."""
+        return UNCHECKED if UNCHECKED in self.signatures else VOLUME
 
     @property
     def scheme(self) -> Scheme:

@@ -16,12 +16,13 @@ from kits_tf.serving.saved_model import find_saved_model, load
 from kits_tf.training.run import load_runs
 
 
-def load_model(path: str | os.PathLike, **inference: Any) -> Model:
+def load_model(path: str | os.PathLike, *, accept_intensities: bool = False, **inference: Any) -> Model:
     """Returns a model: `labels(scan)` are its mask on the scan's grid, `segmentation(scan)` its volumes and more.
 
     Args:
         path: an exported model, or the folder of its versions; or a run, several with commas between, or a folder of
             folds.
+        accept_intensities: whether it segments scans whose voxels cannot be Hounsfield units, see `Model`.
         **inference: fields of `InferenceSettings`, as in `overlap=0.25`; only `postprocess` for an exported model.
 
     Raises:
@@ -30,7 +31,8 @@ def load_model(path: str | os.PathLike, **inference: Any) -> Model:
     known = InferenceSettings.__dataclass_fields__
     if unknown := sorted(set(inference) - set(known)):
         raise InputError(f"expected settings of {', '.join(known)}, got {', '.join(unknown)}")
-    return open_model(os.fspath(path), InferenceSettings(**inference))
+    model = open_model(os.fspath(path), InferenceSettings(**inference))
+    return replace(model, accept_intensities=accept_intensities)
 
 
 def open_model(

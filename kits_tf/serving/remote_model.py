@@ -12,7 +12,7 @@ from kits_tf.config import ConnectionSettings
 from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.model import Model, Segmentation
-from kits_tf.serving.metadata import METADATA, VOLUME, Metadata
+from kits_tf.serving.metadata import METADATA, Metadata
 
 
 class Client:
@@ -25,6 +25,7 @@ class Client:
 
     Args:
         server: HOST:PORT, or the settings of a connection.
+        accept_intensities: whether scans are sent whose voxels cannot be Hounsfield units, see `Model`.
         **options: fields of `ConnectionSettings`, as in `model_version=3`.
 
     Attributes:
@@ -37,7 +38,7 @@ class Client:
         UnavailableError: the server cannot be reached, or has no such model.
     """
 
-    def __init__(self, server: str | ConnectionSettings, **options: Any) -> None:
+    def __init__(self, server: str | ConnectionSettings, *, accept_intensities: bool = False, **options: Any) -> None:
         if isinstance(server, str):
             self.settings = ConnectionSettings(server=server, **options)
         else:
@@ -54,13 +55,14 @@ class Client:
         except BaseException:
             self.close()
             raise
-        self.model = Model(self._segment_stored, self.metadata.scheme, self.metadata.postprocessing.chain)
+        chain = self.metadata.postprocessing.chain
+        self.model = Model(self._segment_stored, self.metadata.scheme, chain, accept_intensities)
 
     def segment(self, volume: Volume) -> Segmentation:
         """Returns the segmentation of a scan, after post-processing.
 
         Raises:
-            InputError: the server refuses the scan, or does not finish in time.
+            InputError: the voxels cannot be Hounsfield units, the server refuses the scan, or does not finish in time.
             UnavailableError: the server cannot be reached any more.
         """
         return self.model.segmentation(volume)
@@ -76,7 +78,7 @@ class Client:
         self.close()
 
     def _segment_stored(self, hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
-        outputs = self._connection.predict(VOLUME, {"hu": hu, "affine": affine})
+        outputs = self._connection.predict(self.metadata.unchecked, {"hu": hu, "affine": affine})
         labels = outputs.get("labels")
         is_whole = {"labels", "volumes_ml", "confidence"} <= set(outputs)
         if labels is None or not is_whole or labels.dtype != np.uint8 or labels.shape != hu.shape:

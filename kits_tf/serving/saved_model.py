@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import Report
+from kits_tf.ct.graph_hounsfield import intensity_check
 from kits_tf.inference.ensemble import Ensemble
 from kits_tf.inference.model import Segmentation
 from kits_tf.inference.progress import WindowProgress
 from kits_tf.inference.segmenter import Segmenter, run_graph
-from kits_tf.serving.metadata import METADATA, PROBABILITIES, VOLUME, Metadata
+from kits_tf.serving.metadata import METADATA, PROBABILITIES, SIGNATURES, UNCHECKED, VOLUME, Metadata
 
 T = TypeVar("T")
 
@@ -68,6 +69,17 @@ class ServingModule(tf.Module):
         """Returns json, a scalar string: `Metadata`."""
         return {"json": tf.constant(self._json)}
 
+    @tf.function(input_signature=Segmenter.INPUTS, autograph=False)
+    def volume(self, hu: tf.Tensor, affine: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the mask of a scan in Hounsfield units, see `Segmenter.segment`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: the voxels cannot be Hounsfield units, or `Segmenter.segment` refuses them.
+        """
+        check = intensity_check(hu, f"The signature {UNCHECKED!r} takes any values.")
+        with tf.control_dependencies([check]):
+            return self._segmenter.content.segment(hu=tf.identity(hu), affine=affine)
+
     @tf.function(input_signature=[tf.TensorSpec([None] * 4, tf.int16, name="hu")], autograph=False)
     def probabilities(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the probabilities of windows, which go through the network one at a time.
@@ -100,7 +112,8 @@ class ServingModule(tf.Module):
     def signatures(self) -> dict[str, Callable]:
         """Returns the functions by the names under which a server offers them."""
         return {
-            VOLUME: self._segmenter.content.segment,
+            VOLUME: self.volume,
+            UNCHECKED: self._segmenter.content.segment,
             PROBABILITIES: self.probabilities,
             METADATA: self.metadata,
         }
@@ -123,7 +136,7 @@ class SavedModel:
     progress: WindowProgress | None
 
     def segment(self, hu: NDArray[np.int16], affine: NDArray[np.float32], report: Report | None = None) -> Segmentation:
-        """Returns the segmentation of a scan, as the graph gives it.
+        """Returns the segmentation of a scan, as the graph gives it, whatever its intensities.
 
         Args:
             hu: (i, j, k) int16 HU, as stored.
@@ -133,7 +146,7 @@ class SavedModel:
         Raises:
             InputError: the graph refuses the scan.
         """
-        return run_graph(self.signatures[VOLUME], hu, affine, self.progress, report)
+        return run_graph(self.signatures[self.metadata.unchecked], hu, affine, self.progress, report)
 
 
 def load(directory: Path) -> SavedModel:
@@ -144,12 +157,14 @@ def load(directory: Path) -> SavedModel:
     """
     try:
         root = tf.saved_model.load(os.fspath(directory))
-        signatures = {name: root.signatures[name] for name in (VOLUME, PROBABILITIES, METADATA)}
+        of_before = {UNCHECKED} - set(root.signatures)
+        signatures = {name: root.signatures[name] for name in SIGNATURES if name not in of_before}
         json = signatures[METADATA]()["json"].numpy()
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{directory}: expected a SavedModel that kits_tf exported: {reason}") from None
-    return SavedModel(root, signatures, Metadata.parse(json, str(directory)), getattr(root, "progress", None))
+    metadata = Metadata.parse(json, str(directory))
+    return SavedModel(root, signatures, metadata, getattr(root, "progress", None))
 
 
 def save_version(model: ServingModule, export_dir: str | os.PathLike, write_assets: Callable[[Path], None]) -> Path:

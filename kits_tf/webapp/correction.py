@@ -1,12 +1,14 @@
 """A mask that a person has changed on the page, in place of the network's."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from kits_tf.analysis.mask_files import open_mask
 from kits_tf.base.errors import InputError
 from kits_tf.config import MaskSchemeSettings
-from kits_tf.ct.volume import read_image, write_labels
+from kits_tf.ct.mask_metadata import MaskMetadata
+from kits_tf.ct.volume import read_image, write_stored
 from kits_tf.webapp import findings
 from kits_tf.webapp.findings import Findings
 from kits_tf.webapp.studies import RefusedError, Study
@@ -38,6 +40,8 @@ def correct(study: Study, content: bytes) -> Findings:
                 labels = mask.read_on_grid_of(image, "scan")
             except InputError:
                 raise RefusedError(400, "expected a mask of this scan, with the labels that it has") from None
-        write_labels(study.mask_path, labels, image, before.scheme.classes)
+        stored = replace(image, array=labels).as_stored()
+        metadata = MaskMetadata(classes=before.scheme.classes, warnings=before.warnings)
+        write_stored(study.mask_path, stored, image.stored.affine, image.header, metadata)
         study.findings = findings.find(study.mask_path, image, before.confidence, is_corrected=True)
         return study.findings

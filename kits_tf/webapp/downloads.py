@@ -69,27 +69,30 @@ def dicom_segmentation(study: Study) -> File:
         RefusedError: there is no mask yet, or the scan did not come as a DICOM series.
         InputError: nothing is labeled.
     """
-    classes = require_findings(study).scheme.classes
+    findings = require_findings(study)
     if not study.is_series:
         raise RefusedError(404, "expected a scan that came as DICOM; of a NIfTI file there is a NIfTI mask only")
     upload = read_upload(study, DicomSettings())
     assert upload.series is not None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mask.dcm"
-        write_segmentation(path, read_labels(study.mask_path).as_stored(), classes, upload.series)
+        labels, classes = read_labels(study.mask_path).as_stored(), findings.scheme.classes
+        write_segmentation(path, labels, classes, upload.series, findings.warnings)
         return File(f"{study.name}.dcm", path.read_bytes(), "application/dicom")
 
 
 def tables(study: Study) -> File:
-    """Returns kidneys.csv, lesions.csv, pairs.csv and measurements.json in a zip file.
+    """Returns kidneys.csv, lesions.csv, pairs.csv, measurements.json, and warnings.txt if there are any, in a zip file.
 
     Raises:
         RefusedError: there is no mask yet.
     """
-    measurements = require_findings(study).measurements
+    findings = require_findings(study)
     content = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
-        write_measurements({study.name: measurements}, Path(folder))
+        write_measurements({study.name: findings.measurements}, Path(folder))
+        if findings.warnings:
+            (Path(folder) / "warnings.txt").write_text("\n".join(findings.warnings) + "\n", encoding="utf-8")
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)
@@ -116,5 +119,7 @@ def document(study: Study) -> File:
         scheme=findings.scheme,
         spacing_mm=image.grid.spacing_mm,
     )
-    content = measurements_document(case, findings.measurements, is_corrected=findings.is_corrected)
+    content = measurements_document(
+        case, findings.measurements, is_corrected=findings.is_corrected, warnings=findings.warnings
+    )
     return File(f"{study.name}_measurements.pdf", content, "application/pdf")

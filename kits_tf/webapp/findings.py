@@ -36,6 +36,7 @@ class Findings:
         scheme: scheme of its labels.
         confidence: mean probability of each class, from the network; a correction does not change it.
         is_corrected: whether a person has changed the mask.
+        warnings: sentences that whoever uses them must know.
     """
 
     measurements: Measurements
@@ -43,6 +44,7 @@ class Findings:
     scheme: Scheme
     confidence: Mapping[str, float]
     is_corrected: bool
+    warnings: tuple[str, ...]
 
 
 def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_corrected: bool) -> Findings:
@@ -67,6 +69,7 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
         scheme=scheme,
         confidence=confidence,
         is_corrected=is_corrected,
+        warnings=mask.metadata.warnings,
     )
 
 
@@ -83,6 +86,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
         "color_map": color_map(findings.scheme),
         "confidence": findings.confidence,
         "is_corrected": findings.is_corrected,
+        "warnings": findings.warnings,
     }
 
 

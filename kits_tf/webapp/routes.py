@@ -6,7 +6,8 @@ GET    /files/NAME                     files of the page
 GET    /api/scans                      the user's scans, and the state of each
 POST   /api/scans                      {"name": ...}: a new scan -> {"key": ...}
 PUT    /api/scans/KEY/files/N?name=    one of its files
-POST   /api/scans/KEY/start            {}: all files are there; {"series": ...}: one of the choices
+POST   /api/scans/KEY/start            {}: all files are there; {"series": ...}: one of the choices;
+                                       {"accept_intensities": "true"}: though it is refused as no CT in Hounsfield units
 DELETE /api/scans/KEY                  cancels it and removes its files
 GET    /api/scans/KEY                  findings of its mask
 GET    /api/scans/KEY/scan.nii.gz      for the viewer
@@ -189,7 +190,8 @@ class Page:
 
     async def _start(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
-        self._worker.submit(study, (await _json(request)).get("series", ""))
+        choice = await _json(request)
+        self._worker.submit(study, choice.get("series", ""), choice.get("accept_intensities") == "true")
         return JSONResponse(self._state(study))
 
     async def _remove(self, request: Request, session: Session) -> Response:

@@ -15,13 +15,14 @@ from kits_tf.webapp.findings import Findings
 class State(str, enum.Enum):
     """The states of a study, in the order in which it goes through them; the last three are final.
 
-    A study whose user chooses one of several series goes back to QUEUED.
+    A study whose user chooses one of several series, or accepts intensities that were refused, goes back to QUEUED.
     """
 
     UPLOADING = "uploading"
     QUEUED = "queued"
     READING = "reading"
     CHOOSING = "choosing"
+    REFUSED = "refused"
     SEGMENTING = "segmenting"
     DONE = "done"
     FAILED = "failed"
@@ -29,7 +30,7 @@ class State(str, enum.Enum):
 
 
 _FINAL = {State.DONE, State.FAILED, State.CANCELLED}
-_WAITING_FOR_USER = {State.UPLOADING, State.CHOOSING}
+_WAITING_FOR_USER = {State.UPLOADING, State.CHOOSING, State.REFUSED}
 
 
 class RefusedError(Exception):
@@ -61,11 +62,12 @@ class Study:
         name: name for people and for downloads; no file on this machine has it.
         folder: folder of all its files.
         state: the present state.
-        message: reason why it failed, for people.
+        message: reason why it failed or was refused, for people.
         windows: (windows done, windows in all); None where the model does not report them.
         num_bytes: number of bytes that were uploaded.
         choices: series to choose from: (value for `DicomSettings.series`, text for people).
         series: the series that was chosen; "" for none.
+        accepts_intensities: whether the user wants it segmented though its voxels cannot be Hounsfield units.
         is_series: whether the scan is a DICOM series; known once it was read.
         findings: findings of its mask; None until there is one.
         mask_lock: lock to hold while the file of the mask and `findings` must fit together.
@@ -80,6 +82,7 @@ class Study:
     num_bytes: int = 0
     choices: tuple[tuple[str, str], ...] = ()
     series: str = ""
+    accepts_intensities: bool = False
     is_series: bool = False
     findings: Findings | None = None
     mask_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -102,7 +105,7 @@ class Study:
 
     @property
     def waits_for_user(self) -> bool:
-        """Whether it is the user's turn: to send the files, or to choose a series."""
+        """Whether it is the user's turn: to send the files, to choose a series, or to accept intensities."""
         return self.state in _WAITING_FOR_USER
 
     @property
@@ -110,8 +113,8 @@ class Study:
         """Whether its state does not change any more."""
         return self.state in _FINAL
 
-    def enqueue(self, series: str = "") -> None:
-        """Ends the upload, or the choice of a series.
+    def enqueue(self, series: str = "", accepts_intensities: bool = False) -> None:
+        """Ends the upload, or the user's choice.
 
         Raises:
             RefusedError: it is queued or segmented already.
@@ -119,7 +122,8 @@ class Study:
         with self._lock:
             if not self.waits_for_user:
                 raise RefusedError(409, "the scan is being segmented already")
-            self.state, self.series = State.QUEUED, series
+            self.state, self.message = State.QUEUED, ""
+            self.series, self.accepts_intensities = series or self.series, accepts_intensities
 
     def advance(self, state: State) -> None:
         """Goes on to a state.
@@ -137,6 +141,12 @@ class Study:
         with self._lock:
             if not self.is_final:
                 self.state, self.choices = State.CHOOSING, choices
+
+    def refuse(self, message: str) -> None:
+        """Lets the user accept its intensities, unless the study is in a final state."""
+        with self._lock:
+            if not self.is_final:
+                self.state, self.message = State.REFUSED, message
 
     def fail(self, message: str) -> None:
         """Ends it with a reason, unless it is in a final state."""

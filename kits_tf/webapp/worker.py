@@ -11,6 +11,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.memory import return_freed_memory
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
+from kits_tf.ct.hounsfield import IntensityError
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, find_scans
 from kits_tf.ct.volume import write_stored
@@ -59,13 +60,13 @@ class Worker:
         if self._thread:
             self._thread.join(wait_s)
 
-    def submit(self, study: Study, series: str = "") -> None:
-        """Takes a study whose files are complete, or whose series was chosen.
+    def submit(self, study: Study, series: str = "", accepts_intensities: bool = False) -> None:
+        """Takes a study whose files are complete, or whose user has chosen.
 
         Raises:
             RefusedError: it is queued or segmented already.
         """
-        study.enqueue(series)
+        study.enqueue(series, accepts_intensities)
         with self._lock:
             self._waiting.append(study)
         self._queue.put(study)
@@ -100,6 +101,8 @@ class Worker:
                 pass
             except SeveralSeriesError as error:
                 study.offer(tuple((series.uid or series.description, _description(series)) for series in error.series))
+            except IntensityError as error:
+                study.refuse(error.evidence)
             except Exception as error:  # whatever it is, the next scan is to be computed
                 if not study.is_final:  # the files of a cancelled study are gone, which fails in many ways
                     study.fail(_reason(error))
@@ -132,13 +135,15 @@ def read_upload(study: Study, dicom: DicomSettings) -> LoadedScan:
 def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings) -> None:
     study.advance(State.READING)
     model, scan = find_model(), read_upload(study, dicom)
+    model = replace(model, accept_intensities=model.accept_intensities or study.accepts_intensities)
     study.is_series = scan.series is not None
     study.advance(State.SEGMENTING)
     volume, segmentation = scan.volume, model.segmentation(scan.volume)
     labels, classes = labels_as("laterality", segmentation.labels, volume, model.scheme)
+    metadata = MaskMetadata(classes=classes, warnings=segmentation.warnings)
     affine, header = volume.stored.affine, volume.header
     write_stored(study.scan_path, volume.as_stored(), affine, header)
-    write_stored(study.mask_path, labels, affine, header, MaskMetadata(classes=classes))
+    write_stored(study.mask_path, labels, affine, header, metadata)
     confidence = dict(zip(model.scheme.classes[1:], segmentation.confidence[1:].tolist(), strict=True))
     study.findings = findings.find(study.mask_path, volume, confidence, is_corrected=False)
     study.advance(State.DONE)

@@ -41,6 +41,11 @@ def test_facts_of_a_case_by_hand() -> None:
     assert labels.hu_mean == pytest.approx(hu[mask > 0].mean())
 
 
+def test_a_scan_that_is_no_ct_says_why() -> None:
+    hu, _ = scan_and_mask()
+    assert case_facts(volume(np.maximum(hu, 0)), None).hounsfield_problem.endswith("was an offset lost?")
+
+
 def test_no_mask_and_an_empty_one() -> None:
     hu, mask = scan_and_mask()
     assert case_facts(volume(hu), None).labels is None

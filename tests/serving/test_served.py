@@ -1,8 +1,10 @@
 """What any server of this API must do; with KITS_TF_SERVING_ADDRESS the same is asked of a real TensorFlow Serving."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -21,7 +23,8 @@ from tensorflow_serving.apis import (
 
 from kits_tf import client, config
 from kits_tf.base.errors import InputError, UnavailableError
-from kits_tf.ct.volume import read_image
+from kits_tf.ct.hounsfield import IntensityError
+from kits_tf.ct.volume import Volume, read_image, read_labels
 from kits_tf.serving.remote_model import Client
 
 # A third party's client, in a process of its own: its messages and TensorFlow's cannot be in one.
@@ -141,6 +144,39 @@ def test_impossible_scans_are_refused_in_a_sentence(change: dict, message: str, 
     assert response.status_code == 400 and message in response.json()["error"]
 
 
+def test_what_is_no_ct_is_refused_by_the_server_and_before_it(served, scans: list[Path]) -> None:
+    scan = nib.load(scans[0])
+    hu, affine = np.asarray(scan.dataobj), scan.affine.astype(np.float32)
+    for values, reason in (
+        (hu + np.int16(1024), "was an offset of 1024 or 1000 lost, or is it inverted, or no CT?"),
+        (np.clip(hu, -160, 240), "was a window applied?"),
+    ):
+        inputs = {"hu": np.ascontiguousarray(values), "affine": affine}
+        with Client(served.grpc_address) as client:
+            # A client of others has the server's word.
+            with pytest.raises(InputError) as refused:
+                client._connection.predict("serving_default", inputs)
+            assert str(refused.value).endswith(
+                f": hu: expected Hounsfield units: {reason} The signature 'unchecked' takes any values. "
+                f"Values from and to [{values.min()} {values.max()}]"
+            )
+            taken = client._connection.predict("unchecked", inputs)
+            # Ours does not send it.
+            with pytest.raises(IntensityError, match=re.escape(reason)):
+                client.segment(Volume.from_stored(values, affine))
+        with Client(served.grpc_address, accept_intensities=True) as client:
+            found = client.segment(Volume.from_stored(values, affine))
+        np.testing.assert_array_equal(found.labels, taken["labels"])
+        assert reason in found.warnings[0]
+
+
+def test_what_is_no_ct_is_refused_over_rest_too(served) -> None:
+    inputs = {"hu": np.arange(2, dtype=np.int16).reshape(1, 1, 2), "affine": np.eye(4, dtype=np.float32)}
+    response = predict_over_rest(served, "serving_default", inputs)
+    assert response.status_code == 400 and "normalized already, or a mask?" in response.json()["error"]
+    assert predict_over_rest(served, "unchecked", inputs).status_code == 200
+
+
 def test_what_is_not_served_is_unavailable(served) -> None:
     for other in ({"model_name": "hearts"}, {"model_version": 99}):
         with pytest.raises(UnavailableError, match="hearts|99"):
@@ -193,5 +229,12 @@ def test_the_command_writes_what_predict_writes(
         mask = nib.load(tmp_path / "masks" / Path(scan).name)
         np.testing.assert_array_equal(np.asarray(mask.dataobj), served.model.segmentation(read_image(scan)).labels)
         assert (mask.affine == nib.load(scan).affine).all() and mask.get_data_dtype() == np.uint8
+    lost = str(tmp_path / "lost.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(turned.dataobj) + np.int16(1024), turned.affine), lost)
+    with pytest.raises(InputError, match="was an offset of 1024 or 1000 lost"):
+        client.main(settings, [lost])
+    client.main(replace(settings, scans=config.ScanSettings(accept_intensities=True)), [lost])
+    (warning,) = read_labels(tmp_path / "masks" / "lost.nii.gz").metadata.warnings
+    assert "was an offset of 1024 or 1000 lost" in warning
     client.main(settings, inputs[:2])
     assert "2 of 2 scans have a mask in" in caplog.text

@@ -194,7 +194,7 @@ def test_of_several_series_one_is_chosen(open_page, tmp_path: Path) -> None:
     files = []
     for words in ("arterial", "venous"):
         changes = {"SeriesInstanceUID": generate_uid(), "SeriesDescription": words}
-        files += sorted(write_series(tmp_path / words, [float(2 * i) for i in range(12)], **changes).iterdir())
+        files += sorted(write_series(tmp_path / words, [float(25 * i) for i in range(12)], **changes).iterdir())
     for number, file in enumerate(files):
         file.rename(tmp_path / f"{number}.dcm")
     page = open_page()
@@ -211,6 +211,27 @@ def test_what_is_no_scan_is_explained_and_removed(open_page) -> None:
     expect(line).to_contain_text("expected a CT series in DICOM files, found none")
     line.get_by_role("button", name="Remove photo.jpg").click()
     expect(page.locator("#list li")).to_have_count(0)
+
+
+def test_a_scan_that_is_no_ct_is_explained_accepted_and_bears_its_warning(
+    open_page, scan: Path, tmp_path: Path
+) -> None:
+    image = nib.load(scan)
+    window = np.clip(np.asarray(image.dataobj), -160, 240)
+    nib.save(nib.Nifti1Image(window, image.affine), tmp_path / "window.nii.gz")
+    page = open_page()
+    line = send(page, tmp_path / "window.nii.gz")
+    expect(line).to_have_class("refused")
+    expect(line).to_contain_text("expected Hounsfield units, got values -160..240")
+    line.get_by_role("button", name="Segment window all the same").click()
+    expect(line).to_have_class("done")
+    expect(page.locator("#warnings")).to_contain_text("Do not trust these numbers.")
+    expect(page.locator("#warnings")).to_contain_text("was a window applied? It was segmented all the same.")
+    line = send(page, scan)
+    expect(line).to_have_class("done")
+    line.get_by_role("button", name="imaging", exact=True).click()
+    expect(page.locator("#view-heading")).to_have_text("imaging")
+    expect(page.locator("#warnings")).to_have_text("")
 
 
 def test_two_users_have_lists_of_their_own(open_page, scan: Path) -> None:

@@ -22,6 +22,7 @@ from user import User
 
 from kits_tf import app, measure, serve
 from kits_tf.base.errors import InputError
+from kits_tf.ct.mask_metadata import metadata_in
 
 
 def read_mask(user, key: str) -> nib.Nifti1Image:
@@ -91,7 +92,7 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
 
 
 def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
-    folder = write_series(tmp_path / "series", [float(2 * i) for i in range(12)])
+    folder = write_series(tmp_path / "series", [float(25 * i) for i in range(12)])
     key = user.drop(*sorted(folder.iterdir()), name="series")
     assert user.wait(key)["state"] == "done" and user.state(key)["is_series"]
     labels = read_mask(user, key)
@@ -104,7 +105,7 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
 
 
 def test_of_several_series_the_user_chooses_one(user, tmp_path: Path) -> None:
-    places = [float(2 * i) for i in range(12)]
+    places = [float(25 * i) for i in range(12)]
     uids = [generate_uid(), generate_uid()]
     files: list[Path] = []
     for uid, words in zip(uids, ("arterial", "venous"), strict=True):
@@ -121,6 +122,53 @@ def test_of_several_series_the_user_chooses_one(user, tmp_path: Path) -> None:
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
     assert found.ReferencedSeriesSequence[0].SeriesInstanceUID == uids[1]
+
+
+def warnings_of(user, key: str) -> tuple[str, ...]:
+    """Returns the warnings in the header of a mask as it is downloaded."""
+    return metadata_in(extension.get_content() for extension in read_mask(user, key).header.extensions).warnings
+
+
+def test_intensities_are_refused_until_the_user_accepts_them(user, scan: Path, tmp_path: Path) -> None:
+    image = nib.load(scan)
+    lost = np.clip(np.asarray(image.dataobj) + 1024, 0, None).astype(np.int16)
+    nib.save(nib.Nifti1Image(lost, image.affine), tmp_path / "lost.nii.gz")
+    key = user.drop(tmp_path / "lost.nii.gz")
+    refused = user.wait(key)
+    assert refused["state"] == "refused"
+    problem = refused["message"]
+    assert problem.startswith("expected Hounsfield units, got air near ") and "--accept" not in problem
+    assert user.get(f"api/scans/{key}").status_code == 409
+    # To ask again is not to accept.
+    assert user.post(f"api/scans/{key}/start", json={}).status_code == 200 and user.wait(key)["state"] == "refused"
+    assert user.post(f"api/scans/{key}/start", json={"accept_intensities": "true"}).status_code == 200
+    assert user.wait(key)["state"] == "done" and user.state(key)["message"] == ""
+    assert user.get(f"api/scans/{key}").json()["findings"]["warnings"] == [problem]
+    assert warnings_of(user, key) == (problem,)
+    archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
+    assert archive.read("warnings.txt").decode() == f"{problem}\n"
+    # A correction is of the same scan.
+    labels = np.zeros(lost.shape, np.uint8)
+    labels[2:5, 3:6, 4:8] = 1
+    corrected = nib.Nifti1Image(labels, image.affine).to_bytes()
+    assert user.put(f"api/scans/{key}/mask", data=corrected).json()["findings"]["warnings"] == [problem]
+    assert warnings_of(user, key) == (problem,)
+    other = user.drop(scan)
+    assert user.wait(other)["state"] == "done"
+    assert user.get(f"api/scans/{other}").json()["findings"]["warnings"] == [] and warnings_of(user, other) == ()
+
+
+def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
+    places = [float(25 * i) for i in range(12)]
+    key = user.drop(*sorted(write_series(tmp_path / "series", places, RescaleIntercept=9000).iterdir()), name="series")
+    assert user.wait(key)["state"] == "refused"
+    user.post(f"api/scans/{key}/start", json={"accept_intensities": "true"})
+    assert user.wait(key)["state"] == "done"
+    labels = read_mask(user, key)
+    content = nib.Nifti1Image(np.full(labels.shape, 3, np.uint8), labels.affine).to_bytes()
+    assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
+    found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
+    assert (found.ImageComments,) == warnings_of(user, key) and "was an offset lost?" in found.ImageComments
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_a_final_state_stays(study: Study) -> None:
     study.cancel()
     study.fail("too late")
     study.offer((("1", "arterial"),))
+    study.refuse("an MR?")
     assert (study.state, study.message, study.choices) == (State.DONE, "", ())
 
 
@@ -75,6 +76,11 @@ def test_a_study_is_submitted_once_and_again_with_its_series(study: Study) -> No
     assert study.state is State.CHOOSING and study.waits_for_user
     study.enqueue("4.5.6")
     assert (study.state, study.series) == (State.QUEUED, "4.5.6")
+    study.advance(State.READING)
+    study.refuse("an MR?")
+    assert (study.state, study.message) == (State.REFUSED, "an MR?") and study.waits_for_user
+    study.enqueue(accepts_intensities=True)
+    assert (study.state, study.message, study.series) == (State.QUEUED, "", "4.5.6") and study.accepts_intensities
 
 
 class WatchedStudy(Study):

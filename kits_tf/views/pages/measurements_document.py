@@ -1,6 +1,7 @@
 """Measurements and pictures of a case on paper: a PDF of two pages."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from datetime import date
 
@@ -17,31 +18,38 @@ from kits_tf.views.pages.shown_measurements import KIDNEY, LESION
 _A4_INCHES = (8.27, 11.69)
 # Number of lesions, the largest, that the page has room for.
 _MOST_ROWS = 20
+# Characters of a line across the page.
+_LINE_LENGTH = 100
 _NOTICE = "For research. Not a medical device. Volumes and sizes are of the mask: look at it before you use them."
 
 
-def measurements_document(case: CaseMasks, measurements: Measurements, *, is_corrected: bool) -> bytes:
+def measurements_document(
+    case: CaseMasks, measurements: Measurements, *, is_corrected: bool, warnings: Sequence[str] = ()
+) -> bytes:
     """Returns the PDF.
 
     Args:
         case: scan and mask, in a scheme with sides.
         measurements: measurements of the mask.
         is_corrected: whether a person has changed the mask.
+        warnings: sentences to begin with.
     """
     content = io.BytesIO()
     metadata = {"Title": f"{case.case_id}: kidneys", "Creator": f"kits_tf {__version__}"}
     with PdfPages(content, metadata=metadata) as pages:
-        pages.savefig(_tables(case, measurements, is_corrected))
+        pages.savefig(_tables(case, measurements, is_corrected, warnings))
         pages.savefig(case_figure(case))
     return content.getvalue()
 
 
-def _tables(case: CaseMasks, measurements: Measurements, is_corrected: bool) -> Figure:
+def _tables(case: CaseMasks, measurements: Measurements, is_corrected: bool, warnings: Sequence[str]) -> Figure:
     figure = Figure(figsize=_A4_INCHES)
     whose = "the network's, corrected by hand" if is_corrected else "the network's, as it is"
     head = f"Mask: {whose}. kits_tf {__version__}, {date.today().isoformat()}.\n{_NOTICE}"
+    alarm = [textwrap.fill(f"WARNING: {text}", _LINE_LENGTH) for text in warnings]
     figure.text(0.08, 0.94, f"{case.case_id}: kidneys and lesions", fontsize=16, wrap=True)
     figure.text(0.08, 0.92, head, fontsize=9, va="top")
+    figure.text(0.08, 0.89, "\n".join(alarm), fontsize=9, va="top", weight="bold")
     heads = ["", *(f"{kidney.side} kidney" for kidney in measurements.kidneys)]
     _table(figure, (0.08, 0.55, 0.84, 0.3), heads, _kidney_rows(measurements))
     if measurements.lesions:

@@ -17,6 +17,7 @@ const of = key => `/api/scans/${encodeURIComponent(key)}`;
 export const scans = async () => (await json("GET", "/api/scans")).scans;
 export const add = name => json("POST", "/api/scans", JSON.stringify({ name }));
 export const start = (key, series = "") => json("POST", `${of(key)}/start`, JSON.stringify({ series }));
+export const accept = key => json("POST", `${of(key)}/start`, JSON.stringify({ accept_intensities: "true" }));
 export const remove = key => json("DELETE", of(key));
 export const findings = async key => (await json("GET", of(key))).findings;
 export const correct = async (key, mask) => (await json("PUT", `${of(key)}/mask`, mask)).findings;

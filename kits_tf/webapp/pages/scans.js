@@ -4,7 +4,7 @@ import { find, make } from "./dom.js";
 
 const POLL_MS = 700, AT_ONCE = 4;
 const KNOWN = /\.(nii|nii\.gz|zip)$/i;
-const OVER = new Set(["done", "failed", "cancelled"]), STILL = new Set([...OVER, "choosing"]);
+const OVER = new Set(["done", "failed", "refused", "cancelled"]), STILL = new Set([...OVER, "choosing"]);
 
 // key -> {sent, total, controller} of what this page is sending
 const uploads = new Map();
@@ -121,8 +121,8 @@ function choose(scan) {
   onChosen(scan);
 }
 
-async function pick(scan, series) {
-  await api.start(scan.key, series).catch(error => say(error.message));
+async function goOn(scan, request) {
+  await request.catch(error => say(error.message));
   await refresh();
   find("list").querySelector(`[data-key="end ${CSS.escape(scan.key)}"]`)?.focus();
 }
@@ -158,7 +158,7 @@ function progress(scan) {
     if (!total) return ["segmenting", null];
     return done < total ? [`window ${done} of ${total}`, done / total] : ["putting the mask together and measuring", null];
   }
-  return [scan.state === "failed" ? scan.message : scan.state, undefined];
+  return [scan.message || scan.state, undefined];
 }
 
 function show() {
@@ -170,10 +170,12 @@ function show() {
       : make("span", {}, scan.name);
     const bar = share === undefined ? "" : make("progress", share === null ? { "aria-label": text } : { value: share, "aria-label": text });
     const choices = scan.state !== "choosing" ? "" : make("div", { class: "choices", role: "group", "aria-label": `Series of ${scan.name}` },
-      ...scan.choices.map(([series, words]) => make("button", { type: "button", onclick: () => pick(scan, series) }, words)));
+      ...scan.choices.map(([series, words]) => make("button", { type: "button", onclick: () => goOn(scan, api.start(scan.key, series)) }, words)));
+    const accept = scan.state !== "refused" ? "" : make("div", { class: "choices" },
+      make("button", { type: "button", "aria-label": `Segment ${scan.name} all the same`, onclick: () => goOn(scan, api.accept(scan.key)) }, "Segment it all the same"));
     const end = OVER.has(scan.state) ? "Remove" : "Cancel";
     const away = make("button", { type: "button", "data-key": `end ${scan.key}`, "aria-label": `${end} ${scan.name}`, onclick: () => remove(scan) }, end);
-    return make("li", { class: scan.state }, make("span", { class: "name" }, name), make("span", { class: "state" }, text), bar, choices, away);
+    return make("li", { class: scan.state }, make("span", { class: "name" }, name), make("span", { class: "state" }, text), bar, choices, accept, away);
   });
   find("list").replaceChildren(...items);
   if (focused) find("list").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
