@@ -33,11 +33,11 @@ from kits_tf.config import RunSettings
 from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.history import HISTORY
+from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, run_folders
 
-FLAGS, ENVIRONMENT = "train.flags", "environment.json"
-BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
+ENVIRONMENT, LAST_WEIGHTS = "environment.json", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
-POSTPROCESS, CALIBRATION = "postprocess.json", "calibration.json"
+CALIBRATION = "calibration.json"
 _SCORE = "composite"
 # Flags that may differ when a run goes on: where things lie, and how often it is saved.
 _CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
@@ -166,12 +166,7 @@ def load_runs(model: str) -> list[Run]:
     Raises:
         InputError: a run cannot be loaded, for the reasons of `load_run`.
     """
-    runs = []
-    for part in model.split(","):
-        root = Path(part)
-        folds = [] if (root / FLAGS).exists() else sorted(root.glob("fold*"))
-        runs += [load_run(folder) for folder in folds or [root]]
-    return runs
+    return [load_run(folder) for folder in run_folders(model)]
 
 
 def float32_copy(network: keras.Model, architecture: Architecture) -> keras.Model:
