@@ -72,11 +72,11 @@ def _in_folder(path: Path) -> list[Path]:
     if files:
         _refuse_both(path, files[0], _dicom_beside(entries))
         return files
-    nested = next((file for file in sorted(path.glob("*/*")) if has_nifti_suffix(file) and not _is_hidden(file)), None)
+    nested = next((each for each in sorted(path.glob("*/*")) if has_nifti_suffix(each) and not _is_hidden(each)), None)
     if nested:
         _refuse_both(path, nested, next((file for file in _files_in(path) if _is_dicom(file)), None))
         raise InputError(
-            f"{path}: expected scans, found none in the folder itself, but {nested.relative_to(path)} in a folder below: "
+            f"{path}: expected scans, found none in it but {nested.relative_to(path)} in a folder below: "
             f"give '{path}/*' for all of these"
         )
     _refuse_others(path, entries)
@@ -87,13 +87,12 @@ def _refuse_both(path: Path, nifti: Path, dicom: Path | None) -> None:
     if dicom is not None:
         names = f"{nifti.relative_to(path)} in NIfTI and {dicom.relative_to(path)} in DICOM"
         raise InputError(
-            f"{path}: found {names}: which is meant? Give the NIfTI file by its own name, or keep the series in a folder "
-            "of its own"
+            f"{path}: found {names}: which is meant? Give the NIfTI file, or keep the series in a folder of its own"
         )
 
 
 def _refuse_others(path: Path, entries: Sequence[Path]) -> None:
-    """Raises InputError if a folder holds nothing, or files that are no slices for all that their names say."""
+    """Raises InputError if a folder holds nothing, or files that are no slices by their names."""
     if next(_files_in(path), None) is None:
         hidden = " (hidden files do not count)" if any(path.iterdir()) else ""
         raise InputError(f"{path}: expected a scan, found a folder without any file{hidden}")
