@@ -31,7 +31,8 @@ def main(_: list[str]) -> None:
     start_tensorflow()
     from kits_tf.ct.volume import read_image
     from kits_tf.serving.remote_model import Client
-    from kits_tf.serving.saved_model import find_saved_model, load
+    from kits_tf.serving.saved_model import load
+    from kits_tf.serving.versions import find_saved_model
 
     image = read_image(Path(SCAN.value))
     start = time.perf_counter()

@@ -1,9 +1,7 @@
 """python -m kits_tf.client: scans -> masks on their own grids, by a model on a server."""
 
-import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
@@ -11,16 +9,16 @@ from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, required
 from kits_tf.config import ConnectionSettings, DicomSettings, ScanSettings, shared
 
-if TYPE_CHECKING:
-    from kits_tf.inference.model import Model
-
 
 @dataclass(frozen=True, kw_only=True)
 class Client(Settings):
     """Segments scans on a server: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns of these."""
 
-    output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
+    output_dir: str = required(
+        "Folder to write one mask a scan to; scans whose mask by this model is there are left out."
+    )
     labels: str = shared.mask_labels()
+    overwrite: bool = shared.overwrite()
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
     scans: ScanSettings = field(default_factory=ScanSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
@@ -39,18 +37,21 @@ def main(settings: Client, inputs: list[str]) -> None:
         UnavailableError: the server cannot be reached.
     """
     require("client", "grpc")
-    from kits_tf.ct.scans import find_scans
+    from kits_tf.ct.scans import collect_scans
     from kits_tf.inference.batch_prediction import segment_scans
+    from kits_tf.inference.mask_output import MaskOutput
     from kits_tf.serving import remote_model
 
-    scans = find_scans(inputs, settings.dicom)
-    with contextlib.ExitStack() as stack:
-
-        def load() -> "Model":
-            accept = settings.scans.accept_intensities
-            return stack.enter_context(remote_model.Client(settings.connection, accept_intensities=accept)).model
-
-        for prediction in segment_scans(scans, Path(settings.output_dir), settings.labels, load):
+    scans = collect_scans(inputs, settings.dicom)
+    accept = settings.scans.accept_intensities
+    with remote_model.Client(settings.connection, accept_intensities=accept) as client:
+        output = MaskOutput(
+            folder=Path(settings.output_dir),
+            model=client.model.identity,
+            labels=settings.labels,
+            overwrite=settings.overwrite,
+        )
+        for prediction in segment_scans(scans, output, lambda: client.model):
             print(prediction, flush=True)
 
 

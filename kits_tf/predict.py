@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
-from kits_tf.base.errors import InputError
-from kits_tf.base.paths import listed_paths
 from kits_tf.base.progress import counter
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
@@ -25,8 +23,11 @@ class Predict(Settings):
         "model (models/kits or models/kits/1).",
         is_path=True,
     )
-    output_dir: str = required("Folder to write one mask a scan to; scans whose mask is there are left out.")
+    output_dir: str = required(
+        "Folder to write one mask a scan to; scans whose mask by this model is there are left out."
+    )
     labels: str = shared.mask_labels()
+    overwrite: bool = shared.overwrite()
     probabilities: bool = setting(
         False, "Also writes NAME_probabilities.nii.gz, (i, j, k, class) of all classes but background."
     )
@@ -44,14 +45,19 @@ def main(settings: Predict, inputs: list[str]) -> None:
     Raises:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
     """
-    from kits_tf.ct.scans import find_scans
+    from kits_tf.ct.scans import collect_scans
     from kits_tf.inference.batch_prediction import segment_scans
+    from kits_tf.inference.mask_output import MaskOutput
+    from kits_tf.serving.versions import model_identity
 
-    scans = find_scans(inputs, settings.dicom)
-    for part in listed_paths(settings.model):  # at once: the model is not loaded where every scan has its mask
-        if not Path(part).exists():
-            raise InputError(f"{part}: expected a run directory or an exported model, found no such folder")
-    for prediction in segment_scans(scans, Path(settings.output_dir), settings.labels, lambda: _load(settings)):
+    output = MaskOutput(
+        folder=Path(settings.output_dir),
+        model=model_identity(settings.model, settings.inference),
+        labels=settings.labels,
+        maps=tuple(name for name in ("probabilities", "uncertainty") if getattr(settings, name)),
+        overwrite=settings.overwrite,
+    )
+    for prediction in segment_scans(collect_scans(inputs, settings.dicom), output, lambda: _load(settings)):
         print(prediction, flush=True)
 
 

@@ -20,6 +20,10 @@ def mask_labels() -> Any:
     )
 
 
+def overwrite() -> Any:
+    return setting(False, "Makes masks again that kits_tf wrote, also those of other scans or by other models.")
+
+
 def records_dir() -> Any:
     return required("Folder of TFRecord shards and their manifest.json, as convert writes it.")
 

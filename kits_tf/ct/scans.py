@@ -2,15 +2,19 @@
 
 import glob
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import DicomSettings
-from kits_tf.ct.dicom import SeriesScan, find_series, read_series
-from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME
-from kits_tf.ct.volume import SUFFIXES, Volume, read_image, strip_suffix
+from kits_tf.ct.dicom import SeriesScan, SeveralSeriesError, find_series, read_series
+from kits_tf.ct.layouts import LABELS_NAME
+from kits_tf.ct.mask_metadata import NO_METADATA
+from kits_tf.ct.scan_names import distinct_names, name_parts
+from kits_tf.ct.scan_paths import scan_paths
+from kits_tf.ct.volume import Volume, has_nifti_suffix, read_image, strip_suffix
 
 # Maps that predict writes beside a mask NAME.
 _BESIDE_MASKS = ("_probabilities", "_uncertainty")
@@ -37,11 +41,15 @@ class Scan:
         name: name of the files that are made from it, without a suffix.
         source: path for messages.
         read: function that reads it; raises InputError if it cannot be used.
+        folders: folders that it lies in: that of its file, and the one that was given.
+        problem: reason why there is no such scan, which `read` raises; None for one that can be tried.
     """
 
     name: str
     source: str
     read: Callable[[], LoadedScan]
+    folders: tuple[Path, ...] = ()
+    problem: InputError | None = None
 
 
 def read_scan(path: str | os.PathLike) -> Volume:
@@ -60,39 +68,64 @@ def read_scan(path: str | os.PathLike) -> Volume:
 
 
 def find_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:
-    """Returns the scans of the inputs, in their order.
+    """Returns the scans of the inputs, as `collect_scans`, if there is none that cannot be one.
+
+    Raises:
+        InputError: an input is missing or of no known kind, a pattern fits nothing, or two scans cannot be named apart.
+    """
+    scans = collect_scans(inputs, dicom)
+    for scan in scans:
+        if scan.problem:
+            raise scan.problem
+    return scans
+
+
+def collect_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:
+    """Returns the scans of the inputs, in their order; an input that cannot be one is there with its problem.
+
+    A scan has the name of its file, or of its folder; where several have the same name, each is lengthened by as many
+    folders before it as make it another, as patient_A_ct and patient_B_ct. What is given twice is taken once.
 
     Args:
         inputs: NIfTI files, KiTS19 case folders, folders of NIfTI files or of case folders, folders and zip files of a
             DICOM series, or patterns of these.
         dicom: settings of DICOM series.
-
-    Raises:
-        InputError: an input is missing or of no known kind, a pattern fits nothing, or two scans have the same name.
     """
-    return _with_names(scan for path in _expanded(inputs) for scan in _scans_at(path, dicom))
+    scans: dict[str, Scan] = {}
+    paths: dict[str, Path] = {}
+    for text in inputs:
+        try:
+            for given in _expanded(text):
+                _add_scans(given, dicom, scans, paths)
+        except (InputError, OSError) as error:
+            scans.setdefault(text, _missing(text, error))
+    names = distinct_names([name_parts(path) for path in paths.values()])
+    for (key, path), name in zip(paths.items(), names, strict=True):
+        scans[key] = replace(scans[key], name=name) if name else _missing(str(path), _no_name(path, paths.values()))
+    return list(scans.values())
 
 
 def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:
-    """Returns (name, file) of the masks of the inputs, in their order.
+    """Returns (name, file) of the masks of the inputs, in their order; names as those of `collect_scans`.
 
     Args:
         inputs: NIfTI files, KiTS19 case folders, folders of NIfTI files or of case folders, or patterns of these.
 
     Raises:
-        InputError: an input is missing, holds no mask, or a pattern fits nothing.
+        InputError: an input is missing, holds no mask, a pattern fits nothing, or two masks cannot be named apart.
     """
-    masks = []
-    for path in _expanded(inputs):
-        is_data = (path / LABELS_NAME).is_file() or any(path.glob(f"case_*/{LABELS_NAME}"))
-        if path.is_dir() and not is_data:
-            files = list(mask_paths(path).values())
-        else:
-            files = _nifti_files(path, LABELS_NAME, "mask")
+    masks: dict[str, Path] = {}
+    for path in (path for text in inputs for path in _expanded(text)):
+        files = _mask_files(path)
         if not files:
             raise InputError(f"{path}: expected a mask, or a folder of masks, found none")
-        masks += [(_name(file), file) for file in files]
-    return masks
+        masks |= {os.path.abspath(file): file for file in files}
+    files = list(masks.values())
+    names = distinct_names([name_parts(file) for file in files])
+    for name, file in zip(names, files, strict=True):
+        if name is None:
+            raise _no_name(file, files)
+    return [(name, file) for name, file in zip(names, files, strict=True) if name]
 
 
 def mask_paths(folder: Path) -> dict[str, Path]:
@@ -106,7 +139,7 @@ def mask_paths(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of masks, found no such folder")
-    files = [path for path in sorted(folder.glob("[!.]*")) if path.name.endswith(SUFFIXES) and path.is_file()]
+    files = [path for path in sorted(folder.glob("[!.]*")) if has_nifti_suffix(path) and path.is_file()]
     names = {strip_suffix(path) for path in files}
     paths: dict[str, Path] = {}
     for path in files:
@@ -119,62 +152,98 @@ def mask_paths(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _with_names(scans: Iterable[Scan]) -> list[Scan]:
-    by_name: dict[str, Scan] = {}
-    for scan in scans:
-        other = by_name.setdefault(scan.name, scan)
-        if other is not scan:
-            raise InputError(
-                f"{scan.source}: expected different names, {other.source} would be written to the same file"
-            )
-    return list(by_name.values())
-
-
-def _expanded(inputs: list[str]) -> Iterator[Path]:
-    for text in inputs:
-        if Path(text).exists() or not glob.has_magic(text):
-            yield Path(text)
-            continue
-        matches = sorted(glob.glob(text, recursive=True))
-        if not matches:
-            raise InputError(f"{text}: expected a pattern of scans, found nothing that fits it")
-        yield from map(Path, matches)
-
-
-def _scans_at(path: Path, dicom: DicomSettings) -> list[Scan]:
-    if not path.is_dir() and path.suffix == ".zip":
-        return [_series(path, path.stem, dicom)]
-    files = _nifti_files(path, IMAGE_NAME, "scan")
-    return [_nifti(file) for file in files] or [_series(path, path.resolve().name, dicom)]
-
-
-def _nifti_files(path: Path, name_in_case: str, kind: str) -> list[Path]:
-    """Returns a file itself, or the files of a folder: that of a case, those of several cases, or all NIfTI files."""
+def _mask_files(path: Path) -> list[Path]:
     if not path.is_dir():
         strip_suffix(path)
         if not path.is_file():
-            raise InputError(f"{path}: expected a {kind}, found no such file")
+            raise InputError(f"{path}: expected a mask, found no such file")
         return [path]
-    if (path / name_in_case).is_file():
-        return [path / name_in_case]
-    cases = sorted(path.glob(f"case_*/{name_in_case}"))
-    return cases or [p for p in sorted(path.glob("[!.]*")) if p.name.endswith(SUFFIXES)]
+    if (path / LABELS_NAME).is_file():
+        return [path / LABELS_NAME]
+    return [*sorted(path.glob(f"case_*/{LABELS_NAME}")), *mask_paths(path).values()]
 
 
-def _name(path: Path) -> str:
-    """Returns a file's own name, or that of a case's folder."""
-    return path.resolve().parent.name if path.name in (IMAGE_NAME, LABELS_NAME) else strip_suffix(path)
+def _expanded(text: str) -> Iterator[Path]:
+    if not text:  # which would be the working directory
+        raise InputError("expected the path of a scan, got an empty one")
+    if os.path.lexists(text) or not glob.has_magic(text):
+        yield Path(text)
+        return
+    matches = sorted(glob.glob(text, recursive=True))
+    if not matches:
+        raise InputError(f"{text}: expected a pattern of scans, found nothing that fits it")
+    yield from map(Path, matches)
 
 
-def _nifti(path: Path) -> Scan:
-    return Scan(_name(path), str(path), lambda: LoadedScan(read_image(path)))
+def _add_scans(given: Path, dicom: DicomSettings, scans: dict[str, Scan], paths: dict[str, Path]) -> None:
+    """Adds the scans at a path, or its problem, to those by their full paths."""
+    try:
+        paths_here = scan_paths(given)
+    except (InputError, OSError) as error:
+        scans.setdefault(os.path.abspath(given), _missing(str(given), error))
+        return
+    for path in paths_here:
+        key = os.path.abspath(path)
+        if key not in scans:
+            paths[key] = path
+            scans[key] = _scan(path, given, dicom)
 
 
-def _series(path: Path, name: str, settings: DicomSettings) -> Scan:
+def _missing(source: str, error: Exception) -> Scan:
+    if isinstance(error, OSError):
+        error = InputError(f"{error.filename or source}: cannot be read: {error.strerror or error}")
+    problem = error if isinstance(error, InputError) else InputError(str(error))
+
     def read() -> LoadedScan:
-        scan = read_series(find_series(path, settings), settings, str(path))
-        return LoadedScan(scan.volume, scan)
+        raise problem
 
-    if not path.exists():
-        raise InputError(f"{path}: expected a scan, found no such file")
-    return Scan(name, str(path), read)
+    return Scan("", source, read, problem=problem)
+
+
+def _no_name(path: Path, paths: Iterable[Path]) -> InputError:
+    others = [other for other in paths if name_parts(other)[-1].casefold() == name_parts(path)[-1].casefold()]
+    other = next((other for other in others if other != path), path)
+    return InputError(
+        f"{path}: expected a name of its own, {other} would be written to the same file; rename one, or give it alone"
+    )
+
+
+def _scan(path: Path, given: Path, dicom: DicomSettings) -> Scan:
+    if has_nifti_suffix(path) and not path.is_dir():
+        folders = (path.parent, path.resolve().parent, *([given] if given.is_dir() else []))
+        return Scan("", str(path), lambda: _read_nifti(path), folders)
+    folders = (path,) if path.is_dir() else (path.parent, path.resolve().parent)
+    return Scan("", str(path), lambda: _read_series(path, dicom), folders)
+
+
+def _read_nifti(path: Path) -> LoadedScan:
+    volume = read_image(path)
+    if volume.metadata != NO_METADATA:
+        raise InputError(f"{path}: expected a scan, found a mask or a map that kits_tf wrote")
+    return LoadedScan(volume)
+
+
+def _read_series(path: Path, settings: DicomSettings) -> LoadedScan:
+    if not path.is_dir():
+        _refuse_nifti_in_zip(path)
+    try:
+        series = find_series(path, settings)
+    except SeveralSeriesError as error:
+        below = sorted({Path(series.files[0].name).relative_to(path).parts[0] for series in error.series})
+        if path.is_dir() and len(below) == len(error.series):
+            hint = f"; each in a folder of its own, {', '.join(below)}: '{path}/*' takes each as a scan"
+            raise SeveralSeriesError(f"{error}{hint}", error.series) from None
+        raise
+    scan = read_series(series, settings, str(path))
+    return LoadedScan(scan.volume, scan)
+
+
+def _refuse_nifti_in_zip(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # which reading it as a series says better
+    inside = [name for name in names if has_nifti_suffix(name) and not Path(name).name.startswith(".")]
+    if inside:
+        raise InputError(f"{path}: expected a zip file of DICOM slices, found NIfTI in it, {inside[0]!r}: unpack it")

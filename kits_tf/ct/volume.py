@@ -148,10 +148,14 @@ def write_stored(
 
 
 def write_shares(
-    path: str | os.PathLike, shares: NDArray[np.uint16], affine: NDArray, header: nib.Nifti1Header | None = None
+    path: str | os.PathLike,
+    shares: NDArray[np.uint16],
+    affine: NDArray,
+    header: nib.Nifti1Header | None = None,
+    metadata: MaskMetadata = NO_METADATA,
 ) -> None:
     """Writes shares (i, j, k, ...) of SHARE_QUANTA as NIfTI; readers get numbers in 0..1. See `write_stored`."""
-    _write(Path(path), encode(shares, affine, header, slope=1 / SHARE_QUANTA))
+    _write(Path(path), encode(shares, affine, header, slope=1 / SHARE_QUANTA, metadata=metadata))
 
 
 def encode(
@@ -194,6 +198,11 @@ def compress(content: bytes) -> bytes:
     return igzip.compress(content, mtime=0)
 
 
+def has_nifti_suffix(path: str | os.PathLike) -> bool:
+    """Returns whether a file is called .nii or .nii.gz, in whatever case."""
+    return Path(path).name.lower().endswith(SUFFIXES)
+
+
 def strip_suffix(path: str | os.PathLike) -> str:
     """Returns the file's name without .nii or .nii.gz.
 
@@ -202,8 +211,8 @@ def strip_suffix(path: str | os.PathLike) -> str:
     """
     name = Path(path).name
     for suffix in SUFFIXES:
-        if name.endswith(suffix):
-            return name.removesuffix(suffix)
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
     raise InputError(f"{path}: expected a file named *.nii.gz or *.nii")
 
 
@@ -236,7 +245,7 @@ def metadata_of(header: nib.Nifti1Header) -> MaskMetadata:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial:
-        partial.write_bytes(compress(content) if path.name.endswith(".gz") else content)
+        partial.write_bytes(compress(content) if path.name.lower().endswith(".gz") else content)
 
 
 def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[NDArray, AnyPath], NDArray]) -> Volume:

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
+from kits_tf.inference.mask_output import MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 
 logger = logging.getLogger(__name__)
@@ -55,34 +57,39 @@ class LabelMap(NamedTuple):
     classes: tuple[str, ...]
 
 
-def segment_scans(
-    scans: Sequence[Scan], output_dir: Path, labels: str, load: Callable[[], Model]
-) -> Iterator[Prediction]:
+def segment_scans(scans: Sequence[Scan], output: MaskOutput, load: Callable[[], Model]) -> Iterator[Prediction]:
     """Segments every scan, writes NAME.nii.gz and yields what was written, in the order of the scans.
 
-    While one scan is segmented the next is read and the one before written. A scan whose mask is there is left out; one
-    that cannot be read or is refused is logged and does not stop the others.
+    While one scan is segmented the next is read and the one before written. A scan whose mask is there,
+    of this very scan by this very model, is left out; one that cannot be read, is refused, or whose place is taken by
+    another mask is logged and does not stop the others.
 
     Args:
         scans: scans with different names.
-        output_dir: folder of the masks.
-        labels: value of --labels: "model", as the model has them, "challenge" or "laterality".
+        output: folder of the masks, and what they are to be.
         load: function that returns the model; not called where nothing is to be done.
 
     Raises:
-        InputError: the model cannot be loaded; or, after all scans, some failed.
+        InputError: the masks would lie in a folder of the scans or cannot be written, the model cannot be loaded; or,
+            after all scans, some failed.
         UnavailableError: the model's server is gone; no further scan is tried.
     """
-    todo = [scan for scan in scans if not _mask_path(output_dir, scan).exists()]
-    if len(todo) < len(scans):
-        logger.info("%d of %d scans have a mask in %s: left out", len(scans) - len(todo), len(scans), output_dir)
-    if not todo:
-        return
-    model, failures = load(), list[str]()
-    segmented = _segmented(track(_read_ahead(todo), "scan", len(todo)), model, failures)
-    yield from _written_behind(segmented, _Writer(output_dir, labels, model.scheme), failures)
-    if failures:
-        raise InputError(f"{len(failures)} of {len(todo)} scans failed, the first: {failures[0]}")
+    output.check(scans)
+    failures, left_out, done = Failures("scan", len(scans)), list[Scan](), 0
+    readings = track(_read_ahead(scans, output), "scan", len(scans))
+    try:
+        segmented = _segmented(readings, load, failures, left_out)
+        for prediction in _written_behind(segmented, _Writer(output), failures):
+            done += 1
+            yield prediction
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"{error} ({done + len(left_out)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
+            "goes on with the others)"
+        ) from None
+    if left_out:
+        logger.info("%d of %d scans have a mask in %s: left out", len(left_out), len(scans), output.folder)
+    failures.check()
 
 
 def labels_as(name: str, labels: NDArray[np.uint8], image: Volume, scheme: Scheme) -> LabelMap:
@@ -103,48 +110,73 @@ def labels_as(name: str, labels: NDArray[np.uint8], image: Volume, scheme: Schem
     return LabelMap(labels, scheme.classes)
 
 
+class _Content(NamedTuple):
+    """A scan as it was read, and its digest."""
+
+    loaded: LoadedScan
+    digest: str
+
+
 class _Reading(NamedTuple):
-    """A scan, and its content as soon as it is read."""
+    """A scan, and its content as soon as it is read; None if its mask is there."""
 
     scan: Scan
-    content: Future[LoadedScan]
+    content: Future[_Content | None]
 
 
 class _SegmentedScan(NamedTuple):
     scan: Scan
-    content: LoadedScan
+    content: _Content
     segmentation: Segmentation
+    scheme: Scheme
 
 
-def _read_ahead(scans: Sequence[Scan]) -> Iterator[_Reading]:
+def _read(scan: Scan, output: MaskOutput) -> _Content | None:
+    """Returns a scan; None if its mask is there, of this scan by this model."""
+    existing = None if scan.problem else output.existing(scan)
+    loaded = scan.read()
+    digest = loaded.volume.digest()
+    return None if output.is_done(scan, existing, digest) else _Content(loaded, digest)
+
+
+def _read_ahead(scans: Sequence[Scan], output: MaskOutput) -> Iterator[_Reading]:
     """Yields each scan once it is read, or could not be; the next one is being read meanwhile."""
     with ThreadPoolExecutor(1) as reading:
-        ahead = [reading.submit(scan.read) for scan in scans[:1]]
+        ahead = [reading.submit(_read, scan, output) for scan in scans[:1]]
         for scan, following in zip(scans, [*scans[1:], None], strict=True):
             current = ahead.pop()
             current.exception()  # waits: one scan is read at a time
             if following:
-                ahead.append(reading.submit(following.read))
+                ahead.append(reading.submit(_read, following, output))
             yield _Reading(scan, current)
 
 
-def _segmented(readings: Iterator[_Reading], model: Model, failures: list[str]) -> Iterator[_SegmentedScan]:
-    """Yields the scans that can be read and segmented, and adds a line to the failures for each of the others."""
+def _segmented(
+    readings: Iterator[_Reading], load: Callable[[], Model], failures: Failures, left_out: list[Scan]
+) -> Iterator[_SegmentedScan]:
+    """Yields the scans that can be read and segmented, and notes the others; the model is loaded for the first one."""
+    model: Model | None = None
     for scan, reading in readings:
         try:
             content = reading.result()
-            segmentation = model.segmentation(content.volume)
+        except InputError as error:
+            failures.note(scan.source, error)
+            continue
+        if content is None:
+            left_out.append(scan)
+            continue
+        model = model or load()
+        try:
+            segmentation = model.segmentation(content.loaded.volume)
         except UnavailableError:
             raise
         except InputError as error:
-            _note_failure(scan, error, failures)
+            failures.note(scan.source, error)
         else:
-            yield _SegmentedScan(scan, content, segmentation)
+            yield _SegmentedScan(scan, content, segmentation, model.scheme)
 
 
-def _written_behind(
-    segmented: Iterator[_SegmentedScan], writer: "_Writer", failures: list[str]
-) -> Iterator[Prediction]:
+def _written_behind(segmented: Iterator[_SegmentedScan], writer: "_Writer", failures: Failures) -> Iterator[Prediction]:
     """Yields what was written of each scan, one mask at a time; the next scan is being segmented meanwhile."""
     with ThreadPoolExecutor(1) as writing:
         pending: list[tuple[Scan, Future[Prediction]]] = []
@@ -155,7 +187,7 @@ def _written_behind(
                 try:
                     yield prediction.result()
                 except InputError as error:
-                    _note_failure(scan, error, failures)
+                    failures.note(scan.source, error)
 
         try:
             for result in segmented:
@@ -167,39 +199,22 @@ def _written_behind(
         yield from finish()
 
 
-def _note_failure(scan: Scan, error: InputError, failures: list[str]) -> None:
-    failures.append(f"{scan.source}: {error}" if scan.source not in str(error) else str(error))
-    logger.error("%s", failures[-1])
-
-
-def _mask_path(output_dir: Path, scan: Scan) -> Path:
-    return output_dir / f"{scan.name}.nii.gz"
-
-
 @dataclass(frozen=True)
 class _Writer:
-    """What writes masks.
+    """What writes masks."""
 
-    Attributes:
-        output_dir: folder of the masks.
-        labels: value of --labels.
-        scheme: scheme of the model's labels.
-    """
-
-    output_dir: Path
-    labels: str
-    scheme: Scheme
+    output: MaskOutput
 
     def write(self, result: _SegmentedScan) -> Prediction:
         """Writes a segmentation, the mask last: a scan with a mask is done."""
-        scan, content, segmentation = result
-        path, volume = _mask_path(self.output_dir, scan), content.volume
+        scan, (content, digest), segmentation, scheme = result
+        path, volume = self.output.mask_path(scan), content.volume
         geometry = (volume.stored.affine, volume.header)
         for name in ("probabilities", "uncertainty"):
             values = getattr(segmentation, name)
             if values is not None:
                 write_shares(path.with_name(f"{scan.name}_{name}.nii.gz"), values, *geometry)
-        labels, classes = labels_as(self.labels, segmentation.labels, volume, self.scheme)
+        labels, classes = labels_as(self.output.labels, segmentation.labels, volume, scheme)
         if content.series:
             try:
                 write_segmentation(
@@ -207,6 +222,9 @@ class _Writer:
                 )
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
-        write_stored(path, labels, *geometry, MaskMetadata(classes=classes, warnings=segmentation.warnings))
-        volumes_ml = zip(self.scheme.classes[1:], segmentation.volumes_ml[1:].tolist(), strict=True)
+        metadata = MaskMetadata(
+            classes=classes, scan=digest, model=self.output.identity, warnings=segmentation.warnings
+        )
+        write_stored(path, labels, *geometry, metadata)
+        volumes_ml = zip(scheme.classes[1:], segmentation.volumes_ml[1:].tolist(), strict=True)
         return Prediction(source=scan.source, path=path, volumes_ml=dict(volumes_ml), warnings=segmentation.warnings)

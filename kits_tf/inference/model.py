@@ -68,12 +68,14 @@ class Model:
         chain: steps of post-processing that are done to its masks.
         accept_intensities: whether scans are segmented whose voxels cannot be Hounsfield units; such a segmentation has
             a warning.
+        identity: identity of network and post-processing (`inference.identity`); "" if it is not known.
     """
 
     segment: Segment
     scheme: Scheme
     chain: Chain = ()
     accept_intensities: bool = False
+    identity: str = ""
 
     def segmentation(self, image: Volume) -> Segmentation:
         """Returns the segmentation of a scan, after post-processing.

@@ -44,12 +44,16 @@ class Connection:
     Args:
         settings: address of the server, name of the model, and limits.
 
+    Attributes:
+        version: version of the model that gave the last answer; 0 before the first.
+
     Raises:
         InputError: a token or certificate cannot be read, or a token would go over the network unencrypted.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
+        self.version = 0
         self._metadata = list(authorization(_token(settings)).items())
         self._channel = _channel(settings)
         self._predict = self._channel.unary_unary(
@@ -69,6 +73,7 @@ class Connection:
         for name, array in inputs.items():
             write_proto(array, request.inputs[name])
         response = with_back_off(lambda: self._call(request), self._settings)
+        self.version = response.model_spec.version.value
         return {name: from_proto(tensor, name) for name, tensor in response.outputs.items()}
 
     def close(self) -> None:

@@ -12,7 +12,8 @@ from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
 from kits_tf.inference.postprocess import chain_for
 from kits_tf.inference.segmenter import NO_MAPS, OptionalMaps
-from kits_tf.serving.saved_model import find_saved_model, load
+from kits_tf.serving.saved_model import load
+from kits_tf.serving.versions import find_saved_model, model_identity
 from kits_tf.training.run import load_runs
 
 
@@ -54,7 +55,8 @@ def open_model(
     """
     directory = find_saved_model(path)
     if directory is None:
-        return build_segmenter(load_runs(path), inference, maps).model(report)
+        model = build_segmenter(load_runs(path), inference, maps).model(report)
+        return replace(model, identity=model_identity(path, inference))
     if replace(inference, postprocess="") != InferenceSettings() or maps != NO_MAPS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
@@ -62,4 +64,5 @@ def open_model(
         )
     saved = load(directory)
     chain = chain_for(saved.metadata.postprocessing, inference.postprocess, str(directory))
-    return Model(functools.partial(saved.segment, report=report), saved.metadata.scheme, chain)
+    model = Model(functools.partial(saved.segment, report=report), saved.metadata.scheme, chain)
+    return replace(model, identity=model_identity(os.fspath(directory), inference))

@@ -1,6 +1,7 @@
 """A model on a server, as a library. Without TensorFlow."""
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from kits_tf.base.packages import require
 from kits_tf.config import ConnectionSettings
 from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
+from kits_tf.inference.identity import identity
 from kits_tf.inference.model import Model, Segmentation
 from kits_tf.serving.metadata import METADATA, Metadata
 
@@ -56,7 +58,16 @@ class Client:
             self.close()
             raise
         chain = self.metadata.postprocessing.chain
-        self.model = Model(self._segment_stored, self.metadata.scheme, chain, accept_intensities)
+        # A server gives no weights: its version stands for them.
+        version = self._connection.version
+        digest = sha256(f"{version} {self.metadata.to_json()}".encode()).hexdigest()
+        self.model = Model(
+            self._segment_stored,
+            self.metadata.scheme,
+            chain,
+            accept_intensities,
+            identity(f"{self.settings.model_name}/{version}", [digest]),
+        )
 
     def segment(self, volume: Volume) -> Segmentation:
         """Returns the segmentation of a scan, after post-processing.

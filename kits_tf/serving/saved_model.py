@@ -22,11 +22,11 @@ from kits_tf.inference.model import Segmentation
 from kits_tf.inference.progress import WindowProgress
 from kits_tf.inference.segmenter import Segmenter, run_graph
 from kits_tf.serving.metadata import METADATA, PROBABILITIES, SIGNATURES, UNCHECKED, VOLUME, Metadata
+from kits_tf.serving.versions import list_versions
 
 T = TypeVar("T")
 
 ASSETS_FOLDER = "assets.extra"
-_FILE = "saved_model.pb"
 _MOST_WINDOWS = 64
 
 
@@ -188,27 +188,6 @@ def save_version(model: ServingModule, export_dir: str | os.PathLike, write_asse
         return _rename_to_next(partial, root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def list_versions(root: Path) -> list[int]:
-    """Returns the numbers of the versions in a model's folder, in order; none if the folder does not exist."""
-    if not root.is_dir():
-        return []
-    return sorted(int(path.name) for path in root.iterdir() if path.name.isdecimal() and path.is_dir())
-
-
-def list_complete_versions(root: Path) -> list[int]:
-    """Returns the numbers of the versions that hold a SavedModel, in order."""
-    return [version for version in list_versions(root) if (root / str(version) / _FILE).is_file()]
-
-
-def find_saved_model(path: str | os.PathLike) -> Path | None:
-    """Returns the SavedModel at a path, or the highest version in it; None if there is neither."""
-    root = Path(path)
-    if (root / _FILE).is_file():
-        return root
-    versions = list_complete_versions(root)
-    return root / str(versions[-1]) if versions else None
 
 
 def _rename_to_next(partial: Path, root: Path) -> Path:

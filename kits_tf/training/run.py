@@ -27,7 +27,6 @@ from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
-from kits_tf.base.paths import listed_paths
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
 from kits_tf.config import RunSettings
@@ -35,11 +34,11 @@ from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.history import HISTORY
 from kits_tf.training.places import at, with_absolute_paths
+from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, run_folders
 
-FLAGS, ENVIRONMENT = "train.flags", "environment.json"
-BEST_WEIGHTS, LAST_WEIGHTS = "best.weights.h5", "last.weights.h5"
+ENVIRONMENT, LAST_WEIGHTS = "environment.json", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
-POSTPROCESS, CALIBRATION = "postprocess.json", "calibration.json"
+CALIBRATION = "calibration.json"
 _SCORE = "composite"
 # Flags that may differ when a run goes on: where things lie, and how often it is saved.
 _CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
@@ -170,12 +169,7 @@ def load_runs(model: str) -> list[Run]:
     Raises:
         InputError: a run cannot be loaded, for the reasons of `load_run`.
     """
-    runs = []
-    for part in listed_paths(model):
-        root = Path(part)
-        folds = [] if (root / FLAGS).exists() else sorted(root.glob("fold*"))
-        runs += [load_run(folder) for folder in folds or [root]]
-    return runs
+    return [load_run(folder) for folder in run_folders(model)]
 
 
 def float32_copy(network: keras.Model, architecture: Architecture) -> keras.Model:

@@ -7,8 +7,8 @@ from pathlib import Path
 from kits_tf.analysis.mask_files import open_mask
 from kits_tf.base.errors import InputError
 from kits_tf.config import MaskSchemeSettings
-from kits_tf.ct.mask_metadata import MaskMetadata
-from kits_tf.ct.volume import read_image, write_stored
+from kits_tf.ct.volume import read_image, read_metadata, write_stored
+from kits_tf.inference.identity import corrected
 from kits_tf.webapp import findings
 from kits_tf.webapp.findings import Findings
 from kits_tf.webapp.studies import RefusedError, Study
@@ -41,7 +41,8 @@ def correct(study: Study, content: bytes) -> Findings:
             except InputError:
                 raise RefusedError(400, "expected a mask of this scan, with the labels that it has") from None
         stored = replace(image, array=labels).as_stored()
-        metadata = MaskMetadata(classes=before.scheme.classes, warnings=before.warnings)
+        made = read_metadata(study.mask_path)
+        metadata = replace(made, classes=before.scheme.classes, model=corrected(made.model), warnings=before.warnings)
         write_stored(study.mask_path, stored, image.stored.affine, image.header, metadata)
         study.findings = findings.find(study.mask_path, image, before.confidence, is_corrected=True)
         return study.findings

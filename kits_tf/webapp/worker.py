@@ -16,6 +16,7 @@ from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, find_scans
 from kits_tf.ct.volume import write_stored
 from kits_tf.inference.batch_prediction import labels_as
+from kits_tf.inference.identity import with_labels
 from kits_tf.inference.model import Model
 from kits_tf.webapp import findings
 from kits_tf.webapp.studies import CancelledError, RefusedError, State, Study
@@ -140,7 +141,12 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
     study.advance(State.SEGMENTING)
     volume, segmentation = scan.volume, model.segmentation(scan.volume)
     labels, classes = labels_as("laterality", segmentation.labels, volume, model.scheme)
-    metadata = MaskMetadata(classes=classes, warnings=segmentation.warnings)
+    metadata = MaskMetadata(
+        classes=classes,
+        scan=volume.digest(),
+        model=with_labels(model.identity, "laterality"),
+        warnings=segmentation.warnings,
+    )
     affine, header = volume.stored.affine, volume.header
     write_stored(study.scan_path, volume.as_stored(), affine, header)
     write_stored(study.mask_path, labels, affine, header, metadata)

@@ -11,11 +11,16 @@ from conftest import as_codes
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import DicomSettings
 from kits_tf.ct.labels import KITS19, LATERALITY
-from kits_tf.ct.scans import find_scans
+from kits_tf.ct.scans import collect_scans, find_scans
 from kits_tf.inference import batch_prediction
 from kits_tf.inference.batch_prediction import segment_scans
+from kits_tf.inference.mask_output import MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 from kits_tf.inference.segmenter import Segmenter
+
+
+def output(folder: Path, labels: str = "model", **changes: object) -> MaskOutput:
+    return MaskOutput(folder=folder, model="kits/3 sha256:00", labels=labels, **changes)
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def test_labels_are_those_that_were_asked_for(scheme: str, scan: Path, data_dir:
         return Segmentation(labels=official, volumes_ml=volumes_ml, confidence=confidence)
 
     scans = find_scans([str(scan)], DicomSettings())
-    (prediction,) = segment_scans(scans, tmp_path / "out", scheme, lambda: Model(segment, KITS19))
+    (prediction,) = segment_scans(scans, output(tmp_path / "out", scheme), lambda: Model(segment, KITS19))
     assert str(prediction) == f"{scan} -> {tmp_path / 'out' / 'scan.nii.gz'}: kidney 12 mL, tumor 3 mL"
     mask = nib.load(tmp_path / "out" / "scan.nii.gz")
     labels, names = np.asarray(mask.dataobj), json.loads(mask.header.extensions[0].get_content())["labels"]
@@ -55,7 +60,7 @@ def test_one_bad_scan_does_not_stop_the_others(
 ) -> None:
     (tmp_path / "bad.nii.gz").write_bytes(b"nothing")
     scans = find_scans([str(tmp_path / "bad.nii.gz"), str(data_dir / "case_00000")], DicomSettings())
-    predictions = segment_scans(scans, tmp_path / "out", "model", segmenter.model)
+    predictions = segment_scans(scans, output(tmp_path / "out"), segmenter.model)
     assert next(predictions).path == tmp_path / "out" / "case_00000.nii.gz"
     with pytest.raises(InputError, match=r"1 of 2 scans failed, the first: .*bad.nii.gz: expected a whole NIfTI file"):
         next(predictions)
@@ -73,7 +78,7 @@ def test_a_mask_that_cannot_be_written_is_a_failure_of_its_own_scan(
             raise InputError("expected a disk with room")
 
     monkeypatch.setattr(batch_prediction, "write_stored", write)
-    predictions = segment_scans(scans, tmp_path, "model", segmenter.model)
+    predictions = segment_scans(scans, output(tmp_path), segmenter.model)
     assert next(predictions).path.name == "case_00001.nii.gz"
     with pytest.raises(InputError, match=r"1 of 2 scans failed, the first: .*case_00000.*: expected a disk with room"):
         next(predictions)
@@ -89,7 +94,7 @@ def test_the_mask_before_a_server_is_gone_is_a_result(data_dir: Path, segmenter:
             raise UnavailableError("the server is gone")
         return model.segment(hu, affine)
 
-    predictions = segment_scans(scans, tmp_path, "model", lambda: Model(segment, LATERALITY))
+    predictions = segment_scans(scans, output(tmp_path), lambda: Model(segment, LATERALITY))
     assert next(predictions).path.name == "case_00000.nii.gz"
     with pytest.raises(UnavailableError, match="the server is gone"):
         next(predictions)
@@ -101,9 +106,9 @@ def test_what_has_a_mask_is_left_out(
 ) -> None:
     caplog.set_level("INFO", "kits_tf")
     first, both = (find_scans([str(data_dir / name)], DicomSettings()) for name in ("case_00000", "case_0000[01]"))
-    list(segment_scans(first, tmp_path, "model", segmenter.model))
+    list(segment_scans(first, output(tmp_path), segmenter.model))
     before = (tmp_path / "case_00000.nii.gz").stat().st_mtime_ns
-    (prediction,) = segment_scans(both, tmp_path, "model", segmenter.model)
+    (prediction,) = segment_scans(both, output(tmp_path), segmenter.model)
     assert "1 of 2 scans have a mask in" in caplog.text
     assert prediction.path == tmp_path / "case_00001.nii.gz" and prediction.path.is_file()
     assert (tmp_path / "case_00000.nii.gz").stat().st_mtime_ns == before
@@ -111,13 +116,15 @@ def test_what_has_a_mask_is_left_out(
     def load() -> Model:
         raise AssertionError("nothing is to be done")
 
-    assert list(segment_scans(both, tmp_path, "model", load)) == []
+    assert list(segment_scans(both, output(tmp_path), load)) == []
 
 
 def test_labels_of_the_challenge_and_their_names(data_dir: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     scans = find_scans([str(data_dir / "case_00000")], DicomSettings())
     schemes = ("model", "challenge")
-    masks = [nib.load(next(segment_scans(scans, tmp_path / name, name, segmenter.model)).path) for name in schemes]
+    masks = [
+        nib.load(next(segment_scans(scans, output(tmp_path / name, name), segmenter.model)).path) for name in schemes
+    ]
     arrays = [np.asarray(mask.dataobj) for mask in masks]
     np.testing.assert_array_equal(np.array(LATERALITY.challenge)[arrays[0]], arrays[1])
     assert arrays[0].max() > 2  # or the comparison would say little
@@ -127,3 +134,77 @@ def test_labels_of_the_challenge_and_their_names(data_dir: Path, segmenter: Segm
         {"0": "background", "1": "kidney", "2": "tumor"},
     ]
     assert [mask.header.get_intent()[0] for mask in masks] == ["label"] * 2
+
+
+def constant_model(value: int = 1) -> Model:
+    """Returns a model that labels every voxel the same."""
+
+    def segment(hu: np.ndarray, affine: np.ndarray) -> Segmentation:
+        labels, numbers = np.full(hu.shape, value, np.uint8), np.ones(3, np.float32)
+        return Segmentation(labels=labels, volumes_ml=numbers, confidence=numbers)
+
+    return Model(segment, KITS19, accept_intensities=True)
+
+
+def write_scan(path: Path, level: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voxels = np.full((6, 5, 4), level, np.int16)
+    voxels[0] = -1000
+    nib.save(nib.Nifti1Image(voxels, np.diag([2, 2, 3, 1])), path)
+    return path
+
+
+def predict_all(inputs: list[Path], place: MaskOutput) -> list[str]:
+    scans = collect_scans([str(path) for path in inputs], DicomSettings())
+    return [prediction.path.name for prediction in segment_scans(scans, place, constant_model)]
+
+
+def test_a_mask_of_another_scan_stops_with_both_names(tmp_path: Path) -> None:
+    first, second = (write_scan(tmp_path / f"patient_{name}" / "ct.nii.gz", 30 + i) for i, name in enumerate("AB"))
+    place = output(tmp_path / "out")
+    assert predict_all([first], place) == ["ct.nii.gz"] and predict_all([first], place) == []
+    before = (tmp_path / "out" / "ct.nii.gz").read_bytes()
+    with pytest.raises(InputError, match=r"out/ct.nii.gz is the mask of another scan than .*patient_B/ct.nii.gz"):
+        predict_all([second], place)
+    assert (tmp_path / "out" / "ct.nii.gz").read_bytes() == before
+    assert predict_all([second], output(tmp_path / "out", overwrite=True)) == ["ct.nii.gz"]
+
+
+def test_a_mask_by_another_model_or_without_a_word_is_kept(tmp_path: Path) -> None:
+    scan, place = write_scan(tmp_path / "ct.nii.gz", 30), output(tmp_path / "out")
+    predict_all([scan], place)
+    with pytest.raises(InputError, match="by another model, kits/3 sha256:00, expected kits/3 sha256:00 --labels=chal"):
+        predict_all([scan], output(tmp_path / "out", "challenge"))
+    path = tmp_path / "out" / "ct.nii.gz"
+    edited = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(edited.dataobj), edited.affine), path)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="it does not say of which scan it is"):
+            predict_all([scan], output(tmp_path / "out", overwrite=overwrite))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="expected a whole NIfTI file"):
+        predict_all([scan], place)
+
+
+def test_scans_of_one_name_are_named_apart(tmp_path: Path) -> None:
+    for i, name in enumerate("AB"):
+        write_scan(tmp_path / f"patient_{name}" / "ct.nii.gz", 30 + i)
+    names = predict_all([tmp_path / "patient_*" / "ct.nii.gz"], output(tmp_path / "out"))
+    assert names == ["patient_A_ct.nii.gz", "patient_B_ct.nii.gz"]
+
+
+def test_the_folder_of_the_scans_is_no_output(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scans" / "a.nii.gz", 30)
+    (tmp_path / "link").symlink_to(tmp_path / "scans")
+    for given in (scan, tmp_path / "scans"):
+        for folder in ("scans", "link"):
+            with pytest.raises(InputError, match="expected another folder than that of"):
+                predict_all([given], output(tmp_path / folder))
+    assert [path.name for path in (tmp_path / "scans").iterdir()] == ["a.nii.gz"]
+
+
+def test_a_bad_input_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scan = write_scan(tmp_path / "a.nii.gz", 30)
+    with pytest.raises(InputError, match=r"1 of 2 scans failed, the first: .*gone.nii.gz: expected a scan"):
+        predict_all([tmp_path / "gone.nii.gz", scan], output(tmp_path / "out"))
+    assert (tmp_path / "out" / "a.nii.gz").is_file()

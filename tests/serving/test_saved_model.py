@@ -22,7 +22,7 @@ from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.segmenter import Segmenter
-from kits_tf.serving import saved_model
+from kits_tf.serving import saved_model, versions
 from kits_tf.serving.assets import export_metadata, write_assets
 from kits_tf.serving.metadata import Metadata
 from kits_tf.serving.model_card import model_card
@@ -141,11 +141,11 @@ def test_versions_count_up_and_the_newest_is_taken(tmp_path: Path) -> None:
     root = tmp_path / "kits"
     (root / "7").mkdir(parents=True)
     (root / "notes").mkdir()
-    assert saved_model.find_saved_model(root) is None
-    assert save_fake_model(root) == root / "8" and saved_model.list_versions(root) == [7, 8]
-    assert saved_model.find_saved_model(root) == root / "8" == saved_model.find_saved_model(root / "8")
-    assert saved_model.find_saved_model(root / "7") is None and saved_model.list_complete_versions(root) == [8]
-    assert saved_model.list_versions(tmp_path / "gone") == []
+    assert versions.find_saved_model(root) is None
+    assert save_fake_model(root) == root / "8" and versions.list_versions(root) == [7, 8]
+    assert versions.find_saved_model(root) == root / "8" == versions.find_saved_model(root / "8")
+    assert versions.find_saved_model(root / "7") is None and versions.list_complete_versions(root) == [8]
+    assert versions.list_versions(tmp_path / "gone") == []
     assert sorted(p.name for p in root.iterdir()) == ["7", "8", "notes"]
 
 

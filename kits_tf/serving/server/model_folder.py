@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.base.errors import InputError
+from kits_tf.config import InferenceSettings
 from kits_tf.serving.assets import warm_up
 from kits_tf.serving.messages import AVAILABLE, END, LOADING
-from kits_tf.serving.saved_model import ASSETS_FOLDER, SavedModel, list_complete_versions, load
+from kits_tf.serving.saved_model import ASSETS_FOLDER, SavedModel, load
+from kits_tf.serving.versions import list_complete_versions, model_identity
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +22,12 @@ class ModelVersion:
     Attributes:
         number: number of the version.
         content: its signatures and metadata.
+        identity: what masks say of it.
     """
 
     number: int
     content: SavedModel
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class ModelFolder:
         self._set_state(number, VersionState(LOADING))
         directory = self.root / str(number)
         try:
-            version = ModelVersion(number, load(directory))
+            version = ModelVersion(number, load(directory), model_identity(str(directory), InferenceSettings()))
             warm_up(version.content, directory / ASSETS_FOLDER)
         except InputError as error:
             self._set_state(number, VersionState(END, str(error)))

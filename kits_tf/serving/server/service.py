@@ -156,13 +156,15 @@ class Service:
         Raises:
             ServiceError: NOT_FOUND, none is served.
         """
-        saved = self.find(ModelSpec(self.name)).content
+        version = self.find(ModelSpec(self.name))
+        saved = version.content
 
         def segment(hu: NDArray[np.int16], affine: NDArray[np.float32]) -> Segmentation:
             with self._device:
                 return saved.segment(hu, affine, report)
 
-        return Model(segment, saved.metadata.scheme, saved.metadata.postprocessing.chain)
+        chain = saved.metadata.postprocessing.chain
+        return Model(segment, saved.metadata.scheme, chain, identity=version.identity)
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]
