@@ -146,12 +146,14 @@ def examine(file: DicomFile) -> ExaminedFile:
     return ExaminedFile(file=file, header=header, damage=damage, is_image=bool(damage) or "Rows" in header)
 
 
-def text_of(header: "Dataset", name: str) -> str:
+def text_of(header: "Dataset | None", name: str) -> str:
     """Returns an attribute as text; empty if it is missing or cannot be read."""
+    from pydicom.config import disable_value_validation
+
     try:
-        with warnings.catch_warnings():
+        with disable_value_validation(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            value = header.get(name)
+            value = None if header is None else header.get(name)
     except UNREADABLE:
         return ""
     return "" if value is None else str(value).strip()
@@ -189,7 +191,7 @@ def _damage(file: DicomFile, header: "Dataset", stream: Any) -> str:
         return "cut, or without pixels" if has_pixels else ""
     has_long_length = element[4:6].isalpha() and element[4:6].isupper()
     size = int.from_bytes(element[8:12] if has_long_length else element[4:8], order)  # type: ignore[arg-type]
-    here = stream.tell() - (0 if has_long_length else 4)
+    here = stream.seek(0, 1) - (0 if has_long_length else 4)
     missing = here + size - file.size
     return f"cut: {missing} bytes of its pixels are missing" if size != _UNDEFINED_LENGTH and missing > 0 else ""
 

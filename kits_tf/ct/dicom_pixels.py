@@ -13,6 +13,7 @@ from kits_tf.ct.volume import AIR_HU
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 # The scale of 12 bits, in which scanners store bodies. A padding value within it is that of tissue as well.
 _HIGHEST_HU = 3071
@@ -45,7 +46,7 @@ def decoded(file: DicomFile) -> NDArray[np.int16]:
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
 
-def _syntax(data: "Dataset") -> str:
+def _syntax(data: "Dataset") -> "UID":
     """Returns the transfer syntax of a file that does not say it, which is not compressed then."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
