@@ -1,13 +1,11 @@
 """DICOM series -> volumes, by pydicom, which the extra `dicom` brings."""
 
-import functools
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,18 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import is_installed
 from kits_tf.config import DicomSettings
+from kits_tf.ct.dicom_attributes import check_headers, listed
+from kits_tf.ct.dicom_files import (
+    UNREADABLE,
+    DicomFile,
+    ExaminedFile,
+    examine,
+    files_of,
+    is_named_as_slice,
+    is_system_file,
+    text_of,
+)
+from kits_tf.ct.dicom_pixels import decoded
 from kits_tf.ct.gantry_tilt import set_upright
 from kits_tf.ct.slice_places import (
     SliceStack,
@@ -30,28 +40,13 @@ from kits_tf.ct.volume import Volume
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_PREAMBLE = 128
-# A file holds a slice, of 0.5 MB as a rule; a zip file that claims more than a whole body is made to do harm.
-_LARGEST_FILE, _LARGEST_ZIP = 256_000_000, 16_000_000_000
-# What damage raises in files, zip files (encrypted ones, too) and the parser of DICOM.
-_UNREADABLE = (
-    *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, struct.error, NotImplementedError),
-    *(RuntimeError, zipfile.BadZipFile, zlib.error),
-)
-_SAME_DIRECTION = 1e-3
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class _File:
-    """A file of a folder or a zip file.
-
-    Attributes:
-        name: name for messages.
-        open: function that opens it for reading bytes.
-    """
-
-    name: str
-    open: Callable[[], Any]
+# Attributes that all slices of a scan share, and what it means if they do not.
+_ONE_OF_A_SCAN = {
+    "PatientID": "slices of several patients",
+    "FrameOfReferenceUID": "the patient was moved between slices",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +62,7 @@ class Series:
 
     uid: str
     description: str
-    files: tuple[_File, ...]
+    files: tuple[DicomFile, ...]
     headers: tuple["Dataset", ...]
 
     def __str__(self) -> str:
@@ -115,33 +110,119 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
     """
     if not is_installed("pydicom"):
         raise InputError(f"{path}: DICOM needs pydicom: pip install 'kits_tf[dicom]'")
-    slices_by_uid: dict[str, list[tuple[_File, Dataset]]] = {}
-    other_modalities = set()
-    for file in _files(path):
-        header = _header(file)
-        if header is None or "Rows" not in header or "LOCALIZER" in header.get("ImageType", []):
+    slices_by_uid: dict[str, list[ExaminedFile]] = {}
+    damaged, others, passed_over = [], [], Counter[str]()
+    for file in files_of(path):
+        if is_system_file(file):
+            passed_over["system file"] += 1
             continue
-        if header.get("Modality") != "CT":
-            other_modalities.add(str(header.get("Modality")))
-            continue
-        slices_by_uid.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
-    series = [
-        Series(
-            uid=uid,
-            description=str(slices[0][1].get("SeriesDescription", "")),
-            files=tuple(file for file, _ in slices),
-            headers=tuple(header for _, header in slices),
-        )
-        for uid, slices in sorted(slices_by_uid.items())
-    ]
+        examined = examine(file)
+        if examined.damage:
+            damaged.append(examined)
+        elif examined.header is None:
+            others.append(examined)
+        elif reason := _reason_to_pass_over(examined):
+            passed_over[reason] += 1
+        else:
+            slices_by_uid.setdefault(text_of(examined.header, "SeriesInstanceUID"), []).append(examined)
+    patterns = {each.file.pattern for slices in slices_by_uid.values() for each in slices}
+    lost = [each for each in others if is_named_as_slice(each.file, patterns)]
+    damaged += [replace(each, damage="no DICOM") for each in lost]
+    passed_over["no DICOM"] += len(others) - len(lost)
+    series = [_series(uid, slices, path) for uid, slices in sorted(slices_by_uid.items())]
+    if not series and damaged:
+        raise InputError(f"{path}: expected whole DICOM files, found {_damages(damaged)}")
     if not series:
-        instead = f"found {', '.join(sorted(other_modalities))}" if other_modalities else "found none"
-        raise InputError(f"{path}: expected a CT series in DICOM files, {instead}")
-    return _chosen(series, settings.series, path)
+        instead = ", ".join(sorted(reason for reason, count in passed_over.items() if count)) or "none"
+        raise InputError(f"{path}: expected a CT series in DICOM files, found {instead}")
+    chosen = _chosen(series, settings.series, path)
+    _check_whole(chosen, damaged, set(slices_by_uid) - {chosen.uid, ""}, path)
+    passed_over["slice of another series"] = sum(len(each.files) for each in series if each is not chosen)
+    if passed_over.total():
+        reasons = ", ".join(f"{count} ({reason})" for reason, count in sorted(passed_over.items()) if count)
+        logger.warning("%s: %d slices; files passed over: %s", path, len(chosen.files), reasons)
+    return chosen
+
+
+def _reason_to_pass_over(examined: ExaminedFile) -> str:
+    """Returns why a DICOM file is no slice of a CT scan; empty if it is one.
+
+    Raises:
+        InputError: it is an image that does not say of what.
+    """
+    header = examined.header
+    modality = text_of(header, "Modality")
+    if not examined.is_image:
+        return modality or "DICOM without pixels"
+    if "LOCALIZER" in text_of(header, "ImageType"):
+        return "scout"
+    if not modality:
+        raise InputError(f"{examined.file.name}: expected Modality CT, found no Modality")
+    return "" if modality == "CT" else modality
+
+
+def _series(uid: str, slices: list[ExaminedFile], path: Path) -> Series:
+    """Returns slices of one UID as a series; a slice that is there twice counts once.
+
+    Raises:
+        InputError: two slices that differ have the same SOPInstanceUID.
+    """
+    by_instance: dict[str, ExaminedFile] = {}
+    for each in slices:
+        instance = text_of(each.header, "SOPInstanceUID") or f"file {each.file.name}"
+        first = by_instance.setdefault(instance, each)
+        if first is not each and _content(first.file) != _content(each.file):
+            raise InputError(
+                f"{path}: expected one slice of a SOPInstanceUID, found two that differ: "
+                f"{first.file.name} and {each.file.name}"
+            )
+    if len(by_instance) < len(slices):
+        logger.warning("%s: %d files are copies of others, and count once", path, len(slices) - len(by_instance))
+    return Series(
+        uid=uid,
+        description=text_of(slices[0].header, "SeriesDescription"),
+        files=tuple(each.file for each in by_instance.values()),
+        headers=tuple(each.header for each in by_instance.values() if each.header is not None),
+    )
+
+
+def _content(file: DicomFile) -> bytes:
+    try:
+        with file.open() as stream:
+            return stream.read()
+    except UNREADABLE as error:
+        raise InputError(f"{file.name}: expected a whole DICOM file: {error}") from None
+
+
+def _check_whole(series: Series, damaged: list[ExaminedFile], other_uids: set[str], path: Path) -> None:
+    """Raises InputError if damaged files may be slices of a series: by their UID, or else by their folder."""
+    folders = {file.folder for file in series.files}
+    lost = []
+    for each in damaged:
+        uid = text_of(each.header, "SeriesInstanceUID") if each.header is not None else ""
+        # The UID itself may be cut.
+        is_beside = each.file.folder in folders and uid not in other_uids
+        if (uid and uid == series.uid) or is_beside:
+            lost.append(each)
+    if lost:
+        raise InputError(f"{path}: expected a whole series, found files beside its slices {_damages(lost)}")
+    if damaged:
+        logger.warning(
+            "%s: passed over %d damaged files that are not of the series: %s", path, len(damaged), _damages(damaged)
+        )
+
+
+def _damages(damaged: list[ExaminedFile]) -> str:
+    return listed([f"{each.file.name} ({each.damage})" for each in damaged])
 
 
 def _chosen(series: list[Series], text: str, path: Path) -> Series:
     """Returns the series of a UID, or else the only one in whose UID or description a text occurs."""
+    if not text and len(series) > 2 and all(len(each.files) == 1 for each in series):
+        raise InputError(
+            f"{path}: expected one SeriesInstanceUID for all slices of a scan, "
+            f"found {len(series)} slices, each with one of its own"
+        )
     fitting = [each for each in series if text in each.uid or text in each.description]
     # A UID may be the beginning of another one.
     fitting = [each for each in fitting if each.uid == text] or fitting
@@ -163,12 +244,12 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     Raises:
         InputError: slices differ in size or direction, lie at the same place, unevenly or tilted, or cannot be decoded.
     """
-    _check_headers(series.headers, source)
+    check_headers(series.headers, [file.name for file in series.files], source)
     stack, accept = _stack(series), settings.irregular_slices == "accept"
     files, headers = ([values[i] for i in stack.order] for values in (series.files, series.headers))
     check_places(stack, source, accept=accept)
     _check_one_scan(stack, headers, source)
-    slices = np.stack([_decoded(file) for file in files])
+    slices = np.stack([decoded(file) for file in files])
     check_neighbors_alike(slices, source)
     array, planes = evenly_spaced(slices, stack.places_mm)
     if len(files) > 1:
@@ -187,19 +268,6 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     return SeriesScan(volume, tuple(headers), np.column_stack([planes, corners_rc]))
 
 
-def _check_headers(headers: Sequence["Dataset"], source: str) -> None:
-    """Raises InputError unless each file is one slice, and all have the same size, direction and spacing."""
-    if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
-        raise InputError(f"{source}: expected one slice a file, found several (enhanced CT); dcm2niix makes a NIfTI")
-    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        if any(name not in header for header in headers):
-            raise InputError(f"{source}: expected {name} in every slice, found slices without")
-    for name in ("ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"):
-        values = np.array([np.ravel(header[name].value).astype(float) for header in headers])
-        if np.abs(values - values[0]).max() > _SAME_DIRECTION:
-            raise InputError(f"{source}: expected the same {name} in every slice, found different ones")
-
-
 def _stack(series: Series) -> SliceStack:
     first = series.headers[0]
     positions_mm = np.array([header.ImagePositionPatient for header in series.headers], float)
@@ -209,10 +277,10 @@ def _stack(series: Series) -> SliceStack:
 
 def _check_one_scan(stack: SliceStack, headers: Sequence["Dataset"], source: str) -> None:
     """Raises InputError if the attributes of slices, in the order of their places, are those of several scans."""
-    if len({str(header.get("FrameOfReferenceUID", "")) for header in headers}) > 1:
-        raise InputError(
-            f"{source}: expected one FrameOfReferenceUID, found several: the patient was moved between slices"
-        )
+    for name, meaning in _ONE_OF_A_SCAN.items():
+        values = {str(header.get(name, "") or "") for header in headers}
+        if len(values) > 1:
+            raise InputError(f"{source}: expected one {name} in all slices, found {len(values)}: {meaning}")
     for name in ("AcquisitionNumber", "TemporalPositionIdentifier"):
         values = [str(header.get(name, "") or "") or None for header in headers]
         check_one_sweep(stack, values, name, source)
@@ -226,58 +294,3 @@ def _number(value: object) -> float | None:
         return float(str(value))
     except ValueError:
         return None
-
-
-def _files(path: Path) -> list[_File]:
-    if path.is_dir():
-        return [_File(str(p), functools.partial(p.open, "rb")) for p in sorted(path.rglob("*")) if p.is_file()]
-    try:
-        archive = zipfile.ZipFile(path)
-        members = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: expected a zip file of DICOM slices: {error}") from None
-    # zipfile reads no more of a member than it claims to have.
-    for size, limit, what in (
-        (max((info.file_size for info in members), default=0), _LARGEST_FILE, "a file"),
-        (sum(info.file_size for info in members), _LARGEST_ZIP, "all files together"),
-    ):
-        if size > limit:
-            raise InputError(f"{path}: expected {limit / 1e9:g} GB at most of {what} in a zip, got {size / 1e9:.3g}")
-    return [_File(f"{path}/{_printable(info.filename)}", functools.partial(archive.open, info)) for info in members]
-
-
-def _printable(name: str) -> str:
-    """Returns a name from within a file for a line of text."""
-    return name if name.isprintable() else ascii(name)
-
-
-def _header(file: _File) -> "Dataset | None":
-    """Returns the attributes of a DICOM file without its pixels; None for a file of another kind."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        with file.open() as stream:
-            if stream.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
-                return None
-        with file.open() as stream:
-            return dcmread(stream, stop_before_pixels=True)
-    except (InvalidDicomError, *_UNREADABLE) as error:
-        raise InputError(f"{file.name}: expected a whole DICOM file: {error}") from None
-
-
-def _decoded(file: _File) -> NDArray[np.int16]:
-    """Returns the HU of a slice, (rows, columns)."""
-    from pydicom import dcmread
-
-    try:
-        with file.open() as stream:
-            data = dcmread(stream)
-            stored = data.pixel_array
-    except Exception as error:  # decoders raise what they like
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{file.name}: expected pixels that can be decoded: {reason}") from None
-    if stored.ndim != 2:
-        raise InputError(f"{file.name}: expected gray values (rows, columns), found {stored.shape}")
-    hu = stored.astype(np.float32) * float(data.get("RescaleSlope") or 1) + float(data.get("RescaleIntercept") or 0)
-    return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)

@@ -1,0 +1,72 @@
+"""Pixels of a slice -> Hounsfield units; what pads the circle of the scanner becomes air."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kits_tf.base.errors import InputError
+from kits_tf.ct.dicom_attributes import numbers
+from kits_tf.ct.dicom_files import DicomFile
+from kits_tf.ct.volume import AIR_HU
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.uid import UID
+
+# The scale of 12 bits, in which scanners store bodies. A padding value within it is that of tissue as well.
+_HIGHEST_HU = 3071
+
+
+def decoded(file: DicomFile) -> NDArray[np.int16]:
+    """Returns the HU of a slice, (rows, columns).
+
+    Raises:
+        InputError: its pixels cannot be decoded, or are no gray values.
+    """
+    from pydicom import dcmread
+
+    try:
+        with file.open() as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = dcmread(stream, force=True)
+            if not hasattr(data.file_meta, "TransferSyntaxUID"):
+                data.file_meta.TransferSyntaxUID = _syntax(data)
+            stored = data.pixel_array
+    except Exception as error:  # decoders raise what they like
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file.name}: expected pixels that can be decoded: {reason}") from None
+    if stored.ndim != 2:
+        raise InputError(f"{file.name}: expected gray values (rows, columns), found {stored.shape}")
+    slope, intercept = (np.float32(numbers(data, f"Rescale{name}", 1, file.name)[0]) for name in ("Slope", "Intercept"))
+    hu = stored.astype(np.float32) * slope + intercept
+    if data.get("PixelPaddingValue") is not None:
+        hu[_is_padding(stored, data, file.name) & ((hu < AIR_HU) | (hu > _HIGHEST_HU))] = AIR_HU
+    return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
+
+
+def _syntax(data: "Dataset") -> "UID":
+    """Returns the transfer syntax of a file that does not say it, which is not compressed then."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    is_implicit, is_little_endian = data.original_encoding
+    if is_implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
+
+
+def _is_padding(stored: NDArray, data: "Dataset", file: str) -> NDArray[np.bool_]:
+    """Returns where pixels have the padding value, or one between it and its limit."""
+    first = _wrapped(numbers(data, "PixelPaddingValue", 1, file)[0], stored.dtype)
+    if data.get("PixelPaddingRangeLimit") is None:
+        return stored == first
+    limit = _wrapped(numbers(data, "PixelPaddingRangeLimit", 1, file)[0], stored.dtype)
+    return (stored >= min(first, limit)) & (stored <= max(first, limit))
+
+
+def _wrapped(value: float, dtype: np.dtype) -> int:
+    """Returns a padding value as pixels of a type have it: it is often written in the other sign."""
+    bits = 8 * dtype.itemsize
+    unsigned = int(value) % 2**bits
+    return unsigned - 2**bits if dtype.kind == "i" and unsigned >= 2 ** (bits - 1) else unsigned
