@@ -3,6 +3,7 @@
 A model's folder is laid out as TensorFlow Serving expects it: MODEL/<integer>/saved_model.pb, the highest is served.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from kits_tf.inference.model import Segmentation
 from kits_tf.inference.progress import WindowProgress
 from kits_tf.inference.segmenter import Segmenter, run_graph
 from kits_tf.serving.metadata import METADATA, PROBABILITIES, VOLUME, Metadata
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -146,7 +149,8 @@ def load(directory: Path) -> SavedModel:
         root = tf.saved_model.load(os.fspath(directory))
         signatures = {name: root.signatures[name] for name in (VOLUME, PROBABILITIES, METADATA)}
         json = signatures[METADATA]()["json"].numpy()
-    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+    except (OSError, KeyError, ValueError, IndexError, tf.errors.OpError) as error:
+        # An IndexError is TensorFlow's word for a file of variables that is cut short.
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{directory}: expected a SavedModel that kits_tf exported: {reason}") from None
     return SavedModel(root, signatures, Metadata.parse(json, str(directory)), getattr(root, "progress", None))
@@ -175,30 +179,45 @@ def save_version(model: ServingModule, export_dir: str | os.PathLike, write_asse
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def list_versions(root: Path) -> list[int]:
-    """Returns the numbers of the versions in a model's folder, in order; none if the folder does not exist."""
+def version_folders(root: Path) -> dict[int, Path]:
+    """Returns the folders of the versions in a model's folder by their numbers, in order.
+
+    Numbers may begin with zeros, as TensorFlow Serving allows. There are none if the folder does not exist.
+    """
     if not root.is_dir():
-        return []
-    return sorted(int(path.name) for path in root.iterdir() if path.name.isdecimal() and path.is_dir())
+        return {}
+    folders = {int(path.name): path for path in root.iterdir() if path.name.isdecimal() and path.is_dir()}
+    return dict(sorted(folders.items()))
 
 
-def list_complete_versions(root: Path) -> list[int]:
-    """Returns the numbers of the versions that hold a SavedModel, in order."""
-    return [version for version in list_versions(root) if (root / str(version) / _FILE).is_file()]
+def complete_versions(root: Path) -> dict[int, Path]:
+    """Returns the folders of the versions that hold a SavedModel by their numbers, in order."""
+    return {number: path for number, path in version_folders(root).items() if (path / _FILE).is_file()}
 
 
 def find_saved_model(path: str | os.PathLike) -> Path | None:
-    """Returns the SavedModel at a path, or the highest version in it; None if there is neither."""
+    """Returns the SavedModel at a path, or the highest version in it; None if there is neither.
+
+    Raises:
+        InputError: there are SavedModels in the folder, but none that is named by a number.
+    """
     root = Path(path)
     if (root / _FILE).is_file():
         return root
-    versions = list_complete_versions(root)
-    return root / str(versions[-1]) if versions else None
+    complete = complete_versions(root)
+    if not complete:
+        for file in root.glob(f"*/{_FILE}"):
+            raise InputError(f"{file.parent}: expected the number of a version as the folder's name")
+        return None
+    number, folder = max(complete.items())
+    if (newest := max(version_folders(root))) > number:
+        logger.warning("%s: version %d holds no %s, version %d is used", root, newest, _FILE, number)
+    return folder
 
 
 def _rename_to_next(partial: Path, root: Path) -> Path:
     while True:
-        final = root / str(max(list_versions(root), default=0) + 1)
+        final = root / str(max(version_folders(root), default=0) + 1)
         try:
             return partial.rename(final)
         except OSError:
