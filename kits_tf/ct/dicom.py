@@ -278,9 +278,9 @@ def _stack(series: Series) -> SliceStack:
 def _check_one_scan(stack: SliceStack, headers: Sequence["Dataset"], source: str) -> None:
     """Raises InputError if the attributes of slices, in the order of their places, are those of several scans."""
     for name, meaning in _ONE_OF_A_SCAN.items():
-        values = {str(header.get(name, "") or "") for header in headers}
-        if len(values) > 1:
-            raise InputError(f"{source}: expected one {name} in all slices, found {len(values)}: {meaning}")
+        kinds = {str(header.get(name, "") or "") for header in headers}
+        if len(kinds) > 1:
+            raise InputError(f"{source}: expected one {name} in all slices, found {len(kinds)}: {meaning}")
     for name in ("AcquisitionNumber", "TemporalPositionIdentifier"):
         values = [str(header.get(name, "") or "") or None for header in headers]
         check_one_sweep(stack, values, name, source)

@@ -22,7 +22,7 @@ from kits_tf.inference.model import Segmentation
 from kits_tf.inference.progress import WindowProgress
 from kits_tf.inference.segmenter import Segmenter, run_graph
 from kits_tf.serving.metadata import METADATA, PROBABILITIES, SIGNATURES, UNCHECKED, VOLUME, Metadata
-from kits_tf.serving.versions import list_versions
+from kits_tf.serving.versions import version_folders
 
 T = TypeVar("T")
 
@@ -160,7 +160,8 @@ def load(directory: Path) -> SavedModel:
         of_before = {UNCHECKED} - set(root.signatures)
         signatures = {name: root.signatures[name] for name in SIGNATURES if name not in of_before}
         json = signatures[METADATA]()["json"].numpy()
-    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+    except (OSError, KeyError, ValueError, IndexError, tf.errors.OpError) as error:
+        # An IndexError is TensorFlow's word for a file of variables that is cut short.
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{directory}: expected a SavedModel that kits_tf exported: {reason}") from None
     metadata = Metadata.parse(json, str(directory))
@@ -192,7 +193,7 @@ def save_version(model: ServingModule, export_dir: str | os.PathLike, write_asse
 
 def _rename_to_next(partial: Path, root: Path) -> Path:
     while True:
-        final = root / str(max(list_versions(root), default=0) + 1)
+        final = root / str(max(version_folders(root), default=0) + 1)
         try:
             return partial.rename(final)
         except OSError:

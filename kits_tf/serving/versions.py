@@ -1,35 +1,54 @@
 """The versions in a model's folder: MODEL/<integer>/saved_model.pb, and the identity of a model. Without TensorFlow."""
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from kits_tf.base.errors import InputError
 from kits_tf.base.settings import non_default_flags
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.identity import files_digest, folder_name, identity, runs_identity
 
+logger = logging.getLogger(__name__)
+
 _FILE, _VARIABLES = "saved_model.pb", "variables"
 
 
-def list_versions(root: Path) -> list[int]:
-    """Returns the numbers of the versions in a model's folder, in order; none if the folder does not exist."""
+def version_folders(root: Path) -> dict[int, Path]:
+    """Returns the folders of the versions in a model's folder by their numbers, in order.
+
+    Numbers may begin with zeros, as TensorFlow Serving allows. There are none if the folder does not exist.
+    """
     if not root.is_dir():
-        return []
-    return sorted(int(path.name) for path in root.iterdir() if path.name.isdecimal() and path.is_dir())
+        return {}
+    folders = {int(path.name): path for path in root.iterdir() if path.name.isdecimal() and path.is_dir()}
+    return dict(sorted(folders.items()))
 
 
-def list_complete_versions(root: Path) -> list[int]:
-    """Returns the numbers of the versions that hold a SavedModel, in order."""
-    return [version for version in list_versions(root) if (root / str(version) / _FILE).is_file()]
+def complete_versions(root: Path) -> dict[int, Path]:
+    """Returns the folders of the versions that hold a SavedModel by their numbers, in order."""
+    return {number: path for number, path in version_folders(root).items() if (path / _FILE).is_file()}
 
 
 def find_saved_model(path: str | os.PathLike) -> Path | None:
-    """Returns the SavedModel at a path, or the highest version in it; None if there is neither."""
+    """Returns the SavedModel at a path, or the highest version in it; None if there is neither.
+
+    Raises:
+        InputError: there are SavedModels in the folder, but none that is named by a number.
+    """
     root = Path(path)
     if (root / _FILE).is_file():
         return root
-    versions = list_complete_versions(root)
-    return root / str(versions[-1]) if versions else None
+    complete = complete_versions(root)
+    if not complete:
+        for file in root.glob(f"*/{_FILE}"):
+            raise InputError(f"{file.parent}: expected the number of a version as the folder's name")
+        return None
+    number, folder = max(complete.items())
+    if (newest := max(version_folders(root))) > number:
+        logger.warning("%s: version %d holds no %s, version %d is used", root, newest, _FILE, number)
+    return folder
 
 
 def model_identity(path: str, inference: InferenceSettings) -> str:

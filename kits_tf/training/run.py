@@ -22,6 +22,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
@@ -119,7 +120,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     """Returns a run with its best weights.
 
     Raises:
-        InputError: a file of the run is missing, or the weights are of another architecture.
+        InputError: a file of the run is missing, or the weights are of another architecture, NaN or infinite.
     """
     root = Path(run_dir)
     if not root.is_dir():
@@ -139,6 +140,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     except (ValueError, OSError, KeyError, UserWarning):
         reason = _first_difference(network, weights) or "a damaged file"
         raise InputError(f"{weights}: expected the weights of the network of {FLAGS}, found {reason}") from None
+    _check_finite(network, weights)
     chain = str(_chosen(root / POSTPROCESS, "chain", ""))
     temperature = float(_chosen(root / CALIBRATION, "temperature", 1.0))
     if not 0 < temperature < math.inf:
@@ -151,6 +153,13 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         postprocess=chain,
         temperature=temperature,
     )
+
+
+def _check_finite(network: keras.Model, weights: Path) -> None:
+    """Raises InputError if a weight is NaN or infinite: every mask would be empty, which says nothing of a scan."""
+    for variable in network.weights:
+        if not np.isfinite(np.asarray(variable)).all():
+            raise InputError(f"{weights}: expected finite weights, found NaN or infinity in {variable.path}")
 
 
 def _chosen(path: Path, name: str, default: str | float) -> str | float:

@@ -182,9 +182,7 @@ def test_a_scan_in_steps_or_with_overlap_is_one_scan(tmp_path: Path) -> None:
 def test_a_patient_who_was_moved_is_two_scans(tmp_path: Path) -> None:
     write_series(tmp_path, [0.0, 2.0, 4.0])
     write_slice(tmp_path / "other", np.array([-20.0, 30, -5]) + 6 * NORMAL, FrameOfReferenceUID="1.2.3")
-    with pytest.raises(
-        InputError, match="expected one FrameOfReferenceUID in all slices, found 2: the patient was moved"
-    ):
+    with pytest.raises(InputError, match="expected one FrameOfReferenceUID in all slices, found 2"):
         read(tmp_path, "accept")
 
 

@@ -142,10 +142,10 @@ def test_versions_count_up_and_the_newest_is_taken(tmp_path: Path) -> None:
     (root / "7").mkdir(parents=True)
     (root / "notes").mkdir()
     assert versions.find_saved_model(root) is None
-    assert save_fake_model(root) == root / "8" and versions.list_versions(root) == [7, 8]
+    assert save_fake_model(root) == root / "8" and list(versions.version_folders(root)) == [7, 8]
     assert versions.find_saved_model(root) == root / "8" == versions.find_saved_model(root / "8")
-    assert versions.find_saved_model(root / "7") is None and versions.list_complete_versions(root) == [8]
-    assert versions.list_versions(tmp_path / "gone") == []
+    assert versions.find_saved_model(root / "7") is None and list(versions.complete_versions(root)) == [8]
+    assert versions.version_folders(tmp_path / "gone") == {}
     assert sorted(p.name for p in root.iterdir()) == ["7", "8", "notes"]
 
 

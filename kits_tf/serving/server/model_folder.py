@@ -10,7 +10,7 @@ from kits_tf.config import InferenceSettings
 from kits_tf.serving.assets import warm_up
 from kits_tf.serving.messages import AVAILABLE, END, LOADING
 from kits_tf.serving.saved_model import ASSETS_FOLDER, SavedModel, load
-from kits_tf.serving.versions import list_complete_versions, model_identity
+from kits_tf.serving.versions import complete_versions, model_identity
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class ModelFolder:
 
     def _update(self) -> None:
         """Loads the newest version that was not tried yet, if it is newer than the current one."""
-        available = list_complete_versions(self.root)
+        available = complete_versions(self.root)
         with self._lock:
             for gone in set(self._states) - set(available):
                 if self._current is None or gone != self._current.number:
@@ -99,13 +99,12 @@ class ModelFolder:
             newest = self._current.number if self._current else -1
             candidates = [number for number in available if number > newest and number not in self._states]
         for number in reversed(candidates):  # an older one only if the newer ones cannot be loaded
-            if self._load(number):
+            if self._load(number, available[number]):
                 return
 
-    def _load(self, number: int) -> bool:
+    def _load(self, number: int, directory: Path) -> bool:
         """Loads a version, makes it the current one, and returns whether that was possible."""
         self._set_state(number, VersionState(LOADING))
-        directory = self.root / str(number)
         try:
             version = ModelVersion(number, load(directory), model_identity(str(directory), InferenceSettings()))
             warm_up(version.content, directory / ASSETS_FOLDER)
