@@ -80,9 +80,9 @@ def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:
         inputs: NIfTI files, KiTS19 case folders, folders of NIfTI files or of case folders, or patterns of these.
 
     Raises:
-        InputError: an input is missing, holds no mask, or a pattern fits nothing.
+        InputError: an input is missing, holds no mask, a pattern fits nothing, or two masks have the same name.
     """
-    masks = []
+    masks: dict[str, Path] = {}
     for path in _expanded(inputs):
         is_data = (path / LABELS_NAME).is_file() or any(path.glob(f"case_*/{LABELS_NAME}"))
         if path.is_dir() and not is_data:
@@ -91,8 +91,11 @@ def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:
             files = _nifti_files(path, LABELS_NAME, "mask")
         if not files:
             raise InputError(f"{path}: expected a mask, or a folder of masks, found none")
-        masks += [(_name(file), file) for file in files]
-    return masks
+        for file in files:
+            other = masks.setdefault(_name(file), file)
+            if other.resolve() != file.resolve():
+                raise InputError(f"{file}: expected masks of different names, {other} has the same one")
+    return list(masks.items())
 
 
 def mask_paths(folder: Path) -> dict[str, Path]:
