@@ -13,7 +13,7 @@ def coverage_lines(coverage: Coverage) -> list[str]:
     """Returns a line for each kind of case that the means do not rest on as on the others."""
     kinds = (
         ("without a mask, scored 0", coverage.missing),
-        ("not scored, and in no mean, as a mask or a scan cannot be used", coverage.failed),
+        ("failed, in no mean", coverage.failed),
         ("of the data with a true mask and no predicted one, not scored", coverage.not_predicted),
     )
     return [f"{count_text(len(names), 'case')} {words}: {_listed(names)}" for words, names in kinds if names]
