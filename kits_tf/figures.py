@@ -82,20 +82,24 @@ def main(settings: Figures) -> None:
 
 def _draw_predictions(settings: Figures, masks_dir: Path) -> Failures:
     """Draws every mask of the folder beside the truth, on several processes, and returns the cases that failed."""
-    from kits_tf.analysis.mask_files import label_note, open_masks
+    from kits_tf.analysis.mask_files import check_flags, label_note, open_masks
     from kits_tf.analysis.masks import predicted_cases
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
     from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_prediction
 
     masks = open_masks(masks_dir, settings.masks)
+    check_flags(masks.masks.values(), settings.masks)
     plan = FigurePlan(
         masks=masks,
         output_dir=Path(settings.output_dir),
         montage=settings.montage,
         gif=settings.gif,
     )
-    cases = predicted_cases([*masks.masks, *masks.problems], masks_dir, settings.data_dir).cases
-    tasks, failures = [(files, plan) for files in cases], Failures("case", len(cases))
+    predicted = predicted_cases(masks.names, masks_dir, settings.data_dir)
+    cases, failures = predicted.cases, Failures("case", len(masks.names))
+    for name, problem in predicted.surplus.items():
+        failures.note(name, problem)
+    tasks = [(files, plan) for files in cases]
     results = run_tasks(draw_prediction, tasks, settings.workers, start_tensorflow_in_worker)
     for index, result in track(results, "figure", len(tasks)):
         if isinstance(result, InputError):

@@ -1,6 +1,6 @@
 """python -m kits_tf.measure: masks -> volumes, sizes and shapes of kidneys and lesions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kits_tf.base.command import Command
@@ -32,7 +32,7 @@ def main(settings: Measure, inputs: list[str]) -> None:
         InputError: the scans do not belong to the masks, nothing can be written, or a mask or its scan cannot be used;
             the others are measured all the same.
     """
-    from kits_tf.analysis.mask_files import MaskFile, label_note, open_mask
+    from kits_tf.analysis.mask_files import MaskFile, check_flags, label_note, open_mask
     from kits_tf.analysis.masks import read_to_measure
     from kits_tf.analysis.measurements import Measurements, write_measurements
     from kits_tf.analysis.morphometry import measure
@@ -48,19 +48,25 @@ def main(settings: Measure, inputs: list[str]) -> None:
     if scans and (missing := [name for name, _ in paths if name not in scans]):
         raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
     measurements: dict[str, Measurements] = {}
-    masks: list[MaskFile] = []
+    masks: dict[str, MaskFile] = {}
     failures = Failures("mask", len(paths))
-    for name, path in track(paths, "mask", len(paths)):
+    for name, path in paths:
         try:
-            mask, image = open_mask(path, settings.masks), scans[name].read().volume if scans else None
-            volume, scheme = read_to_measure(mask, image)
-            hu = None if image is None else image.array
-            measurements[name] = measure(volume.array, scheme, volume.grid.spacing_mm, hu)
-            masks.append(mask)
+            masks[name] = open_mask(path, settings.masks)
         except InputError as error:
             failures.note(str(path), error)
+    check_flags(masks.values(), settings.masks)
+    for name, mask in track(masks.items(), "mask", len(masks)):
+        try:
+            image = scans[name].read().volume if scans else None
+            volume, scheme = read_to_measure(mask, image)
+            hu = None if image is None else image.array
+            measured = measure(volume.array, scheme, volume.grid.spacing_mm, hu)
+            measurements[name] = replace(measured, labels=mask.scheme.classes)
+        except InputError as error:
+            failures.note(str(mask.path), error)
     if measurements:
-        print(label_note(masks))
+        print(label_note(masks[name] for name in measurements))
         print(measurements_table(measurements))
         if settings.output_dir:
             write_measurements(measurements, Path(settings.output_dir))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
-from kits_tf.base.files import write_text
+from kits_tf.base.files import require_writable_file, write_text
 from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
@@ -62,7 +62,8 @@ def main(settings: Report) -> None:
     """Draws every case and writes the page, which names the cases that cannot be drawn.
 
     Raises:
-        InputError: a package is missing, or evaluation, masks or data cannot be used; a case cannot be drawn.
+        InputError: a package is missing, evaluation, masks or data cannot be used, the page cannot be written, or a
+            case cannot be drawn.
     """
     require_packages(with_viewer=settings.viewer)
     start_tensorflow()
@@ -76,6 +77,10 @@ def main(settings: Report) -> None:
 
     module = niivue_module() if settings.viewer else None
     evaluations = read_evaluations(settings)
+    path = Path(settings.output or evaluations[0].scores_dir / NAME)
+    require_writable_file(path)
+    for line in filter(None, dict.fromkeys(each.labels for each in evaluations)):
+        print(line)
     composites = {case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in cases_of_all(evaluations)}
     plans = plan(composites, len(evaluations), settings.viewer)
     failures = Failures("case", len(plans))
@@ -84,7 +89,6 @@ def main(settings: Report) -> None:
         failures.check()
     findings = audit({case_id: of_case.facts for case_id, of_case in pictures.items()})
     page = report_page(evaluations, pictures, findings, Notes(settings.data_note, failures.messages), module)
-    path = Path(settings.output or evaluations[0].scores_dir / NAME)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
@@ -98,15 +102,18 @@ def read_evaluations(settings: Report) -> "list[Evaluation]":
         InputError: one of them cannot be used.
     """
     from kits_tf.analysis.evaluation_files import read_masks_evaluation, read_run_evaluation
+    from kits_tf.analysis.mask_files import check_flags
 
     folders = [Path(folder) for folder in (settings.run_dir or settings.predictions_dir, settings.compare) if folder]
     if settings.run_dir:
         return [read_run_evaluation(folder, settings.split, settings.data_dir, settings.masks) for folder in folders]
     scores_dirs = [Path(settings.scores_dir) if settings.scores_dir else None, None]
-    return [
+    evaluations = [
         read_masks_evaluation(folder, settings.data_dir or "", settings.masks, scores_dir)
         for folder, scores_dir in zip(folders, scores_dirs, strict=False)
     ]
+    check_flags([mask for each in evaluations for mask in each.masks.masks.values()], settings.masks)
+    return evaluations
 
 
 def require_packages(*, with_viewer: bool = True) -> None:

@@ -2,16 +2,19 @@
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import require_writable
+from kits_tf.base.files import require_writable_file
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
+from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
 
 logger = logging.getLogger(__name__)
+
+# KiTS19's scans are of people with a tumor: a submission without one was read or made wrongly.
+_NO_TUMOR = "%s: none of its masks has a tumor; are the labels right?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,31 +55,33 @@ def main(settings: Submission) -> None:
     from kits_tf.ct.layouts import find_cases
 
     output = settings.output or ""
-    require_writable(Path(output).parent)
+    require_writable_file(output)
     masks = masks_of_cases(settings.predictions_dir or "", settings.masks)
     if settings.data_dir:
         check_cases(masks, cases_due(find_cases(settings.data_dir)))
     num_with_tumor = write_submission(track(masks, "mask", len(masks)), output)
     print(label_note(masks))
     if not num_with_tumor:
-        logger.warning("%s: none of its masks has a tumor; are the labels right?", output)
-    print(f"wrote {output}: {len(masks)} masks, {num_with_tumor} of them with a tumor")
+        logger.warning(_NO_TUMOR, output)
+    print(f"wrote {output}: {count_text(len(masks), 'mask')}, {num_with_tumor} with a tumor")
     print(f"--check={output} --data_dir=DATA checks it")
 
 
 def _check(submission: str, data_dir: str) -> None:
-    from kits_tf.analysis.challenge import cases_due, open_submission, problems_of_prediction, unexpected_members
+    from kits_tf.analysis.challenge import cases_due, check_prediction, open_submission, unexpected_members
     from kits_tf.ct.layouts import find_cases
 
     cases = cases_due(find_cases(data_dir))
     with open_submission(submission) as archive:
         problems = unexpected_members(archive, cases)
-        for case in track(cases, "case", len(cases)):
-            problems += problems_of_prediction(archive, case)
+        checks = [check_prediction(archive, case) for case in track(cases, "case", len(cases))]
+    problems += [problem for check in checks for problem in check.problems]
+    if not any(check.has_tumor for check in checks):
+        logger.warning(_NO_TUMOR, submission)
     if problems:
         print("\n".join(problems))
-        raise InputError(f"{submission}: {len(problems)} problems, the first: {problems[0]}")
-    print(f"{submission}: {len(cases)} predictions, in order")
+        raise InputError(f"{submission}: {count_text(len(problems), 'problem')}, the first: {problems[0]}")
+    print(f"{submission}: {count_text(len(cases), 'prediction')}, in order")
 
 
 COMMAND = Command(name="submission", settings=Submission, main=main)

@@ -1,39 +1,64 @@
 """KiTS19's predictions.zip: prediction_00210.nii.gz, ..., each on its scan's grid, in the challenge's labels."""
 
+import logging
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kits_tf.analysis.mask_files import MaskFile, mask_paths, open_mask
+from kits_tf.analysis.mask_files import MaskFile, check_flags, open_mask
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
+from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import CHALLENGE_TUMOR, KITS19
 from kits_tf.ct.layouts import CaseFiles, case_number
 from kits_tf.ct.mask_metadata import MaskMetadata
+from kits_tf.ct.scans import mask_paths
 from kits_tf.ct.volume import Volume, read_grid, read_labels, write_stored
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PredictionCheck:
+    """What is in a submission for a case.
+
+    Attributes:
+        problems: a line for each thing that is wrong; none if all is in order.
+        has_tumor: whether a voxel is labeled as tumor.
+    """
+
+    problems: list[str]
+    has_tumor: bool = False
 
 
 def masks_of_cases(predictions_dir: str, settings: MaskSchemeSettings) -> list[MaskFile]:
-    """Returns the masks case_XXXXX of a folder; other files in it are passed over.
+    """Returns the masks case_XXXXX of a folder; a warning names other masks in it.
 
     Args:
         predictions_dir: folder of the masks.
         settings: scheme of masks that do not name their labels.
 
     Raises:
-        InputError: there is no such folder, no mask in it, or a mask names labels of no scheme.
+        InputError: there is no such folder, no mask in it, a mask names labels of no scheme, or a flag has no effect.
     """
     folder = Path(predictions_dir)
-    paths = {name: path for name, path in mask_paths(folder).items() if re.fullmatch(r"case_\d{5}", name)}
+    all_paths = mask_paths(folder)
+    paths = {name: path for name, path in all_paths.items() if re.fullmatch(r"case_\d{5}", name)}
     if not paths:
         raise InputError(f"{folder}: expected masks case_00210.nii.gz, ..., found none")
-    return [open_mask(path, settings) for path in paths.values()]
+    if others := sorted(all_paths.keys() - paths.keys()):
+        left_out = f"{count_text(len(others), 'mask')} left out: {', '.join(others)}"
+        logger.warning("%s: expected masks named as case_00210.nii.gz is; %s", folder, left_out)
+    masks = [open_mask(path, settings) for path in paths.values()]
+    check_flags(masks, settings)
+    return masks
 
 
 def check_cases(masks: Sequence[MaskFile], cases: Sequence[CaseFiles]) -> None:
@@ -110,21 +135,22 @@ def unexpected_members(archive: zipfile.ZipFile, cases: list[CaseFiles]) -> list
     return [f"{name}: expected only predictions of the scans that are due, in no folder" for name in others]
 
 
-def problems_of_prediction(archive: zipfile.ZipFile, case: CaseFiles) -> list[str]:
-    """Returns a line for each thing that is wrong with the prediction of a case; none if it is in order.
+def check_prediction(archive: zipfile.ZipFile, case: CaseFiles) -> PredictionCheck:
+    """Returns what is wrong with the prediction of a case, and whether it has a tumor.
 
     Raises:
         InputError: the scan cannot be read.
     """
     name, grid = _member_name(case.case_id), read_grid(case.image)
     if name not in archive.namelist():
-        return [f"{name}: expected a prediction of {case.case_id}, found none"]
+        return PredictionCheck([f"{name}: expected a prediction of {case.case_id}, found none"])
     with tempfile.TemporaryDirectory() as folder:
         try:
             mask = read_labels(archive.extract(name, folder))
         except (InputError, OSError, zipfile.BadZipFile) as error:
-            return [str(error).replace(f"{folder}/", "")]
-    return [f"{name}: {problem}" for problem in _problems_of_mask(mask, grid)]
+            return PredictionCheck([str(error).replace(f"{folder}/", "")])
+    problems = [f"{name}: {problem}" for problem in _problems_of_mask(mask, grid)]
+    return PredictionCheck(problems, bool((mask.array == CHALLENGE_TUMOR).any()))
 
 
 def _member_name(case_id: str) -> str:

@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.evaluation_files import MASKS, scores_dir_of_masks, scores_dir_of_run, write_scores
-from kits_tf.analysis.mask_files import MaskFile, MaskFolder, common_scheme, in_scheme, label_note, open_masks
+from kits_tf.analysis.mask_files import (
+    MaskFile,
+    MaskFolder,
+    check_flags,
+    common_scheme,
+    in_scheme,
+    label_note,
+    open_masks,
+)
 from kits_tf.analysis.mask_pair import MaskPair
-from kits_tf.analysis.masks import check_scheme, predicted_cases
+from kits_tf.analysis.masks import check_scheme, predicted_cases, surplus_masks
 from kits_tf.analysis.scores import COMPOSITE, KIDNEY_DICE, TUMOR_DICE, CaseScores, dice_scores, score_pair
 from kits_tf.analysis.statistics import Coverage, Summary, summarize
 from kits_tf.base import devices
@@ -46,7 +54,7 @@ class EvaluationResult:
         scores: scores of each case.
         summary: statistics of these scores over all cases.
         scores_dir: folder of cases.csv, lesions.csv and summary.json.
-        failures: cases that were due and are not scored, or scored as empty for want of a mask.
+        failures: cases that were due and are not scored, or scored 0 for want of a mask; masks that have no case.
     """
 
     scores: list[CaseScores]
@@ -124,7 +132,7 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
     """Scores a folder of masks case_00000.nii.gz, ... against the data's own masks.
 
     Cases of the data without a mask in the folder are counted in the summary, and not scored: a data set is larger than
-    a split. A mask that cannot be scored does not stop the others.
+    a split. A mask that cannot be scored, or has no case, does not stop the others.
 
     Args:
         masks_dir: folder of the masks, of any program.
@@ -132,27 +140,30 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
         plan: scheme of the masks, grid, processes and folder of the scores.
 
     Raises:
-        InputError: a folder is missing or cannot be written to, there is no mask, a mask has no case, or no case can
-            be scored.
+        InputError: a folder is missing or cannot be written to, no mask has a case, a flag has no effect on the masks,
+            or no case can be scored.
     """
     scores_dir = plan.output_dir or scores_dir_of_masks(masks_dir)
     require_writable(scores_dir)
     masks = open_masks(masks_dir, plan.masks)
-    due = predicted_cases([*masks.masks, *masks.problems], masks_dir, data_dir)
-    failures = Failures("case", len(due.cases))
+    check_flags(masks.masks.values(), plan.masks)
+    due = predicted_cases(masks.names, masks_dir, data_dir)
+    failures = Failures("case", len(masks.names))
+    for name, problem in due.surplus.items():
+        failures.note(name, problem)
     tasks = [(files, masks, plan.mlperf_grid) for files in due.cases]
     names = [files.case_id for files in due.cases]
     scores = _scores_in_processes(_score_case, tasks, names, failures, plan.workers)
-    coverage = Coverage(labels=label_note(masks.masks.values()), not_predicted=due.missing, failed=failures.sources)
+    coverage = Coverage(labels=_labels_of_scored(masks, scores), not_predicted=due.missing, failed=failures.sources)
     return _write(scores, failures, scores_dir, coverage)
 
 
 def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) -> EvaluationResult:
     """Scores a folder of masks against a folder of true masks of the same names.
 
-    Every true mask is due: one without a predicted mask is scored as if nothing had been predicted, so that a missing
-    mask never makes the mean better. Labels that true masks do not name are the challenge's, with cysts as the
-    predicted masks have them.
+    Every true mask is due: one without a predicted mask is scored 0 (`MaskPair.is_missing`), so that a missing mask
+    never makes the mean better. Labels that true masks do not name are the challenge's, with cysts as the predicted
+    masks have them.
 
     Args:
         masks_dir: folder of the predicted masks, of any program.
@@ -160,22 +171,21 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
         plan: scheme of the predicted masks, grid, processes and folder of the scores.
 
     Raises:
-        InputError: a folder is missing or cannot be written to, there is no mask, a predicted mask has no true one, or
-            no case can be scored.
+        InputError: a folder is missing or cannot be written to, no predicted mask has a true one, a flag has no effect
+            on the predicted masks, or no case can be scored.
     """
     scores_dir = plan.output_dir or scores_dir_of_masks(masks_dir)
     require_writable(scores_dir)
     masks = open_masks(masks_dir, plan.masks)
+    check_flags(masks.masks.values(), plan.masks)
     true = open_masks(truth_dir, MaskSchemeSettings(cyst_as=masks.scheme.cyst_as))
-    names = sorted({*true.masks, *true.problems})
-    for name in (*masks.masks, *masks.problems):
-        if name not in names:
-            raise InputError(f"{masks_dir / name}: expected a true mask of this name in {truth_dir}, found none")
-    missing = tuple(name for name in names if name not in {*masks.masks, *masks.problems})
-    failures = Failures("case", len(names))
+    names = sorted(true.names)
+    surplus = surplus_masks(masks.names, names, masks_dir, f"a true mask of this name in {truth_dir}")
+    missing = tuple(name for name in names if name not in masks.names)
+    failures = Failures("case", len(names) + len(surplus))
     for name in missing:
-        failures.note(name, InputError(f"expected a mask in {masks_dir}, found none: scored as an empty one"))
-    problems = {**masks.problems, **true.problems}
+        failures.note(name, InputError(f"expected a mask in {masks_dir}, found none: scored 0"))
+    problems = {**masks.problems, **true.problems, **surplus}
     for name, problem in problems.items():
         failures.note(name, problem)
     scheme = common_scheme([*masks.masks.values(), *true.masks.values()])
@@ -183,7 +193,7 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
     tasks = [(true.masks[name], masks.masks.get(name), scheme, plan.mlperf_grid) for name in ready]
     scores = _scores_in_processes(_score_masks, tasks, ready, failures, plan.workers)
     failed = tuple(name for name in failures.sources if name not in missing)
-    coverage = Coverage(labels=label_note(masks.masks.values()), missing=missing, failed=failed)
+    coverage = Coverage(labels=_labels_of_scored(masks, scores), missing=missing, failed=failed)
     return _write(scores, failures, scores_dir, coverage)
 
 
@@ -251,6 +261,12 @@ def _write(
     return EvaluationResult(scores=scores, summary=summary, scores_dir=scores_dir, failures=failures)
 
 
+def _labels_of_scored(masks: MaskFolder, scores: Sequence[CaseScores]) -> str:
+    """Returns what the labels were read as of the masks that were scored."""
+    names = {case.case_id for case in scores}
+    return label_note(mask for name, mask in masks.masks.items() if name in names)
+
+
 def _scores_in_processes(
     function: Callable[..., CaseScores], tasks: list[tuple], names: Sequence[str], failures: Failures, workers: int
 ) -> list[CaseScores]:
@@ -279,7 +295,7 @@ def _score_case(files: CaseFiles, masks: MaskFolder, mlperf_grid: GridSettings) 
 
 
 def _score_masks(true: MaskFile, predicted: MaskFile | None, scheme: Scheme, mlperf_grid: GridSettings) -> CaseScores:
-    """Scores two masks in a scheme that both can be given in; no predicted mask counts as an empty one."""
+    """Scores two masks in a scheme that both can be given in, or a true mask without a predicted one."""
     truth = true.read()
     labels = np.zeros_like(truth.array)
     if predicted is not None:
@@ -290,5 +306,6 @@ def _score_masks(true: MaskFile, predicted: MaskFile | None, scheme: Scheme, mlp
         scheme=scheme,
         spacing_mm=truth.grid.spacing_mm,
         training_grid=mlperf_grid,
+        is_missing=predicted is None,
     )
     return score_pair(true.name, pair)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kits_tf.analysis.lesions import Lesion, LesionCounts
-from kits_tf.analysis.mask_files import MaskFolder, open_masks
+from kits_tf.analysis.mask_files import MaskFolder, label_note, open_masks
 from kits_tf.analysis.masks import check_scheme
 from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, CaseScores, ScoreTable, class_score
 from kits_tf.analysis.statistics import Coverage, Difference, Statistics, Summary, differences, shared_cases
@@ -57,6 +57,11 @@ class Evaluation:
     def scheme(self) -> Scheme:
         """Scheme that the masks are shown in."""
         return self.masks.scheme
+
+    @property
+    def labels(self) -> str:
+        """Line about the labels that the masks of the cases are read as."""
+        return label_note(mask for name, mask in self.masks.masks.items() if name in self.scores)
 
 
 def scores_dir_of_run(run_dir: Path, split: str) -> Path:

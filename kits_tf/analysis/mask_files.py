@@ -1,7 +1,8 @@
 """Masks on a disk, from any program: which files they are, and what their labels mean. The one rule for both.
 
 A mask that names its labels has the labels that it names. A mask that does not has the challenge's labels, as nearly
-every program of this field writes them, unless --label_scheme says otherwise.
+every program of this field writes them, unless --label_scheme says otherwise. Flags that no mask has a use for, as all
+name other labels, are refused: whoever gives them expects something else of the masks.
 """
 
 from collections import Counter
@@ -13,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import GridMismatchError, InputError
+from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
-from kits_tf.ct.labels import CHALLENGE_CLASSES, KITS19, Scheme, challenge_to, find_scheme, scheme_with_classes
+from kits_tf.ct.labels import (
+    CHALLENGE_CLASSES,
+    KITS19,
+    Scheme,
+    challenge_lookup,
+    challenge_to,
+    find_scheme,
+    scheme_with_classes,
+)
 from kits_tf.ct.scans import mask_paths
 from kits_tf.ct.volume import Volume, read_labels, read_metadata, strip_suffix
 
@@ -76,8 +86,8 @@ class MaskFile:
         if self.scheme.name != KITS19.name or labels.max() > 3:
             return message
         return (
-            f"{message}; --cyst_as=kidney reads 3 as a cyst of KiTS21 and KiTS23, --label_scheme=laterality reads 1, 2 "
-            "and 3 as right kidney, left kidney and tumor"
+            f"{message}; --cyst_as=kidney, background or class reads 3 as a cyst of KiTS21 and KiTS23, "
+            "--label_scheme=laterality reads 1, 2 and 3 as right kidney, left kidney and tumor"
         )
 
 
@@ -86,7 +96,8 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
 
     Args:
         path: file of the mask.
-        settings: scheme of masks that do not name their labels.
+        settings: scheme of masks that do not name their labels; without a class for cysts a mask cannot say what
+            becomes of those of the truth, and `cyst_as` does.
 
     Raises:
         InputError: the header cannot be read, or names labels that are of no scheme.
@@ -97,6 +108,8 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
             scheme = scheme_with_classes(tuple("_".join(each.lower().split()) for each in names))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
+        if scheme.cyst_as != "class" and settings.cyst_as not in (None, "class"):
+            scheme = replace(scheme, cyst_as=settings.cyst_as)
         return MaskFile(name=name, path=path, scheme=scheme, is_named=True)
     scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
     has_cysts = scheme.name == KITS19.name and settings.cyst_as is not None
@@ -118,6 +131,11 @@ class MaskFolder:
     masks: Mapping[str, MaskFile]
     scheme: Scheme
     problems: Mapping[str, InputError]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all masks, those whose header cannot be used among them."""
+        return [*self.masks, *self.problems]
 
     def read_on_grid_of(self, image: Volume, name: str) -> NDArray[np.uint8]:
         """Returns the labels (z, y, x) of a mask, in the scheme of all, on the grid of its scan.
@@ -158,23 +176,55 @@ def open_masks(folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
     return MaskFolder(folder=folder, masks=masks, scheme=common_scheme(masks.values()), problems=problems)
 
 
+def check_flags(masks: Iterable[MaskFile], settings: MaskSchemeSettings) -> None:
+    """Raises InputError if a flag has no effect, as all masks name their labels, and some name other ones.
+
+    Args:
+        masks: masks that a command was given, opened with `settings`.
+        settings: scheme of masks that do not name their labels.
+    """
+    masks = list(masks)
+    if not all(mask.is_named for mask in masks):
+        return
+    for flag, given, attribute in (
+        ("label_scheme", settings.label_scheme, "name"),
+        ("cyst_as", settings.cyst_as, "cyst_as"),
+    ):
+        others = [mask for mask in masks if given not in (None, getattr(mask.scheme, attribute))]
+        if others:
+            count, names = len(others), ", ".join(others[0].scheme.classes[1:])
+            noun = "mask that names" if count == 1 else "masks that name"
+            raise InputError(
+                f"--{flag}={given}: expected masks that do not name their labels, found {count} {noun} {names}, the "
+                f"first: {others[0].path}"
+            )
+
+
 def common_scheme(masks: Iterable[MaskFile]) -> Scheme:
-    """Returns the scheme that all masks can be given in: that of all, or the challenge's where they differ."""
-    schemes = {mask.scheme.classes: mask.scheme for mask in masks}
-    return next(iter(schemes.values())) if len(schemes) == 1 else KITS19
+    """Returns the scheme that all masks can be given in: that of all, or the challenge's where they differ.
+
+    Cysts become there what they become in the masks that have no class for them, if that is the same in all.
+    """
+    schemes = {(mask.scheme.classes, mask.scheme.cyst_as): mask.scheme for mask in masks}
+    if len(schemes) == 1:
+        return next(iter(schemes.values()))
+    cysts = {scheme.cyst_as for scheme in schemes.values()} - {"class"}
+    return replace(KITS19, cyst_as=cysts.pop()) if len(cysts) == 1 else KITS19
 
 
 def in_scheme(labels: NDArray[np.uint8], scheme: Scheme, target: Scheme) -> NDArray[np.uint8]:
     """Returns labels of a scheme in the same scheme, or in the challenge's."""
-    return labels if scheme.classes == target.classes else scheme.to_challenge(labels)
+    if scheme.classes == target.classes:
+        return labels
+    return challenge_to(target)[challenge_lookup(scheme.classes)[labels]]
 
 
 def label_note(masks: Iterable[MaskFile]) -> str:
-    """Returns in a line what the labels of some masks were read as, as "3 masks name their labels: ..."."""
+    """Returns in a line what the labels of masks were read as: "labels: kidney, tumor in 3 masks, ..."; "" of none."""
     counts = Counter((mask.is_named, mask.scheme.classes, mask.has_cysts) for mask in masks)
     parts = []
     for (is_named, classes, has_cysts), count in sorted(counts.items(), reverse=True):
         cysts = " (3, a cyst, as --cyst_as says)" if has_cysts else ""
         how = "named in the files" if is_named else "not named in the files (--label_scheme)"
-        parts.append(f"{', '.join(classes[1:])}{cysts} in {count} mask{'s' if count > 1 else ''}, {how}")
-    return f"labels: {'; '.join(parts)}"
+        parts.append(f"{', '.join(classes[1:])}{cysts} in {count_text(count, 'mask')}, {how}")
+    return f"labels: {'; '.join(parts)}" if parts else ""

@@ -47,6 +47,7 @@ class MaskPair:
         scheme: meaning of the labels of both masks.
         spacing_mm: voxel sizes (z, y, x).
         training_grid: grid that MLPerf's score is taken on; None leaves that score out.
+        is_missing: whether there is no predicted mask, and `predicted` holds background in its place.
     """
 
     truth: NDArray[np.uint8]
@@ -54,6 +55,7 @@ class MaskPair:
     scheme: Scheme
     spacing_mm: Spacing
     training_grid: GridSettings | None = None
+    is_missing: bool = False
     _distances: dict[tuple[int, ...], SurfaceDistances] = field(default_factory=dict, init=False, repr=False)
 
     @functools.cached_property

@@ -1,6 +1,6 @@
 """Masks and the scans that they belong to."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,12 @@ class PredictedCases:
     Attributes:
         cases: files of the cases that have one, in the order of the masks.
         missing: ids of the cases that have a true mask and none in the folder.
+        surplus: errors of the masks that have no case, by name.
     """
 
     cases: list[CaseFiles]
     missing: tuple[str, ...]
+    surplus: Mapping[str, InputError]
 
 
 def predicted_cases(names: Collection[str], folder: Path, data_dir: str) -> PredictedCases:
@@ -36,14 +38,33 @@ def predicted_cases(names: Collection[str], folder: Path, data_dir: str) -> Pred
         data_dir: path of the data set.
 
     Raises:
-        InputError: the data set cannot be used, or a mask has no case.
+        InputError: the data set cannot be used, or no mask has a case.
     """
     cases = {files.case_id: files for files in find_cases(data_dir)}
-    for name in names:
-        if name not in cases:
-            raise InputError(f"{folder / name}: expected a case of {data_dir}, found none of this name")
+    surplus = surplus_masks(names, cases, folder, f"a case of this name in {data_dir}")
     missing = tuple(case_id for case_id, files in cases.items() if files.labels is not None and case_id not in names)
-    return PredictedCases([cases[name] for name in names], missing)
+    return PredictedCases([cases[name] for name in names if name in cases], missing, surplus)
+
+
+def surplus_masks(names: Collection[str], due: Collection[str], folder: Path, expected: str) -> dict[str, InputError]:
+    """Returns the masks of no case, by name, with the error of each.
+
+    Args:
+        names: names of the masks.
+        due: names of the cases that they could belong to.
+        folder: folder of the masks.
+        expected: words for what each mask should have, as "a case of this name in DATA".
+
+    Raises:
+        InputError: no mask has a case; then a folder is the wrong one, or the names have another form.
+    """
+    surplus = {
+        name: InputError(f"{folder / name}: expected {expected}, found none") for name in names if name not in due
+    }
+    if len(surplus) == len(names):
+        rest = f", nor of the other {len(surplus) - 1}" if len(surplus) > 1 else ""
+        raise InputError(f"{next(iter(surplus.values()))}{rest}")
+    return surplus
 
 
 def check_scheme(scheme: Scheme, masks: MaskSchemeSettings, run_dir: Path) -> None:

@@ -84,11 +84,13 @@ class Measurements:
         kidneys: right and left kidney.
         lesions: tumors, then cysts, the largest first.
         asymmetry: (right - left) / mean of the kidneys' volumes; None where one of them is None.
+        labels: names of the labels 0, 1, ... that the file of the mask was read with; () if they are not known.
     """
 
     kidneys: tuple[Kidney, Kidney]
     lesions: tuple[LesionMeasures, ...]
     asymmetry: float | None
+    labels: tuple[str, ...] = ()
 
 
 def write_measurements(measurements: Mapping[str, Measurements], output_dir: Path) -> None:

@@ -66,6 +66,8 @@ class Score:
         text_format: format of a value in the report.
         in_means: whether the report's table of means has a row of it.
         in_cases: whether the report's table of cases has a column of it.
+        when_missing: value of a case without a predicted mask, whatever its truth is; None for that of an empty mask.
+            It is the worst one or nan, so that what is missing never makes a mean better.
     """
 
     key: str
@@ -80,6 +82,7 @@ class Score:
     text_format: str = "{:.3f}"
     in_means: bool = True
     in_cases: bool = True
+    when_missing: float | None = None
 
     @property
     def difference_format(self) -> str:
@@ -139,7 +142,7 @@ class CaseScores:
     Attributes:
         case_id: identifier of the case.
         values: value of each score, by the keys of SCORES. Distances are inf where one mask is empty, nan where both
-            are.
+            are. Without a predicted mask Dice are 0, whatever the truth is (`Score.when_missing`).
         lesions: tumors of both masks.
     """
 
@@ -170,7 +173,12 @@ def score_pair(case_id: str, pair: MaskPair) -> CaseScores:
 
 def score_values(pair: MaskPair, topics: Collection[Topic] = tuple(Topic)) -> ScoreValues:
     """Returns the scores of some topics that a pair of masks has; of DICE_TOPICS alone no surface is searched."""
-    return {row.key: row.value(pair) for row in SCORES.values() if row.topic in topics and row.applies(pair)}
+    rows = [row for row in SCORES.values() if row.topic in topics and row.applies(pair)]
+    return {row.key: _value(row, pair) for row in rows}
+
+
+def _value(row: Score, pair: MaskPair) -> float:
+    return row.when_missing if pair.is_missing and row.when_missing is not None else row.value(pair)
 
 
 def dice_scores(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme) -> ScoreValues:
@@ -185,19 +193,19 @@ TUMOR_DICE = "tumor_dice"
 COMPOSITE = "composite"
 
 
-@score(KIDNEY_DICE, "kidney Dice", topic=Topic.CHALLENGE, structure="kidney")
+@score(KIDNEY_DICE, "kidney Dice", topic=Topic.CHALLENGE, structure="kidney", when_missing=0.0)
 def kidney_dice(pair: MaskPair) -> float:
     """Returns KiTS19's Dice of kidney, with the tumors in it."""
     return pair.dice(region_labels(pair.scheme)["kidney"])
 
 
-@score(TUMOR_DICE, "tumor Dice", topic=Topic.CHALLENGE, structure="tumor")
+@score(TUMOR_DICE, "tumor Dice", topic=Topic.CHALLENGE, structure="tumor", when_missing=0.0)
 def tumor_dice(pair: MaskPair) -> float:
     """Returns KiTS19's Dice of tumor."""
     return pair.dice(region_labels(pair.scheme)["tumor"])
 
 
-@score(COMPOSITE, "composite", topic=Topic.CHALLENGE)
+@score(COMPOSITE, "composite", topic=Topic.CHALLENGE, when_missing=0.0)
 def composite(pair: MaskPair) -> float:
     """Returns the mean of KiTS19's Dice of kidney and of tumor."""
     return (kidney_dice(pair) + tumor_dice(pair)) / 2
@@ -221,6 +229,7 @@ for _name in ("kidney", "right_kidney", "left_kidney", "tumor", "cyst"):
         class_name=_name,
         in_means=_name != "tumor",  # which is the challenge's tumor
         in_cases=False,
+        when_missing=0.0,
     )(partial(class_dice, _name))
 
 
@@ -255,7 +264,12 @@ def _add_scores_of_region(region: str) -> None:
     structure = next((name for name, of_structure in STRUCTURES.items() if of_structure == region), "")
     words, is_shown = structure or region, bool(structure)
     dice = score(
-        f"kits23_{region}_dice", f"KiTS23's {words} Dice", topic=Topic.KITS23_DICE, in_means=False, in_cases=False
+        f"kits23_{region}_dice",
+        f"KiTS23's {words} Dice",
+        topic=Topic.KITS23_DICE,
+        in_means=False,
+        in_cases=False,
+        when_missing=0.0,
     )
     dice(partial(kits23_dice, region))
     surface_dice = score(
@@ -265,6 +279,7 @@ def _add_scores_of_region(region: str) -> None:
         structure=structure,
         in_means=is_shown,
         in_cases=is_shown,
+        when_missing=0.0,
     )
     surface_dice(partial(kits23_surface_dice, region))
 
@@ -314,6 +329,7 @@ _add_scores_of_structure("tumor")
     applies=partial(_has_class, "right_kidney"),
     topic=Topic.SIDES,
     in_cases=False,
+    when_missing=np.nan,
 )
 def side_confusion(pair: MaskPair) -> float:
     """Returns which share of what both masks call kidney has the other side in each; 0 if there is nothing."""
@@ -337,7 +353,7 @@ def num_lesions_detected(pair: MaskPair) -> int:
     return sum(lesion.is_true and lesion.matched for lesion in pair.lesions)
 
 
-@score("lesions_falsely_raised", "falsely raised", **_COUNT)
+@score("lesions_falsely_raised", "falsely raised", **_COUNT, when_missing=np.nan)
 def num_lesions_falsely_raised(pair: MaskPair) -> int:
     """Returns the number of tumors of the predicted mask that the true one lacks."""
     return sum(not lesion.is_true and not lesion.matched for lesion in pair.lesions)
@@ -353,6 +369,7 @@ def _has_training_grid(pair: MaskPair) -> bool:
     applies=_has_training_grid,
     topic=Topic.MLPERF,
     in_cases=False,
+    when_missing=0.0,
 )
 def mlperf_label_1_dice(pair: MaskPair) -> float:
     """Returns the Dice of the challenge's label 1, kidney without tumor, on the training grid."""

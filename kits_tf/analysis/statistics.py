@@ -38,8 +38,8 @@ class Coverage:
 
     Attributes:
         labels: line about the labels of the masks.
-        missing: cases that were due and have no mask, scored as empty ones.
-        failed: cases with a mask or a scan that cannot be used, not scored.
+        missing: cases that were due and have no mask, scored 0.
+        failed: cases with a mask or a scan that cannot be used, and masks that have no case, not scored.
         not_predicted: cases of the data set without a mask, which were not due, not scored.
     """
 

@@ -11,7 +11,15 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.paths import GFilePath, as_path
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 
-__all__ = ["remove_partial", "require_writable", "sha256", "write_table", "write_text", "written_whole"]
+__all__ = [
+    "remove_partial",
+    "require_writable",
+    "require_writable_file",
+    "sha256",
+    "write_table",
+    "write_text",
+    "written_whole",
+]
 
 _BLOCK_BYTES = 1 << 22
 
@@ -71,3 +79,14 @@ def require_writable(folder: str | os.PathLike) -> None:
             pass
     except OSError as error:
         raise InputError(f"{folder}: expected a folder that can be written to: {error.strerror or error}") from None
+
+
+def require_writable_file(path: str | os.PathLike) -> None:
+    """Checks before long work that a file can be written; its folder need not exist yet.
+
+    Raises:
+        InputError: there is a folder of this name, or nothing can be written there.
+    """
+    if as_path(path).is_dir():
+        raise InputError(f"{path}: expected a file to write, found a folder")
+    require_writable(as_path(path).parent)

@@ -60,7 +60,7 @@ def test_a_true_mask_without_a_predicted_one_counts_as_an_empty_one(folders: tup
     (masks / "b.nii.gz").unlink()
     nib.save(nib.load(masks / "c.nii.gz"), masks / "c.nii")
     (masks / "c.nii.gz").unlink()
-    with pytest.raises(InputError, match="1 of 3 cases failed, the first: b: expected a mask in .*as an empty one"):
+    with pytest.raises(InputError, match="1 of 3 cases failed, the first: b: expected a mask in .*none: scored 0"):
         run(truth, masks)
     summary = summary_in(masks / "evaluation")
     assert summary["num_cases"] == 3 and summary["kidney_dice"]["mean"] == pytest.approx(2 / 3)
@@ -77,7 +77,7 @@ def test_a_mask_that_cannot_be_used_costs_one_case(
         run(truth, masks)
     summary = summary_in(masks / "evaluation")
     assert summary["num_cases"] == 1 and sorted(summary["coverage"]["failed"]) == ["a", "b"]
-    assert "2 cases could not be scored, and are in no mean: " in capsys.readouterr().out
+    assert "2 cases failed, in no mean: " in capsys.readouterr().out
     assert sum(message.startswith("failed: ") for message in caplog.messages) == 2
 
 
@@ -138,6 +138,7 @@ def test_one_bad_mask_does_not_cost_the_others_their_measurements(
     assert right["volume_ml"] + left["volume_ml"] == pytest.approx((challenge() == 1).sum() * voxel_ml)
     assert right["tumor_ml"] + left["tumor_ml"] == pytest.approx((challenge() == 2).sum() * voxel_ml)
     assert "labels: kidney, tumor in 2 masks" in capsys.readouterr().out
+    assert content["a"]["labels"] == ["background", "kidney", "tumor"]
 
 
 def test_a_submission_is_checked_before_it_is_packed(data_dir: Path, tmp_path: Path, caplog, capsys) -> None:
@@ -150,9 +151,7 @@ def test_a_submission_is_checked_before_it_is_packed(data_dir: Path, tmp_path: P
     with pytest.raises(InputError, match="expected masks of 4 cases, found none of 1: case_00003"):
         submission.main(submission.Submission(**pack, data_dir=str(data_dir)))
     other = nib.load(masks / "case_00000.nii.gz")
-    nib.save(
-        nib.Nifti1Image(other.dataobj, other.affine + np.eye(4)[:, :1] * [[0, 0, 0, 1]]), masks / "case_00003.nii.gz"
-    )
+    nib.save(nib.Nifti1Image(other.dataobj, other.affine * 1.5), masks / "case_00003.nii.gz")
     with pytest.raises(InputError, match=r"case_00003.nii.gz: expected the scan's grid"):
         submission.main(submission.Submission(**pack, data_dir=str(data_dir)))
     image = nib.load(masks / "case_00001.nii.gz")
@@ -160,9 +159,93 @@ def test_a_submission_is_checked_before_it_is_packed(data_dir: Path, tmp_path: P
     with pytest.raises(InputError, match="case_00001.nii.gz: expected labels 0..2"):
         submission.main(submission.Submission(**pack))
     assert not output.exists()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="folder: expected a file to write, found a folder"):
+        submission.main(submission.Submission(predictions_dir=str(masks), output=str(tmp_path / "folder")))
     for path in masks.iterdir():
         empty = nib.load(path)
-        nib.save(nib.Nifti1Image(np.zeros(empty.shape, np.uint8), empty.affine), path)
+        affine = nib.load(data_dir / path.name.removesuffix(".nii.gz") / "imaging.nii.gz").affine
+        nib.save(nib.Nifti1Image(np.zeros(empty.shape, np.uint8), affine), path)
     submission.main(submission.Submission(**pack))
-    assert "4 masks, 0 of them with a tumor" in capsys.readouterr().out
+    assert "4 masks, 0 with a tumor" in capsys.readouterr().out
     assert any("none of its masks has a tumor" in message for message in caplog.messages)
+    caplog.clear()
+    submission.main(submission.Submission(check=str(output), data_dir=str(data_dir)))
+    assert any("none of its masks has a tumor" in message for message in caplog.messages)
+
+
+def test_masks_with_other_names_are_not_left_out_of_a_submission_without_a_word(
+    folders: tuple[Path, Path], tmp_path: Path, caplog, capsys
+) -> None:
+    _, masks = folders
+    (masks / "a.nii.gz").rename(masks / "case_00001.nii.gz")
+    (masks / "b.nii.gz").rename(masks / "case_2.nii.gz")
+    submission.main(submission.Submission(predictions_dir=str(masks), output=str(tmp_path / "a.zip")))
+    assert "expected masks named as case_00210.nii.gz is; 2 masks left out: c, case_2" in caplog.text
+    assert "a.zip: 1 mask, 1 with a tumor" in capsys.readouterr().out
+
+
+def test_a_missing_mask_never_makes_a_mean_better(folders: tuple[Path, Path], capsys) -> None:
+    """Truth b has no tumor, so that an empty prediction of it would have tumor Dice 1; c has no label at all."""
+    truth, masks = folders
+    no_tumor = np.where(challenge() == 2, 1, challenge()).astype(np.uint8)
+    write_stored(truth / "b.nii.gz", no_tumor, AFFINE)
+    write_stored(truth / "c.nii.gz", np.zeros_like(no_tumor), AFFINE)
+    write_stored(truth / "a.nii.gz", challenge(3), AFFINE)
+    write_stored(masks / "a.nii.gz", challenge(1), AFFINE)
+    predicted, true = ((challenge(seed) == 2).sum() for seed in (1, 3))
+    dice = 2 * predicted / (predicted + true)  # the smaller tumor lies within the larger one
+    for name in "bc":
+        (masks / f"{name}.nii.gz").unlink()
+    with pytest.raises(InputError, match="2 of 3 cases failed"):
+        run(truth, masks)
+    summary = summary_in(masks / "evaluation")
+    assert summary["tumor_dice"]["mean"] == pytest.approx(dice / 3)
+    assert summary["kidney_dice"]["mean"] == pytest.approx(1 / 3)
+    assert summary["composite"]["mean"] == pytest.approx((dice + 1) / 6)
+    for key in ("kits23_mass_dice", "kits23_tumor_surface_dice", "kits23_kidney_and_mass_surface_dice"):
+        assert 0 < summary[key]["mean"] <= 1 / 3
+    assert summary["mlperf_label_1_dice"]["mean"] <= 1 / 3 and summary["dice"]["tumor"]["mean"] <= 1 / 3
+    for key in ("tumor_hd95_mm", "kidney_average_distance_mm", "lesions_falsely_raised"):
+        assert summary[key]["left_out"] == 2
+    assert "2 cases without a mask, scored 0: b, c" in capsys.readouterr().out
+
+
+def test_a_mask_of_no_case_is_listed_and_costs_no_other(folders: tuple[Path, Path], data_dir: Path, tmp_path) -> None:
+    truth, masks = folders
+    (truth / "c.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"1 of 3 cases failed, .*masks/c: expected a true mask of this name in .*tru"):
+        run(truth, masks)
+    summary = summary_in(masks / "evaluation")
+    assert summary["num_cases"] == 2 and summary["coverage"]["failed"] == ["c"]
+    assert summary["coverage"]["labels"].startswith("labels: kidney, tumor in 2 masks")
+    with pytest.raises(InputError, match=r"masks/a: expected a case of this name in .*none, nor of the other 2$"):
+        evaluate.main(evaluate.Evaluate(predictions_dir=str(masks), data_dir=str(data_dir), workers=1))
+    (tmp_path / "some").mkdir()
+    shutil.copyfile(data_dir / "case_00000" / "segmentation.nii.gz", tmp_path / "some" / "case_00000.nii.gz")
+    shutil.copyfile(data_dir / "case_00000" / "segmentation.nii.gz", tmp_path / "some" / "case_0.nii.gz")
+    with pytest.raises(InputError, match=r"1 of 2 cases failed, .*some/case_0: expected a case of this name"):
+        evaluate.main(evaluate.Evaluate(predictions_dir=str(tmp_path / "some"), data_dir=str(data_dir), workers=1))
+    assert summary_in(tmp_path / "some" / "evaluation")["kidney_dice"]["mean"] == 1
+
+
+def test_what_becomes_of_cysts_goes_for_the_truth_of_named_masks_too(folders: tuple[Path, Path]) -> None:
+    truth, masks = folders
+    labels = challenge()
+    labels[45:48, 8:11, 4:7] = 3
+    for name in "abc":
+        write_stored(truth / f"{name}.nii.gz", labels, AFFINE)
+        metadata = MaskMetadata(classes=("background", "kidney", "tumor"))
+        write_stored(masks / f"{name}.nii.gz", np.where(labels == 3, 0, labels), AFFINE, metadata=metadata)
+    flags = {"predictions_dir": str(masks), "truth_dir": str(truth), "workers": 1}
+    evaluate.main(evaluate.Evaluate(**flags, masks=evaluate.MaskSchemeSettings(cyst_as="background")))
+    assert summary_in(masks / "evaluation")["kidney_dice"]["mean"] == 1
+    with pytest.raises(InputError, match="--label_scheme=laterality: expected masks that do not name"):
+        evaluate.main(evaluate.Evaluate(**flags, masks=evaluate.MaskSchemeSettings(label_scheme="laterality")))
+
+
+def test_two_masks_of_one_name_are_not_measured_as_one(folders: tuple[Path, Path]) -> None:
+    truth, masks = folders
+    with pytest.raises(InputError, match=r"masks/a\.nii\.gz: expected masks of different names, .*/a\.nii\.gz has"):
+        measure.main(measure.Measure(), [str(truth), str(masks)])
+    measure.main(measure.Measure(), [str(masks), str(masks / "a.nii.gz")])  # the very same one, given twice

@@ -100,9 +100,9 @@ def test_masks_that_name_their_labels_need_no_flag(data_dir: Path, tmp_path: Pat
     both = {"predictions_dir": str(tmp_path), "data_dir": str(data_dir), "workers": 1}
     evaluate.main(evaluate.Evaluate(**both))
     assert json.loads((tmp_path / "evaluation" / "summary.json").read_text())["composite"]["mean"] == 1
-    # What a mask says of itself is right, whatever flags say of masks that say nothing.
-    evaluate.main(evaluate.Evaluate(**both, masks=MaskSchemeSettings(label_scheme="laterality")))
-    assert json.loads((tmp_path / "evaluation" / "summary.json").read_text())["composite"]["mean"] == 1
+    # What a mask says of itself is right; a flag that says something else is not passed over.
+    with pytest.raises(InputError, match="--label_scheme=laterality: .*found 1 mask that names kidney, tumor, the fir"):
+        evaluate.main(evaluate.Evaluate(**both, masks=MaskSchemeSettings(label_scheme="laterality")))
     write_stored(path, labels, image.affine, image.header, MaskMetadata(classes=("background", "liver", "spleen")))
     with pytest.raises(InputError, match="case_00002.nii.gz: expected labels of a scheme of kits_tf, found .*liver"):
         evaluate.main(evaluate.Evaluate(**both))

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kits_tf.analysis.mask_files import label_note, mask_paths, open_mask, open_masks
+from kits_tf.analysis.mask_files import check_flags, label_note, mask_paths, open_mask, open_masks
 from kits_tf.base.errors import GridMismatchError, InputError
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import KITS19, LATERALITY, find_scheme
@@ -48,7 +48,9 @@ def test_a_mask_with_names_has_its_own_scheme_whatever_flags_say(tmp_path: Path,
 
 def test_labels_that_a_scheme_does_not_have_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nii", [0, 1, 3])
-    with pytest.raises(InputError, match=r"a\.nii: expected labels 0\.\.2.*none, found 0, 1, 3; --cyst_as=kidney"):
+    with pytest.raises(
+        InputError, match=r"a\.nii: expected labels 0\.\.2.*0, 1, 3; --cyst_as=kidney, background or class"
+    ):
         values_of(path, UNNAMED)
     with pytest.raises(InputError, match=r"expected labels 0\.\.2, .* as the mask names them, found 0, 3$"):
         values_of(write(tmp_path / "b.nii", [0, 3], KITS19.classes), SIDES)
@@ -120,3 +122,46 @@ def test_a_comment_of_another_program_names_nothing(tmp_path: Path, comment: byt
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", comment))
     nib.save(image, tmp_path / "a.nii")
     assert not open_mask(tmp_path / "a.nii", UNNAMED).is_named
+
+
+@pytest.mark.parametrize(
+    ("classes", "flags", "message"),
+    [
+        (LATERALITY.classes, {"label_scheme": "kits19"}, "--label_scheme=kits19: .*found 2 masks that name right_kid"),
+        (
+            KITS19.classes,
+            {"label_scheme": "laterality"},
+            "--label_scheme=laterality: .* name kidney, tumor, the first",
+        ),
+        (KITS19.classes, {"cyst_as": "class"}, "--cyst_as=class: expected masks that do not name their labels"),
+        ((*KITS19.classes, "cyst"), {"cyst_as": "background"}, "--cyst_as=background: .* name kidney, tumor, cyst"),
+        (LATERALITY.classes, {"label_scheme": "laterality", "cyst_as": "kidney"}, ""),
+        ((*KITS19.classes, "cyst"), {"cyst_as": "class"}, ""),
+        (KITS19.classes, {"cyst_as": "background"}, ""),
+        (LATERALITY.classes, {}, ""),
+    ],
+)
+def test_a_flag_that_all_masks_contradict_is_refused(
+    tmp_path: Path, classes: tuple[str, ...], flags: dict[str, str], message: str
+) -> None:
+    settings = MaskSchemeSettings(**flags)
+    masks = [open_mask(write(tmp_path / f"{name}.nii", [0, 1, 2], classes), settings) for name in "ab"]
+    if message:
+        with pytest.raises(InputError, match=message):
+            check_flags(masks, settings)
+    else:
+        check_flags(masks, settings)
+    unnamed = open_mask(write(tmp_path / "c.nii", [0, 1, 2]), settings)
+    check_flags([*masks, unnamed], settings)  # which the flag is for
+
+
+def test_cysts_become_the_same_where_schemes_differ(tmp_path: Path) -> None:
+    write(tmp_path / "a.nii", [0, 1, 2, 3], LATERALITY.classes)
+    write(tmp_path / "b.nii", [0, 1, 2, 3])
+    masks = open_masks(tmp_path, MaskSchemeSettings(cyst_as="background"))
+    assert masks.scheme == find_scheme("kits19", "background")
+    write(tmp_path / "b.nii", [0, 1, 2, 3], (*KITS19.classes, "cyst"))
+    masks = open_masks(tmp_path, MaskSchemeSettings(cyst_as="background"))
+    image = Volume.from_stored(np.zeros((3, 4, 5), np.int16), AFFINE)
+    labels = masks.read_on_grid_of(image, "b")
+    assert masks.scheme.cyst_as == "background" and np.bincount(labels.ravel()).tolist()[1:] == [1, 1]

@@ -12,7 +12,7 @@ from command_line import run
 from fake_model import save_fake_model
 from series import write_series
 
-from kits_tf.serving.saved_model import find_saved_model
+from kits_tf.serving.versions import find_saved_model
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ from kits_tf.analysis.chain_choice import ChainChoice
 from kits_tf.analysis.lesions import LesionCounts
 from kits_tf.analysis.scores import DICE_TOPICS, SCORES, CaseScores, Score, Topic
 from kits_tf.analysis.statistics import Difference, Summary
+from kits_tf.views.coverage import coverage_lines
 from kits_tf.views.numbers import number_text
 from kits_tf.views.terminal.table import aligned
 
 _DIGITS = 3
-# Names of cases in a line; summary.json has all.
-_MOST_NAMES = 8
 # Topics that have their own place: a line for each case, a table by size, the last line.
 _APART = (*DICE_TOPICS, Topic.LESIONS, Topic.MLPERF)
 
@@ -26,11 +25,10 @@ def scores_table(scores: Sequence[CaseScores], summary: Summary) -> str:
         summary: statistics of these scores over all cases.
     """
     rows = [row for key, row in SCORES.items() if key in summary.scores]
-    coverage = summary.coverage
     mlperf = [summary.scores[row.key].mean for row in rows if row.topic == Topic.MLPERF]
     return "\n".join(
         [
-            *([coverage.labels] if coverage.labels else []),
+            *filter(None, [summary.coverage.labels]),
             "Dice on the original grid (kidney = kidney with tumor)",
             *_dice_lines(scores, summary, [row for row in rows if row.topic in DICE_TOPICS]),
             "",
@@ -44,7 +42,7 @@ def scores_table(scores: Sequence[CaseScores], summary: Summary) -> str:
                 f"{number_text(mean, _DIGITS)}"
                 for mean in mlperf
             ),
-            *_coverage_lines(summary),
+            *coverage_lines(summary.coverage),
         ]
     )
 
@@ -98,22 +96,6 @@ def _lesion_lines(by_size: Sequence[LesionCounts]) -> list[str]:
     rows = [[f"{row.diameter_mm} mm", *map(str, count)] for row, count in zip(by_size, counts, strict=True)]
     total = ["all", *(str(sum(column)) for column in zip(*counts, strict=True))]
     return aligned([["", "true", "detected", "falsely raised"], *rows, total])
-
-
-def _coverage_lines(summary: Summary) -> list[str]:
-    """Returns a line for each kind of case that the means do not rest on as on the others."""
-    coverage = summary.coverage
-    kinds = (
-        ("without a mask, scored as an empty one", coverage.missing),
-        ("could not be scored, and are in no mean", coverage.failed),
-        ("of the data have a true mask and no predicted one, and are not scored", coverage.not_predicted),
-    )
-    return [f"{len(cases)} cases {words}: {_listed(cases)}" for words, cases in kinds if cases]
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES])
-    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
 
 
 def _interval(bounds: tuple[float | None, float | None]) -> str:

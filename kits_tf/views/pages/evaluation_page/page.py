@@ -15,6 +15,7 @@ from kits_tf.base.version import __version__
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
 from kits_tf.training.run import ENVIRONMENT, FLAGS
+from kits_tf.views.coverage import coverage_lines
 from kits_tf.views.drawings import canvas, style
 from kits_tf.views.drawings.learning_curves import learning_curves
 from kits_tf.views.pages.audit_page import count_findings, severities
@@ -108,6 +109,7 @@ def report_page(
         "report.html",
         title=f"Evaluation of {' and '.join(each.name for each in evaluations)}",
         overview=_overview(evaluations, len(pictures)),
+        coverage=[line for each in evaluations for line in _coverage(each)],
         data_note=notes.data,
         undrawn=notes.undrawn,
         sections=sections | {"data": "Data"},
@@ -153,6 +155,12 @@ def _overview(evaluations: Sequence[Evaluation], num_shown: int) -> str:
     if len(evaluations) > 1:
         clauses.append(f"{num_shown} cases that both have are shown")
     return "; ".join(clauses)
+
+
+def _coverage(evaluation: Evaluation) -> list[str]:
+    """Returns what the labels of the masks were read as, by evaluate and for the page, and which cases are special."""
+    coverage = evaluation.summary.coverage
+    return [*filter(None, dict.fromkeys([coverage.labels, evaluation.labels])), *coverage_lines(coverage)]
 
 
 def _differences(evaluations: Sequence[Evaluation], case_ids: Sequence[str]) -> dict[str, Difference]:
