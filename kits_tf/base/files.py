@@ -4,14 +4,80 @@ import csv
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 
-from kits_tf.base.paths import as_path
+from kits_tf.base.errors import InputError
+from kits_tf.base.paths import GFilePath, as_path
+from tfrecords_tools import text as text_files
+from tfrecords_tools.errors import RecordError
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 
-__all__ = ["remove_partial", "sha256", "write_table", "write_text", "written_whole"]
+__all__ = [
+    "read_table",
+    "read_text",
+    "remove_partial",
+    "require_writable",
+    "sha256",
+    "write_table",
+    "write_text",
+    "written_whole",
+]
 
 _BLOCK_BYTES = 1 << 22
+# Excel writes semicolons where the comma is in numbers.
+_DELIMITERS = ",;\t"
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Returns the text of a file in UTF-8, or in UTF-16 or UTF-32 by its mark; line ends stay as they are.
+
+    Raises:
+        OSError: the file cannot be read.
+        InputError: it is in another encoding, or no text.
+    """
+    try:
+        return text_files.read_text(path)
+    except RecordError as error:
+        raise InputError(str(error)) from None
+
+
+def read_table(path: str | os.PathLike, columns: Sequence[str]) -> dict[int, dict[str, str]]:
+    """Returns the rows of a CSV file by line number; commas, semicolons or tabs lie between its cells.
+
+    Spaces around names and cells are left out, as are rows without any text.
+
+    Args:
+        path: file to read.
+        columns: names of the columns that it must have.
+
+    Raises:
+        OSError: the file cannot be read.
+        InputError: it is no text, a column is missing or there twice, or a row has another number of cells.
+    """
+    text = read_text(path)
+    first = text.lstrip().splitlines()[:1]
+    has_all = (
+        mark for mark in _DELIMITERS if set(columns) <= {name.strip(' "') for name in "".join(first).split(mark)}
+    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=next(has_all, ","), strict=True)
+    lines: dict[int, list[str]] = {}
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines[reader.line_num] = [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table in CSV, line {reader.line_num} cannot be read: {error}") from None
+    names = lines.pop(next(iter(lines))) if lines else []
+    if not set(columns) <= set(names):
+        found = ", ".join(names)
+        raise InputError(f"{path}: expected columns {' and '.join(columns)}, found {found:.200}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path}: expected every column once, found {', '.join(map(repr, twice))} again")
+    for line, cells in lines.items():
+        if len(cells) != len(names):
+            raise InputError(f"{path}: expected {len(names)} cells in line {line}, found {len(cells)}")
+    return {line: dict(zip(names, cells, strict=True)) for line, cells in lines.items()}
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -45,3 +111,27 @@ def sha256(path: str | os.PathLike) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def require_writable(folder: str | os.PathLike) -> None:
+    """Checks before long work that its results can be written; the folder itself need not exist yet.
+
+    Permissions alone do not say: the nearest folder that exists is tried with a file, which is removed at once. A
+    remote folder is not tried.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    path = as_path(folder)
+    if isinstance(path, GFilePath):
+        return
+    existing = path.absolute()
+    while not existing.exists() and not existing.is_symlink():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(f"{folder}: expected a folder to write to, {existing} is none")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder that can be written to: {error.strerror or error}") from None
