@@ -260,7 +260,7 @@ def _kits(root: AnyPath) -> list[CaseFiles] | None:
     if not root.is_dir():
         return None
     try:
-        paths = sorted(root.iterdir())
+        paths: list[AnyPath] = sorted(root.iterdir())
     except OSError as error:
         raise InputError(f"{root}: expected a folder that can be read: {error.strerror}") from None
     folders = [path for path in paths if path.is_dir() and re.fullmatch(r"case_\d{5}", path.name)]
