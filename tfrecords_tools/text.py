@@ -35,7 +35,7 @@ def read_text(path: str | os.PathLike) -> str:
     return text
 
 
-def _not_text(path: str | os.PathLike, encoding: str, found: str, offset: int) -> RecordError:
+def _not_text(path: str | os.PathLike, encoding: str, received: str, offset: int) -> RecordError:
     return RecordError(
-        f"{os.fspath(path)}: expected text in {encoding}, found {found} at offset {offset}; save it as UTF-8"
+        f"{os.fspath(path)}: expected text in {encoding}, found {received} at offset {offset}; save it as UTF-8"
     )

@@ -70,8 +70,8 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> dict[int, dic
         raise InputError(f"{path}: expected a table in CSV, line {reader.line_num} cannot be read: {error}") from None
     names = lines.pop(next(iter(lines))) if lines else []
     if not set(columns) <= set(names):
-        found = ", ".join(names)
-        raise InputError(f"{path}: expected columns {' and '.join(columns)}, found {found:.200}")
+        present = ", ".join(names)
+        raise InputError(f"{path}: expected columns {' and '.join(columns)}, found {present:.200}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path}: expected every column once, found {', '.join(map(repr, twice))} again")
     for line, cells in lines.items():

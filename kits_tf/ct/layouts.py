@@ -56,8 +56,8 @@ class CaseFiles:
         if self.problem:
             raise InputError(self.problem)
         for path, kind in ((self.image, "scan"), (self.labels, "segmentation")):
-            if path is not None and (found := _obstacle(path)):
-                raise InputError(f"{path}: expected the {kind} of {self.case_id}, found {found}")
+            if path is not None and (obstacle := _obstacle(path)):
+                raise InputError(f"{path}: expected the {kind} of {self.case_id}, found {obstacle}")
 
 
 LAYOUTS: Registry[Callable[[AnyPath], list[CaseFiles] | None]] = Registry("data layout")
@@ -217,8 +217,8 @@ def _check_label_names(path: AnyPath) -> None:
         name, number = (value, key) if is_numbered else (key, value)
         numbers = _label_numbers(number)
         if not isinstance(name, str) or not numbers:
-            found = json.dumps({key: value})
-            raise InputError(f'{path}: expected labels as {{"kidney": 1}} or {{"1": "kidney"}}, found {found:.100}')
+            entry = json.dumps({key: value})
+            raise InputError(f'{path}: expected labels as {{"kidney": 1}} or {{"1": "kidney"}}, found {entry:.100}')
         _check_meaning(path, name.strip().lower(), numbers)
 
 
