@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import write_text
+from kits_tf.base.files import require_writable, write_text
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.settings import Settings, setting
 from kits_tf.config import shared
@@ -35,6 +35,7 @@ def main(settings: Audit) -> None:
     from kits_tf.views.pages.case_audit import examine_all
     from kits_tf.views.terminal.audit_table import facts_table, findings_table
 
+    require_writable(settings.output_dir)
     # TensorFlow is started in the workers alone: only thumbnails need it.
     examined = examine_all(find_cases(settings.data_dir), settings.workers)
     facts = {case_id: case.facts for case_id, case in examined.items()}

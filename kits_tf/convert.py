@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kits_tf.base.command import Command
+from kits_tf.base.files import require_writable
 from kits_tf.config import ConversionSettings
 
 
@@ -24,6 +25,7 @@ def main(settings: Convert) -> None:
     from kits_tf.views.terminal.audit_table import findings_table
     from kits_tf.views.terminal.splits_table import splits_table
 
+    require_writable(settings.records_dir)
     manifest = convert_all(settings, included_cases(find_cases(settings.data_dir), settings.splits))
     print(findings_table(manifest.findings()))
     print(splits_table(manifest))

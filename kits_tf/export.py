@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from kits_tf.base.command import Command
+from kits_tf.base.files import require_writable
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import InferenceSettings
@@ -36,6 +37,7 @@ def main(settings: Export) -> None:
     Raises:
         InputError: a run cannot be loaded, runs do not fit together, or the records for calibration are gone.
     """
+    require_writable(settings.export_dir)
     start_tensorflow()
     from kits_tf.analysis.calibration import calibrate
     from kits_tf.inference.building import build_segmenter

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
+from kits_tf.base.files import require_writable
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.base.startup import start_tensorflow
+from tfrecords_tools.errors import RecordError
 from tfrecords_tools.read import read_records
 
 
@@ -26,21 +30,31 @@ def main(settings: Restore, inputs: list[str]) -> None:
     """Writes every case of the files of records; the axis order is the scan's own where a manifest lies beside them.
 
     Raises:
-        RecordError: a file is missing or damaged, or holds other records.
-        InputError: the manifest beside a file cannot be read.
+        InputError: a file is missing or damaged or holds other records, or the manifest beside it cannot be read; the
+            others are restored.
     """
+    require_writable(settings.output_dir)
     start_tensorflow()
+    failures = Failures("file", len(inputs))
+    for path in track(inputs, "file", len(inputs)):
+        try:
+            _restore(path, settings)
+        except (RecordError, InputError) as error:
+            failures.note(path, error)
+    failures.check()
+    print(f"wrote {settings.output_dir}")
+
+
+def _restore(path: str, settings: Restore) -> None:
     from kits_tf.pipeline.case import Case
     from kits_tf.pipeline.case_restoration import orientation_to_file, restore_case
 
-    for path in track(inputs, "file", len(inputs)):
-        for record in read_records(path):
-            case = Case.parse(record)
-            folder = Path(settings.output_dir) / case.case_id
-            to_file = orientation_to_file(case.case_id, Path(path).parent)
-            restore_case(case, folder, to_file, settings.restored_labels == "challenge")
-            print(f"  {case.case_id} -> {folder}: {case.native.shape} voxels")
-    print(f"wrote {settings.output_dir}")
+    for record in read_records(path):
+        case = Case.parse(record)
+        folder = Path(settings.output_dir) / case.case_id
+        to_file = orientation_to_file(case.case_id, Path(path).parent)
+        restore_case(case, folder, to_file, settings.restored_labels == "challenge")
+        print(f"  {case.case_id} -> {folder}: {case.native.shape} voxels")
 
 
 COMMAND = Command(name="restore", settings=Restore, main=main, inputs="RECORD")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from kits_tf.base import devices
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import require_writable
 from kits_tf.base.memory import keep_freed_memory
 from kits_tf.base.packages import is_installed
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import RunSettings
+from tfrecords_tools.read import check_files
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,6 +45,7 @@ def main(settings: Train) -> None:
 
     architecture = make_architecture(settings.network)
     architecture.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
+    require_writable(settings.run_dir)
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
@@ -58,6 +61,9 @@ def main(settings: Train) -> None:
                 run_dir=Path(run.run_dir),
             )
             _train(plan, strategy)
+    except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
+        _name_damage(manifest, settings.records_dir)
+        raise InputError(f"{settings.records_dir}: a record cannot be read: {error.message:.200}") from None
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         if num_workers(strategy) == 1:
             raise
@@ -65,6 +71,15 @@ def main(settings: Train) -> None:
         raise InputError(
             f"lost {lost[0] if lost else 'another worker'}; started again, all workers go on from the last checkpoint"
         ) from None
+
+
+def _name_damage(manifest: "Manifest", records_dir: str) -> None:
+    """Reads all records again: TensorFlow's own error does not say which file it was.
+
+    Raises:
+        RecordError: a file cannot be read, or a record in it is damaged.
+    """
+    check_files(Path(records_dir) / name for name in manifest.shards)
 
 
 def _runs(settings: Train, manifest: "Manifest") -> list[Train]:

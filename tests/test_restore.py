@@ -9,8 +9,8 @@ import pytest
 from conftest import convert_settings
 
 from kits_tf import convert, restore
+from kits_tf.base.errors import InputError
 from kits_tf.config import GridSettings, SplitSettings
-from tfrecords_tools.errors import RecordError
 from tfrecords_tools.read import read_records
 from tfrecords_tools.write import write_records
 
@@ -107,9 +107,9 @@ def test_a_resampled_record_comes_close(data_dir: Path, tmp_path: Path) -> None:
 
 def test_bad_files_are_named(records: Path, tmp_path: Path) -> None:
     settings = restore.Restore(output_dir=str(tmp_path / "out"))
-    with pytest.raises(RecordError, match=r"gone.tfrecord"):
+    with pytest.raises(InputError, match=r"gone.tfrecord"):
         restore.main(settings, [str(tmp_path / "gone.tfrecord")])
     write_records(tmp_path / "other.tfrecord", [b"no example at all"])
-    with pytest.raises(RecordError, match="expected"):
+    with pytest.raises(InputError, match="expected"):
         restore.main(settings, [str(tmp_path / "other.tfrecord")])
     assert not (tmp_path / "out").exists()

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import RecordError
+from tfrecords_tools.text import read_text
 
 MANIFEST_NAME = "manifest.json"
 _SHA256_DIGITS = 64
+# What lies beside records and is none, whatever names those have.
+_OTHER_SUFFIXES = {".csv", ".flags", ".html", ".json", ".log", ".md", ".txt", ".yaml", ".yml"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def read_index(directory: str | os.PathLike) -> Index:
     """
     path = Path(directory) / MANIFEST_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise RecordError(f"{path}: expected a manifest, found no such file") from None
     except OSError as error:
@@ -74,8 +77,9 @@ def read_index(directory: str | os.PathLike) -> Index:
 
 
 def record_files(directory: str | os.PathLike) -> list[Path]:
-    """Returns the files of a folder that are named as TFRecords are, "x.tfrecord" or "x.tfrecord-00000-of-00002"."""
-    return sorted(path for path in Path(directory).glob("*.tfrecord*") if path.is_file())
+    """Returns the files of a folder that may hold records, whatever their names: all but hidden ones and texts."""
+    visible = Path(directory).glob("[!.]*")
+    return sorted(path for path in visible if path.suffix.lower() not in _OTHER_SUFFIXES and not path.is_dir())
 
 
 def _shard(name: str, value: Any) -> Shard:

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         "verify",
         "Checks that records are whole and says which file and record is not.\n\n"
         "In a folder with a manifest.json each shard must be there with its size, SHA-256 and number of records,\n"
-        "and no other TFRecord. Elsewhere the checksums of each record are checked.",
+        "and no other file but texts. Elsewhere the checksums of each record of each such file are checked, and\n"
+        "so are *.tfrecord files in the folders within.",
         "records",
     )
     parser.add_argument("paths", metavar="DIR|FILE", nargs="+", help="a folder of TFRecords, or a TFRecord file")
@@ -51,7 +52,14 @@ def main(arguments: Sequence[str]) -> int:
         help="files to read at the same time (default: as many as there are cores, %(default)s here)",
     )
     args = parser.parse_args(arguments)
-    checks = [check for path in args.paths for check in find_checks(Path(path))]
+    checks = []
+    for path in args.paths:
+        try:
+            checks += find_checks(Path(path))
+        except RecordError as error:
+            if len(args.paths) == 1:
+                raise
+            checks.append(FileCheck(Path(path), partial(_refused, str(error))))
     if damaged := verify(checks, args.workers):
         commands.say_error(f"{damaged} of {count_text(len(checks), 'file')} damaged, missing or unknown")
     return 1 if damaged else 0
@@ -65,10 +73,16 @@ def find_checks(path: Path) -> list[FileCheck]:
     """
     if not path.is_dir():
         return [FileCheck(path, partial(check_file, path))]
+    within = sorted({file.parent for file in path.rglob("*.tfrecord*")} - {path})
+    checks = [check for folder in [path, *within] for check in _folder_checks(folder)]
+    if not checks and not (path / MANIFEST_NAME).exists():
+        raise RecordError(f"{path}: expected {MANIFEST_NAME} or files of records, found neither")
+    return checks
+
+
+def _folder_checks(path: Path) -> list[FileCheck]:
     others = record_files(path)
     if not (path / MANIFEST_NAME).exists():
-        if not others:
-            raise RecordError(f"{path}: expected {MANIFEST_NAME} or *.tfrecord files, found neither")
         return [FileCheck(other, partial(check_file, other)) for other in others]
     shards = read_index(path).shards
     checks = [FileCheck(path / name, partial(check_shard, path / name, shard)) for name, shard in shards.items()]
@@ -101,6 +115,10 @@ def verify(checks: Sequence[FileCheck], workers: int) -> int:
             raise
         progress.say(f"verified {count_text(len(checks), 'file')}, {progress.summary()}")
     return damaged
+
+
+def _refused(message: str, _: Callable[[int], None]) -> list[str]:
+    return [message]
 
 
 def _unknown(path: Path, _: Callable[[int], None]) -> list[str]:

@@ -1,6 +1,5 @@
 """An evaluation as it lies on a disk: cases.csv, lesions.csv, summary.json, and the masks that were scored."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from kits_tf.analysis.masks import check_scheme
 from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, CaseScores, ScoreTable, class_score
 from kits_tf.analysis.statistics import Coverage, Difference, Statistics, Summary, differences, shared_cases
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import write_table, write_text
+from kits_tf.base.files import read_table, read_text, write_table, write_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
@@ -93,8 +92,7 @@ def read_scores(scores_dir: Path) -> ScoreTable:
     """
     path = scores_dir / CASES_NAME
     try:
-        with open(path, newline="") as file:
-            rows = {row.pop("case_id"): row for row in csv.DictReader(file)}
+        rows = {row.pop("case_id"): row for row in read_table(path, ("case_id",)).values()}
         return {case_id: {key: float(value) for key, value in row.items()} for case_id, row in rows.items()}
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: expected a table of scores that evaluate wrote: {error}") from None
@@ -108,7 +106,7 @@ def read_summary(scores_dir: Path) -> Summary:
     """
     path = scores_dir / SUMMARY_NAME
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
         if not {_NUM_CASES, KIDNEY_DICE, _BY_CLASS, _BY_SIZE} <= set(content):
             raise ValueError("scores are missing in it")
         return _summary_from_json(content)

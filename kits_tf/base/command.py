@@ -24,6 +24,7 @@ from tfrecords_tools import commands
 _HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
 # Flags of every command.
 _COMMON_FLAGS = {"flagfile", "plugins"}
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 class UsageError(InputError):
@@ -118,6 +119,15 @@ class Command:
             return 2
         except InputError as error:
             commands.say_error(str(error))
+            return 1
+        except OSError:
+            raise
+        except Exception as error:
+            # TensorFlow's writers raise several kinds for it, none of which is an OSError.
+            message = " ".join(str(error).split())
+            if not any(reason in message for reason in _DISK_FULL):
+                raise
+            commands.say_error(f"nothing more can be written: {message:.200}")
             return 1
         return 0
 

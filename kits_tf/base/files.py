@@ -9,9 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.paths import GFilePath, as_path
+from tfrecords_tools import text as text_files
+from tfrecords_tools.errors import RecordError
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 
 __all__ = [
+    "read_table",
+    "read_text",
     "remove_partial",
     "require_writable",
     "require_writable_file",
@@ -22,6 +26,59 @@ __all__ = [
 ]
 
 _BLOCK_BYTES = 1 << 22
+# Excel writes semicolons where the comma is in numbers.
+_DELIMITERS = ",;\t"
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Returns the text of a file in UTF-8, or in UTF-16 or UTF-32 by its mark; line ends stay as they are.
+
+    Raises:
+        OSError: the file cannot be read.
+        InputError: it is in another encoding, or no text.
+    """
+    try:
+        return text_files.read_text(path)
+    except RecordError as error:
+        raise InputError(str(error)) from None
+
+
+def read_table(path: str | os.PathLike, columns: Sequence[str]) -> dict[int, dict[str, str]]:
+    """Returns the rows of a CSV file by line number; commas, semicolons or tabs lie between its cells.
+
+    Spaces around names and cells are left out, as are rows without any text.
+
+    Args:
+        path: file to read.
+        columns: names of the columns that it must have.
+
+    Raises:
+        OSError: the file cannot be read.
+        InputError: it is no text, a column is missing or there twice, or a row has another number of cells.
+    """
+    text = read_text(path)
+    first = text.lstrip().splitlines()[:1]
+    has_all = (
+        mark for mark in _DELIMITERS if set(columns) <= {name.strip(' "') for name in "".join(first).split(mark)}
+    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=next(has_all, ","), strict=True)
+    lines: dict[int, list[str]] = {}
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines[reader.line_num] = [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table in CSV, line {reader.line_num} cannot be read: {error}") from None
+    names = lines.pop(next(iter(lines))) if lines else []
+    if not set(columns) <= set(names):
+        present = ", ".join(names)
+        raise InputError(f"{path}: expected columns {' and '.join(columns)}, found {present:.200}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path}: expected every column once, found {', '.join(map(repr, twice))} again")
+    for line, cells in lines.items():
+        if len(cells) != len(names):
+            raise InputError(f"{path}: expected {len(names)} cells in line {line}, found {len(cells)}")
+    return {line: dict(zip(names, cells, strict=True)) for line, cells in lines.items()}
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_text
 from kits_tf.base.registry import import_plugins
 from kits_tf.base.settings import Settings, build, flag_fields, flatten, format_flag, parse_value, without_none
 
@@ -50,7 +51,7 @@ def parse_flags(kind: type[Settings], arguments: Sequence[str]) -> tuple[dict[st
         flags.Error: a flag is unknown or ill-formed.
         InputError: a flag file cannot be read, or a plugin cannot be imported.
     """
-    values = flags.FlagValues()
+    values = _FlagValues()
     for _, item, value_type in flag_fields(kind):
         _define(values, item.name, value_type, item.metadata["help"])
     if "plugins" not in values:
@@ -82,6 +83,32 @@ def command_names() -> list[str]:
     """Returns the names of all commands: the modules that stand beside the rooms."""
     modules = pkgutil.iter_modules([str(Path(__file__).parent.parent)])
     return [module.name for module in modules if not module.ispkg and not module.name.startswith("_")]
+
+
+class _FlagValues(flags.FlagValues):
+    """Flags whose files may be in any encoding that `read_text` knows, with quotes around values as in a shell."""
+
+    def _get_flag_file_lines(self, filename: str, parsed_file_stack: list[str] | None = None) -> list[str]:
+        above = parsed_file_stack or []
+        if not filename or filename in above:
+            return []
+        try:
+            text = read_text(filename)
+        except OSError as error:
+            raise flags.Error(f"Unable to open flagfile: {error}") from None
+        lines = []
+        for line in map(str.strip, text.splitlines()):
+            if not line or line.startswith(("#", "//")):
+                continue
+            name, is_given, value = line.partition("=")
+            if is_given and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            line = f"{name}{is_given}{value}"
+            if self._is_flag_file_directive(line):
+                lines += self._get_flag_file_lines(self._extract_filename(line), [*above, filename])
+            else:
+                lines.append(line)
+        return lines
 
 
 class _Parser(flags.ArgumentParser):

@@ -32,8 +32,9 @@ def read_pair(files: CaseFiles) -> tuple[Volume, Volume | None]:
 
     Raises:
         GridMismatchError: the two lie on different grids.
-        InputError: a file cannot be read, or a label is not 0, 1, 2 or 3.
+        InputError: a file is missing or cannot be read, or a label is not 0, 1, 2 or 3.
     """
+    files.check()
     image = read_image(files.image)
     if files.labels is None:
         return image, None

@@ -4,14 +4,15 @@ A layout is one function, which `LAYOUTS.register` decorates: it returns the cas
 of its kind. They are asked in the order in which they were registered, those of a plugin last.
 """
 
-import csv
-import io
 import json
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_table, read_text
 from kits_tf.base.paths import AnyPath, as_path, joined
 from kits_tf.base.registry import Registry
 from kits_tf.ct.labels import CHALLENGE_CLASSES
@@ -25,6 +26,9 @@ DATASET_JSON = "dataset.json"
 NNUNET_CHANNEL = "_0000"
 # KiTS19 publishes no segmentation of these: they are the challenge's own test set.
 _KITS19_UNLABELED = range(210, 300)
+_NAMES_SHOWN = 5
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,25 @@ class CaseFiles:
         case_id: name of the case, as "case_00012".
         image: file of the scan.
         labels: file of the mask; None for a case without one.
+        problem: reason why the files cannot be used although they are there; "" for none.
     """
 
     case_id: str
     image: AnyPath
     labels: AnyPath | None
+    problem: str = ""
+
+    def check(self) -> None:
+        """Checks that the files are there.
+
+        Raises:
+            InputError: one is missing, no file or out of reach, or it is not clear which one is meant.
+        """
+        if self.problem:
+            raise InputError(self.problem)
+        for path, kind in ((self.image, "scan"), (self.labels, "segmentation")):
+            if path is not None and (obstacle := _obstacle(path)):
+                raise InputError(f"{path}: expected the {kind} of {self.case_id}, found {obstacle}")
 
 
 LAYOUTS: Registry[Callable[[AnyPath], list[CaseFiles] | None]] = Registry("data layout")
@@ -48,12 +66,15 @@ LAYOUTS: Registry[Callable[[AnyPath], list[CaseFiles] | None]] = Registry("data 
 def find_cases(data: str) -> list[CaseFiles]:
     """Returns the cases of a data set, ordered by id.
 
+    A case whose files are missing is one of them, and fails when it is read (`CaseFiles.check`): splits are the same
+    whether or not a file is there today.
+
     Args:
         data: folder of KiTS19, KiTS21 or KiTS23 cases, of nnU-Net raw data or of a Medical Segmentation Decathlon
             task, a CSV file with the columns image and label, or whatever the layout of a plugin reads.
 
     Raises:
-        InputError: there is no such path or no case in it, a file is missing, two cases have the same id, or
+        InputError: there is no such path or no case in it, two cases have the same id, or
             dataset.json means other labels than the challenge's.
     """
     root = as_path(data)
@@ -69,10 +90,6 @@ def find_cases(data: str) -> list[CaseFiles]:
         )
     ids = [case.case_id for case in cases]
     for case in cases:
-        if not case.image.is_file():
-            raise InputError(f"{case.image}: expected the scan of {case.case_id}, found no such file")
-        if case.labels is not None and not case.labels.is_file():
-            raise InputError(f"{case.labels}: expected the segmentation of {case.case_id}, found no such file")
         if not re.fullmatch(r"[\w.-]+", case.case_id):
             raise InputError(f"{root}: expected a case id of letters, digits, _, . and -, found {case.case_id!r}")
         if ids.count(case.case_id) > 1:
@@ -125,16 +142,12 @@ def parse_case_numbers(text: str) -> set[int]:
 @LAYOUTS.register("table")
 def _table(root: AnyPath) -> list[CaseFiles] | None:
     """A CSV file: columns image, label (may be empty), and case_id on request; relative to the file, or remote."""
-    if not root.is_file() or root.suffix != ".csv":
+    if not root.is_file() or root.suffix.lower() != ".csv":
         return None
-    with io.TextIOWrapper(root.open("rb"), newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"image", "label"} <= set(rows.fieldnames or ()):
-            raise InputError(f"{root}: expected columns image and label, found {', '.join(rows.fieldnames or ())}")
-        return [_row(root, number, row) for number, row in enumerate(rows, start=2)]
+    return [_row(root, number, row) for number, row in read_table(root, ("image", "label")).items()]
 
 
-def _row(root: AnyPath, number: int, row: dict[str, str | None]) -> CaseFiles:
+def _row(root: AnyPath, number: int, row: dict[str, str]) -> CaseFiles:
     if not row["image"]:
         raise InputError(f"{root}: expected a path in column image, found none in line {number}")
     image, label = joined(root.parent, row["image"]), row["label"]
@@ -174,6 +187,11 @@ def _training_and_test(root: AnyPath, channel: str) -> list[CaseFiles]:
             case_id = strip_suffix(image).removesuffix(channel)
             label = root / "labelsTr" / (case_id + image.name.removeprefix(strip_suffix(image)))
             cases.append(CaseFiles(case_id, image, label if is_labeled else None))
+    ids = {case.case_id for case in cases}
+    for label in _niftis(root / "labelsTr"):
+        if (case_id := strip_suffix(label)) not in ids:
+            suffix = label.name.removeprefix(case_id)
+            cases.append(CaseFiles(case_id, root / "imagesTr" / f"{case_id}{channel}{suffix}", label))
     return cases
 
 
@@ -184,16 +202,56 @@ def _niftis(folder: AnyPath) -> list[AnyPath]:
 
 
 def _check_label_names(path: AnyPath) -> None:
+    """Checks that dataset.json gives labels the challenge's numbers.
+
+    Decathlon and nnU-Net 1: {"1": "kidney"}; nnU-Net 2: {"kidney": 1}, or regions {"kidney": [1, 2, 3]}.
+    """
     try:
-        labels = json.loads(path.read_text())["labels"]
-        # Decathlon and nnU-Net 1: {"1": "kidney"}; nnU-Net 2: {"kidney": 1}, or regions {"kidney": [1, 2, 3]}.
-        pairs = [(value, int(key)) if key.isdecimal() else (key, value) for key, value in labels.items()]
+        labels = json.loads(read_text(path))["labels"]
+        items = list(labels.items())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: expected JSON with labels: {type(error).__name__} {error}") from None
-    for name, value in pairs:
-        if isinstance(value, int) and str(name).lower() not in CHALLENGE_CLASSES[value : value + 1]:
-            expected = ", ".join(f"{i} {n}" for i, n in enumerate(CHALLENGE_CLASSES))
-            raise InputError(f"{path}: expected labels {expected}; found {value} {name}")
+        reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__} {error}"
+        raise InputError(f"{path}: expected JSON with labels: {reason}") from None
+    for key, value in items:
+        is_numbered = _label_number(key) is not None
+        name, number = (value, key) if is_numbered else (key, value)
+        numbers = _label_numbers(number)
+        if not isinstance(name, str) or not numbers:
+            entry = json.dumps({key: value})
+            raise InputError(f'{path}: expected labels as {{"kidney": 1}} or {{"1": "kidney"}}, found {entry:.100}')
+        _check_meaning(path, name.strip().lower(), numbers)
+
+
+def _check_meaning(path: AnyPath, name: str, numbers: list[int]) -> None:
+    """Checks one label, or one region, which holds the label of its name and none of the labels outside of it."""
+    is_region = len(numbers) > 1
+    is_known = name in CHALLENGE_CLASSES
+    right = set(numbers) <= set(range(len(CHALLENGE_CLASSES))) and (
+        (not is_known or CHALLENGE_CLASSES.index(name) in numbers)
+        if is_region
+        else is_known and CHALLENGE_CLASSES.index(name) == numbers[0]
+    )
+    if not right:
+        expected = ", ".join(f"{i} {n}" for i, n in enumerate(CHALLENGE_CLASSES))
+        raise InputError(f"{path}: expected labels {expected}; found {', '.join(map(str, numbers))} {name}")
+
+
+def _label_numbers(value: Any) -> list[int]:
+    """Returns the numbers of a label or region, as numbers or as text; none for anything else."""
+    if isinstance(value, str):
+        value = value.strip().strip("[]()").split(",")
+    numbers = [_label_number(item) for item in (value if isinstance(value, list) else [value])]
+    return [] if None in numbers else [number for number in numbers if number is not None]
+
+
+def _label_number(value: Any) -> int | None:
+    """Returns 1 for 1, 1.0, "1" and " 1.0 "; None for what is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(float(value)) if float(value).is_integer() else None
+    except ValueError:
+        return None
 
 
 @LAYOUTS.register("kits")
@@ -201,10 +259,65 @@ def _kits(root: AnyPath) -> list[CaseFiles] | None:
     """KiTS19, KiTS21 and KiTS23: folders case_00000, case_00001, ..."""
     if not root.is_dir():
         return None
-    folders = [path for path in root.iterdir() if path.is_dir() and re.fullmatch(r"case_\d{5}", path.name)]
+    try:
+        paths: list[AnyPath] = sorted(root.iterdir())
+    except OSError as error:
+        raise InputError(f"{root}: expected a folder that can be read: {error.strerror}") from None
+    folders = [path for path in paths if path.is_dir() and re.fullmatch(r"case_\d{5}", path.name)]
+    if folders:
+        _warn_of_others(root, [path for path in paths if path not in folders])
     cases = []
     for folder in folders:
-        name = KITS21_LABELS_NAME if (folder / KITS21_LABELS_NAME).is_file() else LABELS_NAME
-        is_unlabeled = not (folder / name).is_file() and case_number(folder.name) in _KITS19_UNLABELED
-        cases.append(CaseFiles(folder.name, folder / IMAGE_NAME, None if is_unlabeled else folder / name))
+        cases.append(_kits_case(folder))
     return cases or None
+
+
+def _kits_case(folder: AnyPath) -> CaseFiles:
+    """Returns the files of a folder, whose names may also end in .nii where they are not compressed."""
+    image, image_twice = _either(folder, IMAGE_NAME)
+    majority, majority_twice = _either(folder, KITS21_LABELS_NAME)
+    labels, labels_twice = _either(folder, LABELS_NAME)
+    if _exists(majority):
+        labels, labels_twice = majority, majority_twice
+    is_unlabeled = not _exists(labels) and case_number(folder.name) in _KITS19_UNLABELED
+    return CaseFiles(folder.name, image, None if is_unlabeled else labels, image_twice or labels_twice)
+
+
+def _either(folder: AnyPath, name: str) -> tuple[AnyPath, str]:
+    """Returns NAME.nii.gz, or NAME.nii where only that is there, and what is wrong if both are."""
+    compressed, plain = folder / name, folder / name.removesuffix(".gz")
+    if not _exists(plain):
+        return compressed, ""
+    if not _exists(compressed):
+        return plain, ""
+    return compressed, f"{folder}: expected {compressed.name} or {plain.name}, found both: remove the one not meant"
+
+
+def _exists(path: AnyPath) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a folder that may not be entered
+        return False
+
+
+def _obstacle(path: AnyPath) -> str:
+    """Returns what stands in the place of a file; "" for the file."""
+    try:
+        if path.is_file():
+            return ""
+        return "a folder" if path.is_dir() else "no such file"
+    except OSError as error:
+        return str(error.strerror or error)
+
+
+def _warn_of_others(root: AnyPath, others: list[AnyPath]) -> None:
+    """Says which folders named much as cases are, and which NIfTI files, lie beside the cases and are no case."""
+    passed = [
+        path.name
+        for path in others
+        if not path.name.startswith(".")
+        and ("case" in path.name.lower() if path.is_dir() else path.name.endswith(SUFFIXES))
+    ]
+    if passed:
+        shown = ", ".join(passed[:_NAMES_SHOWN]) + (", ..." if len(passed) > _NAMES_SHOWN else "")
+        logger.warning("%s: left out %d beside the folders case_XXXXX of five digits: %s", root, len(passed), shown)

@@ -51,7 +51,11 @@ def convert_case(
     # Here, since it imports TensorFlow, which takes seconds: a process that only hands out cases never does.
     from kits_tf.pipeline.case import to_training_grid
 
-    inputs = tuple(sha256(path) for path in (files.image, files.labels) if path)
+    files.check()
+    try:
+        inputs = tuple(sha256(path) for path in (files.image, files.labels) if path)
+    except OSError as error:
+        raise InputError(f"{files.image.parent}: expected files that can be read: {error}") from None
     if earlier and earlier.entry.inputs_sha256 == inputs:
         return earlier
     image, mask = read_pair(files)

@@ -44,12 +44,15 @@ def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifes
         remove_partial(records_dir)
         manifest.write(records_dir)
         try:
-            num_failed = _convert(settings, cases, records_dir, manifest)
+            failures = _convert(settings, cases, records_dir, manifest)
         finally:
             remove_partial(records_dir)
-    if num_failed:
+    if failures:
+        logger.error("%d of %d cases failed:", len(failures), len(cases))
+        for message in failures:
+            logger.error("  %s", message)
         raise InputError(
-            f"{num_failed} of {len(cases)} cases failed; run convert again once they are mended or excluded"
+            f"{len(failures)} of {len(cases)} cases failed; run convert again once they are mended or excluded"
         )
     return manifest
 
@@ -108,19 +111,22 @@ def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> C
     return ConvertedCase(name=name, shard=shard, entry=entry)
 
 
-def _convert(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest) -> int:
-    """Fills the manifest, writes it after each case, and returns how many cases failed."""
+def _convert(
+    settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest
+) -> list[str]:
+    """Fills the manifest, writes it after each case, and returns a line for each case that failed."""
     earlier = [_earlier_result(manifest, case.case_id, records_dir) for case in cases]
     tasks = [(case, settings.grid, records_dir, result) for case, result in zip(cases, earlier, strict=True)]
     start = monotonic()
-    num_failed = num_unchanged = 0
+    failures: list[str] = []
+    num_unchanged = 0
     for done, (index, result) in enumerate(_results(settings, tasks, records_dir), start=1):
         if isinstance(result, ConvertedCase) and result == earlier[index]:
             num_unchanged += 1
             continue
         case_id = cases[index].case_id
         if isinstance(result, InputError):
-            num_failed += 1
+            failures.append(f"{case_id}: {result}")
             manifest.remove(case_id, shard_name(case_id), records_dir)
             level, outcome = logging.WARNING, f"FAILED: {result}"
         else:
@@ -131,7 +137,7 @@ def _convert(settings: ConversionSettings, cases: list[CaseFiles], records_dir: 
         logger.log(level, "case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
     if num_unchanged:
         logger.info("%d cases were converted already", num_unchanged)
-    return num_failed
+    return sorted(failures)
 
 
 def _results(

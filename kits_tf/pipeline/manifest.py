@@ -10,8 +10,8 @@ from cattrs import BaseValidationError, Converter, transform_error
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import write_text
-from kits_tf.base.paths import as_path
+from kits_tf.base.files import read_text, write_text
+from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.base.settings import format_value
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings
 from kits_tf.ct.case_facts import CaseFacts
@@ -149,6 +149,7 @@ class Manifest:
             path = as_path(records_dir) / name
             if not path.is_file():
                 raise InputError(f"{path}: expected a shard of {shard.num_bytes} bytes, found no such file")
+            _check_readable(path)
             if path.stat().st_size != shard.num_bytes:
                 raise InputError(f"{path}: expected a shard of {shard.num_bytes} bytes, found {path.stat().st_size}")
 
@@ -207,7 +208,7 @@ class Manifest:
         if not path.is_file():
             raise InputError(f"{path}: expected the manifest that convert writes, found no such file")
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(read_text(path))
             version = content.pop("format_version")
         except (ValueError, KeyError, AttributeError) as error:
             raise InputError(f"{path}: expected a manifest in JSON: {type(error).__name__} {error}") from None
@@ -235,3 +236,11 @@ class Manifest:
         if not changes and self.splits != other.splits:
             changes.append("the cases themselves")
         return changes
+
+
+def _check_readable(path: AnyPath) -> None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise InputError(f"{path}: expected a shard that can be read: {error.strerror or error}") from None

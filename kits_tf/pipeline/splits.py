@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_text
 from kits_tf.config import SplitSettings
 from kits_tf.ct.layouts import CaseFiles, case_number, parse_case_numbers
 
@@ -62,7 +63,7 @@ def make_folds(splits: dict[str, list[str]], num_folds: int, seed: int) -> list[
 
 def _listed(path: Path, labeled: list[str]) -> dict[str, list[str]]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
         splits = {name: sorted(map(str, content.get(name, []))) for name in ("train", "validation", "test")}
     except FileNotFoundError:
         raise InputError(f"{path}: expected the file that --splits_file names, found none") from None

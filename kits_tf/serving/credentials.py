@@ -4,6 +4,7 @@ import hmac
 from pathlib import Path
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_text
 
 
 def read_file(path: str) -> bytes:
@@ -24,7 +25,10 @@ def read_token(path: str) -> str:
     Raises:
         InputError: the file cannot be read, or is empty.
     """
-    token = read_file(path).decode(errors="replace").strip()
+    try:
+        token = read_text(path).strip() if path else ""
+    except OSError as error:
+        raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from None
     if path and not token:
         raise InputError(f"{path}: expected a token, got an empty file")
     return token

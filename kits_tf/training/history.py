@@ -1,11 +1,10 @@
 """The history of a run: what each epoch reached, a row of history.csv each."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kits_tf.base.files import write_table
+from kits_tf.base.files import read_table, write_table
 from kits_tf.config import ValidationSettings
 
 HISTORY = "history.csv"
@@ -63,8 +62,8 @@ def read_history(run_dir: Path) -> list[HistoryRow]:
     """Returns the epochs so far; none if there is no history."""
     if not (run_dir / HISTORY).exists():
         return []
-    with open(run_dir / HISTORY, newline="") as file:
-        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    table = read_table(run_dir / HISTORY, ("epoch",)).values()
+    rows = [{name: float(value) for name, value in row.items() if value} for row in table]
     return [HistoryRow.from_columns(row) for row in rows]
 
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import write_text, written_whole
+from kits_tf.base.files import read_text, write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
@@ -167,7 +167,7 @@ def _chosen(path: Path, name: str, default: str | float) -> str | float:
     if not path.exists():
         return default
     try:
-        return type(default)(json.loads(path.read_text())[name])
+        return type(default)(json.loads(read_text(path))[name])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the {name} that was chosen for the run: {error}") from None
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -99,13 +100,21 @@ def refused(path: Path, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def unusable(case: CaseFiles, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        case.check()
+    assert str(caught.value).endswith(message)
+
+
 def test_names_what_is_missing(tmp_path: Path) -> None:
     refused(tmp_path / "gone", "gone: expected a data set, found no such file or folder")
     refused(tmp_path, "expected folders case_XXXXX with imaging.nii.gz and segmentation.nii.gz, or imagesTr")
-    make(tmp_path, "case_00001/imaging.nii.gz")
-    refused(tmp_path, r"case_00001/segmentation.nii.gz: expected the segmentation of case_00001")
-    make(tmp_path, "case_00000/segmentation.nii.gz")
-    refused(tmp_path, r"case_00000/imaging.nii.gz: expected the scan of case_00000")
+    make(tmp_path, "case_00001/imaging.nii.gz", "case_00000/segmentation.nii.gz")
+    make(tmp_path, "case_00002/segmentation.nii.gz", "case_00002/imaging.nii.gz/part")
+    scan, segmentation, folder = find_cases(str(tmp_path))
+    unusable(scan, "case_00000/imaging.nii.gz: expected the scan of case_00000, found no such file")
+    unusable(segmentation, "segmentation.nii.gz: expected the segmentation of case_00001, found no such file")
+    unusable(folder, "case_00002/imaging.nii.gz: expected the scan of case_00002, found a folder")
 
 
 def test_labels_of_another_meaning_are_refused(tmp_path: Path) -> None:
@@ -123,7 +132,10 @@ def test_labels_of_another_meaning_are_refused(tmp_path: Path) -> None:
 def test_a_second_channel_and_a_missing_label_are_refused(tmp_path: Path) -> None:
     dataset_json(tmp_path, NNUNET_LABELS[0])
     make(tmp_path, "imagesTr/a_0000.nii.gz")
-    refused(tmp_path, "labelsTr/a.nii.gz: expected the segmentation of a, found no such file")
+    make(tmp_path, "labelsTr/b.nii.gz")
+    first, second = find_cases(str(tmp_path))
+    unusable(first, "labelsTr/a.nii.gz: expected the segmentation of a, found no such file")
+    unusable(second, "imagesTr/b_0000.nii.gz: expected the scan of b, found no such file")
     make(tmp_path, "labelsTr/a.nii.gz", "imagesTr/a_0001.nii.gz")
     refused(tmp_path, "a_0001.nii.gz: expected _0000 at the end of its name")
 
@@ -183,3 +195,78 @@ def test_case_numbers() -> None:
     for bad in ("a", "3-", "5-2", "1;2"):
         with pytest.raises(InputError, match="expected case numbers"):
             parse_case_numbers(bad)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": "0", "kidney": "1", "tumor": " 2 "},
+        {" 0 ": "background", "1": " Kidney "},
+        {"kidney": 1.0, "whole": "1,2,3", "masses": "[2, 3]"},
+    ],
+)
+def test_label_numbers_as_text_are_numbers(tmp_path: Path, labels: dict) -> None:
+    make(tmp_path, "imagesTr/a.nii", "labelsTr/a.nii")
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-16")
+    assert [case.case_id for case in find_cases(str(tmp_path))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ({"background": "0", "tumor": "1", "kidney": "2"}, "; found 1 tumor"),
+        ({"tumor": 1.0}, "; found 1 tumor"),
+        ({"kidney": "[2, 3]"}, "; found 2, 3 kidney"),
+        ({"tumor": [1]}, "; found 1 tumor"),
+        ({"kidney": None}, 'found {"kidney": null}'),
+        ({"kidney": True}, 'found {"kidney": true}'),
+        ({"kidney": 1.5}, 'found {"kidney": 1.5}'),
+        ({"1": 1}, 'found {"1": 1}'),
+    ],
+)
+def test_labels_of_another_meaning_or_form_are_seen(tmp_path: Path, labels: dict, found: str) -> None:
+    make(tmp_path, "imagesTr/a.nii", "labelsTr/a.nii")
+    dataset_json(tmp_path, labels)
+    refused(tmp_path, re.escape(found))
+
+
+def test_kits_files_that_are_not_compressed_are_read_and_of_two_none(tmp_path: Path) -> None:
+    make(tmp_path, "case_00000/imaging.nii", "case_00000/segmentation.nii.gz")
+    make(tmp_path, "case_00001/imaging.nii", "case_00001/imaging.nii.gz", "case_00001/segmentation.nii.gz")
+    plain, both = find_cases(str(tmp_path))
+    plain.check()
+    assert plain.image == tmp_path / "case_00000/imaging.nii"
+    unusable(both, "expected imaging.nii.gz or imaging.nii, found both: remove the one not meant")
+
+
+def test_what_lies_beside_the_cases_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "case_00000/imaging.nii.gz", "case_00000/segmentation.nii.gz", "kits.json", "masks/a.nii")
+    assert find_cases(str(tmp_path)) and not caplog.text
+    make(tmp_path, "case_12/imaging.nii.gz", "Case_00013/imaging.nii.gz", "loose.nii.gz")
+    assert [case.case_id for case in find_cases(str(tmp_path))] == ["case_00000"]
+    assert "left out 3 beside the folders case_XXXXX of five digits: Case_00013, case_12, loose.nii.gz" in caplog.text
+
+
+def test_a_table_in_the_encoding_of_its_mark_and_with_semicolons(tmp_path: Path) -> None:
+    make(tmp_path, "a.nii")
+    table = tmp_path / "CASES.CSV"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
+        table.write_bytes("image ; label\r\n\r\na.nii;\r\n;\r\n".encode(encoding))
+        assert [case.image.name for case in find_cases(str(table))] == ["a.nii"]
+    table.write_bytes("image,label\nä.nii,\n".encode("latin-1"))
+    refused(table, "CASES.CSV: expected text in UTF-8, found byte 0xe4 at offset 12; save it as UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"image,label\n" + b"a" * 200_000 + b",\n", "line 2 cannot be read: field larger than field limit"),
+        (b'image,label\n"a.nii,\n', "cannot be read: unexpected end of data"),
+        (b"image,label\na.nii,,\n", "expected 2 cells in line 2, found 3"),
+        (b"image,label,image\na,b,c\n", "expected every column once, found 'image' again"),
+        (b"image,label\na\x00.nii,\n", "found a zero character at offset 13"),
+    ],
+)
+def test_tables_that_are_none_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    refused(tmp_path / "t.csv", message)

@@ -121,9 +121,50 @@ def test_a_folder_of_nothing_and_a_broken_manifest_end_the_command(
 ) -> None:
     (tmp_path / "empty").mkdir()
     ended = run_command("verify", tmp_path / "empty")
-    expected = f"error: {tmp_path}/empty: expected manifest.json or *.tfrecord files, found neither\n"
+    expected = f"error: {tmp_path}/empty: expected manifest.json or files of records, found neither\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", expected)
     (paths["a.tfrecord"].parent / "manifest.json").write_text("{}")
     ended = run_command("verify", paths["a.tfrecord"].parent)
     assert ended.returncode == 1
     assert ended.stderr.endswith("/manifest.json: shards: expected an object, found nothing\n")
+
+
+def test_records_of_every_name_and_in_folders_within_are_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_records(tmp_path / "a.tfrecord", [b"a"])
+    for name in ("train-00001-of-00002", "b.tfrec", "within/c.tfrecord"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_records(tmp_path / name, [b"x" * 30])
+        content = bytearray((tmp_path / name).read_bytes())
+        content[20] ^= 1
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "notes.txt").write_text("no records")
+    (tmp_path / ".partial-1-d.tfrecord").write_bytes(b"cut")
+    (tmp_path / "gone.tfrecord").symlink_to(tmp_path / "nowhere")
+    status, lines, error = verify(capsys, tmp_path)
+    whole, damaged = "expected whole records, ", "record 0 cannot be read: data checksum is wrong"
+    assert status == 1 and error == "error: 4 of 5 files damaged, missing or unknown\n"
+    assert lines == [
+        f"b.tfrec: {whole}{damaged}",
+        f"gone.tfrecord: {whole}found no such file",
+        f"train-00001-of-00002: {whole}{damaged}",
+        f"c.tfrecord: {whole}{damaged}",
+    ]
+
+
+def test_a_shard_of_another_name_beside_a_manifest_is_reported(
+    paths: dict[str, Path], capsys: pytest.CaptureFixture
+) -> None:
+    write_records(paths["a.tfrecord"].parent / "train-00000-of-00001", [b"5"])
+    status, lines, _ = verify(capsys, paths["a.tfrecord"].parent)
+    assert (status, lines) == (1, ["train-00000-of-00001: expected only the manifest's shards, found another file"])
+
+
+def test_a_folder_of_nothing_does_not_stop_the_others(
+    paths: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "empty").mkdir()
+    status, lines, error = verify(capsys, tmp_path / "empty", paths["a.tfrecord"].parent)
+    assert status == 1 and lines == ["empty: expected manifest.json or files of records, found neither"]
+    assert error == "error: 1 of 3 files damaged, missing or unknown\n"
