@@ -89,13 +89,14 @@ def _draw_predictions(settings: Figures, masks_dir: Path) -> Failures:
 
     masks = open_masks(masks_dir, settings.masks)
     check_flags(masks.masks.values(), settings.masks)
+    predicted = predicted_cases(masks.names, masks_dir, settings.data_dir)
+    masks = masks.with_cysts_of(files.labels for files in predicted.cases if files.labels)
     plan = FigurePlan(
         masks=masks,
         output_dir=Path(settings.output_dir),
         montage=settings.montage,
         gif=settings.gif,
     )
-    predicted = predicted_cases(masks.names, masks_dir, settings.data_dir)
     cases, failures = predicted.cases, Failures("case", len(masks.names))
     for name, problem in predicted.surplus.items():
         failures.note(name, problem)

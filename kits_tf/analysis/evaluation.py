@@ -148,6 +148,7 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
     masks = open_masks(masks_dir, plan.masks)
     check_flags(masks.masks.values(), plan.masks)
     due = predicted_cases(masks.names, masks_dir, data_dir)
+    masks = masks.with_cysts_of(files.labels for files in due.cases if files.labels)
     failures = Failures("case", len(masks.names))
     for name, problem in due.surplus.items():
         failures.note(name, problem)
@@ -163,7 +164,7 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
 
     Every true mask is due: one without a predicted mask is scored 0 (`MaskPair.is_missing`), so that a missing mask
     never makes the mean better. Labels that true masks do not name are the challenge's, with cysts as the predicted
-    masks have them.
+    masks have them; if there are cysts, a label 3 of predicted masks that name no labels is one too.
 
     Args:
         masks_dir: folder of the predicted masks, of any program.
@@ -179,6 +180,7 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
     masks = open_masks(masks_dir, plan.masks)
     check_flags(masks.masks.values(), plan.masks)
     true = open_masks(truth_dir, MaskSchemeSettings(cyst_as=masks.scheme.cyst_as))
+    masks = masks.with_cysts_of(mask.path for mask in true.masks.values())
     names = sorted(true.names)
     surplus = surplus_masks(masks.names, names, masks_dir, f"a true mask of this name in {truth_dir}")
     missing = tuple(name for name in names if name not in masks.names)

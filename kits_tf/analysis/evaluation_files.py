@@ -157,11 +157,12 @@ def read_masks_evaluation(
     predicted, scores_dir = open_masks(masks_dir, masks), scores_dir or scores_dir_of_masks(masks_dir)
     _require_scores(scores_dir, f"--predictions_dir={masks_dir} --data_dir={data_dir}")
     scores = read_scores(scores_dir)
+    cases = find_cases_named(data_dir, list(scores), str(scores_dir))
     return Evaluation(
         name=str(masks_dir),
         scores_dir=scores_dir,
-        masks=predicted,
-        cases=find_cases_named(data_dir, list(scores), str(scores_dir)),
+        masks=predicted.with_cysts_of(files.labels for files in cases if files.labels),
+        cases=cases,
         scores=scores,
         summary=read_summary(scores_dir),
         run_dir=None,

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import GridMismatchError, InputError
+from kits_tf.base.paths import AnyPath
 from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import (
     CHALLENGE_CLASSES,
+    CHALLENGE_CYST,
     KITS19,
     Scheme,
     challenge_lookup,
@@ -137,6 +139,24 @@ class MaskFolder:
         """Names of all masks, those whose header cannot be used among them."""
         return [*self.masks, *self.problems]
 
+    def with_cysts_of(self, true_masks: Iterable[AnyPath]) -> "MaskFolder":
+        """Returns the masks with label 3 as a cyst, counted as kidney, if true masks that name no labels have one.
+
+        Such a data set is KiTS21's or KiTS23's, and masks of its cases that do not name their labels have its labels.
+
+        Args:
+            true_masks: files of the data's masks; they are read until one has a cyst, if there is a mask to decide on.
+        """
+        undecided = {
+            name: mask
+            for name, mask in self.masks.items()
+            if not mask.is_named and not mask.has_cysts and mask.scheme.classes == KITS19.classes
+        }
+        if not undecided or not any(_has_cyst(path) for path in true_masks):
+            return self
+        decided = {name: replace(mask, has_cysts=True) for name, mask in undecided.items()}
+        return replace(self, masks={**self.masks, **decided})
+
     def read_on_grid_of(self, image: Volume, name: str) -> NDArray[np.uint8]:
         """Returns the labels (z, y, x) of a mask, in the scheme of all, on the grid of its scan.
 
@@ -200,6 +220,15 @@ def check_flags(masks: Iterable[MaskFile], settings: MaskSchemeSettings) -> None
             )
 
 
+def _has_cyst(path: AnyPath) -> bool:
+    """Returns whether a true mask has the challenge's label 3; one that cannot be read has none."""
+    try:
+        mask = read_labels(path)
+    except InputError:
+        return False
+    return not mask.metadata.classes and int(mask.array.max(initial=0)) == CHALLENGE_CYST
+
+
 def common_scheme(masks: Iterable[MaskFile]) -> Scheme:
     """Returns the scheme that all masks can be given in: that of all, or the challenge's where they differ.
 
@@ -224,7 +253,7 @@ def label_note(masks: Iterable[MaskFile]) -> str:
     counts = Counter((mask.is_named, mask.scheme.classes, mask.has_cysts) for mask in masks)
     parts = []
     for (is_named, classes, has_cysts), count in sorted(counts.items(), reverse=True):
-        cysts = " (3, a cyst, as --cyst_as says)" if has_cysts else ""
+        cysts = " (3 is a cyst)" if has_cysts else ""
         how = "named in the files" if is_named else "not named in the files (--label_scheme)"
         parts.append(f"{', '.join(classes[1:])}{cysts} in {count_text(count, 'mask')}, {how}")
     return f"labels: {'; '.join(parts)}" if parts else ""

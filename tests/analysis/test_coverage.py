@@ -91,6 +91,20 @@ def test_masks_of_several_schemes_each_have_their_own(folders: tuple[Path, Path]
     assert summary["tumor_dice"]["mean"] == 1 and set(summary["dice"]) == {"kidney", "tumor"}
 
 
+def test_a_label_3_is_a_cyst_where_the_true_masks_have_cysts(folders: tuple[Path, Path]) -> None:
+    """Predicted masks in the labels of KiTS21 and KiTS23 need no flag; without a cyst in the truth a 3 is refused."""
+    truth, masks = folders
+    labels = challenge()
+    labels[45:48, 8:11, 4:7] = 3
+    write_stored(masks / "b.nii.gz", labels, AFFINE)
+    with pytest.raises(InputError, match=r"1 of 3 cases failed, the first: .*b\.nii\.gz: expected labels 0\.\.2"):
+        run(truth, masks)
+    write_stored(truth / "a.nii.gz", labels, AFFINE)
+    summary = run(truth, masks)
+    assert summary["kidney_dice"]["mean"] == 1 and summary["num_cases"] == 3
+    assert summary["coverage"]["labels"].startswith("labels: kidney, tumor (3 is a cyst) in 3 masks")
+
+
 @pytest.mark.parametrize("cyst_as", ["kidney", "class", "background"])
 def test_truth_with_cysts_is_truth(folders: tuple[Path, Path], cyst_as: str) -> None:
     """Labels 0..3 of KiTS21 and KiTS23, by --truth_dir as by --data_dir."""
