@@ -72,16 +72,18 @@ def main(settings: Figures) -> None:
     require_writable(settings.output_dir)
     start_tensorflow()
     if settings.predictions_dir is not None:
-        failures = _draw_predictions(settings, Path(settings.predictions_dir))
+        _draw_predictions(settings, Path(settings.predictions_dir))
     else:
-        failures = Failures("case", 1)
         _draw_augmentations(settings)
-    print(f"wrote {settings.output_dir}")
-    failures.check()
+        print(f"wrote {settings.output_dir}")
 
 
-def _draw_predictions(settings: Figures, masks_dir: Path) -> Failures:
-    """Draws every mask of the folder beside the truth, on several processes, and returns the cases that failed."""
+def _draw_predictions(settings: Figures, masks_dir: Path) -> None:
+    """Draws every mask of the folder beside the truth, on several processes.
+
+    Raises:
+        InputError: a case cannot be drawn; the others are.
+    """
     from kits_tf.analysis.mask_files import check_flags, label_note, open_masks
     from kits_tf.analysis.masks import predicted_cases
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
@@ -105,8 +107,10 @@ def _draw_predictions(settings: Figures, masks_dir: Path) -> Failures:
     for index, result in track(results, "figure", len(tasks)):
         if isinstance(result, InputError):
             failures.note(cases[index].case_id, result)
-    print(label_note(masks.masks.values()))
-    return failures
+    if len(failures) < len(masks.names):
+        print(label_note(masks.masks.values()))
+        print(f"wrote {settings.output_dir}")
+    failures.check()
 
 
 def _draw_augmentations(settings: Figures) -> None:

@@ -77,7 +77,8 @@ def test_a_bad_case_does_not_cost_the_others_and_fails_the_command(
     with pytest.raises(InputError, match=r"^1 of 3 cases failed, the first: .*case_00001.nii.gz: expected the scan's"):
         figures.main(settings(data_dir, tmp_path / "out", **plan))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.png", "case_00002.png"]
-    assert capsys.readouterr().out == f"wrote {tmp_path / 'out'}\n"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == f"wrote {tmp_path / 'out'}" and printed[0].startswith("labels: ") and len(printed) == 2
     assert "1 of 3 cases failed:" in caplog.messages
 
 

@@ -258,8 +258,9 @@ def test_what_becomes_of_cysts_goes_for_the_truth_of_named_masks_too(folders: tu
         evaluate.main(evaluate.Evaluate(**flags, masks=evaluate.MaskSchemeSettings(label_scheme="laterality")))
 
 
-def test_two_masks_of_one_name_are_not_measured_as_one(folders: tuple[Path, Path]) -> None:
+def test_two_masks_of_one_name_are_not_measured_as_one(folders: tuple[Path, Path], tmp_path: Path) -> None:
     truth, masks = folders
-    with pytest.raises(InputError, match=r"masks/a\.nii\.gz: expected masks of different names, .*/a\.nii\.gz has"):
-        measure.main(measure.Measure(), [str(truth), str(masks)])
+    measure.main(measure.Measure(output_dir=str(tmp_path / "out")), [str(truth), str(masks)])
+    content = json.loads((tmp_path / "out" / "measurements.json").read_text())
+    assert sorted(content) == [f"{folder}_{name}" for folder in ("masks", "truth") for name in "abc"]
     measure.main(measure.Measure(), [str(masks), str(masks / "a.nii.gz")])  # the very same one, given twice

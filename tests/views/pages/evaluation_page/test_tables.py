@@ -5,6 +5,7 @@ import numpy as np
 
 from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.analysis.lesions import Lesion
+from kits_tf.analysis.mask_files import MaskFolder
 from kits_tf.analysis.scores import SCORES, CaseScores
 from kits_tf.analysis.statistics import differences, summarize
 from kits_tf.ct.case_facts import CaseFacts, LabelFacts
@@ -33,9 +34,8 @@ def evaluation(name: str, tumor: list[float], scheme: Scheme = LATERALITY) -> Ev
     return Evaluation(
         name=name,
         scores_dir=Path(name),
-        masks_dir=Path(name),
+        masks=MaskFolder(folder=Path(name), masks={}, scheme=scheme, problems={}),
         cases=[],
-        scheme=scheme,
         scores=scores,
         summary=summarize(cases),
         run_dir=None,
