@@ -12,6 +12,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import DicomSettings
 from kits_tf.ct.labels import KITS19, LATERALITY
 from kits_tf.ct.scans import collect_scans, find_scans
+from kits_tf.ct.volume import metadata_of, read_image
 from kits_tf.inference import batch_prediction
 from kits_tf.inference.batch_prediction import segment_scans
 from kits_tf.inference.mask_output import MaskOutput
@@ -137,11 +138,15 @@ def test_labels_of_the_challenge_and_their_names(data_dir: Path, segmenter: Segm
 
 
 def constant_model(value: int = 1) -> Model:
-    """Returns a model that labels every voxel the same."""
+    """Returns a model that labels every voxel the same, and is as sure everywhere."""
 
     def segment(hu: np.ndarray, affine: np.ndarray) -> Segmentation:
         labels, numbers = np.full(hu.shape, value, np.uint8), np.ones(3, np.float32)
-        return Segmentation(labels=labels, volumes_ml=numbers, confidence=numbers)
+        maps = {
+            "probabilities": np.full((*hu.shape, 2), 32767, np.uint16),
+            "uncertainty": np.full(hu.shape, 655, np.uint16),
+        }
+        return Segmentation(labels=labels, volumes_ml=numbers, confidence=numbers, **maps)
 
     return Model(segment, KITS19, accept_intensities=True)
 
@@ -208,3 +213,22 @@ def test_a_bad_input_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFix
     with pytest.raises(InputError, match=r"1 of 2 scans failed, the first: .*gone.nii.gz: expected a scan"):
         predict_all([tmp_path / "gone.nii.gz", scan], output(tmp_path / "out"))
     assert (tmp_path / "out" / "a.nii.gz").is_file()
+
+
+def test_what_predict_wrote_is_no_scan(tmp_path: Path) -> None:
+    """A map is an image by its header as a scan is: what it says of itself tells them apart."""
+    scan = write_scan(tmp_path / "ct.nii.gz", 30)
+    predict_all([scan], output(tmp_path / "out"))
+    for name, words in (
+        ("ct", "a mask or a map"),
+        ("ct_uncertainty", "a mask or a map"),
+        ("ct_probabilities", "three axes"),
+    ):
+        path = tmp_path / "out" / f"{name}.nii.gz"
+        metadata = metadata_of(nib.load(path).header)
+        assert (metadata.scan, metadata.model) == (read_image(scan).digest(), "kits/3 sha256:00")
+        assert metadata.classes == (KITS19.classes if name == "ct" else ())
+        assert nib.load(path).header.get_intent()[0] == ("label" if name == "ct" else "none")
+        with pytest.raises(InputError, match=f"out/{name}.nii.gz: expected .*{words}"):
+            predict_all([path], output(tmp_path / "again"))
+    assert not (tmp_path / "again").exists() or not list((tmp_path / "again").iterdir())
