@@ -18,7 +18,7 @@ from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
-from kits_tf.inference.mask_output import MaskOutput
+from kits_tf.inference.mask_output import MAPS, MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 
 logger = logging.getLogger(__name__)
@@ -212,10 +212,10 @@ class _Writer:
         geometry = (volume.stored.affine, volume.header)
         # A map says of what it is, so that it is never taken for a scan; classes would make it a mask.
         origin = MaskMetadata(scan=digest, model=self.output.identity, warnings=segmentation.warnings)
-        for name in ("probabilities", "uncertainty"):
+        for name in MAPS:
             values = getattr(segmentation, name)
             if values is not None:
-                write_shares(path.with_name(f"{scan.name}_{name}.nii.gz"), values, *geometry, origin)
+                write_shares(self.output.map_path(scan, name), values, *geometry, origin)
         labels, classes = labels_as(self.output.labels, segmentation.labels, volume, scheme)
         if content.series:
             try:
