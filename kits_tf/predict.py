@@ -47,14 +47,14 @@ def main(settings: Predict, inputs: list[str]) -> None:
     """
     from kits_tf.ct.scans import collect_scans
     from kits_tf.inference.batch_prediction import segment_scans
-    from kits_tf.inference.mask_output import MaskOutput
+    from kits_tf.inference.mask_output import MAPS, MaskOutput
     from kits_tf.serving.versions import model_identity
 
     output = MaskOutput(
         folder=Path(settings.output_dir),
         model=model_identity(settings.model, settings.inference),
         labels=settings.labels,
-        maps=tuple(name for name in ("probabilities", "uncertainty") if getattr(settings, name)),
+        maps=tuple(name for name in MAPS if getattr(settings, name)),
         overwrite=settings.overwrite,
     )
     for prediction in segment_scans(collect_scans(inputs, settings.dicom), output, lambda: _load(settings)):

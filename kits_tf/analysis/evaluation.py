@@ -33,8 +33,10 @@ from kits_tf.config import GridSettings, InferenceSettings, MaskSchemeSettings
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
-from kits_tf.ct.volume import Volume, write_labels
+from kits_tf.ct.mask_metadata import MaskMetadata
+from kits_tf.ct.volume import Volume, write_stored
 from kits_tf.inference.building import build_segmenter
+from kits_tf.inference.identity import runs_identity
 from kits_tf.inference.model import Model
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
@@ -104,7 +106,7 @@ def evaluate_run(
     cases = cases_of_split(run.manifest, split, data_dir or run.manifest.data_dir)
     scores_dir = plan.output_dir or scores_dir_of_run(run_dir, split)
     require_writable(scores_dir)
-    model = _accepting(build_segmenter([run], inference))
+    model = replace(_accepting(build_segmenter([run], inference)), identity=runs_identity(str(run_dir), inference))
     scores, failures = [], Failures("case", len(cases))
     for files in track(cases, "case", len(cases)):
         try:
@@ -120,8 +122,12 @@ def evaluate_run(
 def _segment_and_score(files: CaseFiles, model: Model, grid: GridSettings, masks_dir: Path) -> CaseScores:
     scheme = model.scheme
     image, truth = read_truth(files, scheme)
-    predicted = model.labels(image)
-    write_labels(masks_dir / f"{files.case_id}.nii.gz", predicted, like=image, classes=scheme.classes)
+    segmentation, affine = model.segmentation(image), image.stored.affine
+    metadata = MaskMetadata(
+        classes=scheme.classes, scan=image.digest(), model=model.identity, warnings=segmentation.warnings
+    )
+    write_stored(masks_dir / f"{files.case_id}.nii.gz", segmentation.labels, affine, image.header, metadata)
+    predicted = Volume.from_stored(segmentation.labels, affine).array
     pair = MaskPair(
         truth=truth, predicted=predicted, scheme=scheme, spacing_mm=image.grid.spacing_mm, training_grid=grid
     )

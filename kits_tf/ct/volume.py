@@ -228,7 +228,7 @@ def read_grid(path: str | os.PathLike) -> Grid:
 
 
 def read_metadata(path: str | os.PathLike) -> MaskMetadata:
-    """Returns what the file of a mask says of it, from its header alone.
+    """Returns what the file of a mask or of a map says of it, from its header alone.
 
     Raises:
         InputError: the file is missing, or its header cannot be read.
@@ -255,7 +255,7 @@ def _read(path: str | os.PathLike, dtype: type[np.generic], convert: Callable[[N
         way = orientation(stored.affine)
         array = _empty([stored.shape[axis] for axis in way.permutation], np.dtype(dtype))
         _fill(undo_reorient(array, way), image.dataobj, lambda slab: convert(slab, path))
-        _check_end(nifti, path)
+        _check_end(nifti)
     return Volume(array, stored.reoriented(way), stored, image.header)
 
 
@@ -263,14 +263,21 @@ class _Nifti(NamedTuple):
     """A NIfTI file that is open.
 
     Attributes:
+        path: its path.
         image: nibabel's image, of which no voxel is read yet.
-        grid: grid of its voxels, as stored.
+        affine: (4, 4), voxel centers to world mm.
         file: stream of its bytes, decompressed.
     """
 
+    path: AnyPath
     image: nib.Nifti1Image
-    grid: Grid
+    affine: NDArray
     file: BinaryIO
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels, as stored; InputError if it is no single volume."""
+        return Grid(_shape(self.image, self.path), self.affine)
 
 
 @contextlib.contextmanager
@@ -289,8 +296,7 @@ def _nifti(path: AnyPath) -> Iterator[_Nifti]:
             header = parse_header(file.read(HEADER_BYTES), str(path))
             file.seek(0)
             kind = nib.Nifti2Image if header.is_nifti2 else nib.Nifti1Image
-            image = kind.from_stream(file)
-            yield _Nifti(image, Grid(_shape(image, path), header.affine), file)
+            yield _Nifti(path, kind.from_stream(file), header.affine, file)
     except InputError:
         raise
     except _UNREADABLE as error:
@@ -310,7 +316,7 @@ def _opened(path: AnyPath) -> Iterator[BinaryIO]:
             yield unzipped
 
 
-def _check_end(nifti: _Nifti, path: AnyPath) -> None:
+def _check_end(nifti: _Nifti) -> None:
     """Reads a file to its end, where gzip has its checksum.
 
     Raises:
@@ -324,7 +330,7 @@ def _check_end(nifti: _Nifti, path: AnyPath) -> None:
     plane = i * j * source.dtype.itemsize
     if rest >= plane:
         planes = f"{rest} bytes, {rest / plane:.1f} planes, behind them"
-        raise InputError(f"{path}: expected the voxels of shape {nifti.grid.shape} and no more, found {planes}")
+        raise InputError(f"{nifti.path}: expected the voxels of shape {nifti.grid.shape} and no more, found {planes}")
 
 
 def _empty(shape: list[int], dtype: np.dtype) -> NDArray:

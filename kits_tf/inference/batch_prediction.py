@@ -18,7 +18,7 @@ from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
-from kits_tf.inference.mask_output import MaskOutput
+from kits_tf.inference.mask_output import MAPS, MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 
 logger = logging.getLogger(__name__)
@@ -210,10 +210,12 @@ class _Writer:
         scan, (content, digest), segmentation, scheme = result
         path, volume = self.output.mask_path(scan), content.volume
         geometry = (volume.stored.affine, volume.header)
-        for name in ("probabilities", "uncertainty"):
+        # A map says of what it is, so that it is never taken for a scan; classes would make it a mask.
+        origin = MaskMetadata(scan=digest, model=self.output.identity, warnings=segmentation.warnings)
+        for name in MAPS:
             values = getattr(segmentation, name)
             if values is not None:
-                write_shares(path.with_name(f"{scan.name}_{name}.nii.gz"), values, *geometry)
+                write_shares(self.output.map_path(scan, name), values, *geometry, origin)
         labels, classes = labels_as(self.output.labels, segmentation.labels, volume, scheme)
         if content.series:
             try:
@@ -222,9 +224,6 @@ class _Writer:
                 )
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
-        metadata = MaskMetadata(
-            classes=classes, scan=digest, model=self.output.identity, warnings=segmentation.warnings
-        )
-        write_stored(path, labels, *geometry, metadata)
+        write_stored(path, labels, *geometry, replace(origin, classes=classes))
         volumes_ml = zip(scheme.classes[1:], segmentation.volumes_ml[1:].tolist(), strict=True)
         return Prediction(source=scan.source, path=path, volumes_ml=dict(volumes_ml), warnings=segmentation.warnings)

@@ -9,9 +9,11 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import require_writable
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import Scan
-from kits_tf.ct.volume import read_labels
+from kits_tf.ct.volume import read_labels, read_metadata
 from kits_tf.inference.identity import is_corrected, same_model, with_labels
 
+# Maps that predict writes beside a mask NAME, as NAME_probabilities.nii.gz.
+MAPS = ("probabilities", "uncertainty")
 _KEPT = "kept as it is: choose another --output_dir, or move it away"
 
 
@@ -41,6 +43,10 @@ class MaskOutput:
     def mask_path(self, scan: Scan) -> Path:
         """Returns the file of a scan's mask."""
         return self.folder / f"{scan.name}.nii.gz"
+
+    def map_path(self, scan: Scan, name: str) -> Path:
+        """Returns the file of a map beside a scan's mask."""
+        return self.folder / f"{scan.name}_{name}.nii.gz"
 
     def check(self, scans: Sequence[Scan]) -> None:
         """Checks before any work that masks can be written, and not among the scans.
@@ -82,9 +88,11 @@ class MaskOutput:
         """Returns whether the mask at a scan's place is of this scan by this model.
 
         Raises:
-            InputError: it is another one, or a map that is to lie beside it is missing.
+            InputError: it is another one, a map that is to lie beside it is missing, or one that lies there is of
+                another scan or model.
         """
         if existing is None or self.overwrite:
+            self._check_maps(scan, digest)
             return False
         path = self.mask_path(scan)
         if existing.scan != digest:
@@ -95,6 +103,19 @@ class MaskOutput:
                 f"{_KEPT}, or --overwrite"
             )
         for name in self.maps:
-            if not (beside := path.with_name(f"{scan.name}_{name}.nii.gz")).exists():
+            if not (beside := self.map_path(scan, name)).exists():
                 raise InputError(f"{beside}: missing beside its mask of {scan.source}; --overwrite makes both again")
+        self._check_maps(scan, digest)
         return True
+
+    def _check_maps(self, scan: Scan, digest: str) -> None:
+        """Raises InputError if a map would be left beside a mask that it does not belong to."""
+        for name in MAPS:
+            path = self.map_path(scan, name)
+            if not os.path.lexists(path) or (self.overwrite and name in self.maps):
+                continue
+            metadata = read_metadata(path)
+            if metadata.scan != digest or not same_model(metadata.model, self.identity):
+                raise InputError(
+                    f"{path}: expected the map of {scan.source} by {self.identity}, it is another; {_KEPT}"
+                )

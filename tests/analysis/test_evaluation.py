@@ -18,14 +18,15 @@ from kits_tf.analysis.lesions import Lesion
 from kits_tf.analysis.scores import CaseScores
 from kits_tf.analysis.statistics import summarize
 from kits_tf.base.errors import InputError
-from kits_tf.config import MaskSchemeSettings
+from kits_tf.config import InferenceSettings, MaskSchemeSettings
 from kits_tf.ct.cases import read_pair
 from kits_tf.ct.labels import LATERALITY, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.mask_metadata import MaskMetadata
-from kits_tf.ct.volume import write_labels, write_stored
+from kits_tf.ct.volume import read_image, read_metadata, write_labels, write_stored
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
+from kits_tf.serving.versions import model_identity
 
 KITS19_MASKS = MaskSchemeSettings(label_scheme="kits19")
 
@@ -158,6 +159,12 @@ def test_a_run_is_scored_on_the_original_grid(
         case_id = mask_path.name.removesuffix(".nii.gz")
         mask, truth = nib.load(mask_path), nib.load(data_dir / case_id / "segmentation.nii.gz")
         assert mask.shape == truth.shape and (mask.affine == truth.affine).all()
+        # They say of what they are as those of predict do, which leaves such a scan out.
+        assert read_metadata(mask_path) == MaskMetadata(
+            classes=LATERALITY.classes,
+            scan=read_image(data_dir / case_id / "imaging.nii.gz").digest(),
+            model=model_identity(str(copy), InferenceSettings()),
+        )
         predicted = LATERALITY.to_challenge(np.asarray(mask.dataobj)) > 0
         expected = np.asarray(truth.dataobj) > 0
         dice = 2 * (predicted & expected).sum() / (predicted.sum() + expected.sum())

@@ -12,6 +12,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.config import DicomSettings
 from kits_tf.ct.labels import KITS19, LATERALITY
 from kits_tf.ct.scans import collect_scans, find_scans
+from kits_tf.ct.volume import read_image, read_metadata
 from kits_tf.inference import batch_prediction
 from kits_tf.inference.batch_prediction import segment_scans
 from kits_tf.inference.mask_output import MaskOutput
@@ -136,12 +137,18 @@ def test_labels_of_the_challenge_and_their_names(data_dir: Path, segmenter: Segm
     assert [mask.header.get_intent()[0] for mask in masks] == ["label"] * 2
 
 
-def constant_model(value: int = 1) -> Model:
-    """Returns a model that labels every voxel the same."""
+def constant_model(names: tuple[str, ...] = ()) -> Model:
+    """Returns a model that labels every voxel the same, with maps that are the same everywhere."""
 
     def segment(hu: np.ndarray, affine: np.ndarray) -> Segmentation:
-        labels, numbers = np.full(hu.shape, value, np.uint8), np.ones(3, np.float32)
-        return Segmentation(labels=labels, volumes_ml=numbers, confidence=numbers)
+        labels, numbers = np.ones(hu.shape, np.uint8), np.ones(3, np.float32)
+        maps = {
+            "probabilities": np.full((*hu.shape, 2), 32767, np.uint16),
+            "uncertainty": np.full(hu.shape, 655, np.uint16),
+        }
+        return Segmentation(
+            labels=labels, volumes_ml=numbers, confidence=numbers, **{name: maps[name] for name in names}
+        )
 
     return Model(segment, KITS19, accept_intensities=True)
 
@@ -156,7 +163,7 @@ def write_scan(path: Path, level: int) -> Path:
 
 def predict_all(inputs: list[Path], place: MaskOutput) -> list[str]:
     scans = collect_scans([str(path) for path in inputs], DicomSettings())
-    return [prediction.path.name for prediction in segment_scans(scans, place, constant_model)]
+    return [prediction.path.name for prediction in segment_scans(scans, place, lambda: constant_model(place.maps))]
 
 
 def test_a_mask_of_another_scan_stops_with_both_names(tmp_path: Path) -> None:
@@ -208,3 +215,41 @@ def test_a_bad_input_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFix
     with pytest.raises(InputError, match=r"1 of 2 scans failed, the first: .*gone.nii.gz: expected a scan"):
         predict_all([tmp_path / "gone.nii.gz", scan], output(tmp_path / "out"))
     assert (tmp_path / "out" / "a.nii.gz").is_file()
+
+
+def test_what_predict_wrote_is_no_scan(tmp_path: Path) -> None:
+    """A map is an image by its header as a scan is: what it says of itself tells them apart."""
+    scan = write_scan(tmp_path / "ct.nii.gz", 30)
+    predict_all([scan], output(tmp_path / "out"))
+    for name, words in (
+        ("ct", "a mask or a map"),
+        ("ct_uncertainty", "a mask or a map"),
+        ("ct_probabilities", "three axes"),
+    ):
+        path = tmp_path / "out" / f"{name}.nii.gz"
+        metadata = read_metadata(path)
+        assert (metadata.scan, metadata.model) == (read_image(scan).digest(), "kits/3 sha256:00")
+        assert metadata.classes == (KITS19.classes if name == "ct" else ())
+        assert nib.load(path).header.get_intent()[0] == ("label" if name == "ct" else "none")
+        with pytest.raises(InputError, match=f"out/{name}.nii.gz: expected .*{words}"):
+            predict_all([path], output(tmp_path / "again"))
+    assert not (tmp_path / "again").exists() or not list((tmp_path / "again").iterdir())
+
+
+def test_no_map_is_left_beside_a_mask_that_it_does_not_belong_to(tmp_path: Path) -> None:
+    first, second = (write_scan(tmp_path / name / "ct.nii.gz", 30 + i) for i, name in enumerate("AB"))
+    folder, maps = tmp_path / "out", ("probabilities", "uncertainty")
+    predict_all([first], output(folder, maps=maps))
+    assert predict_all([first], output(folder, overwrite=True)) == ["ct.nii.gz"]  # the maps are still its own
+    before = (folder / "ct.nii.gz").read_bytes()
+    with pytest.raises(InputError, match=r"ct_probabilities.nii.gz: expected the map of .*B/ct.nii.gz by kits/3"):
+        predict_all([second], output(folder, overwrite=True))
+    with pytest.raises(InputError, match=r"ct_uncertainty.nii.gz: expected the map of"):
+        predict_all([second], output(folder, overwrite=True, maps=maps[:1]))
+    (folder / "ct.nii.gz").rename(tmp_path / "moved.nii.gz")
+    with pytest.raises(InputError, match=r"ct_probabilities.nii.gz: expected the map of"):
+        predict_all([second], output(folder))
+    (tmp_path / "moved.nii.gz").rename(folder / "ct.nii.gz")
+    assert (folder / "ct.nii.gz").read_bytes() == before
+    assert predict_all([second], output(folder, maps=maps, overwrite=True)) == ["ct.nii.gz"]
+    assert read_metadata(folder / "ct_uncertainty.nii.gz").scan == read_image(second).digest()
