@@ -61,6 +61,10 @@ def main(settings: Train) -> None:
                 run_dir=Path(run.run_dir),
             )
             _train(plan, strategy)
+    except (tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
+        # A folder in the place of a record, or a disk that fails; but also whatever else TensorFlow refuses.
+        _name_damage(manifest, settings.records_dir)
+        raise
     except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
         _name_damage(manifest, settings.records_dir)
         raise InputError(f"{settings.records_dir}: a record cannot be read: {error.message:.200}") from None

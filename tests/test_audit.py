@@ -70,11 +70,11 @@ def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path) -> None:
 
 
 def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_path: Path, capsys, caplog) -> None:
-    with pytest.raises(InputError, match="3 of 6 cases failed; run convert again"):
+    with pytest.raises(InputError, match="3 of 6 cases failed, the first: .*; run convert again"):
         convert.main(convert_settings(damaged, tmp_path))
     shards = sorted(path.name for path in tmp_path.glob("*.tfrecord"))
     assert shards == [f"case_{number:05d}.tfrecord" for number in (0, 3, 4)]
-    assert "case_00001: FAILED" in caplog.text and "was an offset of 1024 or 1000 lost" in caplog.text
+    assert "failed: " in caplog.text and "was an offset of 1024 or 1000 lost" in caplog.text
     convert.main(convert_settings(damaged, tmp_path / "rest", splits=config.SplitSettings(exclude_cases="1,2,5")))
     said = capsys.readouterr().out
     assert "warning duplicate: case_00004: the same scan as case_00000" in said

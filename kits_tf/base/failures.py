@@ -50,8 +50,11 @@ class Failures:
         if self._total > 1:
             logger.error("failed: %s", message)
 
-    def check(self) -> None:
+    def check(self, advice: str = "") -> None:
         """Lists the failures, if there are any.
+
+        Args:
+            advice: end of the error's line: what to do next.
 
         Raises:
             InputError: an input failed.
@@ -59,8 +62,8 @@ class Failures:
         if not self._messages:
             return
         if self._total == 1:
-            raise InputError(self._messages[0])
+            raise InputError(f"{self._messages[0]}{advice}")
         logger.error("%d of %d %ss failed:", len(self), self._total, self._noun)
         for message in self._messages:
             logger.error("  %s", message)
-        raise InputError(f"{len(self)} of {self._total} {self._noun}s failed, the first: {self._messages[0]}")
+        raise InputError(f"{len(self)} of {self._total} {self._noun}s failed, the first: {self._messages[0]}{advice}")

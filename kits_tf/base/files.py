@@ -14,6 +14,7 @@ from tfrecords_tools.errors import RecordError
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 
 __all__ = [
+    "name_in_errors",
     "read_table",
     "read_text",
     "remove_partial",

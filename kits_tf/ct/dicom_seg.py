@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import written_whole
+from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.base.version import __version__
 from kits_tf.ct.dicom import SeriesScan
 
@@ -60,7 +60,7 @@ def write_segmentation(
     if comments:
         segmentation.ImageComments = " ".join(comments)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
+    with name_in_errors(path), written_whole(path) as partial:
         segmentation.save_as(partial)
 
 

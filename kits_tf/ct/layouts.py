@@ -269,6 +269,7 @@ def _kits(root: AnyPath) -> list[CaseFiles] | None:
     cases = []
     for folder in folders:
         cases.append(_kits_case(folder))
+    _warn_of_missing_masks(root, cases)
     return cases or None
 
 
@@ -281,6 +282,30 @@ def _kits_case(folder: AnyPath) -> CaseFiles:
         labels, labels_twice = majority, majority_twice
     is_unlabeled = not _exists(labels) and case_number(folder.name) in _KITS19_UNLABELED
     return CaseFiles(folder.name, image, None if is_unlabeled else labels, image_twice or labels_twice)
+
+
+def _warn_of_missing_masks(root: AnyPath, cases: Sequence[CaseFiles]) -> None:
+    """Says which cases count as KiTS19's own test set although the others are another year's, which has all masks."""
+    unlabeled = [case.case_id for case in cases if case.labels is None]
+    # KiTS19 has masks of the cases before its test set alone, and none of several readers.
+    is_later = any(
+        int(case.case_id[-5:]) >= _KITS19_UNLABELED.start
+        or case.labels.name.startswith(KITS21_LABELS_NAME.removesuffix(".gz"))
+        for case in cases
+        if case.labels is not None and _exists(case.labels)
+    )
+    if unlabeled and is_later:
+        logger.warning(
+            "%s: %d cases without a segmentation are taken as unlabeled, as in KiTS19, but the others are not "
+            "KiTS19's: are files missing? %s",
+            root,
+            len(unlabeled),
+            _shown(unlabeled),
+        )
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
 def _either(folder: AnyPath, name: str) -> tuple[AnyPath, str]:
@@ -319,5 +344,6 @@ def _warn_of_others(root: AnyPath, others: list[AnyPath]) -> None:
         and ("case" in path.name.lower() if path.is_dir() else path.name.endswith(SUFFIXES))
     ]
     if passed:
-        shown = ", ".join(passed[:_NAMES_SHOWN]) + (", ..." if len(passed) > _NAMES_SHOWN else "")
-        logger.warning("%s: left out %d beside the folders case_XXXXX of five digits: %s", root, len(passed), shown)
+        logger.warning(
+            "%s: left out %d beside the folders case_XXXXX of five digits: %s", root, len(passed), _shown(passed)
+        )

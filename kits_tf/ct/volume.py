@@ -18,7 +18,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import written_whole
+from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.ct.geometry import Grid, Triple, bounding_box, orientation, reorient, undo_reorient
 from kits_tf.ct.mask_metadata import NO_METADATA, MaskMetadata, metadata_in
@@ -244,7 +244,7 @@ def metadata_of(header: nib.Nifti1Header) -> MaskMetadata:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
+    with name_in_errors(path), written_whole(path) as partial:
         partial.write_bytes(compress(content) if path.name.lower().endswith(".gz") else content)
 
 

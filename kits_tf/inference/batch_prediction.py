@@ -87,6 +87,11 @@ def segment_scans(scans: Sequence[Scan], output: MaskOutput, load: Callable[[], 
             f"{error} ({done + len(left_out)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
             "goes on with the others)"
         ) from None
+    except OSError as error:  # the disk is full or gone: no further mask could be written either
+        raise InputError(
+            f"{error} ({done + len(left_out)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
+            "goes on with the others)"
+        ) from None
     if left_out:
         logger.info("%d of %d scans have a mask in %s: left out", len(left_out), len(scans), output.folder)
     failures.check()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.failures import Failures
 from kits_tf.base.files import remove_partial
 from kits_tf.base.paths import AnyPath, GFilePath, as_path
 from kits_tf.base.processes import THREADS, choose_workers, run_here, run_in_processes, start_tensorflow_in_worker
@@ -47,13 +48,7 @@ def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifes
             failures = _convert(settings, cases, records_dir, manifest)
         finally:
             remove_partial(records_dir)
-    if failures:
-        logger.error("%d of %d cases failed:", len(failures), len(cases))
-        for message in failures:
-            logger.error("  %s", message)
-        raise InputError(
-            f"{len(failures)} of {len(cases)} cases failed; run convert again once they are mended or excluded"
-        )
+    failures.check("; run convert again once they are mended or excluded")
     return manifest
 
 
@@ -113,12 +108,12 @@ def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> C
 
 def _convert(
     settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest
-) -> list[str]:
-    """Fills the manifest, writes it after each case, and returns a line for each case that failed."""
+) -> Failures:
+    """Fills the manifest, writes it after each case, and returns the cases that failed."""
     earlier = [_earlier_result(manifest, case.case_id, records_dir) for case in cases]
     tasks = [(case, settings.grid, records_dir, result) for case, result in zip(cases, earlier, strict=True)]
     start = monotonic()
-    failures: list[str] = []
+    failures = Failures("case", len(cases))
     num_unchanged = 0
     for done, (index, result) in enumerate(_results(settings, tasks, records_dir), start=1):
         if isinstance(result, ConvertedCase) and result == earlier[index]:
@@ -126,18 +121,18 @@ def _convert(
             continue
         case_id = cases[index].case_id
         if isinstance(result, InputError):
-            failures.append(f"{case_id}: {result}")
             manifest.remove(case_id, shard_name(case_id), records_dir)
-            level, outcome = logging.WARNING, f"FAILED: {result}"
-        else:
-            manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
-            level, outcome = logging.INFO, f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
+            manifest.write(records_dir)
+            failures.note(case_id, result)
+            continue
+        manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
         manifest.write(records_dir)
         # After the manifest is written, so that no case is reported and then lost.
-        logger.log(level, "case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
+        outcome = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
+        logger.info("case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
     if num_unchanged:
         logger.info("%d cases were converted already", num_unchanged)
-    return sorted(failures)
+    return failures
 
 
 def _results(

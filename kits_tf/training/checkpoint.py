@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.base.files import remove_partial, written_whole
+from kits_tf.base.files import name_in_errors, remove_partial, written_whole
 
 KEPT = 2
 _POSITION = "position"
@@ -59,7 +59,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """
     folder.mkdir(exist_ok=True)
     position = checkpoint.position
-    with written_whole(folder / f"{position.epoch:06}-{position.step:06}.npz") as partial:
+    path = folder / f"{position.epoch:06}-{position.step:06}.npz"
+    with name_in_errors(path), written_whole(path) as partial:
         arrays: dict = {_POSITION: np.array(json.dumps(asdict(position))), **checkpoint.arrays}
         np.savez(partial, **arrays)
     for old in _newest_first(folder)[KEPT:]:

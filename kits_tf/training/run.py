@@ -26,7 +26,7 @@ import numpy as np
 
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import read_text, write_text, written_whole
+from kits_tf.base.files import name_in_errors, read_text, write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
@@ -101,7 +101,7 @@ def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) ->
 
 def save_weights(network: keras.Model, path: Path, score: float) -> None:
     """Writes a network's weights and, in the same file, the score they are kept for, under a temporary name first."""
-    with written_whole(path) as partial:
+    with name_in_errors(path), written_whole(path) as partial:
         network.save_weights(partial)
         with h5py.File(partial, "a") as file:
             file.attrs[_SCORE] = score

@@ -270,3 +270,30 @@ def test_a_table_in_the_encoding_of_its_mark_and_with_semicolons(tmp_path: Path)
 def test_tables_that_are_none_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     refused(tmp_path / "t.csv", message)
+
+
+def kits_with(root: Path, *labels: str, unlabeled: tuple[int, ...]) -> Path:
+    make(root, *labels, *(f"{Path(name).parent}/imaging.nii.gz" for name in labels))
+    make(root, *(f"case_{number:05d}/imaging.nii.gz" for number in unlabeled))
+    return root
+
+
+@pytest.mark.parametrize(
+    "labels", ["case_00001/aggregated_MAJ_seg.nii.gz", "case_00299/segmentation.nii", "case_00400/segmentation.nii.gz"]
+)
+def test_cases_that_only_kits19_leaves_unlabeled_are_named(
+    tmp_path: Path, labels: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = kits_with(tmp_path, "case_00000/segmentation.nii.gz", labels, unlabeled=(210, 298))
+    assert [case.case_id for case in find_cases(str(root)) if case.labels is None] == ["case_00210", "case_00298"]
+    expected = f"{root}: 2 cases without a segmentation are taken as unlabeled, as in KiTS19, but the others are not"
+    assert caplog.text.count(expected) == 1 and "case_00210, case_00298" in caplog.text
+
+
+def test_kits19_with_its_test_set_and_kits23_with_a_missing_file_say_nothing_of_unlabeled_cases(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    find_cases(str(kits_with(tmp_path / "19", "case_00209/segmentation.nii.gz", unlabeled=(210, 299))))
+    find_cases(str(kits_with(tmp_path / "23", "case_00400/segmentation.nii.gz", unlabeled=(5, 401))))
+    find_cases(str(kits_with(tmp_path / "21", "case_00250/aggregated_MAJ_seg.nii.gz", unlabeled=())))
+    assert not caplog.records

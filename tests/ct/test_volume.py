@@ -246,6 +246,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="a.nii.gz: cannot be written: No space"):
         volume.write_stored(tmp_path / "a.nii.gz", ARRAY, affine_of("IPL"))
     assert list(tmp_path.iterdir()) == []

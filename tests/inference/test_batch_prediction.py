@@ -85,6 +85,26 @@ def test_a_mask_that_cannot_be_written_is_a_failure_of_its_own_scan(
         next(predictions)
 
 
+def test_a_full_disk_ends_the_run_with_what_is_done(
+    data_dir: Path, segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = find_scans([str(data_dir / "case_0000[0123]")], DicomSettings())
+    write_stored = batch_prediction.write_stored
+
+    def write(path: Path, *rest: object, **named: object) -> None:
+        if path.name != "case_00000.nii.gz":
+            raise OSError(28, "No space left on device", str(path))
+        write_stored(path, *rest, **named)
+
+    monkeypatch.setattr(batch_prediction, "write_stored", write)
+    predictions = segment_scans(scans, output(tmp_path), segmenter.model)
+    assert next(predictions).path.name == "case_00000.nii.gz"
+    message = r"No space left on device.*case_00001.nii.gz.*\(1 of 4 scans are done, 0 failed; the same command goes on"
+    with pytest.raises(InputError, match=message):
+        next(predictions)
+    assert [path.name for path in tmp_path.iterdir()] == ["case_00000.nii.gz"]
+
+
 def test_the_mask_before_a_server_is_gone_is_a_result(data_dir: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     scans = find_scans([str(data_dir / "case_0000[012]")], DicomSettings())
     model, calls = segmenter.model(), list[int]()

@@ -59,6 +59,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_others(tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="000000-000003.npz: cannot be written: No space left"):
         save(tmp_path, (0, 3))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000-000001.npz", "000000-000002.npz"]

@@ -353,6 +353,27 @@ def test_damaged_records_are_named_before_and_while_training(records_dir: Path, 
     assert not (tmp_path / "run2").exists()
 
 
+@pytest.mark.parametrize("kind", ["folder", "dangling", "missing", "of another kind"])
+def test_a_record_that_is_gone_when_it_is_read_is_named(
+    records_dir: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(records_dir, tmp_path / "records")
+    shard = Path(Manifest.read(records_dir).shard_paths("train", tmp_path / "records").popitem()[0])
+    shard.unlink()
+    if kind == "folder":
+        shard.mkdir()
+    elif kind == "dangling":
+        shard.symlink_to(tmp_path / "nothing")
+    elif kind == "of another kind":
+        shard.write_bytes(b"no record at all, but text")
+    settings = train_settings(tmp_path / "records", tmp_path / "run")
+    with pytest.raises(InputError, match=f"{shard.name}: expected a shard of .* bytes, found"):
+        train.main(settings)
+    monkeypatch.setattr(Manifest, "check_shards", lambda *_: None)  # as if it happened after the check
+    with pytest.raises(RecordError, match=shard.name):
+        train.main(settings)
+
+
 def test_foreign_folders_are_not_written_to(records_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="expected a new or an empty folder, or an earlier run"):

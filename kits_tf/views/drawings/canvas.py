@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import written_whole
+from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
 
@@ -128,7 +128,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
     """Writes the figure as a PNG and makes its folder; the file is whole or not there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
+    with name_in_errors(path), written_whole(path) as partial:
         figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
 
 

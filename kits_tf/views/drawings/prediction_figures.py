@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kits_tf.analysis.case_masks import read_case
 from kits_tf.analysis.mask_files import MaskFolder
-from kits_tf.base.files import written_whole
+from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.case_figure import case_figure
@@ -41,5 +41,6 @@ def draw_prediction(files: CaseFiles, plan: FigurePlan) -> None:
         if plan.montage:
             canvas.save(montage(case), plan.output_dir / f"{case.case_id}_montage.png")
         if plan.gif:
-            with written_whole(plan.output_dir / f"{case.case_id}.gif") as partial:
+            path = plan.output_dir / f"{case.case_id}.gif"
+            with name_in_errors(path), written_whole(path) as partial:
                 partial.write_bytes(animation(case))

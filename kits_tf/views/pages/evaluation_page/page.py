@@ -11,6 +11,7 @@ from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
 from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_structures
 from kits_tf.analysis.statistics import Difference, differences
+from kits_tf.base.files import read_text
 from kits_tf.base.version import __version__
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
@@ -205,6 +206,6 @@ def _training(name: str, run_dir: Path) -> _Training:
     return _Training(
         name=name,
         curves=canvas.svg(learning_curves("", history)) if history else "",
-        flags=(run_dir / FLAGS).read_text(),
-        environment=environment.read_text() if environment.exists() else "",
+        flags=read_text(run_dir / FLAGS),
+        environment=read_text(environment) if environment.exists() else "",
     )
