@@ -251,7 +251,9 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     check_places(stack, source, accept=accept)
     _check_one_scan(stack, headers, source)
     _compare_tilt(stack, headers[0], source)
-    slices = np.stack([decoded(file) for file in files])
+    slices = np.empty((len(files), headers[0].Rows, headers[0].Columns), np.int16)
+    for slice_, file in zip(slices, files, strict=True):
+        slice_[...] = decoded(file)
     check_neighbors_alike(slices, source)
     array, planes = evenly_spaced(slices, stack.places_mm)
     if len(files) > 1:

@@ -41,10 +41,12 @@ def decoded(file: DicomFile) -> NDArray[np.int16]:
         raise
     except Exception as error:  # decoders raise what they like
         raise InputError(f"{file.name}: expected pixels that can be decoded{_failure(data, error)}") from None
-    if stored.ndim != 2:
+    if stored.shape != (data.Rows, data.Columns):
         raise InputError(f"{file.name}: expected gray values (rows, columns), found {stored.shape}")
     slope, intercept = (np.float32(numbers(data, f"Rescale{name}", 1, file.name)[0]) for name in ("Slope", "Intercept"))
-    hu = stored.astype(np.float32) * slope + intercept
+    hu = stored.astype(np.float32)
+    hu *= slope
+    hu += intercept
     if data.get("PixelPaddingValue") is not None:
         hu[_is_padding(stored, data, file.name) & ((hu < AIR_HU) | (hu > _HIGHEST_HU))] = AIR_HU
     return clipped_hounsfield(np.rint(hu, out=hu), file.name)

@@ -411,7 +411,10 @@ def clipped_hounsfield(array: NDArray, source: AnyPath | str) -> NDArray[np.int1
                 f"{source}: expected Hounsfield units, found values up to {highest:.0f}, {100 * share:.0f} % of the "
                 f"voxels above {limits.max}: were negative numbers kept as unsigned ones?"
             )
-    return np.clip(array, limits.min, limits.max).astype(np.int16)
+        array = np.minimum(array, limits.max)
+    if array.size and array.min() < limits.min:
+        array = np.maximum(array, limits.min)
+    return array.astype(np.int16)
 
 
 def _to_labels(array: NDArray, path: AnyPath) -> NDArray[np.uint8]:
