@@ -44,9 +44,9 @@ _GZIP = b"\x1f\x8b"
 # Whole labels of a float array come back as 1.00002 or 2.9999999 where nibabel kept them by slope and intercept. What
 # is farther off, as 0.9882, is a share or a mean of labels.
 _LABEL_ROUNDING = 1e-3
-# Metal may exceed 16 bits in single voxels. Air, which is more of any scan, exceeds them where negative numbers were
-# read as unsigned ones.
-_LARGEST_BEYOND_SHARE = 0.01
+# No tissue or implant exceeds 16 bits, save for single voxels of metal. Where negative numbers were kept as unsigned
+# ones, air does: all of it, or the noise of air below -1024, 1 % of a scan.
+_LARGEST_BEYOND_SHARE = 1e-3
 # Voxels read at a time: 128 MB where the file holds float64.
 _SLAB_VOXELS = 1 << 24
 # A block copied from one axis order to another: voxels of a row of the target, and rows.
@@ -405,10 +405,11 @@ def clipped_hounsfield(array: NDArray, source: AnyPath | str) -> NDArray[np.int1
     """
     limits = np.iinfo(np.int16)
     if array.size and (highest := array.max()) > limits.max:
-        share = np.count_nonzero(array > limits.max) / array.size
-        if share > _LARGEST_BEYOND_SHARE:
+        count = np.count_nonzero(array > limits.max)
+        if count > _LARGEST_BEYOND_SHARE * array.size:
+            percent = 100 * count / array.size
             raise InputError(
-                f"{source}: expected Hounsfield units, found values up to {highest:.0f}, {100 * share:.0f} % of the "
+                f"{source}: expected Hounsfield units, found values up to {highest:.0f}, {percent:.1f} % of the "
                 f"voxels above {limits.max}: were negative numbers kept as unsigned ones?"
             )
         array = np.minimum(array, limits.max)

@@ -113,7 +113,7 @@ def test_signed_pixels_that_are_read_as_unsigned_are_refused(tmp_path: Path, slo
     read(folder)
     for path in paths:
         rewrite(path, PixelRepresentation=0)
-    with pytest.raises(InputError, match=rf"values up to {slope * 64536:.0f}, 100 % of the voxels above 32767"):
+    with pytest.raises(InputError, match=rf"values up to {slope * 64536:.0f}, 100\.0 % of the voxels above 32767"):
         read(folder)
 
 
