@@ -27,6 +27,7 @@ from kits_tf.ct.dicom_files import (
 from kits_tf.ct.dicom_pixels import decoded
 from kits_tf.ct.gantry_tilt import set_upright
 from kits_tf.ct.slice_places import (
+    TILT_DEGREES,
     SliceStack,
     check_neighbors_alike,
     check_one_sweep,
@@ -249,7 +250,10 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
     files, headers = ([values[i] for i in stack.order] for values in (series.files, series.headers))
     check_places(stack, source, accept=accept)
     _check_one_scan(stack, headers, source)
-    slices = np.stack([decoded(file) for file in files])
+    _compare_tilt(stack, headers[0], source)
+    slices = np.empty((len(files), headers[0].Rows, headers[0].Columns), np.int16)
+    for slice_, file in zip(slices, files, strict=True):
+        slice_[...] = decoded(file)
     check_neighbors_alike(slices, source)
     array, planes = evenly_spaced(slices, stack.places_mm)
     if len(files) > 1:
@@ -287,6 +291,16 @@ def _check_one_scan(stack: SliceStack, headers: Sequence["Dataset"], source: str
     for name in ("AcquisitionTime", "InstanceNumber"):
         numbers = sweeps(stack, [_number(header.get(name)) for header in headers])
         check_one_sweep(stack, numbers, f"passages in the order of {name}", source)
+
+
+def _compare_tilt(stack: SliceStack, header: "Dataset", source: str) -> None:
+    """Warns if a slice names another tilt of the gantry than its place has."""
+    said = _number(header.get("GantryDetectorTilt"))
+    if said is not None and len(stack.names) > 1 and (abs(said) > TILT_DEGREES) != bool(stack.tilt_degrees):
+        logger.warning(
+            "%s: GantryDetectorTilt says %g degrees, the places of the slices %.1f: the places are used",
+            source, said, stack.tilt_degrees,
+        )  # fmt: skip
 
 
 def _number(value: object) -> float | None:

@@ -100,7 +100,8 @@ def _check_units(headers: Sequence["Dataset"], names: Sequence[str], source: str
     if others:
         kind = next(kind for kind in kinds if kind not in ("", "HU"))
         raise InputError(
-            f"{source}: expected RescaleType HU, found {kind!r} in {len(others)} of {len(names)}: {listed(others)}"
+            f"{source}: expected RescaleType HU, found {kind!r} in {len(others)} of {len(names)}: {listed(others)}; "
+            "where they are HU all the same, set it to HU or give the scan as NIfTI"
         )
 
 

@@ -73,6 +73,7 @@ def _segmentation(labels: NDArray[np.uint8], classes: Sequence[str], headers: Se
     return hd.seg.Segmentation(
         source_images=list(headers),
         pixel_array=labels,
+        omit_empty_frames=bool(labels.any()),  # it keeps all of an empty mask, and says so otherwise
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(number, name, algorithm) for number, name in enumerate(classes) if number],
         series_instance_uid=generate_uid(),

@@ -23,7 +23,7 @@ _UNEVEN = 0.1
 # Slices beside their line by less are rounded: whole millimeters are off by 0.71 at most.
 _BESIDE_MM = 1.0
 # A gantry is tilted by whole degrees. Cosines of three digits make 0.06 degrees.
-_TILT_DEGREES = 0.5
+TILT_DEGREES = 0.5
 # Cosines of three digits have lengths and products that are off by 0.0015 at most.
 _ORTHONORMAL = 5e-3
 # In-plane distance of the pixels that are compared between slices, and the number of slices that is enough to compare.
@@ -61,7 +61,7 @@ class SliceStack:
         """Angle between the line of the slices and their normal; 0 where rounded positions explain it."""
         drift, travel_mm = float(np.linalg.norm(self.drift)), float(np.ptp(self.places_mm))
         degrees = float(np.degrees(np.arctan(drift)))
-        return degrees if degrees > _TILT_DEGREES and drift * travel_mm > _BESIDE_MM else 0.0
+        return degrees if degrees > TILT_DEGREES and drift * travel_mm > _BESIDE_MM else 0.0
 
 
 def stack_slices(
@@ -260,11 +260,33 @@ def _check_on_a_line(stack: SliceStack, source: str) -> None:
     distances = np.linalg.norm(beside, axis=1)
     aside = np.flatnonzero(distances > _BESIDE_MM)
     if aside.size:
+        jump = _jump(stack.positions_mm @ directions.T, stack.places_mm)
+        if jump is not None:
+            first, distance_mm = jump
+            raise InputError(
+                f"{source}: expected slices on one line, found that those from {stack.names[first]} on, "
+                f"{len(distances) - first} of {len(distances)}, lie {distance_mm:.1f} mm aside: was the patient moved?"
+            )
         worst = aside[distances[aside].argmax()]
         raise InputError(
             f"{source}: expected slices on one line, found {aside.size} of {len(distances)} aside, "
             f"{stack.names[worst]} by {distances[worst]:.1f} mm: was the patient moved, or is a position wrong?"
         )
+
+
+def _jump(in_plane: NDArray[np.float64], places: NDArray[np.float64]) -> tuple[int, float] | None:
+    """Returns the slice from which on all lie on another line beside the first, and how many mm; None if none does.
+
+    Args:
+        in_plane: (n, 2) mm along columns and along rows.
+        places: (n,) mm along the normal, rising.
+    """
+    moves, travel = np.diff(in_plane, axis=0), np.diff(places)[:, None]
+    distances = np.linalg.norm(moves - travel * np.median(moves / travel, axis=0), axis=1)
+    jumps = np.flatnonzero(distances > _BESIDE_MM) + 1
+    # A single slice at an end is one whose position is wrong.
+    is_one = jumps.size == 1 and 2 <= jumps[0] <= len(places) - 2
+    return (int(jumps[0]), float(distances[jumps[0] - 1])) if is_one else None
 
 
 def _alternate(gaps: NDArray[np.float64]) -> bool:

@@ -157,7 +157,11 @@ def test_damaged_slices_are_named(tmp_path: Path) -> None:
 
 def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, run_dir: Path) -> None:
     folder = write_series(tmp_path / "scan", [4.0 * i for i in range(6)])
-    predict.main(predict.Predict(model=str(run_dir), output_dir=str(tmp_path / "out")), [str(folder)])
+    # The plane of these HU is no body.
+    settings = predict.Predict(
+        model=str(run_dir), output_dir=str(tmp_path / "out"), scans=config.ScanSettings(accept_intensities=True)
+    )
+    predict.main(settings, [str(folder)])
     mask = nib.load(tmp_path / "out" / "scan.nii.gz")
     found = highdicom.seg.segread(tmp_path / "out" / "scan.dcm")
     assert [s.segment_label for s in map(found.get_segment_description, found.segment_numbers)] == [
@@ -172,6 +176,14 @@ def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, ru
     )
     np.testing.assert_array_equal(labels, np.asarray(mask.dataobj))
     assert labels.any()
+
+
+def test_an_empty_mask_is_a_dicom_seg_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scan = read(write_series(tmp_path / "scan", [0.0, 2.0]))
+    labels = np.zeros(scan.volume.stored.shape, np.uint8)
+    write_segmentation(tmp_path / "a.dcm", labels, ("background", "kidney"), scan)
+    assert not pydicom.dcmread(tmp_path / "a.dcm").pixel_array.any()
+    assert not caplog.messages
 
 
 def test_slices_without_identity_get_no_dicom_seg(tmp_path: Path) -> None:

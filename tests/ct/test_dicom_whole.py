@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import RLELossless
+from pydicom.uid import MPEG2MPML, JPEGLosslessSV1, RLELossless
 from series import write_series
 
 from kits_tf import config
@@ -80,6 +80,51 @@ def test_compressed_slices_that_are_cut_are_refused(tmp_path: Path) -> None:
     paths[1].write_bytes(paths[1].read_bytes()[:-20])
     with pytest.raises(InputError, match=paths[1].name):
         read(folder)
+
+
+def test_a_slice_without_pixels_is_named(tmp_path: Path) -> None:
+    folder, paths = series(tmp_path)
+    rewrite(paths[2], PixelData=b"")
+    with pytest.raises(InputError, match=rf"{paths[2].name}: expected 6 x 9 pixels, found an empty PixelData"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"), [(JPEGLosslessSV1, "JPEG Lossless"), (MPEG2MPML, "MPEG2"), (RLELossless, "RLE Lossless")]
+)
+def test_compressed_slices_that_no_decoder_reads_name_their_syntax(tmp_path: Path, syntax: str, name: str) -> None:
+    folder, paths = series(tmp_path)
+    for path in paths:
+        data = pydicom.dcmread(path)
+        data.file_meta.TransferSyntaxUID = syntax
+        data.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+        data["PixelData"].is_undefined_length = True
+        data.save_as(path)
+    with pytest.raises(InputError, match=rf"expected pixels that can be decoded, found {name}.*pylibjpeg") as error:
+        read(folder)
+    assert "NoneType" not in str(error.value)
+
+
+@pytest.mark.parametrize("slope", [1.0, 2.0])
+def test_signed_pixels_that_are_read_as_unsigned_are_refused(tmp_path: Path, slope: float) -> None:
+    folder, paths = series(tmp_path, PixelRepresentation=1, RescaleSlope=slope, RescaleIntercept=0)
+    for path in paths:
+        rewrite(path, PixelData=np.full((6, 9), -1000, np.int16).tobytes())
+    read(folder)
+    for path in paths:
+        rewrite(path, PixelRepresentation=0)
+    with pytest.raises(InputError, match=rf"values up to {slope * 64536:.0f}, 100\.0 % of the voxels above 32767"):
+        read(folder)
+
+
+@pytest.mark.parametrize(("tilt", "warned"), [("15", True), ("0", False), ("-0.4", False), ("", False), (None, False)])
+def test_a_tilt_that_only_the_header_has_is_said(
+    tmp_path: Path, tilt: str | None, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, _ = series(tmp_path, **({} if tilt is None else {"GantryDetectorTilt": tilt}))
+    read(folder)
+    assert ("GantryDetectorTilt says 15 degrees, the places of the slices 0.0" in caplog.text) == warned
+    assert ("GantryDetectorTilt" in caplog.text) == warned
 
 
 @pytest.mark.parametrize("implicit", [True, False])

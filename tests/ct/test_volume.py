@@ -67,9 +67,10 @@ def test_applies_slope_and_intercept_and_rounds(tmp_path: Path) -> None:
 
 
 def test_clips_beyond_int16_instead_of_wrapping(tmp_path: Path) -> None:
-    array = np.array([[[40000.4, -40000, 1.5]]])
+    array = np.full((10, 10, 10), 1.5)
+    array[0, 0, :2] = 40000.4, -40000
     read = volume.read_image(save(tmp_path / "a.nii", array))
-    assert read.as_stored().ravel().tolist() == [32767, -32768, 2]
+    assert read.as_stored()[0, 0, :3].tolist() == [32767, -32768, 2]
 
 
 def test_takes_4d_with_one_frame_and_refuses_two(tmp_path: Path) -> None:
