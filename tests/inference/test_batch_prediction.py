@@ -240,7 +240,7 @@ def test_a_bad_input_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_what_predict_wrote_is_no_scan(tmp_path: Path) -> None:
     """A map is an image by its header as a scan is: what it says of itself tells them apart."""
     scan = write_scan(tmp_path / "ct.nii.gz", 30)
-    predict_all([scan], output(tmp_path / "out"))
+    predict_all([scan], output(tmp_path / "out", maps=("probabilities", "uncertainty")))
     for name, words in (
         ("ct", "a mask or a map"),
         ("ct_uncertainty", "a mask or a map"),
