@@ -12,7 +12,7 @@ import numpy as np
 
 from kits_tf.analysis.mask_files import MaskFile, check_flags, open_mask
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import written_whole
+from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import Grid
@@ -92,6 +92,7 @@ def write_submission(masks: Iterable[MaskFile], output: str) -> int:
     """
     num_with_tumor = 0
     with (
+        name_in_errors(output),
         written_whole(Path(output)) as partial,
         zipfile.ZipFile(partial, "w") as archive,
         tempfile.TemporaryDirectory() as folder,

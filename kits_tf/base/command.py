@@ -5,6 +5,7 @@ import importlib
 import inspect
 import logging
 import os
+import re
 import sys
 import textwrap
 import typing
@@ -125,9 +126,11 @@ class Command:
         except Exception as error:
             # TensorFlow's writers raise several kinds for it, none of which is an OSError.
             message = " ".join(str(error).split())
-            if not any(reason in message for reason in _DISK_FULL):
+            reason = next((reason for reason in _DISK_FULL if reason in message), "")
+            if not reason:
                 raise
-            commands.say_error(f"nothing more can be written: {message:.200}")
+            where = re.sub(r"\{\{.*?\}\} ?", "", message)  # the operation, at the beginning of TensorFlow's messages
+            commands.say_error(f"nothing more can be written: {reason}: {where:.200}")
             return 1
         return 0
 

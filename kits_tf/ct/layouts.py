@@ -311,7 +311,7 @@ def _shown(names: Sequence[str]) -> str:
 def _either(folder: AnyPath, name: str) -> tuple[AnyPath, str]:
     """Returns NAME.nii.gz, or NAME.nii where only that is there, and what is wrong if both are."""
     compressed, plain = folder / name, folder / name.removesuffix(".gz")
-    if not _exists(plain):
+    if _obstacle(plain):  # some remote folders take the beginning of a file's name for a folder
         return compressed, ""
     if not _exists(compressed):
         return plain, ""

@@ -41,6 +41,8 @@ ENVIRONMENT, LAST_WEIGHTS = "environment.json", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
 CALIBRATION = "calibration.json"
 _SCORE = "composite"
+# More than what HDF5 adds to the weights.
+_ROOM_BYTES = 1 << 20
 # Flags that may differ when a run goes on: where things lie, and how often it is saved.
 _CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
 
@@ -100,8 +102,15 @@ def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) ->
 
 
 def save_weights(network: keras.Model, path: Path, score: float) -> None:
-    """Writes a network's weights and, in the same file, the score they are kept for, under a temporary name first."""
+    """Writes a network's weights and, in the same file, the score they are kept for, under a temporary name first.
+
+    Raises:
+        OSError: the file cannot be written; what it was before stays.
+    """
     with name_in_errors(path), written_whole(path) as partial:
+        # On a full disk the HDF5 library ends the process with a crash: other bytes find out first.
+        partial.write_bytes(bytes(_ROOM_BYTES + sum(weight.nbytes for weight in network.get_weights())))
+        partial.unlink()
         network.save_weights(partial)
         with h5py.File(partial, "a") as file:
             file.attrs[_SCORE] = score

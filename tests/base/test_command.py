@@ -268,6 +268,12 @@ def test_a_plugin_starts_tensorflow_as_a_command_does(tmp_path: Path) -> None:
     [
         (InputError("a.nii:\n bad"), 1, "error: a.nii: bad\n"),
         (OSError(28, "No space left on device", "x"), 1, "error: x: No space left on device\n"),
+        (
+            RuntimeError("{{function_node __wrapped__SaveV2_}} a/part-0; No space left on device [Op:SaveV2]"),
+            1,
+            "error: nothing more can be written: No space left on device: a/part-0; No space left on device "
+            "[Op:SaveV2]\n",
+        ),
         (UsageError("what?"), 2, "error: what? (--help lists the flags)\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
     ],

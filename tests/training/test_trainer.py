@@ -374,6 +374,26 @@ def test_a_record_that_is_gone_when_it_is_read_is_named(
         train.main(settings)
 
 
+def test_weights_that_do_not_fit_on_the_disk_leave_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    path = tmp_path / "best.weights.h5"
+    run.save_weights(network, path, 0.5)
+    before = path.read_bytes()
+    written = list[int]()
+
+    def write_bytes(_: Path, content: bytes) -> None:
+        written.append(len(content))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match="best.weights.h5: cannot be written: No space left on device"):
+        run.save_weights(network, path, 0.75)
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert written[0] > len(before)
+
+
 def test_foreign_folders_are_not_written_to(records_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="expected a new or an empty folder, or an earlier run"):
