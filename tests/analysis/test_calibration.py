@@ -73,9 +73,7 @@ def test_a_run_is_calibrated_on_its_validation_records_and_keeps_it(run: Run, ru
 
 def test_records_that_are_gone_are_named(run: Run, tmp_path: Path) -> None:
     gone = replace(run, settings=replace(run.settings, records_dir=str(tmp_path)))
-    with pytest.raises(
-        InputError, match="expected the records that .*run was trained on, found none"
-    ):
+    with pytest.raises(InputError, match="expected the records that .*run was trained on, found none"):
         calibrate(gone, InferenceSettings())
 
 
