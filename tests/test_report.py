@@ -67,7 +67,8 @@ def test_a_page_names_the_case_that_cannot_be_drawn_and_the_command_fails(
     )
     with pytest.raises(InputError, match=r"^1 of 4 cases failed, the first: .*case_00002.nii.gz: expected"):
         report.main(settings)
-    assert capsys.readouterr().out.startswith(f"wrote {output} (")
+    labels, written = capsys.readouterr().out.splitlines()
+    assert labels.startswith("labels: right_kidney, left_kidney, tumor in ") and written.startswith(f"wrote {output} (")
     page = output.read_text()
     assert "Cases without pictures, which charts and tables of cases lack too: 1<" in page
     assert re.search(r"<li>[^<]*case_00002.nii.gz: expected [^<]*</li>", page)
@@ -366,7 +367,7 @@ def test_what_is_missing_is_named(
     settings = report.Report(predictions_dir=str(masks), data_dir=str(data_dir), workers=1, viewer=False)
     (masks / "case_00000.nii.gz").unlink()
     (masks / "evaluation/report.html").unlink(missing_ok=True)
-    with pytest.raises(InputError, match=r"^1 of 4 cases failed, .*case_00000.nii.gz: "):
+    with pytest.raises(InputError, match=r"^1 of 4 cases failed, .*: expected a mask named case_00000"):
         report.main(settings)
     assert (masks / "evaluation/report.html").exists()
     (masks / "evaluation/summary.json").write_text("{}")

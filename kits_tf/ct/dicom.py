@@ -127,7 +127,8 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
         else:
             slices_by_uid.setdefault(text_of(examined.header, "SeriesInstanceUID"), []).append(examined)
     patterns = {each.file.pattern for slices in slices_by_uid.values() for each in slices}
-    lost = [each for each in others if is_named_as_slice(each.file, patterns)]
+    # Where nothing is DICOM, no slice is lost: it is another kind of scan, or none.
+    lost = [each for each in others if slices_by_uid and is_named_as_slice(each.file, patterns)]
     damaged += [replace(each, damage="no DICOM") for each in lost]
     passed_over["no DICOM"] += len(others) - len(lost)
     series = [_series(uid, slices, path) for uid, slices in sorted(slices_by_uid.items())]
@@ -282,7 +283,7 @@ def _stack(series: Series) -> SliceStack:
 def _check_one_scan(stack: SliceStack, headers: Sequence["Dataset"], source: str) -> None:
     """Raises InputError if the attributes of slices, in the order of their places, are those of several scans."""
     for name, meaning in _ONE_OF_A_SCAN.items():
-        kinds = {str(header.get(name, "") or "") for header in headers}
+        kinds = {str(header.get(name, "") or "") for header in headers} - {""}
         if len(kinds) > 1:
             raise InputError(f"{source}: expected one {name} in all slices, found {len(kinds)}: {meaning}")
     for name in ("AcquisitionNumber", "TemporalPositionIdentifier"):

@@ -189,6 +189,12 @@ def test_a_patient_who_was_moved_is_two_scans(tmp_path: Path) -> None:
         read(tmp_path, "accept")
 
 
+def test_slices_that_do_not_name_their_patient_are_not_anothers(tmp_path: Path) -> None:
+    write_series(tmp_path, [0.0, 2.0, 4.0])
+    write_slice(tmp_path / "other", np.array([-20.0, 30, -5]) + 6 * NORMAL, PatientID="")
+    assert len(read(tmp_path).array) == 4
+
+
 def test_cosines_of_four_digits_give_the_same_scan(tmp_path: Path) -> None:
     angle = np.radians(7)
     row, column = np.array([np.cos(angle), np.sin(angle), 0]), np.array([-np.sin(angle), np.cos(angle), 0])

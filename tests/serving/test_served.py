@@ -192,7 +192,7 @@ def test_a_client_takes_settings_or_their_fields(served) -> None:
             assert made.settings == settings
     with pytest.raises(InputError, match="server: expected HOST:PORT, got none"):
         Client("")
-    with pytest.raises(InputError, match="--server: expected HOST:PORT, got here"):
+    with pytest.raises(InputError, match=r"--server: expected HOST:PORT, or \[ADDRESS\]:PORT of IPv6, got here"):
         Client("here")
 
 

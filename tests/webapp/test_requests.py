@@ -176,7 +176,7 @@ def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
     [
         ("scan.nii.gz", b"no gzip", "expected a whole NIfTI file"),
         ("scan.nii", b"", "expected a whole NIfTI file"),
-        ("photo.jpg", b"\xff\xd8", "expected a CT series in DICOM files, found none"),
+        ("photo.jpg", b"\xff\xd8", "expected a CT series in DICOM files, found no DICOM"),
         ("scan.zip", b"PK", "scan"),
     ],
 )
