@@ -9,6 +9,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import require_writable, write_text
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.settings import Settings, setting
+from kits_tf.base.words import count_text
 from kits_tf.config import shared
 
 FORMAT_VERSION = 1
@@ -57,7 +58,8 @@ def main(settings: Audit) -> None:
     print(findings_table(findings))
     print(f"wrote {output}/audit.json and audit.html")
     if num_errors := sum(finding.severity == "error" for finding in findings):
-        raise InputError(f"{settings.data_dir}: {num_errors} errors, the first: {findings[0].message}")
+        first = f"{findings[0].case_id}: {findings[0].message}"
+        raise InputError(f"{settings.data_dir}: {count_text(num_errors, 'error')}, the first: {first}")
 
 
 COMMAND = Command(name="audit", settings=Audit, main=main)

@@ -3,6 +3,7 @@
 import logging
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.words import count_text
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ class Failures:
             return
         if self._total == 1:
             raise InputError(f"{self._messages[0]}{advice}")
-        logger.error("%d of %d %ss failed:", len(self), self._total, self._noun)
+        count = f"{len(self)} of {count_text(self._total, self._noun)} failed"
+        logger.error("%s:", count)
         for message in self._messages:
             logger.error("  %s", message)
-        raise InputError(f"{len(self)} of {self._total} {self._noun}s failed, the first: {self._messages[0]}{advice}")
+        raise InputError(f"{count}, the first: {self._messages[0]}{advice}")

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import is_installed
+from kits_tf.base.words import listed
 from kits_tf.config import DicomSettings
-from kits_tf.ct.dicom_attributes import check_headers, listed
+from kits_tf.ct.dicom_attributes import MOST_NAMES, check_headers
 from kits_tf.ct.dicom_files import (
     UNREADABLE,
     DicomFile,
@@ -215,7 +216,7 @@ def _check_whole(series: Series, damaged: list[ExaminedFile], other_uids: set[st
 
 
 def _damages(damaged: list[ExaminedFile]) -> str:
-    return listed([f"{each.file.name} ({each.damage})" for each in damaged])
+    return listed([f"{each.file.name} ({each.damage})" for each in damaged], MOST_NAMES)
 
 
 def _chosen(series: list[Series], text: str, path: Path) -> Series:

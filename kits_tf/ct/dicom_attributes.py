@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.words import listed
 from kits_tf.ct.dicom_files import UNREADABLE, text_of
 
 if TYPE_CHECKING:
@@ -15,15 +16,9 @@ if TYPE_CHECKING:
 
 _SAME_DIRECTION = 1e-3
 # Names in a message that stands for all.
-_MOST_NAMES = 3
+MOST_NAMES = 3
 _PLACES = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2, "Rows": 1, "Columns": 1}
 _POSITIVE = ("PixelSpacing", "Rows", "Columns", "RescaleSlope")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Returns the first few names, and the number of the others."""
-    others = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {others} more" if others > 0 else "")
 
 
 def numbers(header: "Dataset", name: str, count: int, file: str) -> NDArray[np.float64]:
@@ -93,14 +88,15 @@ def _check_units(headers: Sequence["Dataset"], names: Sequence[str], source: str
         if without:
             raise InputError(
                 f"{source}: expected {name} in every slice, without it pixels are not Hounsfield units; found none in "
-                f"{len(without)} of {len(names)}: {listed(without)}"
+                f"{len(without)} of {len(names)}: {listed(without, MOST_NAMES)}"
             )
     kinds = [text_of(header, "RescaleType").upper() for header in headers]
     others = [file for kind, file in zip(kinds, names, strict=True) if kind not in ("", "HU")]
     if others:
         kind = next(kind for kind in kinds if kind not in ("", "HU"))
         raise InputError(
-            f"{source}: expected RescaleType HU, found {kind!r} in {len(others)} of {len(names)}: {listed(others)}; "
+            f"{source}: expected RescaleType HU, found {kind!r} in {len(others)} of {len(names)}: "
+            f"{listed(others, MOST_NAMES)}; "
             "where they are HU all the same, set it to HU or give the scan as NIfTI"
         )
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kits_tf.base.errors import InputError
 
@@ -183,14 +183,14 @@ def _damage(file: DicomFile, header: "Dataset", stream: Any) -> str:
     syntax = str(meta.get("TransferSyntaxUID", ""))
     if syntax == DeflatedExplicitVRLittleEndian:
         return ""  # the reader's place in what it inflated is not known; cut pixels fail when they are decoded
-    order = "big" if syntax and not UID(syntax).is_little_endian else "little"
+    order: Literal["big", "little"] = "big" if syntax and not UID(syntax).is_little_endian else "little"
     element = stream.read(12)
-    tag = (int.from_bytes(element[:2], order), int.from_bytes(element[2:4], order))  # type: ignore[arg-type]
+    tag = (int.from_bytes(element[:2], order), int.from_bytes(element[2:4], order))
     if tag not in _PIXEL_TAGS:
         has_pixels = not kind or UID(kind).name.endswith("Image Storage") or "Rows" in header
         return "cut, or without pixels" if has_pixels else ""
     has_long_length = element[4:6].isalpha() and element[4:6].isupper()
-    size = int.from_bytes(element[8:12] if has_long_length else element[4:8], order)  # type: ignore[arg-type]
+    size = int.from_bytes(element[8:12] if has_long_length else element[4:8], order)
     here = stream.seek(0, 1) - (0 if has_long_length else 4)
     missing = here + size - file.size
     return f"cut: {missing} bytes of its pixels are missing" if size != _UNDEFINED_LENGTH and missing > 0 else ""

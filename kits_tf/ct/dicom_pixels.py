@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError
 from kits_tf.ct.dicom_attributes import numbers
 from kits_tf.ct.dicom_files import DicomFile
-from kits_tf.ct.volume import AIR_HU, clipped_hounsfield
+from kits_tf.ct.volume import AIR_HU
+from kits_tf.ct.voxel_values import clipped_hounsfield
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -16,8 +16,8 @@ from kits_tf.ct.scan_names import distinct_names, name_parts
 from kits_tf.ct.scan_paths import scan_paths
 from kits_tf.ct.volume import Volume, has_nifti_suffix, read_image, strip_suffix
 
-# Maps that predict writes beside a mask NAME.
-_BESIDE_MASKS = ("_probabilities", "_uncertainty")
+# Maps that predict writes beside a mask NAME, as NAME_probabilities.nii.gz.
+MAPS = ("probabilities", "uncertainty")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def mask_paths(folder: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for path in files:
         name = strip_suffix(path)
-        if any(name.endswith(end) and name.removesuffix(end) in names for end in _BESIDE_MASKS):
+        if any(name.endswith(f"_{end}") and name.removesuffix(f"_{end}") in names for end in MAPS):
             continue
         if name in paths:
             raise InputError(f"{path}: expected one mask named {name}, found {paths[name].name} too")

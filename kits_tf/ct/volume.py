@@ -23,6 +23,7 @@ from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.ct.geometry import Grid, Triple, bounding_box, orientation, reorient, undo_reorient
 from kits_tf.ct.mask_metadata import NO_METADATA, MaskMetadata, metadata_in
 from kits_tf.ct.nifti_header import HEADER_BYTES, parse_header
+from kits_tf.ct.voxel_values import to_hounsfield, to_labels
 
 AIR_HU = -1024
 # Probabilities and other shares are kept as whole numbers of 16 bits, since NIfTI has no such
@@ -41,12 +42,6 @@ _UNREADABLE = (
     ImageFileError,
 )
 _GZIP = b"\x1f\x8b"
-# Whole labels of a float array come back as 1.00002 or 2.9999999 where nibabel kept them by slope and intercept. What
-# is farther off, as 0.9882, is a share or a mean of labels.
-_LABEL_ROUNDING = 1e-3
-# No tissue or implant exceeds 16 bits, save for single voxels of metal. Where negative numbers were kept as unsigned
-# ones, air does: all of it, or the noise of air below -1024, 1 % of a scan.
-_LARGEST_BEYOND_SHARE = 1e-3
 # Voxels read at a time: 128 MB where the file holds float64.
 _SLAB_VOXELS = 1 << 24
 # A block copied from one axis order to another: voxels of a row of the target, and rows.
@@ -109,7 +104,7 @@ def read_image(path: str | os.PathLike) -> Volume:
         InputError: the file is missing, cut short, no 3-D NIfTI, without a usable affine, or holds NaN or infinity, or
             more values beyond int16 than metal has.
     """
-    return _read(path, np.int16, _to_hounsfield)
+    return _read(path, np.int16, to_hounsfield)
 
 
 def read_labels(path: str | os.PathLike) -> Volume:
@@ -119,7 +114,7 @@ def read_labels(path: str | os.PathLike) -> Volume:
         InputError: the file is missing, cut short, no 3-D NIfTI or without a usable affine, or a value is not a whole
             number in 0..255.
     """
-    return _read(path, np.uint8, _to_labels)
+    return _read(path, np.uint8, to_labels)
 
 
 def write_labels(path: str | os.PathLike, labels: NDArray[np.uint8], like: Volume, classes: Sequence[str] = ()) -> None:
@@ -387,54 +382,3 @@ def _copy(target: NDArray, source: NDArray) -> None:
             block = [slice(None)] * 3
             block[target_axis], block[third] = slice(first, first + _LINE), slice(row, row + _ROWS)
             target[tuple(block)] = source[tuple(block)]
-
-
-def _to_hounsfield(array: NDArray, path: AnyPath) -> NDArray[np.int16]:
-    if array.dtype == np.int16:
-        return array
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"{path}: expected numbers in Hounsfield units, got {array.dtype}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: expected finite Hounsfield units, got NaN or infinity")
-    return clipped_hounsfield(np.rint(array) if array.dtype.kind == "f" else array, path)
-
-
-def clipped_hounsfield(array: NDArray, source: AnyPath | str) -> NDArray[np.int16]:
-    """Returns whole numbers as int16, those beyond it clipped.
-
-    Args:
-        array: whole numbers in HU, of any shape and type.
-        source: file for errors.
-
-    Raises:
-        InputError: more voxels exceed int16 than metal does.
-    """
-    limits = np.iinfo(np.int16)
-    if array.size and (highest := array.max()) > limits.max:
-        count = np.count_nonzero(array > limits.max)
-        if count > _LARGEST_BEYOND_SHARE * array.size:
-            percent = 100 * count / array.size
-            raise InputError(
-                f"{source}: expected Hounsfield units, found values up to {highest:.0f}, {percent:.1f} % of the "
-                f"voxels above {limits.max}: were negative numbers kept as unsigned ones?"
-            )
-        array = np.minimum(array, limits.max)
-    if array.size and array.min() < limits.min:
-        array = np.maximum(array, limits.min)
-    return array.astype(np.int16)
-
-
-def _to_labels(array: NDArray, path: AnyPath) -> NDArray[np.uint8]:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"{path}: expected whole numbers as labels, got {array.dtype}")
-    labels = np.rint(array) if array.dtype.kind == "f" else array
-    is_label = (labels >= 0) & (labels <= np.iinfo(np.uint8).max)
-    if array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # infinity less infinity
-            is_label &= np.abs(array - labels) <= _LABEL_ROUNDING
-    if not is_label.all():
-        other = array[~is_label][0]
-        raise InputError(f"{path}: expected labels that are whole numbers in 0..255, found {other:.7g}")
-    return labels.astype(np.uint8)

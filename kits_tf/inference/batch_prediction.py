@@ -16,9 +16,9 @@ from kits_tf.base.progress import track
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
-from kits_tf.ct.scans import LoadedScan, Scan
+from kits_tf.ct.scans import MAPS, LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
-from kits_tf.inference.mask_output import MAPS, MaskOutput
+from kits_tf.inference.mask_output import MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 
 logger = logging.getLogger(__name__)

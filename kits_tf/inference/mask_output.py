@@ -8,12 +8,10 @@ from pathlib import Path
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import require_writable
 from kits_tf.ct.mask_metadata import MaskMetadata
-from kits_tf.ct.scans import Scan
+from kits_tf.ct.scans import MAPS, Scan
 from kits_tf.ct.volume import read_labels, read_metadata
 from kits_tf.inference.identity import is_corrected, same_model, with_labels
 
-# Maps that predict writes beside a mask NAME, as NAME_probabilities.nii.gz.
-MAPS = ("probabilities", "uncertainty")
 _KEPT = "kept as it is: choose another --output_dir, or move it away"
 
 

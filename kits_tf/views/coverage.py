@@ -1,9 +1,7 @@
 """What an evaluation covers, in lines for terminal and page."""
 
-from collections.abc import Sequence
-
 from kits_tf.analysis.statistics import Coverage
-from kits_tf.base.words import count_text
+from kits_tf.base.words import count_text, listed
 
 # Names of cases in a line; summary.json has all.
 _MOST_NAMES = 8
@@ -16,9 +14,6 @@ def coverage_lines(coverage: Coverage) -> list[str]:
         ("failed, in no mean", coverage.failed),
         ("of the data with a true mask and no predicted one, not scored", coverage.not_predicted),
     )
-    return [f"{count_text(len(names), 'case')} {words}: {_listed(names)}" for words, names in kinds if names]
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES])
-    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+    return [
+        f"{count_text(len(names), 'case')} {words}: {listed(names, _MOST_NAMES)}" for words, names in kinds if names
+    ]

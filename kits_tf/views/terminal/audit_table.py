@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kits_tf.base.words import count_text, listed
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.views.terminal.table import aligned
@@ -40,8 +41,7 @@ def findings_table(findings: Sequence[Finding]) -> str:
             same = [f for f in of_severity if f.code == code]
             ids = sorted({f.case_id for f in same})
             if severity == "note":
-                more = f" and {len(ids) - _CASES_SHOWN} more" if len(ids) > _CASES_SHOWN else ""
-                lines.append(f"note {code}: {len(ids)} cases: {', '.join(ids[:_CASES_SHOWN])}{more}")
+                lines.append(f"note {code}: {count_text(len(ids), 'case')}: {listed(ids, _CASES_SHOWN)}")
             else:
                 lines += [f"{severity} {code}: {f.case_id}: {f.message}" for f in same]
     return "\n".join(lines) or "nothing to remark"

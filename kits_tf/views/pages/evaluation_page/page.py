@@ -13,6 +13,7 @@ from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_stru
 from kits_tf.analysis.statistics import Difference, differences
 from kits_tf.base.files import read_text
 from kits_tf.base.version import __version__
+from kits_tf.base.words import count_text
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
 from kits_tf.training.run import ENVIRONMENT, FLAGS
@@ -152,7 +153,7 @@ def _overview(evaluations: Sequence[Evaluation], num_shown: int) -> str:
     for evaluation in evaluations:
         summary = evaluation.summary
         how = f", inference by {summary.inference}" if summary.inference else ""
-        clauses.append(f"{summary.num_cases} cases{how}, scores in {evaluation.scores_dir}")
+        clauses.append(f"{count_text(summary.num_cases, 'case')}{how}, scores in {evaluation.scores_dir}")
     if len(evaluations) > 1:
         clauses.append(f"{num_shown} cases that both have are shown")
     return "; ".join(clauses)
