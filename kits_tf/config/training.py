@@ -60,7 +60,7 @@ class LossSettings(Settings):
     )
     class_weighting: str = setting(
         "inverse",
-        "Weights of the cross-entropy by class frequency f in the training cases: 1/f, 1/sqrt(f), or all equal.",
+        "Weights of the cross-entropy by class frequency f in the training patches: 1/f, 1/sqrt(f), or all equal.",
         choices=("inverse", "square_root", "none"),
     )
     label_smoothing: float = setting(

@@ -1,4 +1,4 @@
-"""Weights of the classes, from their numbers of voxels in the training cases."""
+"""Weights of the classes, from their numbers of voxels in the training patches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ class ClassBalance:
     shares: tuple[float, ...] | None = None
 
 
-def class_balance(case_voxels: NDArray, weighting: str, logit_adjustment: float) -> ClassBalance:
+def class_balance(voxels: NDArray, weighting: str, logit_adjustment: float) -> ClassBalance:
     """Returns the weights of the classes, and the shares that minimize their cross-entropy if every voxel looks alike.
 
     Args:
-        case_voxels: (cases, classes), voxels of each class in each training case.
+        voxels: (classes,), voxels of each class in the training patches.
         weighting: name of the weighting, as in `class_weights`.
         logit_adjustment: part of the weights that the loss takes back, 0..1.
 
     Raises:
         ValueError: there is no voxel.
     """
-    weights = class_weights(case_voxels, weighting)
+    weights = class_weights(voxels, weighting)
     left = 1 - logit_adjustment
-    shares = [w**left * n for w, n in zip(weights, case_voxels.sum(axis=0).tolist(), strict=True)]
+    shares = [w**left * n for w, n in zip(weights, voxels.tolist(), strict=True)]
     return ClassBalance(weights=weights, shares=tuple(shares))
 
 
-def class_weights(case_voxels: ArrayLike, weighting: str) -> tuple[float, ...]:
+def class_weights(voxels: ArrayLike, weighting: str) -> tuple[float, ...]:
     """Returns weights w_c that fall with the frequency of class c, their mean over all counted voxels 1.
 
     So the scale of a loss does not depend on the weighting. Before it is scaled, w_c is
@@ -55,17 +55,16 @@ def class_weights(case_voxels: ArrayLike, weighting: str) -> tuple[float, ...]:
     A class without voxels has weight 0.
 
     Args:
-        case_voxels: (cases, classes), voxels of each class in each training case.
+        voxels: (classes,), voxels of each class in the training patches.
         weighting: none, inverse or square_root.
 
     Raises:
         ValueError: there is no voxel.
     """
-    counts = np.asarray(case_voxels, np.float64)
-    voxels = counts.sum(axis=0)
-    if voxels.sum() <= 0:
-        raise ValueError(f"case_voxels: expected at least one voxel, got {counts.tolist()}")
-    present = voxels > 0
-    weights = np.zeros_like(voxels)
-    weights[present] = _UNSCALED[weighting](voxels[present])
-    return tuple((weights * voxels.sum() / (weights * voxels).sum()).tolist())
+    counts = np.asarray(voxels, np.float64)
+    if counts.sum() <= 0:
+        raise ValueError(f"voxels: expected at least one voxel, got {counts.tolist()}")
+    present = counts > 0
+    weights = np.zeros_like(counts)
+    weights[present] = _UNSCALED[weighting](counts[present])
+    return tuple((weights * counts.sum() / (weights * counts).sum()).tolist())

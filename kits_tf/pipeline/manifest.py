@@ -103,11 +103,7 @@ class Manifest:
 
     def class_voxels(self, split: str) -> tuple[int, ...]:
         """Returns the voxels of each class over a split, background first."""
-        return tuple(self.case_voxels(split).sum(axis=0).tolist())
-
-    def case_voxels(self, split: str) -> NDArray[np.int64]:
-        """Returns the voxels of each class in each case of a split, (cases, classes)."""
-        return np.array([self.cases[case_id].class_voxels for case_id in self.splits[split]])
+        return tuple(np.sum([self.cases[case_id].class_voxels for case_id in self.splits[split]], axis=0).tolist())
 
     def findings(self) -> list[Finding]:
         """Returns what an audit finds in the cases' files."""

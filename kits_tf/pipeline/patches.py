@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from kits_tf.config import PatchSettings
 from kits_tf.ct.geometry import Spacing, Triple
 from kits_tf.ct.volume import AIR_HU
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches, sample_augmentation
@@ -51,15 +52,27 @@ def draw_patch(
     Returns:
         One example of a batch.
     """
-    patches, size = recipe.patches, recipe.patches.patch_size_zyx
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    augmentation = sample_augmentation(seeds[0], recipe, spacing_zyx_mm)
+    augmentation = sample_augmentation(_seeds(seed)[0], recipe, spacing_zyx_mm)
     if around is None:
-        center = draw_center(case["class_voxels"], tf.shape(case["hu"]), patches.foreground_fraction, seeds[1])
-        most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
-        shift = tf.random.stateless_uniform([3], seeds[2], -1.0, 1.0, alg="philox") * most
-        around = move_inside(center + tf.cast(tf.round(shift), tf.int32), tf.shape(case["hu"]), size)
+        around = draw_place(case, seed, recipe.patches)
+    size = recipe.patches.patch_size_zyx
     return cut_source(case, around, augmentation, size, recipe.warp.warp_kernel)
+
+
+def draw_place(case: Mapping[str, tf.Tensor], seed: tf.Tensor, patches: PatchSettings) -> tf.Tensor:
+    """Returns the voxel (3,) int32 that the training patch of a seed lies around: drawn, shifted, moved into the scan.
+
+    Args:
+        case: case as parsed by CASE_SPEC.
+        seed: (2,) int32, as `patch_seed` gives it.
+        patches: settings of the patches.
+    """
+    _, center_seed, shift_seed = _seeds(seed)
+    shape, size = tf.shape(case["hu"]), patches.patch_size_zyx
+    center = draw_center(case["class_voxels"], shape, patches.foreground_fraction, center_seed)
+    most = patches.crop_shift_fraction * tf.constant(size, tf.float32)
+    shift = tf.random.stateless_uniform([3], shift_seed, -1.0, 1.0, alg="philox") * most
+    return move_inside(center + tf.cast(tf.round(shift), tf.int32), shape, size)
 
 
 def cut_source(
@@ -174,6 +187,11 @@ def capacity(voxels: tf.Tensor, patch_size: Triple) -> tf.Tensor:
     lengths = tf.constant([length for length in lengths if length <= tf.int32.max])
     fits = lengths >= voxels
     return tf.where(tf.reduce_any(fits), tf.reduce_min(tf.where(fits, lengths, tf.int32.max)), voxels)
+
+
+def _seeds(seed: tf.Tensor) -> list[tf.Tensor]:
+    """Returns the seeds of a patch's augmentation, of its center, and of its shift."""
+    return tf.unstack(tf.random.experimental.stateless_split(seed, 3))
 
 
 def _filled(box: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

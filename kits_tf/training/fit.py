@@ -13,6 +13,7 @@ from kits_tf.network.weighting import class_balance
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.patch_classes import count_patch_voxels
 from kits_tf.pipeline.recipe import PatchRecipe
 from kits_tf.training import run
 from kits_tf.training.checkpoint import BEGINNING, Position
@@ -62,7 +63,7 @@ def fit(plan: TrainingPlan, strategy: tf.distribute.Strategy, hooks: EpochHooks 
     if chief:
         # A run that goes on has shown that it fits.
         memory = plan_memory(plan, trainer, worker_batch) if position == BEGINNING else None
-        logger.info("%s", overview(plan, trainer.network.count_params(), steps, memory))
+        logger.info("%s", overview(plan, trainer, steps, memory))
     with strategy.scope():
         loop = EpochLoop(settings, plan.run_dir, ReplicatedTrainer(trainer, strategy), steps, hooks or EpochHooks())
         try:
@@ -138,10 +139,12 @@ def make_trainer(plan: TrainingPlan, synchronized: bool = False, steps_per_epoch
         synchronized: whether batch norm is over all replicas.
         steps_per_epoch: number of steps of an epoch, for the learning rate's schedule.
     """
-    objective = plan.settings.objective
-    balance = class_balance(plan.manifest.case_voxels("train"), objective.class_weighting, objective.logit_adjustment)
-    settings = TrainerSettings.of_run(plan.settings, steps_per_epoch)
-    return build_trainer(plan.architecture, settings, plan.manifest.scheme, balance, synchronized)
+    settings, manifest, objective = plan.settings, plan.manifest, plan.settings.objective
+    shards = manifest.shard_paths("train", settings.records_dir)
+    voxels = count_patch_voxels(shards, settings.patches, len(manifest.scheme.classes), settings.seed)
+    balance = class_balance(voxels, objective.class_weighting, objective.logit_adjustment)
+    of_trainer = TrainerSettings.of_run(settings, steps_per_epoch)
+    return build_trainer(plan.architecture, of_trainer, manifest.scheme, balance, synchronized)
 
 
 def _shards_dir(settings: RunSettings, manifest: Manifest) -> str:

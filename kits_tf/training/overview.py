@@ -87,12 +87,12 @@ def plan_memory(plan: TrainingPlan, trainer: Trainer, worker_batch: int) -> str:
     return f"about {needed / 1e9:.2g} GB for a step{of_device}; {footprint}"
 
 
-def overview(plan: TrainingPlan, parameters: int, steps: int, memory: str | None) -> str:
-    """Returns a short table: cases, steps, descent, network, memory.
+def overview(plan: TrainingPlan, trainer: Trainer, steps: int, memory: str | None) -> str:
+    """Returns a short table: cases, steps, descent, weights of the classes, network, memory.
 
     Args:
         plan: plan of the run.
-        parameters: number of the network's parameters.
+        trainer: trainer of the run.
         steps: number of steps of an epoch.
         memory: result of `plan_memory`; None leaves it out.
     """
@@ -103,7 +103,16 @@ def overview(plan: TrainingPlan, parameters: int, steps: int, memory: str | None
         "cases": f"{len(splits['train'])} to train on, {len(splits['validation'])} to validate on",
         "epochs": f"{optimization.epochs} of {steps} steps",
         "descent": f"{optimization.optimizer}, {schedule} learning rate, {settings.objective.loss}",
-        "network": f"{settings.network.preset}, {parameters:,} parameters",
+        "weights": _describe_weights(plan, trainer),
+        "network": f"{settings.network.preset}, {trainer.network.count_params():,} parameters",
         "memory": memory,
     }
     return "\n".join(f"{name:<8} {text}" for name, text in rows.items() if text)
+
+
+def _describe_weights(plan: TrainingPlan, trainer: Trainer) -> str | None:
+    """Returns the weight of each class in the cross-entropy; None if all count alike."""
+    if plan.settings.objective.class_weighting == "none":
+        return None
+    weights = zip(plan.manifest.scheme.classes, trainer.class_weights, strict=True)
+    return ", ".join(f"{name} {weight:.3g}" for name, weight in weights)

@@ -71,6 +71,7 @@ class Trainer:
     ) -> None:
         self.network = network
         self.settings = settings
+        self.class_weights = class_weights
         self.mirrored_labels = scheme.mirrored
         self.objective: keras.losses.Loss = LOSSES[settings.objective.loss](settings.objective, class_weights)
         self.supervised = architecture.with_heads(network)

@@ -17,12 +17,16 @@ def test_memory_is_what_summary_finds(records_dir: Path) -> None:
     _, training = trace_trainer(trainer, settings.optimization.batch_size, settings.patches.patch_size_zyx)
     needed = training_bytes(trainer)
     assert needed == pytest.approx(training.peak_bytes + variable_bytes(trainer.variables), rel=0.05)
-    lines = overview(plan, 5, 7, plan_memory(plan, trainer, 2)).splitlines()
+    lines = overview(plan, trainer, 7, plan_memory(plan, trainer, 2)).splitlines()
     assert lines[0] == "cases    2 to train on, 1 to validate on"
     assert lines[1] == "epochs   1 of 7 steps"
-    assert lines[3] == "network  record, 5 parameters"
-    assert overview(plan, 5, 7, None).splitlines() == lines[:4]
-    assert lines[4].startswith(f"memory   about {needed / 1e9:.2g} GB for a step of the device's ")
+    background, right, left, tumor = trainer.class_weights
+    weights = zip(plan.manifest.scheme.classes, trainer.class_weights, strict=True)
+    assert lines[3] == f"weights  {', '.join(f'{name} {weight:.3g}' for name, weight in weights)}"
+    assert lines[3].startswith("weights  background 0.")
+    assert lines[4] == f"network  record, {trainer.network.count_params():,} parameters"
+    assert overview(plan, trainer, 7, None).splitlines() == lines[:5]
+    assert lines[5].startswith(f"memory   about {needed / 1e9:.2g} GB for a step of the device's ")
 
 
 def test_a_run_that_cannot_fit_is_refused() -> None:

@@ -23,6 +23,7 @@ from kits_tf.config import (
 )
 from kits_tf.network.weighting import class_weights
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.pipeline.patch_classes import count_patch_voxels
 from kits_tf.training import fit, overview, run
 from kits_tf.training.history import read_history
 from kits_tf.training.replicated import ReplicatedTrainer, TrainingStep
@@ -261,11 +262,13 @@ def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(chosen["names"]) == 2
 
 
-def test_class_weights_come_from_the_training_cases(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
-    for weighting in ("square_root", "none"):
+def test_class_weights_come_from_the_training_patches(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
+    shards = manifest.shard_paths("train", records_dir)
+    for weighting in ("inverse", "square_root", "none"):
         settings = replace(train_settings(records_dir, tmp_path), objective=LossSettings(class_weighting=weighting))
         trainer = fit.make_trainer(training_plan(settings, manifest))
-        assert trainer.objective.class_weights == class_weights(manifest.case_voxels("train"), weighting)
+        voxels = count_patch_voxels(shards, settings.patches, len(manifest.scheme.classes), settings.seed)
+        assert trainer.class_weights == trainer.objective.class_weights == class_weights(voxels, weighting)
 
 
 def test_the_loss_of_a_batch_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
