@@ -72,7 +72,7 @@ class LossSettings(Settings):
         minimum=0,
     )
     logit_adjustment: float = setting(
-        0.0,
+        1.0,
         "The cross-entropy is taken of logits plus this times the logarithm of the class weights. 1: what the network "
         "predicts is as frequent as it truly is, whatever the weights; 0: rare classes are predicted too often.",
         minimum=0,
@@ -114,10 +114,10 @@ class OptimizationSettings(Settings):
     )
     learning_rate: float = setting(1e-3, "Highest step size.", above=0)
     learning_rate_schedule: str = setting(
-        "constant",
-        "How the learning rate falls from the end of warm-up to that of the run: not at all, as half a cosine, or as "
-        "(1 - p)^0.9.",
-        choices=("constant", "cosine", "polynomial"),
+        "cosine",
+        "How the learning rate falls from the end of warm-up to that of the run: as half a cosine, as (1 - p)^0.9, or "
+        "not at all.",
+        choices=("cosine", "polynomial", "constant"),
     )
     learning_rate_rule: str = setting(
         "fixed",

@@ -9,7 +9,7 @@ import pytest
 from kits_tf import config, convert, demo, evaluate, figures, predict, train
 from kits_tf.base.command import Command, UsageError, all_commands
 from kits_tf.base.errors import InputError
-from kits_tf.base.flagfile import RETIRED, from_flagfile, to_flagfile
+from kits_tf.base.flagfile import RETIRED, from_flagfile, parse_flags, to_flagfile
 from kits_tf.base.settings import flag_fields, select, without_none
 
 ROOT = Path(__file__).parent.parent.parent
@@ -153,12 +153,23 @@ def test_the_recipe_of_record() -> None:
     )
 
 
-def test_flag_files_say_why() -> None:
+def test_flag_files_begin_with_what_they_are_for_and_a_command() -> None:
     for path in FLAG_FILES:
-        lines = [line for line in path.read_text().splitlines() if line]
-        assert lines[0].startswith("#") and any(line.startswith("#   python -m kits_tf.") for line in lines)
-        flags = [i for i, line in enumerate(lines) if line.startswith("--")]
-        assert path.stem == "smoke" or all(lines[i - 1].startswith("#") for i in flags)  # each line with a comment
+        head, _, _ = path.read_text().partition("\n--")
+        assert head.startswith("#") and "\n#   python -m kits_tf." in head, path
+
+
+def test_flag_files_have_only_what_differs_from_the_defaults() -> None:
+    kinds = (train.COMMAND.settings, convert.COMMAND.settings)  # of flags of both, convert has the defaults
+    defaults = {item.name: item.default for kind in kinds for _, item, _ in flag_fields(kind)}
+    for path in FLAG_FILES:
+        given = [line for line in path.read_text().splitlines() if line.startswith("--")]
+        values: dict[str, object] = {}
+        for kind in kinds:
+            values |= parse_flags(kind, [f"--flagfile={path}"])[0]
+        assert len(given) == len(values), path
+        same = {name for name, value in values.items() if value == defaults[name]}
+        assert same == (set(values) if path.stem == "base" else set()), path
 
 
 def test_help_shows_what_a_value_looks_like() -> None:
