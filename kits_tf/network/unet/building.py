@@ -104,7 +104,7 @@ class _Parts:
         block = self.residual_block if self.structure.residual else self.convolution
         for i in range(level.blocks):
             x = block(x, level.filters, level.kernel, f"{level.name}_{i + 1}", step if i == 0 else _ONE)
-        return self.dropout(x, level.name)
+        return self.dropout(x, level)
 
     def decode(self, x: keras.KerasTensor, skip: keras.KerasTensor, level: Level) -> keras.KerasTensor:
         """Returns a level of the decoder, from the one below it and the encoder's."""
@@ -115,7 +115,7 @@ class _Parts:
         x = layers.Concatenate(name=f"{level.name}_skip")([skip, x])
         for i in range(level.blocks):
             x = self.convolution(x, level.filters, level.kernel, f"{level.name}_{i + 1}")
-        return self.dropout(x, level.name)
+        return self.dropout(x, level)
 
     def convolution(
         self, x: keras.KerasTensor, filters: int, kernel: Triple, name: str, step: Triple = _ONE
@@ -169,6 +169,11 @@ class _Parts:
         kind = self.structure.activation
         return ACTIVATIONS[kind](name=f"{name}_{kind}")(x)
 
-    def dropout(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Returns the tensor with whole feature maps dropped in training."""
-        return layers.SpatialDropout3D(self.structure.dropout, name=f"{name}_dropout")(x)
+    def dropout(self, x: keras.KerasTensor, level: Level) -> keras.KerasTensor:
+        """Returns the end of a level; the bottom's has whole feature maps dropped in training.
+
+        The end of the contracting path is where Ronneberger et al. 2015, "U-Net", MICCAI, drop. After every level it
+        takes more from a network of few filters than it gives: docs/results.md.
+        """
+        rate = self.structure.dropout if level.is_bottom else 0.0
+        return layers.SpatialDropout3D(rate, name=f"{level.name}_dropout")(x)

@@ -10,6 +10,9 @@ from kits_tf.ct.geometry import Triple
 _BUT_THE_LAST = "the levels of --filters but the last"
 
 
+_BOTTOM = "bottom"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Level:
     """A level of the encoder or the decoder.
@@ -27,6 +30,11 @@ class Level:
     blocks: int
     kernel: Triple
     stride: Triple
+
+    @property
+    def is_bottom(self) -> bool:
+        """Whether it is the coarsest level, the end of the encoder."""
+        return self.name == _BOTTOM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class UNetStructure:
         downsampling: pool (the largest) or stride (of the first convolution).
         attention: whether skip connections pass through attention gates.
         deep_supervision: whether coarser levels of the decoder are trained to predict the classes too.
-        dropout: share of feature maps dropped after each level.
+        dropout: share of feature maps dropped at the bottom, in training.
         norm_momentum: momentum of batch norm's moving statistics.
         source: origin of the numbers, in words.
 
@@ -95,7 +103,7 @@ class UNetStructure:
         strides = [(1, 1, 1), *self.strides()]
         return [
             Level(
-                name="bottom" if i == self.levels - 1 else f"encoder{i}",
+                name=_BOTTOM if i == self.levels - 1 else f"encoder{i}",
                 filters=self.filters[i],
                 blocks=blocks[i],
                 kernel=kernels[i],
