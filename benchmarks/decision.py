@@ -23,7 +23,9 @@ from kits_tf.training.run import Run, load_run
 RUN_DIR = flags.DEFINE_string("run_dir", None, "A run whose network has its bias in its last layer.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the cases. Default: where convert found them.")
 SPLIT = flags.DEFINE_enum("split", "validation", ["validation", "test"], "Cases to score.")
-ADJUSTMENTS = flags.DEFINE_list("adjustments", ["1", "0.75", "0.5", "0.25", "0"], "Values of --logit_adjustment to try.")
+ADJUSTMENTS = flags.DEFINE_list(
+    "adjustments", ["1", "0.75", "0.5", "0.25", "0"], "Values of --logit_adjustment to try."
+)
 
 
 def main(_: list[str]) -> None:

@@ -30,6 +30,7 @@ DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases 0 to 17
 WORK_DIR = flags.DEFINE_string("work_dir", "results-work", "Folder for records, runs, masks, scores and logs.")
 DATA_NOTE = flags.DEFINE_string("data_note", "", "What the scans are, if they are not what they seem: for the reports.")
 GPU_RECIPES = flags.DEFINE_boolean("gpu_recipes", False, "The recipes for a GPU too: a day on two cores.")
+ONLY = flags.DEFINE_list("only", [], "Names of recipes; those that they need are added. Default: all.")
 AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by side, each on cores of its own.")
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
@@ -72,8 +73,10 @@ class Recipe:
 # Flag files whose records are those of another one.
 _SAME_RECORDS = {"body_record": "body", "fine": "body"}
 _MIRRORED = ("--flip_axes=x",)
-_VARIED = ("--random_convolution_probability=0.5",)
+_OTHER_SEED = ("--seed=20",)
 _SHORT = ("--epochs=6",)
+# The recipe of record in an eighth of its steps, to tell apart what it consists of.
+_BRIEF = ("--epochs=12", "--patches_per_case=4")
 _PLAIN_DICE = ("--overlap_over=batch", "--nooverlap_squared", "--nooverlap_background", "--nooverlap_absent")
 # Smaller patches, which a CPU bears, the loss of fine.flags, and a rate that falls to nothing.
 _SETTLED = (
@@ -90,10 +93,9 @@ _SETTLED = (
 # Each row differs from the one it is compared with by what its title says.
 RECIPES = (
     Recipe("record", "recipe of record", "body_record", tested=True),
+    Recipe("record_again", "recipe of record, another seed", "body_record", _OTHER_SEED, against="record", tested=True),
     Recipe("body", "Dice and cross-entropy", "body", against="record", tested=True),
-    Recipe("mirrored", "+ mirror images", "body", inference=_MIRRORED, trained_as="body", against="body"),
     Recipe("coarse", "8 mm", "coarse", against="body"),
-    Recipe("staged", "+ a first stage: 8 mm", "body", trained_as="body", coarse="coarse", against="body"),
     Recipe("fine", "cascade: 8 mm, then a network of its own", "fine", coarse="coarse", against="body", tested=True),
     Recipe(
         "best",
@@ -106,7 +108,6 @@ RECIPES = (
         against="fine",
         tested=True,
     ),
-    Recipe("fine_varied", "cascade, random convolutions", "fine", _VARIED, coarse="coarse", against="fine"),
     Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "settled",
@@ -129,20 +130,23 @@ RECIPES = (
         against="settled",
         tested=True,
     ),
-    Recipe("short", "an eighth of the steps", "body", _SHORT, against="body"),
+    Recipe("brief", "record, an eighth of the steps", "body_record", _BRIEF, against="record"),
     Recipe(
-        "short_plain", "an eighth, Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"
+        "brief_flooded", "weights not made up for", "body_record", (*_BRIEF, "--logit_adjustment=0"), against="brief"
     ),
     Recipe(
-        "short_around",
-        "an eighth, patches around kidneys",
-        "body",
-        (*_SHORT, "--foreground_fraction=0.9"),
-        against="short",
+        "brief_constant",
+        "constant learning rate",
+        "body_record",
+        (*_BRIEF, "--learning_rate_schedule=constant"),
+        against="brief",
     ),
-    Recipe("short_varied", "an eighth, random convolutions", "body", (*_SHORT, *_VARIED), against="short"),
-    Recipe("short_deep", "an eighth, deep supervision", "body", (*_SHORT, "--deep_supervision"), against="short"),
-    Recipe("short_last", "an eighth, weights not averaged", "body", (*_SHORT, "--average_decay=0"), against="short"),
+    Recipe("brief_undropped", "no dropout", "body_record", (*_BRIEF, "--dropout=0"), against="brief"),
+    Recipe("brief_unweighted", "no weights", "body_record", (*_BRIEF, "--class_weighting=none"), against="brief"),
+    Recipe("short", "Dice and cross-entropy, an eighth of the steps", "body", _SHORT, against="body"),
+    Recipe("short_plain", "Dice of the batch, not squared", "body", (*_SHORT, *_PLAIN_DICE), against="short"),
+    Recipe("short_around", "patches around kidneys", "body", (*_SHORT, "--foreground_fraction=0.9"), against="short"),
+    Recipe("short_deep", "deep supervision", "body", (*_SHORT, "--deep_supervision"), against="short"),
 )
 
 
@@ -151,7 +155,7 @@ def main(_: list[str]) -> None:
         (_work_dir() / name).mkdir(parents=True, exist_ok=True)
     splits = {name: [f"case_{number:05d}" for number in numbers] for name, numbers in SPLITS.items()}
     _splits_file().write_text(json.dumps(splits))
-    recipes = [recipe for recipe in RECIPES if GPU_RECIPES.value or not recipe.config.endswith("_gpu")]
+    recipes = _chosen()
     trained = [recipe for recipe in recipes if not recipe.trained_as]
     for recipe in {_records_dir(recipe): recipe for recipe in trained}.values():
         _convert(recipe)
@@ -169,6 +173,19 @@ def main(_: list[str]) -> None:
             _report(recipe)
     print("\n".join(_table(recipes, split) for split in ("validation", "test")))
     _draw([recipe for recipe in trained if not recipe.training], _work_dir() / "curves.png")
+
+
+def _chosen() -> list[Recipe]:
+    """Returns the recipes of --only and those that they need, or else all that the machine is for."""
+    if not ONLY.value:
+        return [recipe for recipe in RECIPES if GPU_RECIPES.value or not recipe.config.endswith("_gpu")]
+    names = set(map(str.strip, ONLY.value))
+    if unknown := names - {recipe.name for recipe in RECIPES}:
+        raise SystemExit(f"--only: expected names of {', '.join(r.name for r in RECIPES)}, got {', '.join(unknown)}")
+    for recipe in reversed(RECIPES):  # what a recipe needs stands before it
+        if recipe.name in names:
+            names |= {recipe.coarse, recipe.trained_as, recipe.begins_with}
+    return [recipe for recipe in RECIPES if recipe.name in names]
 
 
 def _convert(recipe: Recipe) -> None:
@@ -197,7 +214,7 @@ def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
 def _score(recipe: Recipe, split: str) -> None:
     """Segments the cases of a split and scores the masks; before that, post-processing is chosen where it is."""
     masks_dir = _masks_dir(recipe, split)
-    if (scores_dir_of_masks(masks_dir) / SUMMARY_NAME).exists():
+    if _scores_file(recipe, split).exists():
         return
     scans = [str(Path(DATA_DIR.value) / f"case_{number:05d}") for number in SPLITS[split]]
     coarse = [f"--coarse_model={_run_dir(_recipe(recipe.coarse))}"] if recipe.coarse else []
@@ -252,7 +269,7 @@ def _table(recipes: list[Recipe], split: str) -> str:
 
 def _gains(recipe: Recipe, split: str) -> list[Difference]:
     """Returns how the scores differ from those of the recipe that it is compared with, case by case."""
-    if not recipe.against or split not in _splits(_recipe(recipe.against)):
+    if not recipe.against or not _scores_file(_recipe(recipe.against), split).exists():
         return []
     folders = [str(scores_dir_of_masks(_masks_dir(of, split))) for of in (_recipe(recipe.against), recipe)]
     gains = {difference.key: difference for difference in compare(*folders)}
@@ -308,6 +325,10 @@ def _records_dir(recipe: Recipe) -> Path:
 
 def _run_dir(recipe: Recipe) -> Path:
     return _work_dir() / "runs" / (recipe.trained_as or recipe.name)
+
+
+def _scores_file(recipe: Recipe, split: str) -> Path:
+    return scores_dir_of_masks(_masks_dir(recipe, split)) / SUMMARY_NAME
 
 
 def _masks_dir(recipe: Recipe, split: str) -> Path:

@@ -20,7 +20,7 @@ def results():
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
-    for flag in ("data_dir", "work_dir", "gpu_recipes", "at_once"):
+    for flag in ("data_dir", "work_dir", "gpu_recipes", "only", "at_once"):
         delattr(module.flags.FLAGS, flag)
 
 
@@ -54,3 +54,13 @@ def test_flag_files_that_share_records_convert_alike(results) -> None:
 def test_splits_are_apart_and_all_180_cases(results) -> None:
     numbers = [number for cases in results.SPLITS.values() for number in cases]
     assert sorted(numbers) == list(range(180))
+
+
+def test_recipes_by_name_come_with_those_that_they_need(results) -> None:
+    results.flags.FLAGS(["results", "--data_dir=d", "--only=best, record"])
+    assert [recipe.name for recipe in results._chosen()] == ["record", "coarse", "fine", "best"]
+    results.flags.FLAGS(["results", "--data_dir=d", "--only=bset"])
+    with pytest.raises(SystemExit, match="--only: expected names of record, .*, got bset"):
+        results._chosen()
+    results.flags.FLAGS(["results", "--data_dir=d", "--only="])
+    assert {recipe.name for recipe in results._chosen()} >= {"record", "body", "best"}

@@ -45,7 +45,9 @@ class NetworkSettings(Settings):
     downsampling: str | None = _of_preset("Max pooling or strided convolution.", choices=("pool", "stride"))
     attention: bool | None = _of_preset("Attention gates in the skip connections.")
     deep_supervision: bool | None = _of_preset("Coarser levels of the decoder are trained to predict the classes too.")
-    dropout: float | None = _of_preset("Share of the coarsest level's feature maps dropped in training.", minimum=0, below=1)
+    dropout: float | None = _of_preset(
+        "Share of the coarsest level's feature maps dropped in training.", minimum=0, below=1
+    )
     norm_momentum: float | None = _of_preset("Momentum of batch norm's moving statistics.", above=0, below=1)
 
 
