@@ -97,14 +97,14 @@ class PatchSettings(Settings):
     """Patches"""
 
     patch_size_zyx: tuple[int, int, int] = shared.patch_size()
-    patches_per_case: int = setting(4, "Patches read from each training case in an epoch.", minimum=1)
+    patches_per_case: int = setting(8, "Patches read from each training case in an epoch.", minimum=1)
     foreground_fraction: float = setting(
         0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
     )
     crop_shift_fraction: float = setting(
         0.1, "Largest random shift of a training patch, as a share of its size.", minimum=0, maximum=1
     )
-    shuffle_patches: int = setting(32, "Patches held in memory to be shuffled.", minimum=1)
+    shuffle_patches: int = setting(64, "Patches held in memory to be shuffled.", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
