@@ -1,15 +1,19 @@
 """How many voxels of each class the training patches have."""
 
 import functools
+import logging
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.base.words import count_text
 from kits_tf.config import PatchSettings
 from kits_tf.pipeline.dataset import as_written, whole_cases
 from kits_tf.pipeline.patches import cut_box, draw_place, patch_seed
+
+logger = logging.getLogger(__name__)
 
 
 def count_patch_voxels(shards: Mapping[str, int], patches: PatchSettings, classes: int, seed: int) -> NDArray[np.int64]:
@@ -24,6 +28,7 @@ def count_patch_voxels(shards: Mapping[str, int], patches: PatchSettings, classe
         classes: number of classes, background included.
         seed: random seed of the run.
     """
+    logger.info("counting the classes in the patches of %s", count_text(sum(shards.values()), "case"))
     count = as_written(functools.partial(_count_of_case, patches, classes, seed))
     return whole_cases(shards).map(count).reduce(tf.zeros(classes, tf.int64), tf.add).numpy()
 
