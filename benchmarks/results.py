@@ -132,9 +132,6 @@ RECIPES = (
     ),
     Recipe("brief", "record, an eighth of the steps", "body_record", _BRIEF, against="record"),
     Recipe(
-        "brief_flooded", "weights not made up for", "body_record", (*_BRIEF, "--logit_adjustment=0"), against="brief"
-    ),
-    Recipe(
         "brief_constant",
         "constant learning rate",
         "body_record",
