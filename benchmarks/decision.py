@@ -53,7 +53,7 @@ def _inverse_weights(run: Run) -> tuple[float, ...]:
 
 
 def _trained_adjustment(run: Run) -> float:
-    """Returns the adjustment that a run was trained with; one without weights needs none, as with an adjustment of 1."""
+    """Returns the adjustment that a run was trained with; a run without weights decides as with an adjustment of 1."""
     objective = run.settings.objective
     return 1.0 if objective.class_weighting == "none" else objective.logit_adjustment
 

@@ -32,8 +32,8 @@ class InferenceSettings(Settings):
     postprocess: str = setting(
         "",
         "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, "
-        "tumors:SHARE, open:MM, close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate --postprocess=auto chose "
-        "for the run on its validation cases, and kept with it.",
+        "tumors:SHARE, open:MM, close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate "
+        "--postprocess=auto chose for the run on its validation cases, and kept with it.",
     )
 
 

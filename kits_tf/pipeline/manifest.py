@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from cattrs import BaseValidationError, Converter, transform_error
-from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import read_text, write_text

@@ -20,7 +20,6 @@ def test_memory_is_what_summary_finds(records_dir: Path) -> None:
     lines = overview(plan, trainer, 7, plan_memory(plan, trainer, 2)).splitlines()
     assert lines[0] == "cases    2 to train on, 1 to validate on"
     assert lines[1] == "epochs   1 of 7 steps"
-    background, right, left, tumor = trainer.class_weights
     weights = zip(plan.manifest.scheme.classes, trainer.class_weights, strict=True)
     assert lines[3] == f"weights  {', '.join(f'{name} {weight:.3g}' for name, weight in weights)}"
     assert lines[3].startswith("weights  background 0.")
