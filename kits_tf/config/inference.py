@@ -31,9 +31,9 @@ class InferenceSettings(Settings):
     coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
     postprocess: str = setting(
         "",
-        "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, "
-        "tumors:SHARE, open:MM, close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate "
-        "--postprocess=auto chose for the run on its validation cases, and kept with it.",
+        "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, open:MM, "
+        "close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate --postprocess=auto chose "
+        "for the run on its validation cases, and kept with it.",
     )
 
 

@@ -53,29 +53,26 @@ class StepFunction:
         apply: function that takes labels (z, y, x) uint8, not all 0, a `Context`, and the amount if there is one, to
             new labels.
         unit: unit of the amount, as in "ML"; "" for a step without one.
-        largest: largest amount that has a meaning.
     """
 
     apply: Callable[..., Labels]
     unit: str = ""
-    largest: float = np.inf
 
 
 STEPS: Registry[StepFunction] = Registry("--postprocess")
 F = TypeVar("F", bound=Callable[..., Labels])
 
 
-def postprocess_step(name: str, unit: str = "", largest: float = np.inf) -> Callable[[F], F]:
+def postprocess_step(name: str, unit: str = "") -> Callable[[F], F]:
     """Returns a decorator that makes a function a step of --postprocess.
 
     Args:
         name: name of the step.
         unit: unit of its amount, as in "ML", which the function then takes as its third argument; "": none.
-        largest: largest amount that has a meaning.
     """
 
     def register(function: F) -> F:
-        STEPS.register(name)(StepFunction(function, unit, largest))
+        STEPS.register(name)(StepFunction(function, unit))
         return function
 
     return register
@@ -132,16 +129,15 @@ def _parse_step(text: str) -> Step:
     name, colon, amount = text.partition(":")
     if name not in STEPS:
         raise InputError(f"--postprocess: expected steps of {', '.join([CRF, *STEPS])}, got {text}")
-    unit, largest = STEPS[name].unit, STEPS[name].largest
+    unit = STEPS[name].unit
     if bool(colon) != bool(unit):
         raise InputError(f"--postprocess: expected {f'{name}:{unit}' if unit else name}, got {text}")
     try:
         value = float(amount) if colon else None
     except ValueError:
         value = 0.0
-    if value is not None and not (0 < value < np.inf and value <= largest):
-        limits = "above 0" if largest == np.inf else f"above 0, at most {largest:g}"
-        raise InputError(f"--postprocess: expected {name}:{unit} with a number {limits}, got {text}")
+    if value is not None and not 0 < value < np.inf:
+        raise InputError(f"--postprocess: expected {name}:{unit} with a number above 0, got {text}")
     return Step(name, value)
 
 
@@ -208,15 +204,6 @@ def drop_lone_tumors(labels: Labels, context: Context) -> Labels:
     for tumor in _components(is_tumor[labels]):
         if not (labels[tumor.box][tumor.ring] > 0).any():
             result[tumor.box][tumor.inside] = 0
-    return result
-
-
-@postprocess_step("tumors", unit="SHARE", largest=1)
-def keep_large_tumors(labels: Labels, context: Context, smallest_share: float) -> Labels:
-    """Returns labels in which each tumor below a share of the largest one has the label that surrounds it most."""
-    result, tumors = labels.copy(), context.labels_of(CHALLENGE_TUMOR)[labels]
-    largest = max((int(tumor.inside.sum()) for tumor in _components(tumors)), default=0)
-    _refill(result, tumors, lambda count: count < smallest_share * largest)
     return result
 
 

@@ -85,24 +85,6 @@ def test_tumor_has_to_touch_a_kidney() -> None:
     np.testing.assert_array_equal(after(far, "touch"), labels)
 
 
-def test_small_tumors_beside_a_large_one_go() -> None:
-    labels = two_kidneys()  # with a tumor of 160 voxels
-    both = labels.copy()
-    both[8:12, 15:20, 15:17] = TUMOR  # 40 voxels in the right kidney
-    for share in ("0.25", "0.2"):
-        np.testing.assert_array_equal(after(both, f"tumors:{share}"), both)
-    for share in ("0.26", "1"):
-        np.testing.assert_array_equal(after(both, f"tumors:{share}"), labels)
-    outside = labels.copy()
-    outside[0:2, 0:4, 50] = TUMOR
-    np.testing.assert_array_equal(after(outside, "tumors:0.1"), labels)
-    kidneys = labels * (labels != TUMOR)
-    np.testing.assert_array_equal(after(kidneys, "tumors:0.5"), kidneys)
-    equal = labels.copy()
-    equal[8:12, 15:25, 1:5] = TUMOR  # as large as the other one
-    np.testing.assert_array_equal(after(equal, "tumors:1"), equal)
-
-
 @settings(deadline=None, max_examples=25)
 @given(hnp.arrays(np.bool_, (9, 10, 11)), st.sampled_from([1.0, 2.0, 2.5]))
 def test_opening_and_closing_are_scipys(mask: np.ndarray, radius_mm: float) -> None:
@@ -144,7 +126,7 @@ def test_steps_go_in_their_order_and_empty_masks_stay_empty() -> None:
     assert (after(labels, "touch,specks:10") != after(labels, "specks:10,touch")).sum() == 0
     assert after(labels, "touch")[0, 0, 50] == TUMOR and after(labels, "kidneys,touch")[0, 0, 50] == 0
     empty = np.zeros((3, 4, 5), np.uint8)
-    chain = "kidneys,specks:1,fill,touch,tumors:0.1,open:1,close:1,sides"
+    chain = "kidneys,specks:1,fill,touch,open:1,close:1,sides"
     assert not after(empty, chain).any()
     np.testing.assert_array_equal(after(labels, "off"), labels)
     assert {step.name for step in parse_postprocess(chain).chain} == set(STEPS)
@@ -161,7 +143,6 @@ def test_texts_are_read_and_written() -> None:
         ("specks", "expected specks:ML, got specks"),
         ("kidneys:2", "expected kidneys, got kidneys:2"),
         ("open:-1", "expected open:MM with a number above 0, got open:-1"),
-        ("tumors:10", "expected tumors:SHARE with a number above 0, at most 1, got tumors:10"),
         ("open:nan", "with a number above 0"),
         ("open:wide", "with a number above 0"),
         ("kidneys,crf", "expected crf as the first step"),
