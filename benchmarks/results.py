@@ -94,6 +94,16 @@ _SETTLED = (
 RECIPES = (
     Recipe("record", "recipe of record", "body_record", tested=True),
     Recipe("record_again", "recipe of record, another seed", "body_record", _OTHER_SEED, against="record", tested=True),
+    Recipe(
+        "record_best",
+        "recipe of record, mirror images, chosen post-processing",
+        "body_record",
+        inference=_MIRRORED,
+        trained_as="record",
+        chooses=True,
+        against="record",
+        tested=True,
+    ),
     Recipe("body", "Dice and cross-entropy", "body", against="record", tested=True),
     Recipe("coarse", "8 mm", "coarse", against="body"),
     Recipe("fine", "cascade: 8 mm, then a network of its own", "fine", coarse="coarse", against="body", tested=True),
