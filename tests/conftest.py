@@ -109,7 +109,8 @@ def train_settings(records_dir: Path, run_dir: Path, **optimization: object) -> 
             blur_probability=0, low_resolution_probability=0, gamma_probability=0, inverted_gamma_probability=0
         ),
         network=config.NetworkSettings(filters=(4, 8), dropout=0.1),
-        optimization=replace(config.OptimizationSettings(epochs=1), **optimization),
+        objective=config.LossSettings(logit_adjustment=0.0),  # a network that has learned next to nothing floods
+        optimization=replace(config.OptimizationSettings(epochs=1, learning_rate_schedule="constant"), **optimization),
         validation=config.ValidationSettings(validation_patches_per_case=2),
     )
 

@@ -101,7 +101,7 @@ def test_half_precision_takes_less_memory() -> None:
         keras.config.set_dtype_policy("float32")
     for before, after in zip(float32, half, strict=True):
         assert before.flops == after.flops
-        assert 0.45 < after.peak_bytes / before.peak_bytes < 0.65
+        assert 0.45 < after.peak_bytes / before.peak_bytes < 0.7  # the loss is in float32
 
 
 @pytest.mark.parametrize(

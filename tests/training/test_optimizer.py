@@ -55,14 +55,20 @@ def test_optimizers_by_hand() -> None:
     decayed = after(OptimizationSettings(learning_rate=0.1, weight_decay=0.5), [0.3])
     assert decayed == pytest.approx((1 - 0.1 * 0.5 - 0.1, 0.9), rel=1e-5)
     # Nesterov: v = m v - r g, w += m v - r g.
-    sgd = OptimizationSettings(optimizer="sgd", learning_rate=0.1, momentum=0.9)
+    sgd = OptimizationSettings(optimizer="sgd", learning_rate=0.1, momentum=0.9, learning_rate_schedule="constant")
     v1, v2 = -0.1 * 0.3, 0.9 * -0.1 * 0.3 - 0.1 * 0.2
     assert after(sgd, [0.3, 0.2])[0] == pytest.approx(1 + 0.9 * v1 - 0.03 + 0.9 * v2 - 0.02)
 
 
 def test_the_learning_rate_follows_schedule_and_replicas() -> None:
     settings = OptimizationSettings(
-        optimizer="sgd", momentum=0.0, learning_rate=0.1, epochs=4, warmup_epochs=1, learning_rate_rule="square_root"
+        optimizer="sgd",
+        momentum=0.0,
+        learning_rate=0.1,
+        learning_rate_schedule="constant",
+        learning_rate_rule="square_root",
+        epochs=4,
+        warmup_epochs=1,
     )
     # Two steps an epoch, of which the first epoch warms up: 0.1, 0.2, 0.2 for four replicas.
     assert after(settings, [1.0], 4)[0] == pytest.approx(0.9)
