@@ -156,8 +156,8 @@ def test_damaged_slices_are_named(tmp_path: Path) -> None:
 
 
 def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, run_dir: Path) -> None:
-    folder = write_series(tmp_path / "scan", [4.0 * i for i in range(6)])
-    # The plane of these HU is no body.
+    # A plane of HU between 100 and 300, which is no body, but as bright as what the network was trained to find.
+    folder = write_series(tmp_path / "scan", [4.0 * i for i in range(6)], RescaleIntercept=-524)
     settings = predict.Predict(
         model=str(run_dir), output_dir=str(tmp_path / "out"), scans=config.ScanSettings(accept_intensities=True)
     )
