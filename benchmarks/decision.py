@@ -47,9 +47,9 @@ def main(_: list[str]) -> None:
 
 
 def _inverse_weights(run: Run) -> tuple[float, ...]:
-    shards = run.manifest.shard_paths("train", run.settings.records_dir)
-    classes, seed = len(run.manifest.scheme.classes), run.settings.seed
-    return class_weights(count_patch_voxels(shards, run.settings.patches, classes, seed), "inverse")
+    settings = run.settings
+    voxels = count_patch_voxels(run.manifest, settings.records_dir, settings.patches, settings.seed)
+    return class_weights(voxels, "inverse")
 
 
 def _trained_adjustment(run: Run) -> float:

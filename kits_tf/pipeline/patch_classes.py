@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Mapping
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -11,26 +11,35 @@ from numpy.typing import NDArray
 from kits_tf.base.words import count_text
 from kits_tf.config import PatchSettings
 from kits_tf.pipeline.dataset import as_written, whole_cases
+from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.patches import cut_box, draw_place, patch_seed
 
 logger = logging.getLogger(__name__)
 
 
-def count_patch_voxels(shards: Mapping[str, int], patches: PatchSettings, classes: int, seed: int) -> NDArray[np.int64]:
-    """Returns the voxels of each class in the patches of the first epoch, before they are augmented, (classes,).
+def count_patch_voxels(
+    manifest: Manifest, records_dir: str | os.PathLike, patches: PatchSettings, seed: int
+) -> NDArray[np.float64]:
+    """Returns the voxels of each class in the training patches of the first epoch, before they are augmented.
 
     Patches are drawn around kidneys and tumors, so that these are several times as frequent in what a network is
-    trained on as in whole scans. All records are read once.
+    trained on as in whole scans. All training records are read once.
 
     Args:
-        shards: paths, and the number of cases that each holds.
+        manifest: manifest of the records.
+        records_dir: folder of the records.
         patches: settings of the patches.
-        classes: number of classes, background included.
         seed: random seed of the run.
+
+    Returns:
+        (classes,). A class that no patch of the first epoch shows is as frequent here as in the cases.
     """
+    shards, in_cases = manifest.shard_paths("train", records_dir), np.array(manifest.class_voxels("train"))
+    classes = len(in_cases)
     logger.info("counting the classes in the patches of %s", count_text(sum(shards.values()), "case"))
     count = as_written(functools.partial(_count_of_case, patches, classes, seed))
-    return whole_cases(shards).map(count).reduce(tf.zeros(classes, tf.int64), tf.add).numpy()
+    in_patches = whole_cases(shards).map(count).reduce(tf.zeros(classes, tf.int64), tf.add).numpy()
+    return np.where(in_patches > 0, in_patches, in_cases * (in_patches.sum() / in_cases.sum()))
 
 
 def _count_of_case(patches: PatchSettings, classes: int, seed: int, case: dict[str, tf.Tensor]) -> tf.Tensor:

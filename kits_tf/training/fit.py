@@ -4,13 +4,12 @@ import logging
 from dataclasses import replace
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
-from kits_tf.network.weighting import ClassBalance, class_balance
+from kits_tf.network.weighting import class_balance
 from kits_tf.pipeline import dataset
 from kits_tf.pipeline.cache import copy_shards
 from kits_tf.pipeline.manifest import Manifest
@@ -140,19 +139,11 @@ def make_trainer(plan: TrainingPlan, synchronized: bool = False, steps_per_epoch
         synchronized: whether batch norm is over all replicas.
         steps_per_epoch: number of steps of an epoch, for the learning rate's schedule.
     """
-    settings = TrainerSettings.of_run(plan.settings, steps_per_epoch)
-    return build_trainer(plan.architecture, settings, plan.manifest.scheme, _balance(plan), synchronized)
-
-
-def _balance(plan: TrainingPlan) -> ClassBalance:
-    """Returns the weights and shares of the classes, by how frequent they are in the training patches."""
-    settings, manifest = plan.settings, plan.manifest
-    in_cases = np.array(manifest.class_voxels("train"))
-    shards = manifest.shard_paths("train", settings.records_dir)
-    in_patches = count_patch_voxels(shards, settings.patches, len(in_cases), settings.seed)
-    # What no patch of the first epoch shows is about as frequent in later ones as in the cases.
-    voxels = np.where(in_patches > 0, in_patches, in_cases * (in_patches.sum() / in_cases.sum()))
-    return class_balance(voxels, settings.objective.class_weighting, settings.objective.logit_adjustment)
+    settings, objective = plan.settings, plan.settings.objective
+    voxels = count_patch_voxels(plan.manifest, settings.records_dir, settings.patches, settings.seed)
+    balance = class_balance(voxels, objective.class_weighting, objective.logit_adjustment)
+    of_trainer = TrainerSettings.of_run(settings, steps_per_epoch)
+    return build_trainer(plan.architecture, of_trainer, plan.manifest.scheme, balance, synchronized)
 
 
 def _shards_dir(settings: RunSettings, manifest: Manifest) -> str:

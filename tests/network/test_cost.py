@@ -93,15 +93,16 @@ def test_the_operations_of_layers_add_up(network: dict) -> None:
 
 
 def test_half_precision_takes_less_memory() -> None:
-    float32 = trace_trainer(trainer_of(), 2, (32, 32, 32))
+    filters = (16, 32)  # so many that the loss, which is in float32, hardly counts
+    float32 = trace_trainer(trainer_of(filters=filters), 2, (32, 32, 32))
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        half = trace_trainer(trainer_of(), 2, (32, 32, 32))
+        half = trace_trainer(trainer_of(filters=filters), 2, (32, 32, 32))
     finally:
         keras.config.set_dtype_policy("float32")
     for before, after in zip(float32, half, strict=True):
         assert before.flops == after.flops
-        assert 0.45 < after.peak_bytes / before.peak_bytes < 0.7  # the loss is in float32
+        assert 0.45 < after.peak_bytes / before.peak_bytes < 0.65
 
 
 @pytest.mark.parametrize(

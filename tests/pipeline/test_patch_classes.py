@@ -26,17 +26,26 @@ def test_counted_are_the_patches_of_the_first_epoch(records_dir: Path, seed: int
     num_patches = 4 * sum(shards.values())
     batches = training_patches(shards, recipe, SPACING, BatchPlan(batch_size=num_patches, seed=seed))
     labels = next(iter(batches)).source.labels.numpy()[:, : 5 * 6 * 7]
-    counted = count_patch_voxels(shards, patches, classes, seed)
-    np.testing.assert_array_equal(counted, np.bincount(labels.ravel(), minlength=classes))
-    assert counted.sum() == num_patches * 5 * 6 * 7
+    counted = count_patch_voxels(manifest, records_dir, patches, seed)
+    shown = np.bincount(labels.ravel(), minlength=classes)
+    assert shown.sum() == num_patches * 5 * 6 * 7 and shown[0] > 0
+    np.testing.assert_array_equal(counted[shown > 0], shown[shown > 0])
 
 
 def test_patches_around_kidneys_show_more_of_them_than_whole_cases(records_dir: Path) -> None:
     manifest = Manifest.read(records_dir)
-    shards, classes = manifest.shard_paths("train", records_dir), len(manifest.scheme.classes)
     around = PatchSettings(patch_size_zyx=(5, 6, 7), patches_per_case=4, foreground_fraction=1.0)
     shares = [
         counts / counts.sum()
-        for counts in (count_patch_voxels(shards, around, classes, 1), np.array(manifest.class_voxels("train")))
+        for counts in (count_patch_voxels(manifest, records_dir, around, 1), np.array(manifest.class_voxels("train")))
     ]
     assert (shares[0][1:] > shares[1][1:]).all()
+
+
+def test_a_class_that_no_patch_shows_is_as_frequent_as_in_the_cases(records_dir: Path) -> None:
+    manifest = Manifest.read(records_dir)
+    anywhere = PatchSettings(patch_size_zyx=(4, 4, 4), patches_per_case=1, foreground_fraction=0.0)
+    in_cases = np.array(manifest.class_voxels("train"))
+    counted = count_patch_voxels(manifest, records_dir, anywhere, 19)
+    # Two patches of background alone.
+    np.testing.assert_allclose(counted, [128, *(128 * in_cases[1:] / in_cases.sum())])

@@ -263,26 +263,11 @@ def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_class_weights_come_from_the_training_patches(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
-    shards = manifest.shard_paths("train", records_dir)
     for weighting in ("inverse", "square_root", "none"):
         settings = replace(train_settings(records_dir, tmp_path), objective=LossSettings(class_weighting=weighting))
         trainer = fit.make_trainer(training_plan(settings, manifest))
-        voxels = count_patch_voxels(shards, settings.patches, len(manifest.scheme.classes), settings.seed)
+        voxels = count_patch_voxels(manifest, records_dir, settings.patches, settings.seed)
         assert trainer.class_weights == trainer.objective.class_weights == class_weights(voxels, weighting)
-
-
-def test_a_class_that_no_patch_of_the_first_epoch_shows_is_weighted_by_the_cases(
-    manifest: Manifest, records_dir: Path, tmp_path: Path
-) -> None:
-    settings = train_settings(records_dir, tmp_path)
-    anywhere = replace(settings.patches, patch_size_zyx=(4, 4, 4), patches_per_case=1, foreground_fraction=0.0)
-    settings = replace(settings, patches=anywhere)
-    counted = count_patch_voxels(manifest.shard_paths("train", records_dir), anywhere, 4, settings.seed)
-    assert counted.tolist() == [128, 0, 0, 0]
-    trainer = fit.make_trainer(training_plan(settings, manifest))
-    in_cases = np.array(manifest.class_voxels("train"))
-    shares = np.array([1, *(in_cases[1:] / in_cases.sum())])
-    np.testing.assert_allclose(trainer.class_weights, 1 / shares / (4 / shares.sum()))
 
 
 def test_the_loss_of_a_batch_falls(manifest: Manifest, records_dir: Path, tmp_path: Path) -> None:
