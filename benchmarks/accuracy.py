@@ -13,17 +13,19 @@ own library's sliding windows: overlap 0.5, Gaussian weights, nothing afterwards
 challenge's labels: means over cases with bootstrap 95 % intervals.
 
 Each side's own: network, loss, optimizer, augmentation, sampling of patches. kits_tf has those of --recipe and --ours,
-further flags; MONAI those of peers/monai_train.py, which says what was chosen, and --theirs, its options, as in
---theirs="--crop=classes --learning_rate=0.002".
+further flags; MONAI those of peers/monai_train.py, which says what was chosen, and --theirs, its options. Given several
+times, as in --theirs="" --theirs="--learning_rate=0.002", each is a contender of its own; cores take turns with them.
 
 WORK keeps cases, snapshots, predictions and scores; what is there is not done again, but a training that was
-interrupted starts anew, with the other side's.
+interrupted starts anew, with all the others.
 """
 
 import contextlib
 import csv
+import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -46,7 +48,7 @@ RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Records of convert.", re
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Folder of all that is kept.", required=True)
 RECIPE = flags.DEFINE_string("recipe", "configs/body.flags", "Flag file of kits_tf's side.")
 OURS = flags.DEFINE_string("ours", "", "More flags of kits_tf's side.")
-THEIRS = flags.DEFINE_string("theirs", "", "Options of peers/monai_train.py.")
+THEIRS = flags.DEFINE_multi_string("theirs", [""], "Options of peers/monai_train.py; several times: a contender each.")
 MINUTES = flags.DEFINE_float("minutes", 60.0, "Of training, each side.")
 SNAPSHOT_MINUTES = flags.DEFINE_float("snapshot_minutes", 5.0, "From one snapshot to the next.")
 CORES = flags.DEFINE_integer("cores", 1, "Of each side.")
@@ -54,7 +56,7 @@ SEED = flags.DEFINE_integer("seed", 19, "Of both sides.")
 PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Python of the peers' environment.")
 
 HERE = Path(__file__).parent
-NAMES = ("kits_tf", "MONAI")
+OURS_NAME, THEIRS_NAME = "kits_tf", "MONAI"
 REGIONS = ("kidney", "tumor")
 # Rows of accuracy.csv: (contender, minute, steps, patches, loss), then of each region mean, low, high.
 Row = dict[str, Any]
@@ -71,9 +73,9 @@ def main(_: list[str]) -> None:
     for split in ("train", "validation"):
         export(manifest, split, work_dir / "cases" / split)
     with contenders(settings, manifest, work_dir) as together:
-        facts = dict(zip(NAMES, together("facts"), strict=True))
+        facts = dict(zip(names(), together("facts"), strict=True))
         print("; ".join(f"{name} {describe(found)}" for name, found in facts.items()), flush=True)
-        if not all(trained(work_dir, name).exists() for name in NAMES):
+        if not all(trained(work_dir, name).exists() for name in names()):
             forget(work_dir)
             together("train")
         together("validate")
@@ -86,9 +88,19 @@ def main(_: list[str]) -> None:
     draw(rows, work_dir / "accuracy.png")
 
 
+def names() -> list[str]:
+    """Returns the names of the contenders, ours first; theirs with their options."""
+    return [OURS_NAME, *(f"{THEIRS_NAME} {options}".strip() for options in THEIRS.value)]
+
+
+def folder_of(work_dir: Path, name: str) -> Path:
+    """Returns the folder of a contender."""
+    return work_dir / re.sub(r"[^\w.=]+", "_", name)
+
+
 def our_settings(work_dir: Path) -> config.RunSettings:
     """Returns the settings of kits_tf's side."""
-    return train.COMMAND.parse([*our_flags(), f"--run_dir={work_dir / NAMES[0]}"])[0]
+    return train.COMMAND.parse([*our_flags(), f"--run_dir={folder_of(work_dir, OURS_NAME)}"])[0]
 
 
 def our_flags() -> list[str]:
@@ -98,8 +110,8 @@ def our_flags() -> list[str]:
 
 def check_same(work_dir: Path) -> None:
     """Notes what the work is done for, and stops if there is another work in its folder."""
-    names = ("records_dir", "recipe", "ours", "theirs", "minutes", "snapshot_minutes", "cores", "seed")
-    wanted, path = {name: flags.FLAGS[name].value for name in names}, work_dir / "flags.json"
+    settings = ("records_dir", "recipe", "ours", "theirs", "minutes", "snapshot_minutes", "cores", "seed")
+    wanted, path = {name: flags.FLAGS[name].value for name in settings}, work_dir / "flags.json"
     work_dir.mkdir(parents=True, exist_ok=True)
     found = json.loads(path.read_text()) if path.exists() else clock.write(path, wanted)
     if found != wanted:
@@ -123,22 +135,29 @@ def export(manifest: Any, split: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def contenders(settings: config.RunSettings, manifest: Any, work_dir: Path) -> Iterator[Callable[[str], list[dict]]]:
-    """Yields what asks both contenders the same: at the same time if there are cores for that."""
+    """Yields what asks all contenders the same: as many at the same time as there are cores for, each on its own."""
     available = sorted(os.sched_getaffinity(0))
-    at_once = len(available) >= 2 * CORES.value
-    cores = [available[: CORES.value], available[CORES.value : 2 * CORES.value] if at_once else available]
-    cores[1] = cores[1][: CORES.value]
-    where = " at the same time" if at_once else " one after the other"
-    print(f"cores {cores[0]} and {cores[1]},{where}; {package_versions()}", flush=True)
+    lanes = max(1, min(len(available) // CORES.value, len(names())))
+    cores = [available[lane * CORES.value :][: CORES.value] for lane in range(lanes)]
+    print(f"{lanes} at the same time, on cores {cores}; {package_versions()}", flush=True)
     budget = [f"--minutes={MINUTES.value}", f"--snapshot_minutes={SNAPSHOT_MINUTES.value}"]
-    ours = [sys.executable, str(HERE / "clocked_training.py"), f"--work_dir={work_dir / NAMES[0]}", *budget]
-    both = [start([*ours, "--", *our_flags()], cores[0])]
-    task = write_task(settings, manifest, both[0].ask("facts")["parameters"], work_dir)
-    theirs = [PEERS_PYTHON.value, str(HERE / "peers" / "monai_train.py"), f"--task={task}", f"--seed={SEED.value}"]
-    both.append(start([*theirs, f"--work_dir={work_dir / NAMES[1]}", *budget, *shlex.split(THEIRS.value)], cores[1]))
-    with ThreadPoolExecutor(2 if at_once else 1) as threads:
-        yield lambda question: list(threads.map(lambda contender: contender.ask(question), both))
-    for contender in both:
+    ours, *theirs = names()
+    own = [sys.executable, str(HERE / "clocked_training.py"), f"--work_dir={folder_of(work_dir, ours)}", *budget]
+    every = [start([*own, "--", *our_flags()], cores[0])]
+    task = write_task(settings, manifest, every[0].ask("facts")["parameters"], work_dir)
+    peer = [PEERS_PYTHON.value, str(HERE / "peers" / "monai_train.py"), f"--task={task}", f"--seed={SEED.value}"]
+    for number, (name, options) in enumerate(zip(theirs, THEIRS.value, strict=True), 1):
+        command = [*peer, f"--work_dir={folder_of(work_dir, name)}", *budget, *shlex.split(options)]
+        every.append(start(command, cores[number % lanes]))
+
+    def together(question: str) -> list[dict]:
+        with ThreadPoolExecutor(lanes) as threads:
+            turns = threads.map(lambda lane: [one.ask(question) for one in every[lane::lanes]], range(lanes))
+            answers = list(turns)
+        return [answers[number % lanes][number // lanes] for number in range(len(every))]
+
+    yield together
+    for contender in every:
         contender.close()
 
 
@@ -174,14 +193,14 @@ def describe(facts: dict) -> str:
 
 
 def trained(work_dir: Path, name: str) -> Path:
-    return work_dir / name / clock.TRAINED
+    return folder_of(work_dir, name) / clock.TRAINED
 
 
 def forget(work_dir: Path) -> None:
-    """Removes what is left of a training that was not finished on both sides."""
-    for name in NAMES:
-        shutil.rmtree(work_dir / name, ignore_errors=True)
-        (work_dir / name).mkdir()
+    """Removes what is left of trainings of which one was not finished."""
+    for name in names():
+        shutil.rmtree(folder_of(work_dir, name), ignore_errors=True)
+        folder_of(work_dir, name).mkdir()
 
 
 def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str, list[float]]]]:
@@ -190,10 +209,10 @@ def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str,
     from kits_tf.analysis.statistics import mean_with_interval
 
     rows, per_case = [], {}
-    for name in NAMES:
+    for name in names():
         for snapshot in json.loads(trained(work_dir, name).read_text())["snapshots"]:
             found: dict[str, list[float]] = {region: [] for region in REGIONS}
-            for path in sorted((work_dir / name / snapshot.pop("name")).glob("*_labels.npy")):
+            for path in sorted((folder_of(work_dir, name) / snapshot.pop("name")).glob("*_labels.npy")):
                 truth = np.load(work_dir / "cases" / "validation" / path.name)
                 of_case = dice_scores(truth, np.load(path), manifest.scheme)
                 for region in REGIONS:
@@ -207,28 +226,27 @@ def score(manifest: Any, work_dir: Path) -> tuple[list[Row], dict[str, dict[str,
 
 
 def tell(rows: list[Row], per_case: dict[str, dict[str, list[float]]], work_dir: Path) -> None:
-    """Prints the table, and the difference at the end."""
+    """Prints the table, and how ours differs from each of theirs at the end."""
     from kits_tf.analysis.statistics import difference
 
     print(
         "\n| minute | | steps | patches | training loss | kidney (95 %) | tumor (95 %) |\n|---|---|---|---|---|---|---|"
     )
     for row in sorted(
-        rows, key=lambda row: (round(row["minute"] / SNAPSHOT_MINUTES.value), NAMES.index(row["contender"]))
+        rows, key=lambda row: (round(row["minute"] / SNAPSHOT_MINUTES.value), names().index(row["contender"]))
     ):
         dice = [f"{row[r]:.3f} ({row[f'{r}_low']:.3f} to {row[f'{r}_high']:.3f})" for r in REGIONS]
         cells = [f"{row['minute']:.1f}", row["contender"], row["steps"], row["patches"], f"{row['loss']:.3f}", *dice]
         print(f"| {' | '.join(map(str, cells))} |")
     print()
-    for name in NAMES:
+    for name in names():
         found = json.loads(trained(work_dir, name).read_text())
         print(f"{name}: first step after {found['first_step_s']:.0f} s, cores {found['cores']} when training ended")
-    for region in REGIONS:
-        theirs, ours = per_case[NAMES[1]][region], per_case[NAMES[0]][region]
-        change = difference(region, theirs, ours)
+    for name, region in itertools.product(names()[1:], REGIONS):
+        change = difference(region, per_case[name][region], per_case[OURS_NAME][region])
         low, high = change.interval_95
         print(
-            f"{region} at the end, {NAMES[0]} - {NAMES[1]}, {change.num_cases} cases in pairs: {change.mean:+.3f} "
+            f"{region} at the end, {OURS_NAME} - {name}, {change.num_cases} cases in pairs: {change.mean:+.3f} "
             f"({low:+.3f} to {high:+.3f}), Wilcoxon p {change.p_value:.3f}"
         )
 
@@ -241,11 +259,11 @@ def draw(rows: list[Row], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4.2), facecolor=style.FACE, layout="constrained")
     for ax, region in zip(figure.subplots(1, 2), REGIONS, strict=True):
-        looks = (
+        looks = [
             {"color": style.COLORS[region], "marker": "o"},
-            {"color": style.TEXT, "marker": "s", "linestyle": "--"},
-        )
-        for name, look in zip(NAMES, looks, strict=True):
+            *({"color": style.TEXT, "marker": marker, "linestyle": "--"} for marker in "s^vDP"),
+        ]
+        for name, look in zip(names(), itertools.cycle(looks), strict=False):
             own = [row for row in rows if row["contender"] == name]
             minutes, mean, low, high = (
                 [row[column] for row in own] for column in ("minute", region, f"{region}_low", f"{region}_high")

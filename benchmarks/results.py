@@ -25,6 +25,7 @@ from kits_tf.analysis.evaluation_files import SUMMARY_NAME, compare, read_summar
 from kits_tf.analysis.scores import KIDNEY_DICE, TUMOR_DICE
 from kits_tf.analysis.statistics import Difference
 from kits_tf.base.flagfile import from_flagfile
+from kits_tf.training.run_files import FLAGS, POSTPROCESS
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of KiTS19 cases 0 to 179, real or simulated.", required=True)
 WORK_DIR = flags.DEFINE_string("work_dir", "results-work", "Folder for records, runs, masks, scores and logs.")
@@ -50,9 +51,9 @@ class Recipe:
         training: further flags of train.
         inference: further flags of predict.
         coarse: name of the recipe whose network finds the box for this one.
-        trained_as: name of the recipe whose network it uses.
+        trained_as: names of the recipes whose networks it averages.
         begins_with: name of the recipe whose weights its training begins with.
-        chooses: whether post-processing is chosen on the validation cases.
+        chooses: whether post-processing is chosen on the validation cases, by the first network.
         against: name of the recipe that it is compared with.
         tested: whether the test cases are scored too.
     """
@@ -63,15 +64,15 @@ class Recipe:
     training: tuple[str, ...] = ()
     inference: tuple[str, ...] = ()
     coarse: str = ""
-    trained_as: str = ""
+    trained_as: tuple[str, ...] = ()
     begins_with: str = ""
     chooses: bool = False
     against: str = ""
     tested: bool = False
 
 
-# Flag files whose records are those of another one.
-_SAME_RECORDS = {"body_record": "body", "fine": "body"}
+# A flag file whose records are those of another one.
+_SAME_RECORDS = {"body_record": "body"}
 _MIRRORED = ("--flip_axes=x",)
 _OTHER_SEED = ("--seed=20",)
 _SHORT = ("--epochs=6",)
@@ -99,26 +100,39 @@ RECIPES = (
         "recipe of record, mirror images, chosen post-processing",
         "body_record",
         inference=_MIRRORED,
-        trained_as="record",
+        trained_as=("record",),
         chooses=True,
         against="record",
         tested=True,
     ),
     Recipe("body", "Dice and cross-entropy", "body", against="record", tested=True),
     Recipe("coarse", "8 mm", "coarse", against="body"),
-    Recipe("fine", "cascade: 8 mm, then a network of its own", "fine", coarse="coarse", against="body", tested=True),
+    Recipe("body_again", "Dice and cross-entropy, another seed", "body", _OTHER_SEED, against="body", tested=True),
+    Recipe("fine", "cascade: 8 mm, then 3 x 2 x 2 mm", "fine", coarse="coarse", against="body", tested=True),
+    Recipe("fine_again", "cascade, another seed", "fine", _OTHER_SEED, coarse="coarse", against="fine", tested=True),
     Recipe(
         "best",
         "cascade, mirror images, chosen post-processing",
         "fine",
         inference=_MIRRORED,
-        trained_as="fine",
+        trained_as=("fine",),
         coarse="coarse",
         chooses=True,
         against="fine",
         tested=True,
     ),
-    Recipe("large", "cascade: 8 mm, then 3 x 2 x 2 mm, large network", "fine_gpu", coarse="coarse", against="fine"),
+    Recipe(
+        "pair",
+        "cascade, both seeds averaged, mirror images, chosen post-processing",
+        "fine",
+        inference=_MIRRORED,
+        trained_as=("fine", "fine_again"),
+        coarse="coarse",
+        chooses=True,
+        against="best",
+        tested=True,
+    ),
+    Recipe("large", "cascade, large network", "fine_gpu", coarse="coarse", against="fine"),
     Recipe(
         "settled",
         "large network, 576 more steps at a falling rate",
@@ -134,7 +148,7 @@ RECIPES = (
         "the same, mirror images, chosen post-processing",
         "fine_gpu",
         inference=_MIRRORED,
-        trained_as="settled",
+        trained_as=("settled",),
         coarse="coarse",
         chooses=True,
         against="settled",
@@ -191,7 +205,7 @@ def _chosen() -> list[Recipe]:
         raise SystemExit(f"--only: expected names of {', '.join(r.name for r in RECIPES)}, got {', '.join(unknown)}")
     for recipe in reversed(RECIPES):  # what a recipe needs stands before it
         if recipe.name in names:
-            names |= {recipe.coarse, recipe.trained_as, recipe.begins_with}
+            names |= {recipe.coarse, *recipe.trained_as, recipe.begins_with}
     return [recipe for recipe in RECIPES if recipe.name in names]
 
 
@@ -226,13 +240,18 @@ def _score(recipe: Recipe, split: str) -> None:
     scans = [str(Path(DATA_DIR.value) / f"case_{number:05d}") for number in SPLITS[split]]
     coarse = [f"--coarse_model={_run_dir(_recipe(recipe.coarse))}"] if recipe.coarse else []
     how = [*coarse, *recipe.inference]
-    if recipe.chooses and split == "validation":
-        _call(f"choose_{recipe.name}", "evaluate", recipe, f"--run_dir={_run_dir(recipe)}", "--postprocess=auto", *how)
-    if not recipe.chooses:
-        how.append("--postprocess=off")
-    used = [f"--model={_run_dir(recipe)}", f"--output_dir={masks_dir}", *how]
+    how.append(f"--postprocess={_chosen_steps(recipe, how) if recipe.chooses else 'off'}")
+    used = [f"--model={','.join(map(str, _networks(recipe)))}", f"--output_dir={masks_dir}", *how]
     _call(f"predict_{recipe.name}_{split}", "predict", recipe, *used, *scans)
     _call(f"evaluate_{recipe.name}_{split}", "evaluate", recipe, *_against_truth(masks_dir))
+
+
+def _chosen_steps(recipe: Recipe, how: list[str]) -> str:
+    """Returns the post-processing that is best for the recipe's first network on the validation cases."""
+    first = _networks(recipe)[0]
+    if not (first / POSTPROCESS).exists():
+        _call(f"choose_{recipe.name}", "evaluate", recipe, f"--run_dir={first}", "--postprocess=auto", *how)
+    return str(json.loads((first / POSTPROCESS).read_text())["chain"])
 
 
 def _report(recipe: Recipe) -> None:
@@ -288,7 +307,6 @@ def _draw(recipes: list[Recipe], path: Path) -> None:
     from matplotlib.figure import Figure
 
     from kits_tf.training.history import read_history
-    from kits_tf.training.run import FLAGS
     from kits_tf.views.drawings import canvas, style
 
     figure = Figure(figsize=(11, 4.6), facecolor=style.FACE, layout="constrained")
@@ -330,8 +348,13 @@ def _records_dir(recipe: Recipe) -> Path:
     return _work_dir() / "records" / _SAME_RECORDS.get(recipe.config, recipe.config)
 
 
+def _networks(recipe: Recipe) -> list[Path]:
+    return [_work_dir() / "runs" / name for name in recipe.trained_as or [recipe.name]]
+
+
 def _run_dir(recipe: Recipe) -> Path:
-    return _work_dir() / "runs" / (recipe.trained_as or recipe.name)
+    """Returns the folder of a recipe that trains a network of its own."""
+    return _networks(recipe)[0]
 
 
 def _scores_file(recipe: Recipe, split: str) -> Path:

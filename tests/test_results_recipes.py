@@ -27,7 +27,7 @@ def results():
 def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) -> None:
     before: dict[str, object] = {}
     for recipe in results.RECIPES:
-        stands_on = {recipe.against, recipe.coarse, recipe.trained_as, recipe.begins_with}
+        stands_on = {recipe.against, recipe.coarse, *recipe.trained_as, recipe.begins_with}
         assert recipe.name not in before and stands_on <= {"", *before}
         flagfile = f"--flagfile={ROOT}/configs/{recipe.config}.flags"
         paths = {"records_dir": "r", "run_dir": "run", "data_dir": "d", "model": "m", "output_dir": "o"}
@@ -36,8 +36,7 @@ def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) 
             own = {item.name for _, item, _ in flag_fields(command.settings)}
             given = [f"--{name}={value}" for name, value in paths.items() if name in own]
             command.parse([flagfile, *given, *more, *(["scan"] if command.inputs else [])])
-        if recipe.trained_as:
-            trained = before[recipe.trained_as]
+        for trained in map(before.get, recipe.trained_as):
             assert trained.config == recipe.config and not trained.trained_as and not recipe.training
         before[recipe.name] = recipe
 
