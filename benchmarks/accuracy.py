@@ -58,6 +58,8 @@ PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Py
 HERE = Path(__file__).parent
 OURS_NAME, THEIRS_NAME = "kits_tf", "MONAI"
 REGIONS = ("kidney", "tumor")
+# Lines of peers in the charts, by turns.
+PEER_DASHES = ("--", "-.", ":")
 # Rows of accuracy.csv: (contender, minute, steps, patches, loss), then of each region mean, low, high.
 Row = dict[str, Any]
 
@@ -261,7 +263,10 @@ def draw(rows: list[Row], path: Path) -> None:
     for ax, region in zip(figure.subplots(1, 2), REGIONS, strict=True):
         looks = [
             {"color": style.COLORS[region], "marker": "o"},
-            *({"color": style.TEXT, "marker": marker, "linestyle": "--"} for marker in "s^vDP"),
+            *(
+                {"color": style.TEXT, "marker": marker, "linestyle": dashes}
+                for marker, dashes in zip("s^v", PEER_DASHES, strict=True)
+            ),
         ]
         for name, look in zip(names(), itertools.cycle(looks), strict=False):
             own = [row for row in rows if row["contender"] == name]
@@ -269,7 +274,8 @@ def draw(rows: list[Row], path: Path) -> None:
                 [row[column] for row in own] for column in ("minute", region, f"{region}_low", f"{region}_high")
             )
             ax.plot(minutes, mean, label=name, markersize=4, linewidth=1.5, **look)
-            ax.fill_between(minutes, low, high, color=look["color"], alpha=0.2, linewidth=0)
+            if name == OURS_NAME or len(names()) == 2:  # more bands than two hide each other
+                ax.fill_between(minutes, low, high, color=look["color"], alpha=0.2, linewidth=0)
         canvas.decorate(ax, region)
         ax.set(xlim=(0, None), ylim=(0, 1))
         ax.set_xlabel("minutes of training", color=style.TEXT)
