@@ -14,7 +14,8 @@ challenge's labels: means over cases with bootstrap 95 % intervals.
 
 Each side's own: network, loss, optimizer, augmentation, sampling of patches. kits_tf has those of --recipe and --ours,
 further flags; MONAI those of peers/monai_train.py, which says what was chosen, and --theirs, its options. Given several
-times, as in --theirs="" --theirs="--learning_rate=0.002", each is a contender of its own; cores take turns with them.
+times, as in --theirs="" --theirs="--learning_rate=0.002" --theirs="--crop=classes", each is a contender of its own, and
+the cores take turns with them. Take as many as fill all turns: else the last one has the machine to itself.
 
 WORK keeps cases, snapshots, predictions and scores; what is there is not done again, but a training that was
 interrupted starts anew, with all the others.
@@ -58,8 +59,6 @@ PEERS_PYTHON = flags.DEFINE_string("peers_python", ".venv-peers/bin/python", "Py
 HERE = Path(__file__).parent
 OURS_NAME, THEIRS_NAME = "kits_tf", "MONAI"
 REGIONS = ("kidney", "tumor")
-# Lines of peers in the charts, by turns.
-PEER_DASHES = ("--", "-.", ":")
 # Rows of accuracy.csv: (contender, minute, steps, patches, loss), then of each region mean, low, high.
 Row = dict[str, Any]
 
@@ -112,6 +111,8 @@ def our_flags() -> list[str]:
 
 def check_same(work_dir: Path) -> None:
     """Notes what the work is done for, and stops if there is another work in its folder."""
+    if len(set(names())) < len(names()):
+        raise SystemExit(f"--theirs: expected different options each time, got {', '.join(map(repr, THEIRS.value))}")
     settings = ("records_dir", "recipe", "ours", "theirs", "minutes", "snapshot_minutes", "cores", "seed")
     wanted, path = {name: flags.FLAGS[name].value for name in settings}, work_dir / "flags.json"
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -261,14 +262,11 @@ def draw(rows: list[Row], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4.2), facecolor=style.FACE, layout="constrained")
     for ax, region in zip(figure.subplots(1, 2), REGIONS, strict=True):
-        looks = [
-            {"color": style.COLORS[region], "marker": "o"},
-            *(
-                {"color": style.TEXT, "marker": marker, "linestyle": dashes}
-                for marker, dashes in zip("s^v", PEER_DASHES, strict=True)
-            ),
+        peers = [
+            {"color": style.TEXT, "marker": m, "linestyle": dash} for m, dash in (("s", "--"), ("^", "-."), ("v", ":"))
         ]
-        for name, look in zip(names(), itertools.cycle(looks), strict=False):
+        looks = itertools.chain([{"color": style.COLORS[region], "marker": "o"}], itertools.cycle(peers))
+        for name, look in zip(names(), looks, strict=False):
             own = [row for row in rows if row["contender"] == name]
             minutes, mean, low, high = (
                 [row[column] for row in own] for column in ("minute", region, f"{region}_low", f"{region}_high")

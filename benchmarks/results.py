@@ -71,8 +71,8 @@ class Recipe:
     tested: bool = False
 
 
-# A flag file whose records are those of another one.
-_SAME_RECORDS = {"body_record": "body"}
+# Flag files whose records are those of another one.
+_SAME_RECORDS = {"body_record": "body", "fine_gpu": "fine"}
 _MIRRORED = ("--flip_axes=x",)
 _OTHER_SEED = ("--seed=20",)
 _SHORT = ("--epochs=6",)
@@ -106,8 +106,8 @@ RECIPES = (
         tested=True,
     ),
     Recipe("body", "Dice and cross-entropy", "body", against="record", tested=True),
-    Recipe("coarse", "8 mm", "coarse", against="body"),
     Recipe("body_again", "Dice and cross-entropy, another seed", "body", _OTHER_SEED, against="body", tested=True),
+    Recipe("coarse", "8 mm", "coarse", against="body"),
     Recipe("fine", "cascade: 8 mm, then 3 x 2 x 2 mm", "fine", coarse="coarse", against="body", tested=True),
     Recipe("fine_again", "cascade, another seed", "fine", _OTHER_SEED, coarse="coarse", against="fine", tested=True),
     Recipe(
