@@ -3,7 +3,8 @@
 The names below are the library; each is imported when it is first used, so that `import kits_tf` takes no time.
 
 The package has a module for each command, and a room for each part of the way that a scan takes, in this order: ct,
-pipeline, network, training, inference, analysis, views, serving, webapp. base and config are the ground floor.
+pipeline, network, training, inference, analysis, views, serving, webapp. base and config are the ground floor, and
+synthesis invents scans.
 """
 
 import importlib

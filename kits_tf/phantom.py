@@ -23,7 +23,7 @@ class Phantom(Settings):
 
 def main(settings: Phantom) -> None:
     """Writes the phantoms; the same flags give the same files."""
-    from kits_tf.ct.simulation import write_phantom
+    from kits_tf.synthesis.phantoms import write_phantom
 
     for number in track(range(settings.num_cases), "phantom", settings.num_cases):
         case_dir = Path(settings.output_dir) / f"case_{number:05d}"

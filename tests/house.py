@@ -4,6 +4,7 @@ ROOMS = (
     "base",
     "config",
     "ct",
+    "synthesis",
     "pipeline",
     "network",
     "training",

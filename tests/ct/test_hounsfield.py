@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kits_tf.base.errors import InputError
 from kits_tf.ct.graph_hounsfield import intensity_check
 from kits_tf.ct.hounsfield import RULES, IntensityError, hounsfield_problem
-from kits_tf.ct.simulation import draw_phantom
+from kits_tf.synthesis.phantoms import draw_phantom
 
 SEEDS = st.integers(0, 3)
 

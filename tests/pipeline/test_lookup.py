@@ -6,11 +6,11 @@ import tensorflow as tf
 from scipy import ndimage
 
 from kits_tf.config import WarpSettings
-from kits_tf.ct.simulation import draw_phantom
 from kits_tf.pipeline import augment, lookup, patches, warp
 from kits_tf.pipeline.augment import Augmentation, TrainingPatches
 from kits_tf.pipeline.lookup import look_up
 from kits_tf.pipeline.warp import AFFINE, BENT, EXACT, IN_PLANE, Warp
+from kits_tf.synthesis.phantoms import draw_phantom
 
 SIZE = (8, 10, 12)
 SPACING = (3.0, 1.0, 1.5)

@@ -3,13 +3,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from kits_tf.ct import simulation
+from kits_tf.synthesis import phantoms
 
 SPACING = (6.0, 4.0, 4.0)
 
 
 def test_files_look_like_kits19(tmp_path: Path) -> None:
-    simulation.write_phantom(tmp_path / "case_00000", 0, SPACING, seed=1)
+    phantoms.write_phantom(tmp_path / "case_00000", 0, SPACING, seed=1)
     image = nib.load(tmp_path / "case_00000" / "imaging.nii.gz")
     mask = nib.load(tmp_path / "case_00000" / "segmentation.nii.gz")
     assert nib.aff2axcodes(image.affine) == ("I", "P", "L")
@@ -21,13 +21,13 @@ def test_files_look_like_kits19(tmp_path: Path) -> None:
 
 def test_same_seed_same_bytes_other_number_other_anatomy(tmp_path: Path) -> None:
     for name, number in (("a", 0), ("b", 0), ("c", 1)):
-        simulation.write_phantom(tmp_path / name, number, SPACING, seed=1)
+        phantoms.write_phantom(tmp_path / name, number, SPACING, seed=1)
     read = {name: (tmp_path / name / "segmentation.nii.gz").read_bytes() for name in "abc"}
     assert read["a"] == read["b"] != read["c"]
 
 
 def test_anatomy_is_in_hounsfield_units() -> None:
-    hu, labels = simulation.draw_phantom(np.random.default_rng(5), SPACING)
+    hu, labels = phantoms.draw_phantom(np.random.default_rng(5), SPACING)
     assert hu[:, 0, 0].max() < -900  # air outside
     assert 100 < np.median(hu[labels == 1]) < 220  # enhanced cortex and medulla
     assert 10 < np.median(hu[labels == 2]) < 130  # tumors are darker
@@ -38,7 +38,7 @@ def test_anatomy_is_in_hounsfield_units() -> None:
 def test_some_phantoms_have_one_kidney() -> None:
     middle_empty = []
     for number in range(12):
-        _, labels = simulation.draw_phantom(np.random.default_rng([19, number]), (10.0, 6.0, 6.0))
+        _, labels = phantoms.draw_phantom(np.random.default_rng([19, number]), (10.0, 6.0, 6.0))
         half = labels.shape[2] // 2
         middle_empty.append(not labels[..., :half].any() or not labels[..., half:].any())
     assert 0 < sum(middle_empty) < 6

@@ -1,0 +1,1 @@
+"""Invented CT: label maps of bodies in, scans with their masks out, and phantoms for whoever has neither."""
