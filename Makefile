@@ -4,6 +4,9 @@ PYTHON ?= python3
 PYTHON311 ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+# What make demo segments at its end.
+TOTALSEGMENTATOR = TotalSegmentator-2.4.0
+EXAMPLE = $(VENV)/example/example_ct.nii.gz
 # Whole files go to a process, in the order that tests/running.py gives them.
 TWO_PROCESSES = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
@@ -12,8 +15,8 @@ TWO_PROCESSES = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
 
-demo: $(VENV)/.app  ## the whole line on phantoms, into demo/ (minutes)
-	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo
+demo: $(VENV)/.app $(EXAMPLE)  ## the whole line on phantoms, and a real scan, into demo/ (minutes)
+	$(RUN) -m kits_tf.demo --flagfile=configs/smoke.flags --output_dir=demo --scan=$(EXAMPLE)
 
 test: lint  ## ruff, mypy, and the tests that are not slow, in two processes
 	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15
@@ -70,6 +73,15 @@ $(VENV)/.%: setup.py pyproject.toml | $(VENV)/bin/python
 	@echo "kits_tf[$*] and what it needs are installed in $(VENV): a few minutes the first time"
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
+
+# A real scan of the abdomen: it comes with the source of TotalSegmentator, 8 MB, under Apache-2.0.
+$(EXAMPLE): | $(VENV)/bin/python
+	@echo "a real scan is fetched out of the source of $(TOTALSEGMENTATOR), which is under Apache-2.0"
+	@mkdir -p $(dir $@)
+	$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --no-binary=TotalSegmentator --dest=$(dir $@) $(subst -,==,$(TOTALSEGMENTATOR)) \
+	  || (echo "error: expected a network to fetch it; make demo EXAMPLE= leaves it out" >&2; exit 1)
+	tar -xzf $(dir $@)$(TOTALSEGMENTATOR).tar.gz -C $(dir $@) --strip-components=3 $(TOTALSEGMENTATOR)/tests/reference_files/$(notdir $@)
+	@rm $(dir $@)$(TOTALSEGMENTATOR).tar.gz
 
 .venv-peers/.installed: benchmarks/peers/requirements.txt
 	@$(PYTHON) -m venv .venv-peers

@@ -56,12 +56,12 @@ setup(
     description="Kidneys and kidney tumors in CT, from NIfTI to a served mask, in TensorFlow",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
+    license="Apache-2.0 AND CC-BY-4.0",  # the code, and the weights in kits_tf/starter
+    license_files=["LICENSE", "kits_tf/starter/LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["kits_tf*", "tfrecords_tools*"]),
     package_data={
-        "kits_tf": ["py.typed", "views/pages/templates/*", "webapp/pages/*"],
+        "kits_tf": ["py.typed", "starter/*", "starter/coarse/*", "views/pages/templates/*", "webapp/pages/*"],
         "tfrecords_tools": ["py.typed"],
     },
     install_requires=[

@@ -30,7 +30,9 @@ def main(_: list[str]) -> None:
     start_tensorflow()
     from kits_tf.ct.volume import read_image, write_stored
     from kits_tf.inference.building import build_segmenter
+    from kits_tf.inference.own_settings import own_settings
     from kits_tf.training.run import load_runs
+    from kits_tf.training.run_files import run_folders
 
     laps = [("start and imports", seconds_since_start())]
     start = perf_counter()
@@ -46,7 +48,7 @@ def main(_: list[str]) -> None:
         nonlocal num_windows
         num_windows = total
 
-    segmenter = build_segmenter(load_runs(MODEL.value), InferenceSettings())
+    segmenter = build_segmenter(load_runs(MODEL.value), own_settings(run_folders(MODEL.value), InferenceSettings()))
     lap("loading the network")
     segmenter.segment.get_concrete_function()
     lap("tracing the graph")

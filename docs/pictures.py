@@ -8,21 +8,27 @@ from browser import PATIENCE_MS, go_to, started_browser, wait_until_drawn
 from playwright.sync_api import Browser, Page, expect
 
 from kits_tf import app
+from kits_tf.ct.layouts import find_cases
 
 HERE = Path(__file__).parent
 WIDTH = 1100
 
 
 def main(demo: Path) -> None:
-    """Copies the figure of the demo's first held-out phantom, and takes pictures of its report and of the page."""
+    """Copies the figures of the first held-out phantom and of the real scan; takes pictures of report and page.
+
+    The report is of the phantoms, the page has the real scan and its mask by the starter network.
+    """
     figure = sorted((demo / "figures").glob("*.png"))[0]
     shutil.copyfile(figure, HERE / "demo.png")
+    (real,) = (demo / "real").glob("*.png")
+    shutil.copyfile(real, HERE / "real.png")
     with started_browser() as browser:
         take_report(browser, demo / "run/evaluation/test/report.html")
-        with app.serve_page(app.App(model=str(demo / "model"), page_port=0)) as url:
-            scan = demo / "data" / figure.stem / "imaging.nii.gz"
-            take_page(browser, url, scan, "light").screenshot(path=HERE / "page.png")
-            page = take_page(browser, url, scan, "dark")
+        (scan,) = find_cases(str(demo / "real/scans.csv"))
+        with app.serve_page(app.App(page_port=0)) as url:
+            take_page(browser, url, scan.image, "light").screenshot(path=HERE / "page.png")
+            page = take_page(browser, url, scan.image, "dark")
             page.get_by_role("button", name="Correct the mask").click()
             wait_until_drawn(page)
             page.screenshot(path=HERE / "page_dark.png")

@@ -4,7 +4,7 @@ The names below are the library; each is imported when it is first used, so that
 
 The package has a module for each command, and a room for each part of the way that a scan takes, in this order: ct,
 pipeline, network, training, inference, analysis, views, serving, webapp. base and config are the ground floor, and
-synthesis invents scans.
+synthesis invents scans. starter has no code: it is the run of the network that comes with the package.
 """
 
 import importlib

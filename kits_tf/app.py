@@ -15,6 +15,7 @@ from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConnectionSettings, DicomSettings, InferenceSettings, PageSettings, ScanSettings
 from kits_tf.config.serving import check_host, check_tls
+from kits_tf.config.shared import STARTER
 
 if TYPE_CHECKING:
     from kits_tf.inference.model import Model
@@ -27,7 +28,9 @@ _GRACE_S = 5.0
 class App(Settings):
     """Offers a page: a scan dropped on it is segmented, shown with its mask, corrected and measured, in any browser."""
 
-    model: str = setting("", "A run, or an exported model, as for predict. This or --server.", is_path=True)
+    model: str = setting(
+        "", "A run, or an exported model, as for predict; or else --server. Default: starter.", is_path=True
+    )
     host: str = setting("127.0.0.1", "Address to listen on; any but this machine's own requires --page_token_file.")
     page_port: int = setting(8080, "Port of the page; 0 for any that is free.", minimum=0, maximum=65535)
     page_token_file: str = setting("", "File with a token that users must enter to open the page.")
@@ -41,8 +44,8 @@ class App(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.model) == bool(self.connection.server):
-            raise InputError("expected --model or --server, got " + ("both" if self.model else "none"))
+        if self.model and self.connection.server:
+            raise InputError("expected --model or --server, got both")
         check_tls(self.tls_cert, self.tls_key)
         if not self.page_token_file:
             check_host(self.host, "--page_token_file")
@@ -109,7 +112,7 @@ def _open_model(settings: App, report: Report, stack: contextlib.ExitStack) -> "
         return stack.enter_context(Client(settings.connection)).model
     from kits_tf.serving.models import open_model
 
-    return open_model(settings.model, settings.inference, report=report)
+    return open_model(settings.model or STARTER, settings.inference, report=report)
 
 
 COMMAND = Command(name="app", settings=App, main=main)

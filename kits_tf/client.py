@@ -6,7 +6,7 @@ from pathlib import Path
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.packages import require
-from kits_tf.base.settings import Settings, required
+from kits_tf.base.settings import Settings
 from kits_tf.config import ConnectionSettings, DicomSettings, ScanSettings, shared
 
 
@@ -14,9 +14,7 @@ from kits_tf.config import ConnectionSettings, DicomSettings, ScanSettings, shar
 class Client(Settings):
     """Segments scans on a server: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns of these."""
 
-    output_dir: str = required(
-        "Folder to write one mask a scan to; scans whose mask by this model is there are left out."
-    )
+    output_dir: str = shared.masks_dir()
     labels: str = shared.mask_labels()
     overwrite: bool = shared.overwrite()
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)

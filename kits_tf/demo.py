@@ -1,5 +1,6 @@
-"""python -m kits_tf.demo: the whole line on phantoms, from volumes to a served mask and its picture."""
+"""python -m kits_tf.demo: the whole line on phantoms, from volumes to a served mask and its picture; a real scan."""
 
+import csv
 import os
 import shutil
 import sys
@@ -33,9 +34,12 @@ NOTE = "Phantoms: they show that the line runs, nothing about real CT."
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Settings):
-    """Runs the whole line on phantoms: data, records, training, scores, export, masks, figures."""
+    """Runs the whole line on phantoms: data, records, training, scores, export, masks, figures; then a real scan."""
 
     output_dir: str = setting("demo", "Folder for all that the demo writes; a previous demo in it is replaced.")
+    scan: str = setting(
+        "", "A real scan (NIfTI), which the starter network segments at the end. Default: phantoms only.", is_path=True
+    )
     num_cases: int = setting(14, "Phantoms to make.", minimum=4, maximum=210)
     phantom_spacing_zyx_mm: tuple[float, float, float] = setting((4.0, 2.0, 2.0), "Voxel size in mm.", above=0)
     seed: int = shared.seed()
@@ -62,6 +66,8 @@ def main(settings: Demo) -> None:
     start, root = monotonic(), Path(settings.output_dir)
     test_cases = _test_cases(settings)
     report.require_packages()
+    if settings.scan and not (Path(settings.scan).is_file() and settings.scan.endswith((".nii", ".nii.gz"))):
+        raise InputError(f"--scan={settings.scan}: expected a NIfTI file, found none")
     _empty(root)
     data, records = str(root / "data"), str(root / "records")
     run, model = str(root / "run"), str(root / "model")
@@ -84,16 +90,28 @@ def main(settings: Demo) -> None:
     evaluate.main(evaluate.Evaluate(run_dir=run, split="test", inference=settings.inference))
     _announce(f"report --run_dir={run} --split=test --data_note='{NOTE}'")
     report.main(report.Report(run_dir=run, split="test", data_note=NOTE))
+    if settings.scan:
+        _segment_real_scan(settings.scan, root / "real")
 
     print(f"\nDone in {monotonic() - start:.0f} s. The scores above are of held-out phantoms: they show that the line")
     print("runs from end to end, nothing about real CT. What was written:")
     _print_contents(root)
-    python = os.path.relpath(sys.executable)
-    print(f"\nTo drop a scan on a page and see its kidneys: {python} -m kits_tf.app --model={model}")
+    print(f"\nTo drop a scan on a page and see its kidneys: {os.path.relpath(sys.executable)} -m kits_tf.app")
+
+
+def _segment_real_scan(scan: str, folder: Path) -> None:
+    """Segments a scan by the starter network, and draws it with its mask."""
+    _announce(f"predict --output_dir={folder} {scan}")
+    predict.main(predict.Predict(output_dir=str(folder)), [scan])
+    table = folder / "scans.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "label"), (os.path.abspath(scan), "")])
+    _announce(f"figures --predictions_dir={folder} --data_dir={table} --output_dir={folder}")
+    figures.main(figures.Figures(predictions_dir=str(folder), data_dir=str(table), output_dir=str(folder)))
 
 
 def _print_contents(root: Path) -> None:
-    """Prints a line for each folder of the demo."""
+    """Prints a line for each folder that the demo has written."""
     contents = {
         "data": "phantoms in KiTS19's layout",
         "records": "TFRecord shards and manifest.json",
@@ -102,9 +120,11 @@ def _print_contents(root: Path) -> None:
         "model": "the SavedModel for TensorFlow Serving, in its version's folder",
         "masks": "masks that the SavedModel made of the held-out scans",
         "figures": "pictures of truth and prediction",
+        "real": "a real scan's mask by the starter network, and its picture",
     }
     for name, content in contents.items():
-        print(f"  {root / name!s:<20} {content}")
+        if (root / name).exists():
+            print(f"  {root / name!s:<20} {content}")
 
 
 def _empty(root: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.progress import counter
-from kits_tf.base.settings import Settings, required, setting
+from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import DicomSettings, InferenceSettings, ScanSettings, shared
 
@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 class Predict(Settings):
     """Segments scans: NIfTI files, KiTS19 case folders, DICOM folders and zips, or patterns like 'scans/*.nii.gz'."""
 
-    model: str = required(
-        "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
-        "model (models/kits or models/kits/1).",
-        is_path=True,
-    )
-    output_dir: str = required(
-        "Folder to write one mask a scan to; scans whose mask by this model is there are left out."
-    )
+    model: str = shared.model()
+    output_dir: str = shared.masks_dir()
     labels: str = shared.mask_labels()
     overwrite: bool = shared.overwrite()
     probabilities: bool = setting(

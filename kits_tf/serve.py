@@ -2,16 +2,18 @@
 
 import contextlib
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.packages import require
 from kits_tf.base.settings import setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import DicomSettings, PageSettings, ServerSettings
+from kits_tf.config import ConnectionSettings, DicomSettings, ExportSettings, PageSettings, ServerSettings
 from kits_tf.config.serving import check_host
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ def main(settings: Serve) -> None:
     start_tensorflow()
     from kits_tf.serving.server.server import Server
 
-    with _page(settings) as page:
-        server = Server(settings, page.routes if page else ())
+    with _page(settings) as page, model_folder(settings) as export_dir:
+        server = Server(replace(settings, export_dir=export_dir), page.routes if page else ())
         server.start()
         if page:
             page.start(lambda: server.service.model(page.report))
@@ -57,6 +59,20 @@ def main(settings: Serve) -> None:
         stop.wait()
         print("stopping: running requests are finished first", flush=True)
         server.stop()
+
+
+@contextlib.contextmanager
+def model_folder(settings: Serve) -> Iterator[str]:
+    """Yields the folder of the model's versions: that given, or one with the starter network for the block."""
+    if settings.export_dir:
+        yield settings.export_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="kits_tf-serve-") as folder:
+        from kits_tf.serving.exporting import export
+
+        export_dir = str(Path(folder) / ConnectionSettings().model_name)
+        export(ExportSettings(export_dir=export_dir))
+        yield export_dir
 
 
 @contextlib.contextmanager

@@ -26,7 +26,8 @@ class Simulate(Settings):
     """
 
     label_maps: str = required(
-        "Folder of label maps of bodies (NIfTI), and classes.json, which names their numbers as TotalSegmentator does."
+        "Folder of label maps of bodies (NIfTI), and classes.json, which names their numbers as TotalSegmentator does.",
+        is_path=True,
     )
     output_dir: str = required(
         "Folder to write case_01000, case_01001, ... to; cases that are there are left as they are."

@@ -38,11 +38,13 @@ def main(settings: Train) -> None:
     start_tensorflow()
     import tensorflow as tf
 
+    from kits_tf.inference.postprocess import parse_postprocess
     from kits_tf.network.architecture import make_architecture
     from kits_tf.pipeline.manifest import Manifest
     from kits_tf.training.plan import TrainingPlan
     from kits_tf.training.strategy import choose_strategy, num_workers
 
+    parse_postprocess(settings.inference.postprocess)
     architecture = make_architecture(settings.network)
     architecture.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
     require_writable(settings.run_dir)

@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
-def test_the_whole_line_learns_phantoms(tmp_path: Path, capsys) -> None:
-    arguments = [f"--flagfile={ROOT}/configs/smoke.flags", f"--output_dir={tmp_path / 'demo'}"]
+def test_the_whole_line_learns_phantoms(data_dir: Path, tmp_path: Path, capsys) -> None:
+    scan = data_dir / "case_00000" / "imaging.nii.gz"
+    arguments = [f"--flagfile={ROOT}/configs/smoke.flags", f"--output_dir={tmp_path / 'demo'}", f"--scan={scan}"]
     settings, _ = demo.COMMAND.parse(arguments)
     demo.main(settings)
     written = tmp_path / "demo"
@@ -27,6 +28,8 @@ def test_the_whole_line_learns_phantoms(tmp_path: Path, capsys) -> None:
         by_run = read_labels(written / "run" / "evaluation" / "test" / "masks" / f"{name}.nii.gz")
         np.testing.assert_array_equal(by_model.array, by_run.array)
         assert by_model.metadata.scan == by_run.metadata.scan != "" and by_model.grid.same_as(by_run.grid)
+    assert {"case_00000.nii.gz", "case_00000.png"} <= {path.name for path in (written / "real").iterdir()}
+    assert read_labels(written / "real" / "case_00000.nii.gz").metadata.model.startswith("starter sha256:")
     assert "Done in" in capsys.readouterr().out
 
 
@@ -42,9 +45,12 @@ def test_what_would_fail_late_is_refused_at_once(tmp_path: Path, monkeypatch: py
         InputError, match=r"--test_cases: expected some of the phantoms 0-13, got 180-209 .*smoke.flags"
     ):
         demo.main(demo.Demo(output_dir=str(tmp_path / "demo")))
+    held_out = config.SplitSettings(test_cases="3")
+    with pytest.raises(InputError, match=r"--scan=gone\.nii: expected a NIfTI file, found none"):
+        demo.main(demo.Demo(output_dir=str(tmp_path / "demo"), splits=held_out, scan="gone.nii"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="expected matplotlib, ipyniivue to be installed: pip install"):
-        demo.main(demo.Demo(output_dir=str(tmp_path / "demo"), splits=config.SplitSettings(test_cases="3")))
+        demo.main(demo.Demo(output_dir=str(tmp_path / "demo"), splits=held_out))
     assert not (tmp_path / "demo").exists()
 
 

@@ -1,27 +1,16 @@
 """What benchmarks/results.py trains for hours must not fail for a name or a flag."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+from scripts import ROOT, loaded_script
 
 from kits_tf import convert, predict, train
 from kits_tf.base.settings import flag_fields
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="module")
 def results():
-    spec = importlib.util.spec_from_file_location("results_benchmark", ROOT / "benchmarks/results.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-    for flag in ("data_dir", "work_dir", "gpu_recipes", "only", "at_once"):
-        delattr(module.flags.FLAGS, flag)
+    with loaded_script("benchmarks/results.py") as module:
+        yield module
 
 
 def test_each_recipe_stands_on_those_before_it_and_its_flags_are_known(results) -> None:

@@ -16,6 +16,7 @@ from kits_tf.base.progress import track
 from kits_tf.config import InferenceSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.inference.building import build_segmenter
+from kits_tf.inference.own_settings import own_settings
 from kits_tf.inference.postprocess import CRF, Context, apply_chain, parse_postprocess
 from kits_tf.training.run import POSTPROCESS, load_run
 
@@ -77,7 +78,7 @@ def choose_chain(run_dir: Path, data_dir: str | None, inference: InferenceSettin
     Raises:
         InputError: the run cannot be used, or has fewer than FEWEST_CASES validation cases.
     """
-    run = load_run(run_dir)
+    run, inference = load_run(run_dir), own_settings([run_dir], inference)
     cases = cases_of_split(run.manifest, "validation", data_dir or run.manifest.data_dir)
     if len(cases) < FEWEST_CASES:
         raise InputError(

@@ -38,6 +38,7 @@ from kits_tf.ct.volume import Volume, write_stored
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.identity import runs_identity
 from kits_tf.inference.model import Model
+from kits_tf.inference.own_settings import notices, own_settings
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.plan import TrainingPlan
@@ -98,7 +99,7 @@ def evaluate_run(
         InputError: the run cannot be loaded, the split has no case, a case is no longer in the data, the scores cannot
             be written, or no case can be scored.
     """
-    run = load_run(run_dir)
+    run, inference = load_run(run_dir), own_settings([run_dir], inference)
     scheme = run.manifest.scheme
     check_scheme(scheme, plan.masks, run_dir)
     if not run.manifest.splits[split]:
@@ -106,7 +107,11 @@ def evaluate_run(
     cases = cases_of_split(run.manifest, split, data_dir or run.manifest.data_dir)
     scores_dir = plan.output_dir or scores_dir_of_run(run_dir, split)
     require_writable(scores_dir)
-    model = replace(_accepting(build_segmenter([run], inference)), identity=runs_identity(str(run_dir), inference))
+    model = replace(
+        _accepting(build_segmenter([run], inference)),
+        identity=runs_identity([run_dir], inference),
+        notices=notices([run_dir]),
+    )
     scores, failures = [], Failures("case", len(cases))
     for files in track(cases, "case", len(cases)):
         try:
@@ -223,7 +228,7 @@ def validation_scorer(plan: TrainingPlan) -> Callable[[keras.Model], dict[str, f
         with devices.layers_in("float32"):
             copy = float32_copy(network, plan.architecture)
             run = Run(settings=settings, manifest=manifest, architecture=plan.architecture, network=copy)
-            model = _accepting(build_segmenter([run], settings.inference))
+            model = _accepting(build_segmenter([run], own_settings([Path(settings.run_dir)], settings.inference)))
         values = []
         for files in cases:
             image, truth = read_truth(files, scheme)

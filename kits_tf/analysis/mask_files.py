@@ -41,6 +41,7 @@ class MaskFile:
         scheme: scheme of the labels that `read` returns.
         is_named: whether the file names its labels.
         has_cysts: whether a label 3 of the file is the challenge's cyst, which the scheme says what becomes of.
+        warnings: sentences in the file that a reader of the mask must know.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MaskFile:
     scheme: Scheme
     is_named: bool
     has_cysts: bool = False
+    warnings: tuple[str, ...] = ()
 
     def read(self) -> Volume:
         """Returns the mask, with labels of its scheme.
@@ -104,18 +106,20 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
     Raises:
         InputError: the header cannot be read, or names labels that are of no scheme.
     """
-    names, name = read_metadata(path).classes, strip_suffix(path)
-    if names:
+    metadata, name = read_metadata(path), strip_suffix(path)
+    if metadata.classes:
         try:
-            scheme = scheme_with_classes(tuple("_".join(each.lower().split()) for each in names))
+            scheme = scheme_with_classes(tuple("_".join(each.lower().split()) for each in metadata.classes))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         if scheme.cyst_as != "class" and settings.cyst_as not in (None, "class"):
             scheme = replace(scheme, cyst_as=settings.cyst_as)
-        return MaskFile(name=name, path=path, scheme=scheme, is_named=True)
+        return MaskFile(name=name, path=path, scheme=scheme, is_named=True, warnings=metadata.warnings)
     scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
     has_cysts = scheme.name == KITS19.name and settings.cyst_as is not None
-    return MaskFile(name=name, path=path, scheme=scheme, is_named=False, has_cysts=has_cysts)
+    return MaskFile(
+        name=name, path=path, scheme=scheme, is_named=False, has_cysts=has_cysts, warnings=metadata.warnings
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,11 +253,17 @@ def in_scheme(labels: NDArray[np.uint8], scheme: Scheme, target: Scheme) -> NDAr
 
 
 def label_note(masks: Iterable[MaskFile]) -> str:
-    """Returns in a line what the labels of masks were read as: "labels: kidney, tumor in 3 masks, ..."; "" of none."""
+    """Returns in a line what the labels of masks were read as, and what the masks warn of; "" of none.
+
+    As in "labels: kidney, tumor in 3 masks, named in the files; WARNING in 2 masks: not for measuring".
+    """
+    masks = list(masks)
     counts = Counter((mask.is_named, mask.scheme.classes, mask.has_cysts) for mask in masks)
     parts = []
     for (is_named, classes, has_cysts), count in sorted(counts.items(), reverse=True):
         cysts = " (3 is a cyst)" if has_cysts else ""
         how = "named in the files" if is_named else "not named in the files (--label_scheme)"
         parts.append(f"{', '.join(classes[1:])}{cysts} in {count_text(count, 'mask')}, {how}")
+    warnings = Counter(text for mask in masks for text in mask.warnings)
+    parts += [f"WARNING in {count_text(count, 'mask')}: {text}" for text, count in sorted(warnings.items())]
     return f"labels: {'; '.join(parts)}" if parts else ""

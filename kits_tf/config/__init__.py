@@ -20,7 +20,7 @@ from kits_tf.config.data import (
 )
 from kits_tf.config.inference import DicomSettings, InferenceSettings, ScanSettings
 from kits_tf.config.run import RunSettings
-from kits_tf.config.serving import ConnectionSettings, PageSettings, ServerSettings
+from kits_tf.config.serving import ConnectionSettings, ExportSettings, PageSettings, ServerSettings
 from kits_tf.config.training import (
     LossSettings,
     NetworkSettings,
@@ -34,6 +34,7 @@ __all__ = [
     "ConnectionSettings",
     "ConversionSettings",
     "DicomSettings",
+    "ExportSettings",
     "GridSettings",
     "InferenceSettings",
     "InputSettings",

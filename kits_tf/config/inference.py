@@ -19,21 +19,21 @@ class InferenceSettings(Settings):
     flip_axes: str = setting(
         "",
         "Axes along which mirror images are averaged, as in x or zyx: each doubles the time. Along x the kidneys' "
-        "sides are swapped back.",
+        "sides are swapped back. off: none. Default: those of the run's own flags, or none.",
         choices=FLIP_CHOICES,
     )
     coarse_model: str = setting(
         "",
-        "A cascade: a run whose network, on a coarser grid, finds the box around the kidneys that the model then looks "
-        "at. Default: the model looks at the whole body.",
+        "A cascade: a run whose network, on a coarser grid, finds the box around the kidneys that the model then sees; "
+        "starter/coarse: that of the package. off: the model sees the whole body. Default: that of the run, or off.",
         is_path=True,
     )
     coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
     postprocess: str = setting(
         "",
-        "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, open:MM, "
-        "close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate --postprocess=auto chose "
-        "for the run on its validation cases, and kept with it.",
+        "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, "
+        "no_tumors, open:MM, close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate "
+        "--postprocess=auto chose for the run on its validation cases, and kept with it, or else its own flags'.",
     )
 
 

@@ -2,16 +2,46 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.settings import Settings, required, setting
+from kits_tf.config.inference import InferenceSettings
+from kits_tf.config.shared import STARTER
 
 # Names of a machine by which no other machine can reach it; `is_this_machine` knows others.
 THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _MB = 1_000_000
 # Without brackets gRPC takes ::1:8500 for an address, and its own port.
 _ADDRESS = re.compile(r"(?:\[[^][/]+\]|[^][/:]+):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(Settings):
+    """Export"""
+
+    run_dir: str = setting(
+        STARTER,
+        "Folder of a training run, of folds, or several with commas between, which are averaged. starter: the network "
+        "that comes with the package (docs/starter.md).",
+        is_path=True,
+    )
+    export_dir: str = required("Folder of the model's versions; the next free number is written.")
+    records_dir: str | None = setting(
+        None, "Folder of the run's records, for --calibrate. Default: where it was trained on them, or beside it."
+    )
+    serving_precision: str = setting(
+        "float32",
+        "Precision of the network. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    calibrate: bool = setting(
+        True,
+        "Fits the temperature of the probabilities on the validation cases of the run's records, in one pass. "
+        "--nocalibrate, and a run without validation cases: takes the run's temperature, if it has one. Averages of "
+        "runs have none.",
+    )
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +89,11 @@ class PageSettings(Settings):
 class ServerSettings(Settings):
     """A server of exported models"""
 
-    export_dir: str = required(
-        "Folder of the model's versions; new ones are loaded as they come, the newest is served."
+    export_dir: str = setting(
+        "",
+        "Folder of the model's versions; new ones are loaded as they come, the newest is served. Default: the starter "
+        "network of the package, as model kits.",
+        is_path=True,
     )
     model_name: str = setting("", "Name of the model for clients. Default: the folder's name.")
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all, which --token_file should then guard.")

@@ -4,6 +4,11 @@ from typing import Any
 
 from kits_tf.base.settings import required, setting
 
+# Name of the network that comes with the package, wherever a run is expected.
+STARTER = "starter"
+# Value of a flag for none, where its default is what a run has.
+OFF = "off"
+
 
 def data_dir() -> Any:
     return required(
@@ -13,15 +18,19 @@ def data_dir() -> Any:
 
 def mask_labels() -> Any:
     return setting(
-        "model",
-        "model: labels as the model has them. challenge: KiTS19's, background, kidney, tumor. laterality: right and "
-        "left kidney, told apart by geometry where the model does not.",
+        "laterality",
+        "laterality: right and left kidney, by geometry where the model does not tell them apart. model: labels as the "
+        "model has them. challenge: KiTS19's, background, kidney, tumor.",
         choices=("model", "challenge", "laterality"),
     )
 
 
 def overwrite() -> Any:
     return setting(False, "Makes masks again that kits_tf wrote, also those of other scans or by other models.")
+
+
+def masks_dir() -> Any:
+    return setting("masks", "Folder to write one mask a scan to; scans whose mask by this model is there are left out.")
 
 
 def records_dir() -> Any:
@@ -38,13 +47,22 @@ def workers() -> Any:
     )
 
 
+def model() -> Any:
+    return setting(
+        STARTER,
+        "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
+        "model (models/kits or models/kits/1). starter: the network that comes with the package (docs/starter.md).",
+        is_path=True,
+    )
+
+
 def seed() -> Any:
     return setting(19, "Seed of every random choice.", minimum=0)
 
 
 SCHEME_CHOICES = ("laterality", "kits19")
 CYST_CHOICES = ("kidney", "background", "class")
-FLIP_CHOICES = ("", "z", "y", "x", "zy", "zx", "yx", "zyx")
+FLIP_CHOICES = ("", OFF, "z", "y", "x", "zy", "zx", "yx", "zyx")
 KERNEL_CHOICES = ("nearest", "linear", "cubic", "linear_fit", "cubic_fit")
 
 

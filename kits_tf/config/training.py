@@ -107,7 +107,8 @@ class OptimizationSettings(Settings):
 
     initial_weights: str = setting(
         "",
-        "A run of the same network and classes whose best weights this one begins with. Empty: random weights.",
+        "A run of the same network and classes whose best weights this one begins with; starter: the network that "
+        "comes with the package, which configs/starter.flags trains. Empty: random weights.",
         is_path=True,
     )
     epochs: int = setting(50, "Passes over the training cases.", minimum=1)

@@ -14,7 +14,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
 from kits_tf.ct.dicom_seg import write_segmentation
-from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, with_sides
+from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, count_labels, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import MAPS, LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
@@ -31,7 +31,7 @@ class Prediction:
     Attributes:
         source: path of the scan.
         path: path of the mask.
-        volumes_ml: volume of each class but background, by its name in the model's scheme.
+        volumes_ml: volume of each class of the mask but background, by its name.
         warnings: sentences that whoever uses it must know.
     """
 
@@ -230,5 +230,6 @@ class _Writer:
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
         write_stored(path, labels, *geometry, replace(origin, classes=classes))
-        volumes_ml = zip(scheme.classes[1:], segmentation.volumes_ml[1:].tolist(), strict=True)
-        return Prediction(source=scan.source, path=path, volumes_ml=dict(volumes_ml), warnings=segmentation.warnings)
+        ml = count_labels(labels, len(classes)) * float(np.prod(volume.grid.spacing_mm)) / 1000
+        volumes_ml = dict(zip(classes[1:], ml[1:].tolist(), strict=True))
+        return Prediction(source=scan.source, path=path, volumes_ml=volumes_ml, warnings=segmentation.warnings)

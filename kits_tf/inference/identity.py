@@ -36,21 +36,20 @@ def identity(name: str, digests: Sequence[str], flags: str = "") -> str:
     return " ".join(part for part in parts if part)
 
 
-def runs_identity(model: str, inference: InferenceSettings) -> str:
+def runs_identity(folders: Sequence[Path], inference: InferenceSettings) -> str:
     """Returns the identity of a run, or of several that are averaged.
 
     Args:
-        model: a run, a folder of folds, or several with commas between.
+        folders: folders of the runs.
         inference: settings of the segmentation; a coarse model counts by its identity.
 
     Raises:
         InputError: a run is missing, or a file of it.
     """
-    folders = run_folders(model)
     # As `build_segmenter` has it: what was chosen for a run counts where it is alone.
     has_chosen_steps = len(folders) == 1 and not inference.postprocess
     if inference.coarse_model:
-        coarse = runs_identity(inference.coarse_model, InferenceSettings()).replace(" sha256:", "@", 1)
+        coarse = runs_identity(run_folders(inference.coarse_model), InferenceSettings()).replace(" sha256:", "@", 1)
         inference = replace(inference, coarse_model=coarse.replace(" ", ","))
     digests = [_run_digest(folder, has_chosen_steps) for folder in folders]
     return identity("+".join(folder_name(folder) for folder in folders), digests, non_default_flags(inference))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.ct.hounsfield import IntensityError, hounsfield_problem
-from kits_tf.ct.labels import Scheme, count_labels
+from kits_tf.ct.labels import Scheme, count_labels, with_sides
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.postprocess import Chain, Context, apply_chain
 
@@ -69,6 +69,7 @@ class Model:
         accept_intensities: whether scans are segmented whose voxels cannot be Hounsfield units; such a segmentation has
             a warning.
         identity: identity of network and post-processing (`inference.identity`); "" if it is not known.
+        notices: sentences that every segmentation has among its warnings, whatever the scan.
     """
 
     segment: Segment
@@ -76,6 +77,7 @@ class Model:
     chain: Chain = ()
     accept_intensities: bool = False
     identity: str = ""
+    notices: tuple[str, ...] = ()
 
     def segmentation(self, image: Volume) -> Segmentation:
         """Returns the segmentation of a scan, after post-processing.
@@ -85,7 +87,7 @@ class Model:
             InputError: the scan is one that the model refuses.
         """
         stored = image.as_stored()
-        warnings = self._warnings(stored)
+        warnings = (*self._warnings(stored), *self.notices)
         result = replace(self.segment(stored, image.stored.affine.astype(np.float32)), warnings=warnings)
         if not self.chain:
             return result
@@ -105,6 +107,16 @@ class Model:
             InputError: the scan is one that the model refuses.
         """
         return Volume.from_stored(self.segmentation(image).labels, image.stored.affine).array
+
+    def sided_labels(self, image: Volume) -> tuple[NDArray[np.uint8], Scheme]:
+        """Returns the labels (z, y, x) uint8 of a scan with right and left kidney, and their scheme.
+
+        Where the model does not tell the sides apart, they come from geometry, as in the masks of predict.
+
+        Raises:
+            InputError: the scan is one that the model refuses.
+        """
+        return with_sides(self.labels(image), self.scheme, image.array, image.grid.spacing_mm)
 
     def _warnings(self, hu: NDArray[np.int16]) -> tuple[str, ...]:
         problem = hounsfield_problem(hu)

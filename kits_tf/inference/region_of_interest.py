@@ -1,7 +1,7 @@
 """The part of a scan that goes through the network: the body, or what a coarse network has labeled.
 
 A box is (3, 2) float64: its begin and end along z, y and x, as shares of the scan's extent, so that it means the same
-on every grid over the scan.
+on every grid over the scan. All of an empty box is 0.
 """
 
 from typing import NamedTuple
@@ -31,17 +31,22 @@ def body_box(hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
     return _box_around(body, step_mm, extent_mm, planes)
 
 
-def box_of_labels(labels: tf.Tensor, spacing_mm: tf.Tensor, margin_mm: float, otherwise: tf.Tensor) -> tf.Tensor:
-    """Returns the box of all planes that cut 1 cm^2 of labels but 0, and a margin.
+def box_of_labels(labels: tf.Tensor, spacing_mm: tf.Tensor, margin_mm: float) -> tf.Tensor:
+    """Returns the box of all planes that cut 1 cm^2 of labels but 0, and a margin; an empty box if none does.
 
     Args:
         labels: (z, y, x) uint8.
         spacing_mm: (3,) float64, voxel sizes along z, y and x.
         margin_mm: margin on each side.
-        otherwise: box to return where there is no such plane.
     """
     extent_mm = spacing_mm * tf.cast(tf.shape(labels), tf.float64)
-    return _box_around(labels > 0, spacing_mm, extent_mm, _PlaneRule(_SMALLEST_LABELED_MM2, margin_mm, otherwise))
+    planes = _PlaneRule(_SMALLEST_LABELED_MM2, margin_mm, otherwise=tf.zeros([3, 2], tf.float64))
+    return _box_around(labels > 0, spacing_mm, extent_mm, planes)
+
+
+def is_empty(box: tf.Tensor) -> tf.Tensor:
+    """Returns whether a box is empty, bool."""
+    return tf.reduce_all(box == 0)
 
 
 def box_on_grid(box: tf.Tensor, shape: tf.Tensor, smallest: Triple) -> tuple[tf.Tensor, tf.Tensor]:
@@ -50,7 +55,7 @@ def box_on_grid(box: tf.Tensor, shape: tf.Tensor, smallest: Triple) -> tuple[tf.
     Args:
         box: (3, 2) float64, see above.
         shape: (3,) int32, shape of the grid.
-        smallest: least sizes, to which the box is widened as far as the grid reaches.
+        smallest: least sizes, to which the box is widened as far as the grid reaches; an empty one too.
     """
     edges = box * tf.cast(shape, tf.float64)[:, None]
     start = tf.maximum(0, tf.cast(tf.floor(edges[:, 0]), tf.int32))

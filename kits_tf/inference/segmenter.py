@@ -11,18 +11,21 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.progress import Report
 from kits_tf.config import GridSettings
 from kits_tf.ct import graph_geometry, preprocess
-from kits_tf.ct.labels import Scheme
+from kits_tf.ct.labels import CHALLENGE_KIDNEY, Scheme, challenge_lookup
 from kits_tf.ct.volume import SHARE_QUANTA
 from kits_tf.inference.confidence import Confidence
 from kits_tf.inference.model import Model, Segmentation, refusal
 from kits_tf.inference.postprocess import Postprocessing
 from kits_tf.inference.progress import WindowProgress, reporting
-from kits_tf.inference.region_of_interest import body_box, box_of_labels, box_on_grid
+from kits_tf.inference.region_of_interest import body_box, box_of_labels, box_on_grid, is_empty
 from kits_tf.inference.restoration import Output, Restoration, labels_output
 from kits_tf.inference.sliding import Network, SlidingWindow, stream_windows
 
 # Largest scan, along an axis and in volume: anything larger is a wrong affine, and would need memory without bounds.
 MOST_MM, MOST_MM3 = 3000.0, 2e9
+# A scan in which the first stage of a cascade labels less kidney, and less of anything, shows none: kidneys have 90 mL
+# and more, and what is taken for a kidney or a tumor in a chest or a head is small.
+_LEAST_KIDNEY_ML, _LEAST_LABELED_ML = 5.0, 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +161,8 @@ class Segmenter(tf.Module):
         inside = preprocess.resample_box(hu, grid_shape, start, size, grid.image_kernel)
         restoration = Restoration(grid_shape, shape, start, size, self._outputs)
         confidence = Confidence(self._num_classes, self.plan.temperature)
-        return stream_windows(inside, self.network, window, (confidence, restoration), self.progress)
+        maps = stream_windows(inside, self.network, window, (confidence, restoration), self.progress)
+        return tf.cond(is_empty(box), lambda: _of_background(maps), lambda: maps) if self.coarse else maps
 
 
 @dataclass(frozen=True)
@@ -174,14 +178,19 @@ class CoarseLocator:
     margin_mm: float
 
     def box(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> tf.Tensor:
-        """Returns the box (region_of_interest.py) for the second stage; the body's where nothing is labeled.
+        """Returns the box (region_of_interest.py) for the second stage; an empty one where hardly any kidney is.
 
         Args:
             hu: (z, y, x) int16 in (I, P, L).
             spacing_mm: (3,) float64, voxel sizes along z, y and x.
         """
         labels = self.segmenter.segment_oriented(hu, spacing_mm)["labels"]
-        return box_of_labels(labels, spacing_mm, self.margin_mm, otherwise=body_box(hu, spacing_mm))
+        box = box_of_labels(labels, spacing_mm, self.margin_mm)
+        voxels = _count(labels, len(self.segmenter.plan.scheme.classes))
+        ml = voxels * tf.cast(tf.reduce_prod(spacing_mm) / 1000, tf.float32)
+        kidney = tf.boolean_mask(ml, challenge_lookup(self.segmenter.plan.scheme.classes) == CHALLENGE_KIDNEY)
+        is_none = (tf.reduce_sum(kidney) < _LEAST_KIDNEY_ML) & (tf.reduce_sum(ml[1:]) < _LEAST_LABELED_ML)
+        return tf.where(is_none, tf.zeros_like(box), box)
 
 
 def run_graph(
@@ -209,6 +218,14 @@ def run_graph(
     except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
         raise InputError(refusal(error.message)) from None
     return Segmentation.from_arrays({name: values.numpy() for name, values in outputs.items()})
+
+
+def _of_background(maps: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns the maps of a scan, and the confidence of its classes, as they are if all of it is background."""
+    confidence = maps["confidence"]
+    foreground = tf.zeros_like(confidence[1:])
+    empty = {name: tf.zeros_like(values) for name, values in maps.items()}
+    return empty | {"confidence": tf.concat([confidence[:1], foreground], axis=0)}
 
 
 def _outputs(plan: InferencePlan, maps: OptionalMaps, num_passes: int) -> tuple[Output, ...]:

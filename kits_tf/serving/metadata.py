@@ -53,6 +53,8 @@ class Metadata:
         manifest_sha256: SHA-256 of each network's manifest.json in assets.extra.
         coarse: the first stage, if the graph is a cascade.
         signatures: names of its signatures; exports of before UNCHECKED came, which check no intensities, do not say.
+        model: identity of the runs that were exported, which clients have of a server's weights.
+        notices: sentences that every mask of the model is to say.
         format_version: version of these fields.
     """
 
@@ -67,6 +69,8 @@ class Metadata:
     manifest_sha256: tuple[str, ...]
     coarse: CoarseStage | None = None
     signatures: tuple[str, ...] = (VOLUME, PROBABILITIES, METADATA)
+    model: str = ""
+    notices: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
 
     @property

@@ -69,6 +69,7 @@ def _facts(runs: Sequence[Run], metadata: Metadata) -> list[str]:
         "first stage": _coarse(metadata),
         "loss": runs[0].settings.objective.loss,
         "post-processing": inference.postprocess,
+        "notices": " ".join(metadata.notices) or "none",
         "written by": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
     }
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
@@ -88,6 +89,8 @@ def _data(run: Run, number: int | None) -> list[str]:
     counts = ", ".join(f"{len(ids)} {split}" for split, ids in run.manifest.splits.items() if ids)
     which = "" if number is None else f"Run {number}: "
     manifest = "manifest.json" if number is None else f"run{number}/manifest.json"
+    if not counts:
+        return [f"{which}{manifest} beside this card names none of its cases."]
     return [
         f"{which}{counts} cases. {manifest} beside this card names them, with the facts of each scan. Whether the "
         "data is real, simulated or phantoms, and its license, is known only to whoever trained the model."

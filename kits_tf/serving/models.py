@@ -8,21 +8,24 @@ from typing import Any
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import Report
 from kits_tf.config import InferenceSettings
+from kits_tf.config.shared import STARTER
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
+from kits_tf.inference.own_settings import notices, own_settings
 from kits_tf.inference.postprocess import chain_for
 from kits_tf.inference.segmenter import NO_MAPS, OptionalMaps
 from kits_tf.serving.saved_model import load
 from kits_tf.serving.versions import find_saved_model, model_identity
 from kits_tf.training.run import load_runs
+from kits_tf.training.run_files import run_folders
 
 
-def load_model(path: str | os.PathLike, *, accept_intensities: bool = False, **inference: Any) -> Model:
+def load_model(path: str | os.PathLike = STARTER, *, accept_intensities: bool = False, **inference: Any) -> Model:
     """Returns a model: `labels(scan)` are its mask on the scan's grid, `segmentation(scan)` its volumes and more.
 
     Args:
         path: an exported model, or the folder of its versions; or a run, several with commas between, or a folder of
-            folds.
+            folds. "starter", the default, is the network of the package.
         accept_intensities: whether it segments scans whose voxels cannot be Hounsfield units, see `Model`.
         **inference: fields of `InferenceSettings`, as in `overlap=0.25`; only `postprocess` for an exported model.
 
@@ -55,8 +58,9 @@ def open_model(
     """
     directory = find_saved_model(path)
     if directory is None:
-        model = build_segmenter(load_runs(path), inference, maps).model(report)
-        return replace(model, identity=model_identity(path, inference))
+        runs = run_folders(path)
+        model = build_segmenter(load_runs(path), own_settings(runs, inference), maps).model(report)
+        return replace(model, identity=model_identity(path, inference), notices=notices(runs))
     if replace(inference, postprocess="") != InferenceSettings() or maps != NO_MAPS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "
@@ -65,4 +69,5 @@ def open_model(
     saved = load(directory)
     chain = chain_for(saved.metadata.postprocessing, inference.postprocess, str(directory))
     model = Model(functools.partial(saved.segment, report=report), saved.metadata.scheme, chain)
-    return replace(model, identity=model_identity(os.fspath(directory), inference))
+    identity = model_identity(os.fspath(directory), inference)
+    return replace(model, identity=identity, notices=saved.metadata.notices)

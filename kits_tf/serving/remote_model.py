@@ -67,6 +67,7 @@ class Client:
             chain,
             accept_intensities,
             identity(f"{self.settings.model_name}/{version}", [digest]),
+            self.metadata.notices,
         )
 
     def segment(self, volume: Volume) -> Segmentation:

@@ -9,6 +9,8 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.settings import non_default_flags
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.identity import files_digest, folder_name, identity, runs_identity
+from kits_tf.inference.own_settings import own_settings
+from kits_tf.training.run_files import run_folder, run_folders
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def find_saved_model(path: str | os.PathLike) -> Path | None:
     Raises:
         InputError: there are SavedModels in the folder, but none that is named by a number.
     """
-    root = Path(path)
+    root = run_folder(os.fspath(path))
     if (root / _FILE).is_file():
         return root
     complete = complete_versions(root)
@@ -63,7 +65,8 @@ def model_identity(path: str, inference: InferenceSettings) -> str:
     """
     version = find_saved_model(path)
     if version is None:
-        return runs_identity(path, inference)
+        runs = run_folders(path)
+        return runs_identity(runs, own_settings(runs, inference))
     # The graph with its metadata, and the weights; assets are for people, and the fingerprint is made of the rest.
     files = [version / _FILE, *sorted((version / _VARIABLES).glob("*"))]
     name = folder_name(version)

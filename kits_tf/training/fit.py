@@ -23,6 +23,7 @@ from kits_tf.training.monitoring import TrainingProgress
 from kits_tf.training.overview import overview, plan_memory
 from kits_tf.training.plan import TrainingPlan
 from kits_tf.training.replicated import Input, ReplicatedTrainer
+from kits_tf.training.run_files import run_folder
 from kits_tf.training.strategy import is_chief, num_workers
 from kits_tf.training.trainer import Trainer, TrainerSettings, build_trainer
 from tfrecords_tools.read import check_files
@@ -80,12 +81,12 @@ def fit(plan: TrainingPlan, strategy: tf.distribute.Strategy, hooks: EpochHooks 
 
 
 def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
-    """Gives a trainer the best weights of a run; call it within the strategy's scope.
+    """Gives a trainer the best weights of a run, or of the starter; call it within the strategy's scope.
 
     Raises:
         InputError: there is no such run, or it has another network or other classes.
     """
-    other = run.load_run(run_dir)
+    other = run.load_run(run_folder(run_dir))
     shapes = [weight.shape for weight in trainer.network.weights]
     is_same = shapes == [weight.shape for weight in other.network.weights]
     if not is_same or other.manifest.scheme.classes != scheme.classes:

@@ -17,10 +17,10 @@ UNNAMED, SIDES = MaskSchemeSettings(), MaskSchemeSettings(label_scheme="laterali
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def write(path: Path, values: list[int], classes: tuple[str, ...] = ()) -> Path:
+def write(path: Path, values: list[int], classes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Path:
     labels = np.zeros((3, 4, 5), np.uint8)
     labels.flat[: len(values)] = values
-    write_stored(path, labels, AFFINE, metadata=MaskMetadata(classes=classes))
+    write_stored(path, labels, AFFINE, metadata=MaskMetadata(classes=classes, warnings=warnings))
     return path
 
 
@@ -81,6 +81,17 @@ def test_files_that_systems_and_programs_leave_are_no_masks(tmp_path: Path) -> N
         mask_paths(tmp_path)
     with pytest.raises(InputError, match="gone: expected a folder of masks, found no such folder"):
         mask_paths(tmp_path / "gone")
+
+
+def test_warnings_of_masks_stand_beside_their_labels(tmp_path: Path) -> None:
+    write(tmp_path / "a.nii", [0, 1], KITS19.classes, ("not for measuring",))
+    write(tmp_path / "b.nii", [0, 1], KITS19.classes, ("not for measuring", "no CT"))
+    write(tmp_path / "c.nii", [0, 1], KITS19.classes)
+    assert label_note(open_masks(tmp_path, UNNAMED).masks.values()) == (
+        "labels: kidney, tumor in 3 masks, named in the files; "
+        "WARNING in 1 mask: no CT; WARNING in 2 masks: not for measuring"
+    )
+    assert label_note([]) == ""
 
 
 def test_a_folder_of_several_schemes_is_read_in_the_challenges(tmp_path: Path) -> None:

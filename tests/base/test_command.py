@@ -119,7 +119,7 @@ def test_a_flag_means_the_same_in_every_command() -> None:
 def arguments_of(command: Command) -> list[str]:
     """Returns the paths that a command needs, and an input if it takes any."""
     paths = {item.name: "x" for _, item, _ in flag_fields(command.settings) if item.name.endswith("_dir")}
-    paths |= {"model": "x"} if command.name in ("predict", "app") else {}
+    paths |= {"label_maps": "x"} if command.name == "simulate" else {}
     if command.name in ("evaluate", "report"):
         del paths["predictions_dir"]
         paths.pop("truth_dir", None)

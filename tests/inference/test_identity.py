@@ -18,7 +18,7 @@ from kits_tf.inference.identity import (
 )
 from kits_tf.serving.versions import model_identity
 
-FILES = {"train.flags": b"--steps=1\n", "manifest.json": b"{}", "best.weights.h5": b"weights"}
+FILES = {"train.flags": b"--records_dir=a\n--run_dir=b\n", "manifest.json": b"{}", "best.weights.h5": b"weights"}
 PLAIN = InferenceSettings()
 
 
@@ -37,31 +37,31 @@ def digest_of(files: dict[str, bytes]) -> str:
 def test_a_run_is_known_by_its_files(tmp_path: Path) -> None:
     run = make_run(tmp_path / "base")
     plain = f"base sha256:{digest_of(FILES)[:16]}"
-    assert runs_identity(str(run), PLAIN) == model_identity(str(run), PLAIN) == plain
+    assert runs_identity([run], PLAIN) == model_identity(str(run), PLAIN) == plain
     (run / "history.csv").write_text("loss\n")  # which decides no mask
-    assert runs_identity(str(run), PLAIN) == plain
-    assert runs_identity(str(run), InferenceSettings(flip_axes="x")) == f"{plain} --flip_axes=x"
+    assert runs_identity([run], PLAIN) == plain
+    assert runs_identity([run], InferenceSettings(flip_axes="x")) == f"{plain} --flip_axes=x"
     chain = b'{"chain": "open:9"}'
     (run / "postprocess.json").write_bytes(chain)
     files = FILES | {"postprocess.json": chain}
-    assert runs_identity(str(run), PLAIN) == f"base sha256:{digest_of(files)[:16]}"
+    assert runs_identity([run], PLAIN) == f"base sha256:{digest_of(files)[:16]}"
     # Where a flag says which steps are done, those that were chosen are not.
-    assert runs_identity(str(run), InferenceSettings(postprocess="fill")) == f"{plain} --postprocess=fill"
+    assert runs_identity([run], InferenceSettings(postprocess="fill")) == f"{plain} --postprocess=fill"
 
 
 def test_several_runs_are_one_model_in_their_order(tmp_path: Path) -> None:
     first, second = make_run(tmp_path / "m" / "fold0"), make_run(tmp_path / "m" / "fold1", weights=b"others")
     digests = [digest_of(FILES), digest_of(FILES | {"best.weights.h5": b"others"})]
     both = f"fold0+fold1 sha256:{hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]}"
-    assert runs_identity(str(tmp_path / "m"), PLAIN) == runs_identity(f"{first},{second}", PLAIN) == both
-    cascade = runs_identity(str(second), InferenceSettings(coarse_model=str(first)))
+    assert runs_identity([first, second], PLAIN) == model_identity(str(tmp_path / "m"), PLAIN) == both
+    cascade = runs_identity([second], InferenceSettings(coarse_model=str(first)))
     assert cascade == f"fold1 sha256:{digests[1][:16]} --coarse_model=fold0@{digests[0][:16]}"
 
 
 def test_the_same_model_elsewhere_is_the_same(tmp_path: Path) -> None:
-    names = [runs_identity(str(make_run(tmp_path / name)), PLAIN) for name in ("a", "b c")]
+    names = [runs_identity([make_run(tmp_path / name)], PLAIN) for name in ("a", "b c")]
     assert names[1].startswith("b_c sha256:") and same_model(*names)
-    other = runs_identity(str(make_run(tmp_path / "other", weights=b"others")), PLAIN)
+    other = runs_identity([make_run(tmp_path / "other", weights=b"others")], PLAIN)
     assert not same_model(names[0], other) and not same_model(names[0], f"{names[0]} --flip_axes=x")
     assert not same_model("", "") and not same_model(names[0], "")
 
@@ -84,9 +84,9 @@ def test_an_export_is_known_by_graph_and_weights(tmp_path: Path) -> None:
 def test_a_run_without_a_file_is_no_model(tmp_path: Path, name: str) -> None:
     (make_run(tmp_path / "run") / name).unlink()
     with pytest.raises(InputError, match=r"run.*: expected a (file of a trained run|run directory)"):
-        runs_identity(str(tmp_path / "run"), PLAIN)
+        runs_identity([tmp_path / "run"], PLAIN)
     with pytest.raises(InputError, match="gone: expected a run directory or an exported model, found no such folder"):
-        runs_identity(str(tmp_path / "gone"), PLAIN)
+        runs_identity([tmp_path / "gone"], PLAIN)
 
 
 def test_words_in_an_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,15 @@ def test_a_gap_has_the_nearest_label() -> None:
     assert not closed[:, :, :5].any() and not closed[:, :, 25:].any()
 
 
+def test_tumors_become_kidney_of_their_side() -> None:
+    labels = two_kidneys()
+    expected = np.where(labels == TUMOR, LEFT, labels)
+    np.testing.assert_array_equal(after(labels, "no_tumors"), expected)
+    plain = np.array([0, 1, 1, 2], np.uint8)[labels]
+    without = apply_chain(plain, context_of(plain, KITS19), parse_postprocess("no_tumors").chain)
+    np.testing.assert_array_equal(without, plain > 0)
+
+
 def test_sides_come_from_geometry() -> None:
     labels = two_kidneys()
     swapped = np.array([0, LEFT, RIGHT, TUMOR], np.uint8)[labels]
@@ -126,7 +135,7 @@ def test_steps_go_in_their_order_and_empty_masks_stay_empty() -> None:
     assert (after(labels, "touch,specks:10") != after(labels, "specks:10,touch")).sum() == 0
     assert after(labels, "touch")[0, 0, 50] == TUMOR and after(labels, "kidneys,touch")[0, 0, 50] == 0
     empty = np.zeros((3, 4, 5), np.uint8)
-    chain = "kidneys,specks:1,fill,touch,open:1,close:1,sides"
+    chain = "kidneys,specks:1,fill,touch,no_tumors,open:1,close:1,sides"
     assert not after(empty, chain).any()
     np.testing.assert_array_equal(after(labels, "off"), labels)
     assert {step.name for step in parse_postprocess(chain).chain} == set(STEPS)

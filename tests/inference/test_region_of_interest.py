@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kits_tf.inference.region_of_interest import body_box, box_of_labels, box_on_grid
+from kits_tf.inference.region_of_interest import body_box, box_of_labels, box_on_grid, is_empty
 
 MM = tf.constant([2.0, 1.0, 1.5], tf.float64)
 
@@ -26,21 +26,20 @@ def test_a_scan_without_a_body_is_looked_at_as_a_whole() -> None:
 def test_the_box_of_labels_by_hand() -> None:
     labels = np.zeros((10, 20, 30), np.uint8)
     labels[2:9, 6:17, 10:20] = 2  # planes of 165, 210 and 154 mm^2
-    otherwise = tf.constant([[0.25, 0.75]] * 3, tf.float64)
-    box = box_of_labels(tf.constant(labels), MM, 3.0, otherwise).numpy()
+    box = box_of_labels(tf.constant(labels), MM, 3.0).numpy()
     np.testing.assert_allclose(box * [[20], [20], [45]], [[4 - 3, 18 + 2], [6 - 3, 17 + 3], [15 - 3, 30 + 3]])
 
 
 def test_specks_of_labels_do_not_widen_the_box() -> None:
     labels = np.zeros((10, 20, 30), np.uint8)
     labels[2:9, 6:17, 10:20] = 1
-    otherwise = tf.constant([[0.25, 0.75]] * 3, tf.float64)
-    box = box_of_labels(tf.constant(labels), MM, 0.0, otherwise).numpy()
+    box = box_of_labels(tf.constant(labels), MM, 0.0).numpy()
     labels[0, 0, 25:28] = 1
-    np.testing.assert_array_equal(box_of_labels(tf.constant(labels), MM, 0.0, otherwise), box)
+    np.testing.assert_array_equal(box_of_labels(tf.constant(labels), MM, 0.0), box)
+    assert not is_empty(box)
     labels[:] = 0
     labels[4, 6:9, 10:20] = 1  # of 45 mm^2 at most
-    np.testing.assert_array_equal(box_of_labels(tf.constant(labels), MM, 0.0, otherwise), otherwise)
+    assert is_empty(box_of_labels(tf.constant(labels), MM, 0.0))
 
 
 def test_a_box_on_a_grid_holds_the_window_where_the_grid_does() -> None:
@@ -48,5 +47,7 @@ def test_a_box_on_a_grid_holds_the_window_where_the_grid_does() -> None:
     start, size = box_on_grid(box, tf.constant([16, 40, 20]), (8, 8, 8))
     assert size.numpy().tolist() == [8, 8, 8]
     assert start.numpy().tolist() == [2, 0, 12]
+    start, size = box_on_grid(tf.zeros([3, 2], tf.float64), tf.constant([16, 40, 5]), (8, 8, 8))
+    assert (start.numpy().tolist(), size.numpy().tolist()) == ([0, 0, 0], [8, 8, 5])
     start, size = box_on_grid(box, tf.constant([16, 5, 41]), (2, 8, 2))
     assert (start.numpy().tolist(), size.numpy().tolist()) == ([4, 0, 36], [4, 5, 5])

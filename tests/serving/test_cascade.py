@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -21,6 +22,18 @@ from kits_tf.serving.models import load_model
 from kits_tf.serving.remote_model import Client
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
+
+
+class FirstStage:
+    """A first stage that labels voxels of its own choice."""
+
+    def __init__(self, segmenter: Segmenter, kidney_voxels: int, tumor_voxels: int) -> None:
+        self.plan = segmenter.plan
+        self.labels = np.repeat([1, 3], [kidney_voxels, tumor_voxels]).astype(np.uint8)
+
+    def segment_oriented(self, hu: tf.Tensor, spacing_mm: tf.Tensor) -> dict[str, tf.Tensor]:
+        rest = tf.zeros(tf.size(hu) - len(self.labels), tf.uint8)
+        return {"labels": tf.reshape(tf.concat([self.labels, rest], 0), tf.shape(hu))}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +86,20 @@ def test_nothing_is_labeled_outside_the_box_of_the_first_stage(
     outside[tuple(slice(max(a - r, 0), a + n + r) for a, n, r in zip(start, size, reach, strict=True))] = False
     # The window may be larger than the box: what it holds may be labeled.
     assert outside.any() and not by_run[outside].any()
+
+
+# Voxels of 8 x 6 x 6 mm: 4.9 or 5.2 mL of kidney, 49.8, 42.6 and 50.1 mL in all.
+@pytest.mark.parametrize(("kidney", "tumor", "is_any"), [(17, 156, False), (18, 130, True), (17, 157, True)])
+def test_without_a_kidney_in_the_first_stage_the_second_labels_nothing(
+    data_dir: Path, cascade_segmenter: Segmenter, kidney: int, tumor: int, is_any: bool
+) -> None:
+    scan = nib.load(data_dir / "case_00003" / "imaging.nii.gz")
+    first = FirstStage(cascade_segmenter, kidney, tumor)
+    coarse = replace(cascade_segmenter.coarse, segmenter=first, margin_mm=1000.0)
+    cascade = Segmenter(cascade_segmenter.network, cascade_segmenter.plan, coarse=coarse)
+    result = cascade.segment(np.asarray(scan.dataobj), scan.affine.astype(np.float32))
+    assert result["labels"].numpy().any() == (result["volumes_ml"].numpy()[1:] > 0).any() == is_any
+    assert (result["confidence"].numpy()[1:] > 0).any() == is_any and result["confidence"][0] > 0
 
 
 def test_the_export_describes_its_first_stage_and_not_where_it_lay(

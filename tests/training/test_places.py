@@ -35,13 +35,13 @@ def test_a_run_keeps_absolute_paths(records_dir: Path, tmp_path: Path, monkeypat
     given = replace(
         given,
         optimization=replace(given.optimization, initial_weights="other"),
-        inference=replace(given.inference, coarse_model="gs://b/coarse"),
+        inference=replace(given.inference, coarse_model="gs://b/coarse,starter/coarse"),
     )
     open_run_dir(given, Manifest.read(records_dir))
     kept = from_flagfile(RunSettings, tmp_path / "run" / FLAGS)
     assert (kept.run_dir, kept.records_dir) == (str(tmp_path / "run"), str(tmp_path.parent / "records"))
     assert kept.optimization.initial_weights == str(tmp_path / "other")
-    assert kept.inference.coarse_model == "gs://b/coarse" and kept.input.cache == ""
+    assert kept.inference.coarse_model == "gs://b/coarse,starter/coarse" and kept.input.cache == ""
     assert with_absolute_paths(kept) == kept
     (tmp_path / "run" / "history.csv").write_text("")
     open_run_dir(given, Manifest.read(records_dir))  # the same run, by the same relative paths

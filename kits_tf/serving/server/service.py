@@ -163,8 +163,9 @@ class Service:
             with self._device:
                 return saved.segment(hu, affine, report)
 
-        chain = saved.metadata.postprocessing.chain
-        return Model(segment, saved.metadata.scheme, chain, identity=version.identity)
+        metadata = saved.metadata
+        chain = metadata.postprocessing.chain
+        return Model(segment, metadata.scheme, chain, identity=version.identity, notices=metadata.notices)
 
     def _check_inputs(self, signature: Any, inputs: Mapping[str, NDArray]) -> None:
         specs = signature.structured_input_signature[1]

@@ -6,7 +6,7 @@ export function showFindings(scan, findings, goTo) {
   const { shown } = findings;  // [field, words, digits]
   find("findings").hidden = false;
   find("corrected").hidden = !findings.is_corrected;
-  find("warnings").replaceChildren(...findings.warnings.map(text => make("p", {}, make("strong", {}, "Do not trust these numbers. "), text, " It was segmented all the same.")));
+  find("warnings").replaceChildren(...findings.warnings.map(text => make("p", {}, make("strong", {}, "Do not trust these numbers. "), text)));
   const colors = Object.fromEntries(findings.classes.map(each => [each.name, each.color]));
   table("kidneys", ["", ...findings.kidneys.map(kidney => head(colors[`${kidney.side} kidney`], kidney.side))],
     shown.kidney.map(([name, text, digits]) => [make("th", { scope: "row" }, text), ...findings.kidneys.map(kidney => number(kidney[name], digits))]));

@@ -1,0 +1,28 @@
+"""Scripts of docs/ and benchmarks/ as modules."""
+
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from absl import flags
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextlib.contextmanager
+def loaded_script(path: str) -> Iterator[ModuleType]:
+    """Yields the module of a script of the repository; at the end the flags that it defines are removed."""
+    name, before = Path(path).stem + "_script", set(flags.FLAGS)
+    spec = importlib.util.spec_from_file_location(name, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        del sys.modules[name]
+        for flag in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, flag)
