@@ -4,7 +4,7 @@
 
 LABEL_MAPS is what `kits_tf.simulate` takes, SCANS a data set of real scans with masks, each of which is seen as often
 as REPEATS simulated ones. All is done by the commands that users have. What is done is not done again: stopped at any
-time, the same command goes on. Takes about two hours on two cores.
+time, the same command goes on. Takes an hour and a quarter on two cores.
 """
 
 import csv
