@@ -68,6 +68,7 @@ def test_the_name_is_the_packages_whatever_folders_there_are(tmp_path: Path, mon
     assert run_folders("starter,./starter,starter/coarse") == [STARTER_DIR, Path("starter"), STARTER_DIR / "coarse"]
 
 
+@pytest.mark.slow
 def test_predict_takes_it_where_no_model_is_named(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
