@@ -9,9 +9,6 @@ the same command goes on. Takes hours on two cores; --gpu_recipes adds what want
 
 import json
 import os
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from queue import Queue
 
 import numpy as np
 from absl import app, flags
+from training_commands import ROOT, check_finished, run_command
 
 from kits_tf import config
 from kits_tf.analysis.evaluation_files import SUMMARY_NAME, compare, read_summary, scores_dir_of_masks
@@ -33,11 +31,8 @@ DATA_NOTE = flags.DEFINE_string("data_note", "", "What the scans are, if they ar
 GPU_RECIPES = flags.DEFINE_boolean("gpu_recipes", False, "The recipes for a GPU too: a day on two cores.")
 ONLY = flags.DEFINE_list("only", [], "Names of recipes; those that they need are added. Default: all.")
 AT_ONCE = flags.DEFINE_integer("at_once", 2, "Recipes that are trained side by side, each on cores of its own.")
-ROOT = Path(__file__).parent.parent
 SPLITS = {"train": range(144), "validation": range(144, 160), "test": range(160, 180)}
 SCORES = (KIDNEY_DICE, TUMOR_DICE)
-# Of a run that had its last epoch; training.run, which names it too, would start TensorFlow.
-_LAST_WEIGHTS = "last.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -226,8 +221,7 @@ def _train(recipe: Recipe, lanes: "Queue[set[int]]") -> None:
         paths = [f"--records_dir={_records_dir(recipe)}", f"--run_dir={_run_dir(recipe)}"]
         begin = [f"--initial_weights={_run_dir(_recipe(recipe.begins_with))}"] if recipe.begins_with else []
         _call(f"train_{recipe.name}", "train", recipe, *paths, *recipe.training, *begin)
-        if not (_run_dir(recipe) / _LAST_WEIGHTS).exists():
-            raise SystemExit(f"{_run_dir(recipe)}: stopped before its last epoch; the same command goes on")
+        check_finished(_run_dir(recipe))
     finally:
         lanes.put(cores)
 
@@ -268,13 +262,8 @@ def _against_truth(masks_dir: Path) -> list[str]:
 
 def _call(log: str, command: str, recipe: Recipe, *arguments: str) -> None:
     """Runs a command with the recipe's flag file, its output in a file of the work folder; stops if it fails."""
-    path, start = _work_dir() / "logs" / f"{log}.txt", time.monotonic()
-    line = [sys.executable, "-m", f"kits_tf.{command}", f"--flagfile={ROOT}/configs/{recipe.config}.flags", *arguments]
-    with open(path, "a") as file:
-        done = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, check=False)
-    if done.returncode:
-        raise SystemExit(f"error: {' '.join(line)}: failed, see {path}")
-    print(f"{log}: {time.monotonic() - start:.0f} s", flush=True)
+    flagfile = f"--flagfile={ROOT}/configs/{recipe.config}.flags"
+    run_command(_work_dir() / "logs" / f"{log}.txt", command, flagfile, *arguments)
 
 
 def _table(recipes: list[Recipe], split: str) -> str:

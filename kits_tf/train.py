@@ -44,7 +44,7 @@ def main(settings: Train) -> None:
     from kits_tf.training.plan import TrainingPlan
     from kits_tf.training.strategy import choose_strategy, num_workers
 
-    parse_postprocess(settings.inference.postprocess)
+    parse_postprocess(settings.inference.postprocess)  # which the run's masks go through by default
     architecture = make_architecture(settings.network)
     architecture.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
     require_writable(settings.run_dir)

@@ -44,7 +44,7 @@ def test_the_files_are_those_of_the_card_and_small() -> None:
 
 
 @pytest.mark.parametrize(("folder", "name"), [(STARTER_DIR, "starter"), (STARTER_DIR / "coarse", "starter_coarse")])
-def test_it_was_trained_by_the_flag_files(folder: Path, name: str) -> None:
+def test_its_flags_are_those_of_the_flag_files(folder: Path, name: str) -> None:
     kept = from_flagfile(RunSettings, folder / FLAGS)
     paths = ["--records_dir=records", "--run_dir=run", "--cache=", f"--coarse_model={kept.inference.coarse_model}"]
     by_flags, _ = train.COMMAND.parse([f"--flagfile={ROOT}/configs/{name}.flags", *paths])
