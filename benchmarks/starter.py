@@ -23,8 +23,13 @@ from kits_tf.base.files import written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.base.settings import select
 from kits_tf.config import RunSettings
-from kits_tf.ct.layouts import find_cases
+from kits_tf.ct.cases import read_pair
+from kits_tf.ct.labels import CHALLENGE_KIDNEY
+from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.morphology import closing_gaps
+from kits_tf.ct.volume import write_labels
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.synthesis.bodies import SINUS_MM
 from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, STARTER_DIR
 
 LABEL_MAPS = flags.DEFINE_string("label_maps", None, "Folder of label maps, as for simulate.", required=True)
@@ -48,7 +53,7 @@ def main(_: list[str]) -> None:
     simulated = _work_dir() / "simulated"
     paths = (f"--label_maps={LABEL_MAPS.value}", f"--output_dir={simulated}")
     _call("simulate", "simulate", *paths, f"--cases=0-{CASES.value - 1}", "--seed=1")
-    write_data_set(str(simulated), SCANS.value, _table(), _splits())
+    write_data_set(str(simulated), SCANS.value, _work_dir())
     cores = sorted(os.sched_getaffinity(0))
     with ThreadPoolExecutor(len(STAGES)) as pool:
         lanes = [set(cores[lane :: len(STAGES)]) or set(cores) for lane in range(len(STAGES))]
@@ -104,31 +109,45 @@ def _copy_as_float16(name: str, item: h5py.Group | h5py.Dataset, target: h5py.Fi
         copy.attrs[key] = value
 
 
-def write_data_set(simulated: str, scans: str, table: Path, splits: Path) -> None:
-    """Writes the table of all cases, the real ones several times, and the splits.
+def write_data_set(simulated: str, scans: str, folder: Path) -> None:
+    """Writes the table of all cases, the real ones several times, and the splits: cases.csv and splits.json.
 
     Args:
         simulated: data set of simulated bodies; the last of them validate.
         scans: data set of real scans; those without a mask are left out.
-        table: CSV file to write.
-        splits: JSON file to write.
+        folder: folder to write to.
     """
-    bodies = [(files.case_id, files) for files in find_cases(simulated)]
-    real = [(f"{files.case_id}_{i}", files) for files in find_cases(scans) if files.labels for i in range(REPEATS)]
-    with open(table, "w", newline="") as file:
+    bodies = [(files.case_id, files.image, files.labels) for files in find_cases(simulated)]
+    real = [
+        (f"{files.case_id}_{i}", files.image, labels)
+        for files in find_cases(scans)
+        if files.labels
+        for labels in [_with_sinus(files, folder / f"{files.case_id}.nii.gz")]
+        for i in range(REPEATS)
+    ]
+    with open(folder / "cases.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["case_id", "image", "label"])
-        rows.writerows([name, Path(it.image).absolute(), Path(it.labels).absolute()] for name, it in bodies + real)
-    names = [name for name, _ in bodies]
-    train = [*names[:-VALIDATION_CASES], *(name for name, _ in real)]
-    splits.write_text(json.dumps({"train": train, "validation": names[-VALIDATION_CASES:], "test": []}))
+        rows.writerows([name, Path(image).absolute(), Path(labels).absolute()] for name, image, labels in bodies + real)
+    names = [name for name, *_ in bodies]
+    train = [*names[:-VALIDATION_CASES], *(name for name, *_ in real)]
+    splits = {"train": train, "validation": names[-VALIDATION_CASES:], "test": []}
+    (folder / "splits.json").write_text(json.dumps(splits))
+
+
+def _with_sinus(files: CaseFiles, path: Path) -> Path:
+    """Writes a case's mask with the sinus of its kidneys in it, as simulated masks have it, and returns the path."""
+    image, mask = read_pair(files)
+    gaps = closing_gaps(mask.array > 0, mask.grid.spacing_mm, SINUS_MM)
+    write_labels(path, np.where(gaps, np.uint8(CHALLENGE_KIDNEY), mask.array), image)
+    return path
 
 
 def _train(config: str, cores: set[int]) -> None:
     os.sched_setaffinity(0, cores)  # of this thread, and of the processes that it starts
     flagfile, records = f"--flagfile={ROOT}/configs/{config}.flags", f"--records_dir={_work_dir()}/records/{config}"
-    splits, run_dir = f"--splits_file={_splits()}", _work_dir() / config
-    _call(f"convert_{config}", "convert", flagfile, records, splits, f"--data_dir={_table()}")
+    splits, run_dir = f"--splits_file={_work_dir()}/splits.json", _work_dir() / config
+    _call(f"convert_{config}", "convert", flagfile, records, splits, f"--data_dir={_work_dir()}/cases.csv")
     learning = [f"--run_dir={run_dir}", f"--compression={LEARNED_WITH}"]
     _call(f"train_{config}", "train", flagfile, records, splits, *learning)
     check_finished(run_dir)
@@ -140,14 +159,6 @@ def _call(log: str, command: str, *arguments: str) -> None:
 
 def _work_dir() -> Path:
     return Path(WORK_DIR.value).resolve()
-
-
-def _table() -> Path:
-    return _work_dir() / "cases.csv"
-
-
-def _splits() -> Path:
-    return _work_dir() / "splits.json"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from kits_tf.config import InferenceSettings, RunSettings, ServerSettings
 from kits_tf.config.shared import STARTER
 from kits_tf.ct.labels import KITS19
 from kits_tf.ct.layouts import find_cases
+from kits_tf.ct.volume import read_labels
 from kits_tf.inference.own_settings import notices, own_settings
 from kits_tf.network.architecture import make_architecture
 from kits_tf.serving.server.server import Server
@@ -119,17 +120,20 @@ def as_float32(item: h5py.Dataset) -> bytes:
 
 def test_real_scans_are_trained_on_several_times_and_simulated_ones_validate(data_dir: Path, tmp_path: Path) -> None:
     scans = tmp_path / "scans.csv"
-    scans.write_text(f"case_id,image,label\na,{data_dir}/case_00000/imaging.nii.gz,mask.nii.gz\nb,scan.nii.gz,\n")
-    table, splits = tmp_path / "cases.csv", tmp_path / "splits.json"
+    case = data_dir / "case_00000"
+    scans.write_text(f"case_id,image,label\na,{case}/imaging.nii.gz,{case}/segmentation.nii.gz\nb,scan.nii.gz,\n")
     with loaded_script("benchmarks/starter.py") as starter:
         starter.VALIDATION_CASES, repeats = 1, starter.REPEATS
-        starter.write_data_set(str(data_dir), str(scans), table, splits)
+        starter.write_data_set(str(data_dir), str(scans), tmp_path)
     bodies = [f"case_0000{i}" for i in range(4)]
     copies = [f"a_{i}" for i in range(repeats)]
-    assert json.loads(splits.read_text()) == {"train": bodies[:3] + copies, "validation": bodies[3:], "test": []}
-    cases = {files.case_id: files for files in find_cases(str(table))}
-    assert set(cases) == {*bodies, *copies} and cases["a_0"].labels == tmp_path / "mask.nii.gz"
-    assert cases["a_7"].image == cases["case_00000"].image == data_dir / "case_00000" / "imaging.nii.gz"
+    splits = json.loads((tmp_path / "splits.json").read_text())
+    assert splits == {"train": bodies[:3] + copies, "validation": bodies[3:], "test": []}
+    cases = {files.case_id: files for files in find_cases(str(tmp_path / "cases.csv"))}
+    assert set(cases) == {*bodies, *copies} and cases["a_0"].labels == tmp_path / "a.nii.gz"
+    assert cases["a_7"].image == cases["case_00000"].image == case / "imaging.nii.gz"
+    before, after = (read_labels(str(path)).array for path in (case / "segmentation.nii.gz", tmp_path / "a.nii.gz"))
+    assert (after[before > 0] == before[before > 0]).all() and set(np.unique(after[before == 0])) <= {0, 1}
 
 
 def test_a_packed_run_is_the_run_with_less(run_dir: Path, tmp_path: Path) -> None:

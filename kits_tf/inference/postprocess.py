@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeVar
 import cc3d
 import fill_voids
 import numpy as np
-from edt import edt
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -21,6 +20,7 @@ from kits_tf.base.registry import Registry
 from kits_tf.ct.components import components_26, without_specks
 from kits_tf.ct.geometry import Spacing, bounding_box
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, CHALLENGE_TUMOR, Scheme, challenge_lookup, from_challenge
+from kits_tf.ct.morphology import box_with_room, closing_gaps, opened
 
 Labels = NDArray[np.uint8]
 CRF = "crf"
@@ -218,26 +218,20 @@ def tumors_as_kidney(labels: Labels, context: Context) -> Labels:
 @postprocess_step("open", unit="MM")
 def open_foreground(labels: Labels, context: Context, radius_mm: float) -> Labels:
     """Returns labels where a ball of a radius, in mm, fits into the foreground: what is thinner is lost."""
-    box, inside = _with_margin(labels, context, radius_mm)
-    core = edt(inside > 0, anisotropy=context.spacing_zyx_mm) > radius_mm
-    result = np.zeros_like(labels)
-    result[box] = inside * (edt(~core, anisotropy=context.spacing_zyx_mm) <= radius_mm) if core.any() else 0
-    return result
+    return labels * opened(labels > 0, context.spacing_zyx_mm, radius_mm)
 
 
 @postprocess_step("close", unit="MM")
 def close_foreground(labels: Labels, context: Context, radius_mm: float) -> Labels:
     """Returns labels in which gaps that no ball of a radius, in mm, fits into have the nearest label."""
-    box, inside = _with_margin(labels, context, radius_mm)
-    far = edt(inside == 0, anisotropy=context.spacing_zyx_mm) > radius_mm
-    gaps = (inside == 0) & ~far
-    if far.any():
-        gaps &= edt(~far, anisotropy=context.spacing_zyx_mm) > radius_mm
+    gaps = closing_gaps(labels > 0, context.spacing_zyx_mm, radius_mm)
     if not gaps.any():
         return labels
+    box = box_with_room(labels, context.spacing_zyx_mm, radius_mm)
+    inside = labels[box]
     nearest = distance_transform_edt(inside == 0, context.spacing_zyx_mm, return_distances=False, return_indices=True)
     result = labels.copy()
-    result[box] = np.where(gaps, inside[tuple(nearest)], inside)
+    result[box] = np.where(gaps[box], inside[tuple(nearest)], inside)
     return result
 
 
@@ -295,13 +289,3 @@ def _refill(labels: Labels, mask: NDArray[np.bool_], is_chosen: Callable[[int], 
         if is_chosen(int(component.inside.sum())):
             around = labels[component.box][component.ring]
             labels[component.box][component.inside] = np.bincount(around).argmax() if around.size else 0
-
-
-def _with_margin(labels: Labels, context: Context, radius_mm: float) -> tuple[tuple[slice, ...], Labels]:
-    """Returns the box of the foreground with room for a ball around it, as far as the scan reaches."""
-    room = np.ceil(radius_mm / np.array(context.spacing_zyx_mm)).astype(int) + 1
-    box = tuple(
-        slice(max(0, part.start - more), part.stop + more)
-        for part, more in zip(bounding_box(labels), room.tolist(), strict=True)
-    )
-    return box, labels[box]

@@ -15,6 +15,8 @@ from kits_tf.ct.volume import SUFFIXES, read_labels, strip_suffix
 
 CLASSES_JSON = "classes.json"
 SIDES = ("right", "left")
+# The sinus of a kidney is what a ball of this radius cannot enter; KiTS19's masks hold it, TotalSegmentator's do not.
+SINUS_MM = 10.0
 # Structures by the beginnings of their names, which are TotalSegmentator's. What is in no group is not painted apart.
 GROUPS = {
     "spleen": ("spleen",),

@@ -26,6 +26,7 @@ class Scene:
         tissues: brightness of the tissues.
         hu: float32, what is painted so far.
         labels: uint8, the challenge's labels so far.
+        sinus: bool, the part of what is labeled that is the sinus of a kidney, where its mask encloses it.
         inside: bool, where the body is.
     """
 
@@ -36,6 +37,7 @@ class Scene:
     tissues: Tissues
     hu: NDArray[np.float32]
     labels: NDArray[np.uint8]
+    sinus: Mask
     inside: Mask
 
     @classmethod
@@ -56,6 +58,7 @@ class Scene:
             tissues=tissues,
             hu=np.full(structures.shape, AIR_HU, np.float32),
             labels=np.zeros(structures.shape, np.uint8),
+            sinus=np.zeros(structures.shape, bool),
             inside=np.zeros(structures.shape, bool),
         )
 
@@ -67,7 +70,7 @@ class Scene:
         """
         spans = zip(bounding_box(mask), mask.shape, strict=True)
         box = tuple(slice(max(0, span.start - 1), min(size, span.stop + 1)) for span, size in spans)
-        arrays = {name: getattr(self, name)[box] for name in ("structures", "hu", "labels", "inside")}
+        arrays = {name: getattr(self, name)[box] for name in ("structures", "hu", "labels", "sinus", "inside")}
         return replace(self, **arrays), mask[box]
 
     def group(self, name: str) -> Mask:

@@ -17,10 +17,11 @@ from kits_tf.synthesis.pose import pose_body
 from kits_tf.synthesis.scanner import paint_table, scanned
 from kits_tf.synthesis.scene import Scene
 from kits_tf.synthesis.tissues import draw_tissues
-from kits_tf.synthesis.transplants import Kidney, whole_kidneys
+from kits_tf.synthesis.transplants import Kidney, mirrored, own_kidneys, varied, whole_kidneys
 
-# Of the scans that may have kidneys of a data set, how many do: half keep their bodies' own.
-_DONOR_SHARE = 0.5
+# How many scans have kidneys of a data set, if there is one, and how many of the others have those of any body.
+_DATA_SET_SHARE = 0.5
+_BODY_SHARE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +89,16 @@ def write_case(case_dir: Path, number: int, plan: Plan) -> str:
 
 
 def _donors(rng: np.random.Generator, plan: Plan) -> list[Kidney]:
-    """Returns the kidneys of one of the plan's donors, at most one a side; half of the time none."""
-    if not plan.donors or rng.random() >= _DONOR_SHARE:
+    """Returns the kidneys that replace a body's own, at most one a side: of a data set, of another body, or none."""
+    if plan.donors and rng.random() < _DATA_SET_SHARE:
+        files = plan.donors[int(rng.integers(len(plan.donors)))]
+        kidneys = whole_kidneys(read_labels(str(files.labels)), plan.spacing_mm)
+    elif rng.random() < _BODY_SHARE:
+        kidneys = own_kidneys(read_body(plan.bodies[int(rng.integers(len(plan.bodies)))]), plan.spacing_mm)
+    else:
         return []
-    files = plan.donors[int(rng.integers(len(plan.donors)))]
-    kidneys = whole_kidneys(read_labels(str(files.labels)), plan.spacing_mm)
+    if rng.random() < 0.5:
+        kidneys = [mirrored(kidney) for kidney in kidneys]
     by_side = {side: [kidney for kidney in kidneys if kidney.side == side] for side in SIDES}
-    return [max(own, key=lambda kidney: (kidney.labels > 0).sum()) for own in by_side.values() if own]
+    largest = [max(own, key=lambda kidney: (kidney.labels > 0).sum()) for own in by_side.values() if own]
+    return [varied(rng, kidney) for kidney in largest]

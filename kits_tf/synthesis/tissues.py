@@ -48,7 +48,7 @@ PHASES: dict[str, dict[str, Range]] = {
         "pancreas": (50, 90),
     },
 }
-PHASE_SHARES = {"unenhanced": 0.3, "arterial": 0.25, "portal": 0.3, "delayed": 0.15}
+PHASE_SHARES = {"unenhanced": 0.3, "arterial": 0.3, "portal": 0.25, "delayed": 0.15}
 # In every phase.
 ANY_PHASE: dict[str, Range] = {
     "gallbladder": (-5, 25),
@@ -92,5 +92,5 @@ def draw_tissues(rng: np.random.Generator) -> Tissues:
         hu |= {name: float(rng.uniform(-10, 230)) for name in _UNREAL}
         hu["cortex"] = hu["medulla"] = float(rng.uniform(0, 220))
         if rng.random() < 0.6:
-            hu["medulla"] -= float(rng.uniform(0, 80))
+            hu["medulla"] -= float(rng.uniform(0, 130))
     return Tissues(phase=phase, is_unreal=is_unreal, hu=hu)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from kits_tf import simulate as simulate_command
 from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, CHALLENGE_TUMOR
 from kits_tf.ct.layouts import find_cases
 from kits_tf.ct.volume import Volume, read_image, read_labels, write_stored
-from kits_tf.synthesis import kidneys, pose
+from kits_tf.synthesis import kidneys, lesions, pose
 from kits_tf.synthesis.bodies import Body, body_paths, read_body
 from kits_tf.synthesis.fields import depth_mm, resized, smooth_noise
 from kits_tf.synthesis.organs import paint_body
@@ -20,7 +21,7 @@ from kits_tf.synthesis.scanner import scanned
 from kits_tf.synthesis.scene import Scene
 from kits_tf.synthesis.simulation import simulate
 from kits_tf.synthesis.tissues import ANY_PHASE, PHASES, Tissues, draw_tissues
-from kits_tf.synthesis.transplants import Kidney, transplant, whole_kidneys
+from kits_tf.synthesis.transplants import Kidney, mirrored, own_kidneys, transplant, varied, whole_kidneys
 
 NUMBERS = {"vertebrae_L1": 1, "kidney_right": 2, "kidney_left": 3, "liver": 4, "femur_left": 5, "kidney_cyst_left": 6}
 SPACING = 4.0
@@ -96,6 +97,18 @@ def test_posed_kidneys_keep_their_sides_and_about_their_volume(body: Body) -> No
         assert min(sizes) > 0.79**3 * 0.8 and max(sizes) < 1.29**3 * 1.2
 
 
+def test_in_a_lean_body_soft_organs_grow_into_fat_alone(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pose, "_LEAN_MM", (8.0, 8.0))
+    structures = body.structures.copy()
+    structures[40:60, 28:40, 16:20] = 0  # a sinus in the right kidney, beside the liver
+    lean = pose._lean(np.random.default_rng(0), body, structures, SPACING)
+    grown = lean != structures
+    np.testing.assert_array_equal(lean[grown], 4)
+    distance = ndimage.distance_transform_edt(structures != 4, sampling=SPACING)
+    np.testing.assert_array_equal(grown[:, :, 20:], ((structures == 0) & (distance <= 8))[:, :, 20:])
+    assert not grown[41:59, 29:39, 16:20].any() and grown[30, 20, 31]
+
+
 def test_each_part_of_the_body_occurs_and_some_scans_show_no_kidney(body: Body) -> None:
     views = [pose._field_of_view(np.random.default_rng(seed), body) for seed in range(200)]
     assert all(0 <= first < last <= 120 for first, last in views)
@@ -117,7 +130,7 @@ def test_tissues_are_within_their_phases_ranges() -> None:
 
 def test_a_scan_has_its_tissues_where_its_labels_are(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kidneys, "_SINGLE_SHARE", 0)
-    monkeypatch.setattr(kidneys, "_LESIONS", 0)
+    monkeypatch.setattr(lesions, "_LESIONS", 0)
     rng = np.random.default_rng(3)
     tissues = draw_tissues(rng)
     tissues.hu.update(cortex=200.0, medulla=200.0, liver=100.0, urine=200.0, fat=-100.0)
@@ -133,6 +146,50 @@ def test_a_scan_has_its_tissues_where_its_labels_are(body: Body, monkeypatch: py
     shown = scanned(scene)
     assert shown.dtype == np.int16 and abs(np.median(shown[own & (near < 10)]) - 200) < 30
     assert np.median(shown[:, :2]) < -900
+
+
+def hollow_kidney() -> tuple[np.ndarray, np.ndarray]:
+    """A kidney of 48 mm around a sinus of 16 mm that is open to the front, and the sinus; cubes of 2 mm."""
+    kidney, sinus = np.zeros((40, 40, 40), bool), np.zeros((40, 40, 40), bool)
+    kidney[8:32, 8:32, 8:32] = True
+    sinus[16:24, 8:24, 16:24] = True
+    return kidney & ~sinus, sinus
+
+
+def scene_of_kidney(kidney: np.ndarray, seed: int = 0, **hu: float) -> Scene:
+    body = Body("hollow", kidney.astype(np.uint8) * np.uint8(3), (2.0, 2.0, 2.0), NUMBERS)
+    rng = np.random.default_rng(seed)
+    tissues = draw_tissues(rng)
+    tissues.hu.update(hu)
+    return Scene.empty(rng, body, body.structures.copy(), 2.0, tissues)
+
+
+def test_the_sinus_that_a_kidney_encloses_is_labeled_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kidneys, "_SINGLE_SHARE", 0)
+    own, sinus = hollow_kidney()
+    scene = scene_of_kidney(own)
+    scene.structures[18:22, 10:12, 18:22] = 4  # an organ keeps its place in it
+    kidneys.place_kidneys(scene, [])
+    assert not (scene.sinus & ~sinus).any() and not (scene.sinus & (scene.structures == 4)).any()
+    np.testing.assert_array_equal(scene.sinus[:, 14:], sinus[:, 14:])  # 12 mm behind the opening, where no ball enters
+    np.testing.assert_array_equal(scene.labels, (own | scene.sinus).astype(np.uint8))
+
+
+def test_cortex_lies_outside_and_between_pyramids_and_fat_in_the_sinus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kidneys, "_SINGLE_SHARE", 0)
+    monkeypatch.setattr(kidneys, "_OBSTRUCTED_SHARE", 0)
+    own, sinus = hollow_kidney()
+    columns = []
+    for seed in range(6):
+        scene = scene_of_kidney(own, seed, cortex=200, medulla=80, fat=-100, urine=0, vein=150, artery=150)
+        kidneys.place_kidneys(scene, [])
+        kidneys._paint_kidney(*scene.part(scene.labels > 0))
+        depth = depth_mm(own | sinus, 2.0)
+        assert abs(np.median(scene.hu[own & (depth < 2)]) - 200) < 10
+        assert scene.hu[sinus].mean() < 80
+        inner = own & (depth > 12) & (scene.hu > 30)
+        columns.append((scene.hu[inner] > 140).mean())
+    assert min(columns) > 0.1 and max(columns) < 0.9 and np.ptp(columns) > 0.1
 
 
 def test_femora_are_cortex_around_marrow_that_may_be_as_bright_as_a_kidney(body: Body) -> None:
@@ -213,6 +270,35 @@ def test_a_transplant_without_room_is_cut_by_bone_and_by_the_scans_end() -> None
     free = np.zeros_like(bone)
     transplant(kidney, (0, 15, 15), labels, free)
     assert (labels > 0).sum() == 2 * 16  # its first two planes lie above the scan
+
+
+def test_kidneys_of_a_body_have_its_sides_and_volumes(body: Body) -> None:
+    right, left = own_kidneys(body, 2.0)
+    assert (right.side, left.side) == ("right", "left")
+    for kidney, numbers in ((right, [2]), (left, [3, 6])):
+        assert (kidney.labels > 0).sum() * 8 == pytest.approx(np.isin(body.structures, numbers).sum() * 64, rel=0.05)
+
+
+def test_a_mirrored_kidney_is_of_the_other_side() -> None:
+    kidney = Kidney(np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 3, "left", 2.0)
+    assert mirrored(kidney).side == "right" and mirrored(kidney).labels[0, 1].tolist() == [0, 2]
+    np.testing.assert_array_equal(mirrored(mirrored(kidney)).labels, kidney.labels)
+
+
+def test_a_varied_kidney_differs_by_about_what_is_said_and_keeps_its_tumor() -> None:
+    labels = np.zeros((40, 24, 20), np.uint8)
+    labels[4:36, 4:20, 4:16] = CHALLENGE_KIDNEY
+    labels[10:20, 6:14, 6:14] = CHALLENGE_TUMOR
+    kidney = Kidney(labels, "left", 3.0)
+    volumes, shares = [], []
+    for seed in range(30):
+        other = varied(np.random.default_rng(seed), kidney)
+        inside = other.labels > 0
+        assert other.side == "left" and all(inside.any(axes).all() for axes in ((1, 2), (0, 2), (0, 1)))
+        volumes.append(inside.sum() / (labels > 0).sum())
+        shares.append((other.labels == CHALLENGE_TUMOR).sum() / inside.sum())
+    assert 0.78**3 * 0.85 < min(volumes) < 0.8 and 1.1 < max(volumes) < 1.21**3 * 1.15
+    np.testing.assert_allclose(shares, 640 / (32 * 16 * 12), atol=0.04)
 
 
 def test_donors_replace_the_kidney_of_their_side(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
