@@ -116,7 +116,7 @@ class Round:
     def mask(self, files: CaseFiles) -> Path:
         """Writes the mask that this round's networks make of a scan, in the challenge's labels; returns its path."""
         masks = self.folder / "masks" / files.case_id
-        arguments = (f"--model={self.folder}/network", f"--output_dir={masks}", "--labels=kits19", str(files.image))
+        arguments = (f"--model={self.folder}/network", f"--output_dir={masks}", "--labels=challenge", str(files.image))
         if not any(masks.glob("*.nii.gz")):
             self._call(f"predict_{files.case_id}", "predict", *arguments)
         return next(masks.glob("*.nii.gz"))

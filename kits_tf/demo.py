@@ -1,6 +1,5 @@
 """python -m kits_tf.demo: the whole line on phantoms, from volumes to a served mask and its picture; a real scan."""
 
-import csv
 import os
 import shutil
 import sys
@@ -85,7 +84,8 @@ def main(settings: Demo) -> None:
     _announce(f"predict --model={model} --output_dir={masks} {' '.join(scans)}")
     predict.main(select(predict.Predict, settings, model=model, output_dir=masks), scans)
     _announce(f"figures --predictions_dir={masks} --data_dir={data} --output_dir={pictures}")
-    figures.main(select(figures.Figures, settings, predictions_dir=masks, data_dir=data, output_dir=pictures))
+    paths = {"predictions_dir": masks, "data_dir": data, "output_dir": pictures}
+    figures.main(select(figures.Figures, settings, **paths), [])
     _announce(f"evaluate --run_dir={run} --split=test")
     evaluate.main(evaluate.Evaluate(run_dir=run, split="test", inference=settings.inference))
     _announce(f"report --run_dir={run} --split=test --data_note='{NOTE}'")
@@ -103,11 +103,8 @@ def _segment_real_scan(scan: str, folder: Path) -> None:
     """Segments a scan by the starter network, and draws it with its mask."""
     _announce(f"predict --output_dir={folder} {scan}")
     predict.main(predict.Predict(output_dir=str(folder)), [scan])
-    table = folder / "scans.csv"
-    with table.open("w", newline="") as file:
-        csv.writer(file).writerows([("image", "label"), (os.path.abspath(scan), "")])
-    _announce(f"figures --predictions_dir={folder} --data_dir={table} --output_dir={folder}")
-    figures.main(figures.Figures(predictions_dir=str(folder), data_dir=str(table), output_dir=str(folder)))
+    _announce(f"figures --predictions_dir={folder} --output_dir={folder} {scan}")
+    figures.main(figures.Figures(predictions_dir=str(folder), output_dir=str(folder)), [scan])
 
 
 def _print_contents(root: Path) -> None:

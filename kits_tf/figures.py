@@ -1,18 +1,20 @@
-"""python -m kits_tf.figures: pictures of predicted against true masks, case by case; or augmented patches."""
+"""python -m kits_tf.figures: pictures of masks over their scans, beside the truth if there is one; or of patches."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kits_tf.base.command import Command
+from kits_tf.base.command import Command, UsageError
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
 from kits_tf.base.files import require_writable
 from kits_tf.base.packages import require
 from kits_tf.base.progress import track
-from kits_tf.base.settings import Settings, required, setting
+from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import (
     AppearanceSettings,
+    DicomSettings,
     GridSettings,
     IntensitySettings,
     MaskSchemeSettings,
@@ -22,29 +24,36 @@ from kits_tf.config import (
     shared,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kits_tf.analysis.mask_files import MaskFolder
+    from kits_tf.views.drawings.prediction_figures import FigurePlan
+
 AUGMENTATIONS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Settings):
-    """Draws predicted against true masks over the scan, one PNG a case; or one patch as training would see it.
+    """Draws masks over their scans, one PNG each: of the SCANs that predict was given, or of a data set with its truth.
 
-    Cases without a true mask are drawn with the prediction alone.
+    With --augmentations draws one patch of a data set as training would see it.
     """
 
-    data_dir: str = shared.data_dir()
-    output_dir: str = required("Folder to write case_00000.png, ... or case_00000_augmentations.png to.")
-    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ...; or give --augmentations.")
-    montage: bool = setting(False, "Draws case_00000_montage.png too: 20 axial planes.")
-    gif: bool = setting(False, "Draws case_00000.gif too: up to 60 axial planes, one after the other.")
+    data_dir: str | None = setting(None, f"{shared.DATA_SET} Or name scans after the flags.")
+    output_dir: str = setting("figures", "Folder to write NAME.png, ... or case_00000_augmentations.png to.")
+    predictions_dir: str = setting("masks", "Folder of masks NAME.nii.gz, as predict writes them, or of any program.")
+    montage: bool = setting(False, "Draws NAME_montage.png too: 20 axial planes.")
+    gif: bool = setting(False, "Draws NAME.gif too: up to 60 axial planes, one after the other.")
     augmentations: bool = setting(
-        False, "Draws one patch around a labeled voxel under 16 augmentations; or give --predictions_dir."
+        False, "Draws one patch of --data_dir, around a labeled voxel, under 16 augmentations, in place of masks."
     )
     case: int | None = setting(
         None, "Number of the case to augment. Default: the first one that has a mask.", minimum=0
     )
     seed: int = shared.seed()
     masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
+    dicom: DicomSettings = field(default_factory=DicomSettings)
     resampling: ResamplingSettings = field(default_factory=ResamplingSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     intensity: IntensitySettings = field(default_factory=IntensitySettings)
@@ -54,66 +63,114 @@ class Figures(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.predictions_dir is None) == (not self.augmentations):
-            raise InputError("expected either --predictions_dir or --augmentations")
+        if self.augmentations and self.data_dir is None:
+            raise InputError("--augmentations: expected --data_dir with it")
         if self.case is not None and not self.augmentations:
             raise InputError("--case: expected --augmentations with it")
         if self.augmentations and (self.montage or self.gif):
-            raise InputError("expected --predictions_dir with --montage and --gif")
+            raise InputError("expected masks to draw with --montage and --gif, got --augmentations")
 
 
-def main(settings: Figures) -> None:
-    """Draws every mask of a folder beside the truth, or one patch under many augmentations.
+def main(settings: Figures, scans: list[str]) -> None:
+    """Draws the masks of scans or of a data set, or one patch under many augmentations.
 
     Raises:
-        InputError: matplotlib is not installed, or data or masks cannot be used; the other cases are drawn.
+        InputError: matplotlib is not installed, there is nothing to draw, or scans or masks cannot be used; the others
+            are drawn.
     """
     require("figures", "matplotlib")
+    if bool(scans) == (settings.data_dir is not None):
+        raise UsageError(f"expected scans or --data_dir, got {'both' if scans else 'neither'}")
     require_writable(settings.output_dir)
     start_tensorflow()
-    if settings.predictions_dir is not None:
-        _draw_predictions(settings, Path(settings.predictions_dir))
+    if settings.augmentations:
+        _draw_augmentations(settings, str(settings.data_dir))
     else:
-        _draw_augmentations(settings)
-        print(f"wrote {settings.output_dir}")
+        _draw_masks(settings, scans)
 
 
-def _draw_predictions(settings: Figures, masks_dir: Path) -> None:
-    """Draws every mask of the folder beside the truth, on several processes.
+@dataclass(frozen=True, kw_only=True)
+class _Drawings:
+    """What is drawn of a folder of masks.
+
+    Attributes:
+        draw: function that draws one.
+        tasks: its arguments, by name of the mask.
+        masks: the masks.
+        failures: what cannot be drawn so far.
+    """
+
+    draw: "Callable[..., None]"
+    tasks: "dict[str, tuple]"
+    masks: "MaskFolder"
+    failures: Failures
+
+
+def _draw_masks(settings: Figures, scans: list[str]) -> None:
+    """Draws the mask of every scan, or every mask that has a case in the data set, on several processes.
 
     Raises:
-        InputError: a case cannot be drawn; the others are.
+        InputError: a mask cannot be drawn; the others are.
     """
     from kits_tf.analysis.mask_files import check_flags, label_note, open_masks
-    from kits_tf.analysis.masks import predicted_cases
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
-    from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_prediction
 
-    masks = open_masks(masks_dir, settings.masks)
+    masks = open_masks(Path(settings.predictions_dir), settings.masks)
     check_flags(masks.masks.values(), settings.masks)
-    predicted = predicted_cases(masks.names, masks_dir, settings.data_dir)
+    of = _of_scans(settings, scans, masks) if scans else _of_data_set(settings, masks)
+    names, done = list(of.tasks), set(of.tasks)
+    results = run_tasks(of.draw, list(of.tasks.values()), settings.workers, start_tensorflow_in_worker)
+    for index, result in track(results, "figure", len(names)):
+        if isinstance(result, InputError):
+            of.failures.note(names[index], result)
+            done.discard(names[index])
+    if done:
+        print(label_note(mask for name, mask in of.masks.masks.items() if name in done))
+        print(f"wrote {settings.output_dir}")
+    of.failures.check()
+
+
+def _of_scans(settings: Figures, paths: list[str], masks: "MaskFolder") -> _Drawings:
+    """Returns what is to be drawn of scans of any kind, whose masks have the names that predict gives them."""
+    from kits_tf.ct.scans import collect_scans
+    from kits_tf.views.drawings.prediction_figures import draw_scan
+
+    scans = collect_scans(paths, settings.dicom)
+    failures = Failures("scan", len(scans))
+    for scan in scans:
+        if scan.problem:
+            failures.note(scan.source, scan.problem)
+    plan = _plan(settings, masks)
+    tasks = {scan.name: (scan.source, scan.name, settings.dicom, plan) for scan in scans if not scan.problem}
+    return _Drawings(draw=draw_scan, tasks=tasks, masks=masks, failures=failures)
+
+
+def _of_data_set(settings: Figures, masks: "MaskFolder") -> _Drawings:
+    """Returns what is to be drawn of a data set, beside its true masks.
+
+    Raises:
+        InputError: the data set cannot be used, or no mask has a case.
+    """
+    from kits_tf.analysis.masks import predicted_cases
+    from kits_tf.views.drawings.prediction_figures import draw_prediction
+
+    predicted = predicted_cases(masks.names, Path(settings.predictions_dir), str(settings.data_dir))
     masks = masks.with_cysts_of(files.labels for files in predicted.cases if files.labels)
-    plan = FigurePlan(
-        masks=masks,
-        output_dir=Path(settings.output_dir),
-        montage=settings.montage,
-        gif=settings.gif,
-    )
-    cases, failures = predicted.cases, Failures("case", len(masks.names))
+    failures = Failures("case", len(masks.names))
     for name, problem in predicted.surplus.items():
         failures.note(name, problem)
-    tasks = [(files, plan) for files in cases]
-    results = run_tasks(draw_prediction, tasks, settings.workers, start_tensorflow_in_worker)
-    for index, result in track(results, "figure", len(tasks)):
-        if isinstance(result, InputError):
-            failures.note(cases[index].case_id, result)
-    if len(failures) < len(masks.names):
-        print(label_note(masks.masks.values()))
-        print(f"wrote {settings.output_dir}")
-    failures.check()
+    plan = _plan(settings, masks)
+    tasks = {files.case_id: (files, plan) for files in predicted.cases}
+    return _Drawings(draw=draw_prediction, tasks=tasks, masks=masks, failures=failures)
 
 
-def _draw_augmentations(settings: Figures) -> None:
+def _plan(settings: Figures, masks: "MaskFolder") -> "FigurePlan":
+    from kits_tf.views.drawings.prediction_figures import FigurePlan
+
+    return FigurePlan(masks=masks, output_dir=Path(settings.output_dir), montage=settings.montage, gif=settings.gif)
+
+
+def _draw_augmentations(settings: Figures, data_dir: str) -> None:
     """Draws one patch of a case under many augmentations, and prints what each of them does.
 
     Raises:
@@ -128,11 +185,11 @@ def _draw_augmentations(settings: Figures) -> None:
     from kits_tf.views.drawings import canvas
     from kits_tf.views.drawings.augmentation_sheet import augmentation_sheet
 
-    labeled = [files for files in find_cases(settings.data_dir) if files.labels is not None]
+    labeled = [files for files in find_cases(data_dir) if files.labels is not None]
     chosen = [files for files in labeled if settings.case in (None, case_number(files.case_id))]
     if not chosen:
         expected = "a case with a mask" if settings.case is None else f"case {settings.case} with a mask"
-        raise InputError(f"{settings.data_dir}: expected {expected}, found {len(labeled)} other cases with masks")
+        raise InputError(f"{data_dir}: expected {expected}, found {len(labeled)} other cases with masks")
     named = {name: value for name, value in asdict(settings.masks).items() if value}
     grid = GridSettings(**asdict(settings.resampling), **named)
     scheme = scheme_of(grid)
@@ -145,9 +202,10 @@ def _draw_augmentations(settings: Figures) -> None:
     title = f"{case.case_id}: one patch under {len(previews)} augmentations, middle axial plane"
     low, high = ((hu - intensity.mean_hu) / intensity.std_hu for hu in intensity.window_hu)
     canvas.save(augmentation_sheet(title, previews, scheme, case.grid.spacing_mm, (low, high)), path)
+    print(f"wrote {path}")
 
 
-COMMAND = Command(name="figures", settings=Figures, main=main)
+COMMAND = Command(name="figures", settings=Figures, main=main, inputs="SCAN", needs_inputs=False)
 
 if __name__ == "__main__":
     COMMAND.run()

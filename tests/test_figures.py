@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from series import write_series
 
 from kits_tf import config, figures
 from kits_tf.analysis.mask_files import open_masks
@@ -12,7 +14,9 @@ from kits_tf.base.errors import InputError
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import find_scheme
 from kits_tf.ct.layouts import find_cases
-from kits_tf.ct.volume import Volume, read_image, write_labels
+from kits_tf.ct.mask_metadata import MaskMetadata
+from kits_tf.ct.scans import read_scan
+from kits_tf.ct.volume import Volume, read_image, write_labels, write_stored
 from kits_tf.pipeline.case import CASE_SPEC, to_training_grid
 from kits_tf.pipeline.patches import draw_patch, patch_seed
 from kits_tf.pipeline.preview import describe, preview_augmentations
@@ -26,13 +30,13 @@ GRID = config.GridSettings(spacing_zyx_mm=RESAMPLING.spacing_zyx_mm)
 PATCHES = config.PatchSettings(patch_size_zyx=(8, 32, 32))
 
 
-def settings(data_dir: Path, output_dir: Path, **changes: object) -> figures.Figures:
-    known = {"data_dir": str(data_dir), "output_dir": str(output_dir), "augmentations": True}
+def settings(cases: Path, output_dir: Path, **changes: object) -> figures.Figures:
+    known = {"data_dir": str(cases), "output_dir": str(output_dir), "augmentations": True}
     return figures.Figures(**known | {"resampling": RESAMPLING, "patches": PATCHES} | changes)
 
 
 def test_a_sheet_of_augmentations(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    figures.main(settings(data_dir, tmp_path / "out", case=2))
+    figures.main(settings(data_dir, tmp_path / "out", case=2), [])
     (picture,) = (tmp_path / "out").iterdir()
     assert picture.name == "case_00002_augmentations.png"
     pixels = tf.io.decode_png(picture.read_bytes()).numpy()
@@ -75,11 +79,35 @@ def test_a_bad_case_does_not_cost_the_others_and_fails_the_command(
             write_labels(path, labels, like=image, classes=scheme.classes)
     plan = {"augmentations": False, "predictions_dir": str(masks), "workers": workers}
     with pytest.raises(InputError, match=r"^1 of 3 cases failed, the first: .*case_00001.nii.gz: expected the scan's"):
-        figures.main(settings(data_dir, tmp_path / "out", **plan))
+        figures.main(settings(data_dir, tmp_path / "out", **plan), [])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.png", "case_00002.png"]
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"wrote {tmp_path / 'out'}" and printed[0].startswith("labels: ") and len(printed) == 2
     assert "1 of 3 cases failed:" in caplog.messages
+
+
+def test_masks_of_scans_are_drawn_by_the_names_that_predict_gives_them(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheme, masks = find_scheme("laterality", "kidney"), tmp_path / "masks"
+    dicom = write_series(tmp_path / "ct", [float(z) for z in range(0, 30, 3)])
+    for name, source in (("case_00000", "case_00000"), ("ct", dicom), ("case_00002", "case_00003")):
+        image = read_scan(data_dir / source)
+        labels = np.zeros(image.array.shape, np.uint8)
+        labels[3:6, 3:6, 3:6] = 1
+        origin = MaskMetadata(classes=scheme.classes, scan=image.digest(), model="a", warnings=("for trying out",))
+        stored = replace(image, array=labels).as_stored()
+        write_stored(masks / f"{name}.nii.gz", stored, image.stored.affine, metadata=origin)
+    drawing = figures.Figures(predictions_dir=str(masks), output_dir=str(tmp_path / "out"), workers=1)
+    with pytest.raises(InputError, match="2 of 4 scans failed"):
+        figures.main(drawing, [*(str(data_dir / f"case_0000{i}") for i in (0, 2, 3)), str(dicom)])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.png", "ct.png"]
+    assert "WARNING in 2 masks: for trying out" in capsys.readouterr().out
+    messages = "\n".join(caplog.messages)
+    assert re.search("case_00002.nii.gz: expected the mask of .*, found that it was made from another scan", messages)
+    assert "expected a mask named case_00003, found none" in messages
+    with pytest.raises(InputError, match="expected scans or --data_dir, got both"):
+        figures.main(replace(drawing, data_dir=str(data_dir)), [str(dicom)])
 
 
 def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:
@@ -107,12 +135,13 @@ def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"augmentations": False}, "expected either --predictions_dir or --augmentations"),
-        ({"predictions_dir": "x"}, "expected either --predictions_dir or --augmentations"),
-        ({"augmentations": False, "predictions_dir": "x", "case": 1}, "--case: expected --augmentations with it"),
+        ({"data_dir": None}, "--augmentations: expected --data_dir with it"),
+        ({"augmentations": False, "data_dir": None}, "expected scans or --data_dir, got neither"),
+        ({"augmentations": False, "case": 1}, "--case: expected --augmentations with it"),
+        ({"gif": True}, "expected masks to draw with --montage and --gif, got --augmentations"),
         ({"case": 9}, "expected case 9 with a mask, found 4 other cases with masks"),
     ],
 )
 def test_mistakes_are_explained(data_dir: Path, tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        figures.main(settings(data_dir, tmp_path, **changes))
+        figures.main(settings(data_dir, tmp_path, **changes), [])

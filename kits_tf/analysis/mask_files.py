@@ -42,6 +42,7 @@ class MaskFile:
         is_named: whether the file names its labels.
         has_cysts: whether a label 3 of the file is the challenge's cyst, which the scheme says what becomes of.
         warnings: sentences in the file that a reader of the mask must know.
+        scan: digest of the scan that it was made from, if the file says so.
     """
 
     name: str
@@ -50,6 +51,12 @@ class MaskFile:
     is_named: bool
     has_cysts: bool = False
     warnings: tuple[str, ...] = ()
+    scan: str = ""
+
+    def check_made_from(self, scan: Volume, source: str) -> None:
+        """Raises InputError if the mask says that it was made from another scan than this one, of a path."""
+        if self.scan and self.scan != scan.digest():
+            raise InputError(f"{self.path}: expected the mask of {source}, found that it was made from another scan")
 
     def read(self) -> Volume:
         """Returns the mask, with labels of its scheme.
@@ -114,11 +121,19 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
             raise InputError(f"{path}: {error}") from None
         if scheme.cyst_as != "class" and settings.cyst_as not in (None, "class"):
             scheme = replace(scheme, cyst_as=settings.cyst_as)
-        return MaskFile(name=name, path=path, scheme=scheme, is_named=True, warnings=metadata.warnings)
+        return MaskFile(
+            name=name, path=path, scheme=scheme, is_named=True, warnings=metadata.warnings, scan=metadata.scan
+        )
     scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
     has_cysts = scheme.name == KITS19.name and settings.cyst_as is not None
     return MaskFile(
-        name=name, path=path, scheme=scheme, is_named=False, has_cysts=has_cysts, warnings=metadata.warnings
+        name=name,
+        path=path,
+        scheme=scheme,
+        is_named=False,
+        has_cysts=has_cysts,
+        warnings=metadata.warnings,
+        scan=metadata.scan,
     )
 
 

@@ -41,12 +41,14 @@ class Command:
         settings: class of its settings, whose docstring is its help.
         main: function of the settings and, if the command has `inputs`, the list of positional arguments.
         inputs: word for a positional argument, as in "SCAN"; "" if the command takes none.
+        needs_inputs: whether there must be one, if the command takes any.
     """
 
     name: str
     settings: type[Settings]
     main: Callable[..., None]
     inputs: str = ""
+    needs_inputs: bool = True
 
     @property
     def summary(self) -> str:
@@ -78,7 +80,7 @@ class Command:
             values, positional = parse_flags(self.settings, arguments)
             if positional and not self.inputs:
                 raise UsageError(f"expected flags only, got {positional[0]!r}")
-            if self.inputs and not positional:
+            if self.inputs and self.needs_inputs and not positional:
                 raise UsageError(f"expected at least one {self.inputs} after the flags")
             return build(self.settings, values), [expand_home(text) for text in positional]
         except (InputError, flags.Error) as error:
@@ -86,7 +88,8 @@ class Command:
 
     def help_text(self) -> str:
         """Returns what --help prints: usage, then the command's own flags, grouped."""
-        inputs = f" {self.inputs} ..." if self.inputs else ""
+        inputs = f" {self.inputs} ..." if self.needs_inputs else f" [{self.inputs} ...]"
+        inputs = inputs if self.inputs else ""
         program = f"-m kits_tf.{self.name}" if self.name in command_names() else f"{self.name}.py"
         lines = [f"usage: python {program} [--flagfile=FILE] [--flag=value ...]{inputs}", ""]
         lines.append(_description(self.settings))

@@ -8,12 +8,11 @@ from kits_tf.base.settings import required, setting
 STARTER = "starter"
 # Value of a flag for none, where its default is what a run has.
 OFF = "off"
+DATA_SET = "Data set: a folder of KiTS cases (case_00000, ...), nnU-Net raw data, a Decathlon task, or a CSV file."
 
 
 def data_dir() -> Any:
-    return required(
-        "Data set: a folder of KiTS cases (case_00000, ...), nnU-Net raw data, a Decathlon task, or a CSV file."
-    )
+    return required(DATA_SET)
 
 
 def mask_labels() -> Any:

@@ -231,13 +231,13 @@ def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: 
 def test_figures_show_both_masks(perfect: Path, data_dir: Path, tmp_path: Path) -> None:
     known = {"predictions_dir": str(perfect), "data_dir": str(data_dir), "workers": 1}
     settings = figures.Figures(output_dir=str(tmp_path / "png"), **known)
-    figures.main(settings)
+    figures.main(settings, [])
     first = {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
     assert set(first) == {"case_00000.png", "case_00001.png"}
     assert all(content.startswith(b"\x89PNG") for content in first.values())
     (perfect / "case_00001.nii.gz").unlink()
-    figures.main(settings)
+    figures.main(settings, [])
     assert first == {p.name: p.read_bytes() for p in (tmp_path / "png").iterdir()}
     shutil.copyfile(data_dir / "case_00000" / "segmentation.nii.gz", perfect / "case_00000.nii.gz")
-    figures.main(settings)  # challenge labels read as sides: another picture
+    figures.main(settings, [])  # challenge labels read as sides: another picture
     assert (tmp_path / "png" / "case_00000.png").read_bytes() != first["case_00000.png"]

@@ -1,12 +1,15 @@
-"""The pictures of one case of a folder of masks, beside the truth."""
+"""The pictures of one mask of a folder, over its scan, beside the truth if there is one."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from kits_tf.analysis.case_masks import read_case
+from kits_tf.analysis.case_masks import CaseMasks, read_case, with_prediction
 from kits_tf.analysis.mask_files import MaskFolder
 from kits_tf.base.files import name_in_errors, written_whole
+from kits_tf.config import DicomSettings
+from kits_tf.ct.cases import LabeledScan
 from kits_tf.ct.layouts import CaseFiles
+from kits_tf.ct.scans import find_scans
 from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.case_figure import case_figure
 from kits_tf.views.drawings.montage import animation, montage
@@ -35,7 +38,29 @@ def draw_prediction(files: CaseFiles, plan: FigurePlan) -> None:
     Raises:
         InputError: scan or mask cannot be used or drawn.
     """
-    case = read_case(files, plan.masks)
+    _draw(read_case(files, plan.masks), plan)
+
+
+def draw_scan(source: str, name: str, dicom: DicomSettings, plan: FigurePlan) -> None:
+    """Draws the mask of one scan.
+
+    Args:
+        source: path of the scan, of any kind.
+        name: name of its mask.
+        dicom: settings of DICOM series.
+        plan: what to draw, and the masks.
+
+    Raises:
+        InputError: scan or mask cannot be used or drawn, or the mask was made from another scan.
+    """
+    (scan,) = find_scans([source], dicom)
+    volume = scan.read().volume
+    if name in plan.masks.masks:
+        plan.masks.masks[name].check_made_from(volume, source)
+    _draw(with_prediction(name, LabeledScan(volume, None, None), plan.masks), plan)
+
+
+def _draw(case: CaseMasks, plan: FigurePlan) -> None:
     with canvas.drawing():
         canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
         if plan.montage:
