@@ -1,10 +1,11 @@
-"""Writes docs/api.md's reference and docs/flags.md out of the code: make reference."""
+"""Writes docs/api.md's reference, docs/commands.md and docs/flags.md out of the code: make reference."""
 
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kits_tf
+from kits_tf.__main__ import GROUPS
 from kits_tf.base.command import all_commands
 
 HERE = Path(__file__).parent
@@ -20,6 +21,21 @@ def api_reference() -> str:
         if inspect.isclass(thing) and not issubclass(thing, Exception):
             members = {key: member for key, member in vars(thing).items() if not key.startswith("_")}
             parts += [_entry(f"{name}.{key}", member, 4) for key, member in members.items() if _is_described(member)]
+    return "\n".join(parts)
+
+
+def commands_page() -> str:
+    """Returns a table of all commands, by what they are for."""
+    parts = [
+        "# Commands",
+        "",
+        "`python -m kits_tf.COMMAND` or `kits-tf COMMAND`; [flags](flags.md) has what each takes.",
+        "",
+    ]
+    for group, names in GROUPS.items():
+        parts += [f"## {group}", "", "| | |", "|---|---|"]
+        parts += [f"| [`{name}`](flags.md#{name}) | {all_commands()[name].summary} |" for name in names]
+        parts.append("")
     return "\n".join(parts)
 
 
@@ -59,10 +75,11 @@ def _indented(text: str) -> str:
 
 
 def main() -> None:
-    """Writes both files, the API's below its mark."""
+    """Writes the files, the API's below its mark."""
     api = HERE / "api.md"
     written, _, _ = api.read_text().partition(MARK)
     api.write_text(f"{written}{MARK}\n{api_reference()}")
+    (HERE / "commands.md").write_text(commands_page())
     (HERE / "flags.md").write_text(flags_page())
 
 

@@ -107,7 +107,9 @@ def test_settings_of_inference_are_taken_and_others_refused(
 def test_the_reference_is_what_the_code_says() -> None:
     with loaded_script("docs/reference.py") as made:
         flags_page, api_reference, mark = made.flags_page(), made.api_reference(), made.MARK
+        commands_page = made.commands_page()
     message = "make reference writes it anew"
+    assert (ROOT / "docs/commands.md").read_text() == commands_page, message
     assert (ROOT / "docs/flags.md").read_text() == flags_page, message
     assert (ROOT / "docs/api.md").read_text().partition(mark)[2] == f"\n{api_reference}", message
     assert "### load_model\n\n`load_model(path='starter', accept_intensities=False, **inference)`" in api_reference
