@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.base.command import Command
+from kits_tf.base.files import require_absent, write_text
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.config import shared
@@ -18,16 +19,27 @@ class Phantom(Settings):
     phantom_spacing_zyx_mm: tuple[float, float, float] = setting(
         (4.0, 2.0, 2.0), "Voxel size in mm; KiTS19's median is about 3,0.8,0.8.", above=0
     )
+    overwrite: bool = shared.overwrite_cases()
     seed: int = shared.seed()
 
 
 def main(settings: Phantom) -> None:
-    """Writes the phantoms; the same flags give the same files."""
+    """Writes the phantoms, and what they are; the same flags give the same files.
+
+    Raises:
+        InputError: a case is there, and is not to be replaced.
+    """
+    from kits_tf.ct.layouts import DATA_NOTE, IMAGE_NAME, LABELS_NAME
     from kits_tf.synthesis.phantoms import write_phantom
 
-    for number in track(range(settings.num_cases), "phantom", settings.num_cases):
-        case_dir = Path(settings.output_dir) / f"case_{number:05d}"
-        write_phantom(case_dir, number, settings.phantom_spacing_zyx_mm, settings.seed)
+    folders = [Path(settings.output_dir) / f"case_{number:05d}" for number in range(settings.num_cases)]
+    if not settings.overwrite:
+        require_absent(folder / name for folder in folders for name in (IMAGE_NAME, LABELS_NAME))
+
+    Path(settings.output_dir).mkdir(parents=True, exist_ok=True)
+    write_text(Path(settings.output_dir) / DATA_NOTE, "phantoms: not for real scans\n")
+    for number, folder in enumerate(track(folders, "phantom", len(folders))):
+        write_phantom(folder, number, settings.phantom_spacing_zyx_mm, settings.seed)
     print(f"wrote {settings.output_dir}")
 
 

@@ -16,7 +16,7 @@ from kits_tf.config import MaskSchemeSettings, shared
 if TYPE_CHECKING:
     from kits_tf.analysis.evaluation_files import Evaluation
 
-NAME = "report.html"
+NAME, COMPARED_NAME = "report.html", "comparison.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,9 @@ class Report(Settings):
     scores_dir: str | None = setting(
         None, "Folder that evaluate wrote the scores of --predictions_dir to, if it was given --output_dir."
     )
-    output: str | None = setting(None, "File to write. Default: report.html beside the scores.", is_path=True)
+    output: str | None = setting(
+        None, "File to write. Default: report.html beside the scores, or comparison.html with --compare.", is_path=True
+    )
     data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
     viewer: bool = setting(
         True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer leaves both out."
@@ -77,7 +79,7 @@ def main(settings: Report) -> None:
 
     module = niivue_module() if settings.viewer else None
     evaluations = read_evaluations(settings)
-    path = Path(settings.output or evaluations[0].scores_dir / NAME)
+    path = Path(settings.output or evaluations[0].scores_dir / (COMPARED_NAME if settings.compare else NAME))
     require_writable_file(path)
     for line in filter(None, dict.fromkeys(each.labels for each in evaluations)):
         print(line)

@@ -83,10 +83,13 @@ def _check_same(settings: Simulate) -> None:
     Raises:
         InputError: the folder holds cases of other settings.
     """
+    from kits_tf.ct.layouts import DATA_NOTE
+
     path = Path(settings.output_dir) / _FLAGS
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, to_flagfile(settings, "simulate"))
+        write_text(path.parent / DATA_NOTE, "simulated scans: to be judged on real ones\n")
         return
     changed = changed_flags(from_flagfile(Simulate, path), settings)
     if others := [flag for name, flag in changed.items() if name not in _OF_THE_RUN]:

@@ -1,6 +1,7 @@
 """restore, the inverse of convert."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -103,6 +104,19 @@ def test_a_resampled_record_comes_close(data_dir: Path, tmp_path: Path) -> None:
         np.asarray(nib.load(root / "case_00000/segmentation.nii.gz").dataobj) > 0 for root in (tmp_path, data_dir)
     )
     assert 2 * (mask & true_mask).sum() / (mask.sum() + true_mask.sum()) > 0.95
+
+
+def test_cases_that_are_there_are_kept_unless_they_are_to_be_replaced(records: Path, tmp_path: Path) -> None:
+    names = [str(records / f"case_0000{i}.tfrecord") for i in (0, 1)]
+    mask = tmp_path / "case_00000/segmentation.nii.gz"
+    mask.parent.mkdir()
+    mask.write_text("corrected by hand")
+    settings = restore.Restore(output_dir=str(tmp_path))
+    with pytest.raises(InputError, match=rf"1 of 2 files failed, the first: .*{mask}: is there, and is kept as it is"):
+        restore.main(settings, names)
+    assert mask.read_text() == "corrected by hand" and (tmp_path / "case_00001/imaging.nii.gz").exists()
+    restore.main(replace(settings, overwrite=True), names)
+    assert nib.load(mask).shape
 
 
 def test_bad_files_are_named(records: Path, tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> dict[int, dic
     return {line: dict(zip(names, cells, strict=True)) for line, cells in lines.items()}
 
 
+def require_absent(paths: Iterable[str | os.PathLike]) -> None:
+    """Raises InputError if one of the files is there, which --overwrite would replace."""
+    for path in paths:
+        if os.path.lexists(path):
+            raise InputError(f"{path}: is there, and is kept as it is; --overwrite replaces it")
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file in UTF-8, under a temporary name that is renamed at the end.
 

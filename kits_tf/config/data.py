@@ -194,6 +194,11 @@ class ConversionSettings(Settings):
     grid: GridSettings = field(default_factory=GridSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     workers: int = shared.workers()
+    data_note: str = setting(
+        "",
+        "What the data is, if masks of networks trained on it are to say so, as in 'phantoms: not for real scans'. "
+        "Default: data_note.txt in --data_dir, which phantom and simulate write, or nothing.",
+    )
     runner: str = setting(
         "processes",
         "Where cases are converted: in processes of their own, here, one by one, or by an Apache Beam pipeline.",

@@ -28,6 +28,10 @@ def overwrite() -> Any:
     return setting(False, "Makes masks again that kits_tf wrote, also those of other scans or by other models.")
 
 
+def overwrite_cases() -> Any:
+    return setting(False, "Replaces cases that are there, whoever wrote them; without it they are kept as they are.")
+
+
 def masks_dir() -> Any:
     return setting("masks", "Folder to write one mask a scan to; scans whose mask by this model is there are left out.")
 

@@ -23,12 +23,20 @@ LABELS_NAME = "segmentation.nii.gz"
 # KiTS21 has several readers: this is their majority.
 KITS21_LABELS_NAME = "aggregated_MAJ_seg.nii.gz"
 DATASET_JSON = "dataset.json"
+# What a data set says of itself, as in "phantoms: not for real scans".
+DATA_NOTE = "data_note.txt"
 NNUNET_CHANNEL = "_0000"
 # KiTS19 publishes no segmentation of these: they are the challenge's own test set.
 _KITS19_UNLABELED = range(210, 300)
 _NAMES_SHOWN = 5
 
 logger = logging.getLogger(__name__)
+
+
+def data_note(data_dir: str) -> str:
+    """Returns what data_note.txt in a data set says, in one line; "" if there is none."""
+    path = as_path(data_dir) / DATA_NOTE
+    return " ".join(read_text(path).split()) if path.is_file() else ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from kits_tf.base.progress import pace
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConversionSettings
-from kits_tf.ct.layouts import CaseFiles
+from kits_tf.ct.layouts import CaseFiles, data_note
 from kits_tf.pipeline.beam import run_on_beam
 from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case, shard_name
 from kits_tf.pipeline.manifest import Manifest
@@ -87,6 +87,7 @@ def _start_manifest(settings: ConversionSettings, cases: list[CaseFiles], record
         splits=splits,
         folds=make_folds(splits, settings.splits.num_folds, settings.seed),
         versions=package_versions(),
+        data_note=settings.data_note or data_note(settings.data_dir),
     )
     if not (records_dir / MANIFEST_NAME).exists():
         return manifest

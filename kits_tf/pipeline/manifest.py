@@ -66,6 +66,7 @@ class Manifest:
         shards: size, digest and cases of each shard, by file name.
         cases: entries by case id; a conversion that was interrupted has fewer than the splits name.
         versions: versions of the packages that wrote it, by name.
+        data_note: what masks of networks trained on the records are to say of the data; "" for nothing.
     """
 
     data_dir: str
@@ -77,6 +78,7 @@ class Manifest:
     shards: dict[str, Shard] = field(default_factory=dict)
     cases: dict[str, CaseEntry] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    data_note: str = ""
 
     @property
     def scheme(self) -> Scheme:

@@ -2,6 +2,7 @@
 
 train.flags       the flags, in a form that --flagfile reads
 manifest.json     manifest of the records it was trained on
+notice.txt        what every mask of it is to say of the data, if the manifest says so
 environment.json  versions, devices, git revision
 history.csv       loss and Dice by epoch
 curves.png        the same as a picture, once the run is finished, where matplotlib is installed
@@ -35,7 +36,7 @@ from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.history import HISTORY
 from kits_tf.training.places import at, with_absolute_paths
-from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, run_folders
+from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, NOTICE, POSTPROCESS, run_folders
 
 ENVIRONMENT, LAST_WEIGHTS = "environment.json", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
@@ -84,6 +85,9 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
         raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
+    (run_dir / NOTICE).unlink(missing_ok=True)
+    if manifest.data_note:
+        write_text(run_dir / NOTICE, f"trained on {manifest.data_note}\n")
     write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
     flags = to_flagfile(with_absolute_paths(settings), "train")
     write_text(run_dir / FLAGS, flags)  # last: a folder with flags is a run

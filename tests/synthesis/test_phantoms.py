@@ -1,8 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
+from kits_tf import phantom
+from kits_tf.base.errors import InputError
+from kits_tf.ct.layouts import data_note
 from kits_tf.synthesis import phantoms
 
 SPACING = (6.0, 4.0, 4.0)
@@ -24,6 +29,18 @@ def test_same_seed_same_bytes_other_number_other_anatomy(tmp_path: Path) -> None
         phantoms.write_phantom(tmp_path / name, number, SPACING, seed=1)
     read = {name: (tmp_path / name / "segmentation.nii.gz").read_bytes() for name in "abc"}
     assert read["a"] == read["b"] != read["c"]
+
+
+def test_cases_that_are_there_are_kept_unless_they_are_to_be_replaced(tmp_path: Path) -> None:
+    patient = tmp_path / "case_00001/imaging.nii.gz"
+    patient.parent.mkdir()
+    patient.write_text("a patient's scan")
+    settings = phantom.Phantom(output_dir=str(tmp_path), num_cases=2, phantom_spacing_zyx_mm=SPACING)
+    with pytest.raises(InputError, match=rf"^{patient}: is there, and is kept as it is; --overwrite replaces it$"):
+        phantom.main(settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["case_00001"]
+    phantom.main(replace(settings, overwrite=True))
+    assert nib.load(patient).shape and data_note(str(tmp_path)) == "phantoms: not for real scans"
 
 
 def test_anatomy_is_in_hounsfield_units() -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from conftest import train_settings
 
-from kits_tf import export
+from kits_tf import config, export
 from kits_tf.analysis.calibration import calibrate
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.config import InferenceSettings, RunSettings
+from kits_tf.ct.layouts import find_cases
+from kits_tf.inference.own_settings import notices
+from kits_tf.pipeline.conversion import _start_manifest
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.places import at, with_absolute_paths
 from kits_tf.training.run import CALIBRATION, FLAGS, load_run, load_runs, open_run_dir
@@ -27,6 +30,21 @@ def copy_of(run_dir: Path, records_dir: Path, target: Path, written: RunSettings
     run = shutil.copytree(run_dir, target / "runs" / "one")
     (run / FLAGS).write_text(to_flagfile(written, "train"))
     return run
+
+
+def test_what_the_data_is_goes_with_the_run(data_dir: Path, tmp_path: Path) -> None:
+    """From data_note.txt or a flag to the manifest, and from there to what every mask of the run says."""
+    known = {"data_dir": str(data_dir), "splits": config.SplitSettings(test_cases="")}
+    notes = []
+    for name, flags in (("own", {}), ("given", {"data_note": "scans of one hospital"})):
+        settings = config.ConversionSettings(records_dir=str(tmp_path / name), **known, **flags)
+        manifest = _start_manifest(settings, find_cases(str(data_dir)), tmp_path / name)
+        run_dir = tmp_path / f"run_{name}"
+        open_run_dir(config.RunSettings(records_dir=str(tmp_path / name), run_dir=str(run_dir)), manifest)
+        notes.append(notices([run_dir]))
+    assert notes == [("trained on phantoms: not for real scans",), ("trained on scans of one hospital",)]
+    open_run_dir(config.RunSettings(records_dir="r", run_dir=str(run_dir)), replace(manifest, data_note=""))
+    assert notices([run_dir]) == ()
 
 
 def test_a_run_keeps_absolute_paths(records_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
