@@ -171,6 +171,10 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
     return lambda name, make: shared_folder(base, name, make)
 
 
+# What every mask of a network says that was trained on phantoms.
+OF_PHANTOMS = "trained on phantoms: not for real scans"
+
+
 @pytest.fixture(scope="session")
 def data_dir(made_once: Callable) -> Path:
     """Four phantoms of 8 x 6 x 6 mm voxels; tests only read them."""

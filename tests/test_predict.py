@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from conftest import OF_PHANTOMS
 
 from kits_tf import config, predict
 from kits_tf.base.errors import InputError
@@ -36,7 +37,7 @@ def test_case_folders_and_files_are_named_after_the_case(
         assert mask.get_data_dtype() == np.uint8
         tumor_ml = (np.asarray(mask.dataobj) == 3).sum() * 8 * 6 * 6 / 1000
         assert f"imaging.nii.gz -> {tmp_path / name}.nii.gz: right_kidney " in line
-        assert line.endswith(f" mL, tumor {tumor_ml:.0f} mL")
+        assert line.endswith(f" mL, tumor {tumor_ml:.0f} mL WARNING: {OF_PHANTOMS}")
 
 
 def test_probabilities_and_uncertainty_lie_beside_the_mask(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -90,14 +91,14 @@ def test_other_intensities_are_refused_or_leave_their_warning(
         with pytest.raises(InputError, match="4 of 5 scans failed"):
             predict.main(settings(model, out), [*inputs, str(data_dir / "case_00001")])
         assert [path.name for path in out.iterdir()] == ["case_00001.nii.gz"]
-        assert read_labels(out / "case_00001.nii.gz").metadata.warnings == ()
+        assert read_labels(out / "case_00001.nii.gz").metadata.warnings == (OF_PHANTOMS,)
         capsys.readouterr()
         scans = config.ScanSettings(accept_intensities=True)
         predict.main(replace(settings(model, out), scans=scans), inputs)
         lines = capsys.readouterr().out.splitlines()
         for (name, (_, question)), line in zip(changed.items(), lines, strict=True):
-            (warning,) = read_labels(out / f"{name}.nii.gz").metadata.warnings
-            assert question in warning and line.endswith(f" mL WARNING: {warning}")
+            warning, note = read_labels(out / f"{name}.nii.gz").metadata.warnings
+            assert question in warning and note == OF_PHANTOMS and f" mL WARNING: {warning}" in line
 
 
 def test_what_cannot_be_done_is_refused(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:

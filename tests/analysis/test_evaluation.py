@@ -9,7 +9,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import affine_of
+from conftest import OF_PHANTOMS, affine_of
 
 from kits_tf import evaluate, figures
 from kits_tf.analysis import evaluation
@@ -164,6 +164,7 @@ def test_a_run_is_scored_on_the_original_grid(
             classes=LATERALITY.classes,
             scan=read_image(data_dir / case_id / "imaging.nii.gz").digest(),
             model=model_identity(str(copy), InferenceSettings()),
+            warnings=(OF_PHANTOMS,),
         )
         predicted = LATERALITY.to_challenge(np.asarray(mask.dataobj)) > 0
         expected = np.asarray(truth.dataobj) > 0

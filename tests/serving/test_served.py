@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
-from conftest import as_codes
+from conftest import OF_PHANTOMS, as_codes
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -234,7 +234,7 @@ def test_the_command_writes_what_predict_writes(
     with pytest.raises(InputError, match="was an offset of 1024 or 1000 lost"):
         client.main(settings, [lost])
     client.main(replace(settings, scans=config.ScanSettings(accept_intensities=True)), [lost])
-    (warning,) = read_labels(tmp_path / "masks" / "lost.nii.gz").metadata.warnings
-    assert "was an offset of 1024 or 1000 lost" in warning
+    warning, note = read_labels(tmp_path / "masks" / "lost.nii.gz").metadata.warnings
+    assert "was an offset of 1024 or 1000 lost" in warning and note == OF_PHANTOMS
     client.main(settings, inputs[:2])
     assert "2 of 2 scans have a mask in" in caplog.text

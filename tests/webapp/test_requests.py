@@ -16,6 +16,7 @@ import numpy as np
 import pydicom
 import pytest
 import requests
+from conftest import OF_PHANTOMS
 from pydicom.uid import generate_uid
 from series import write_series
 from user import User
@@ -63,7 +64,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
         voxel = np.rint(np.linalg.inv(labels.affine) @ [*lesion["place_mm"], 1])[:3].astype(int)
         assert findings["classes"][int(labels.dataobj[tuple(voxel)]) - 1]["name"] == lesion["kind"]
     archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
-    assert archive.namelist() == ["kidneys.csv", "lesions.csv", "measurements.json", "pairs.csv"]
+    assert archive.namelist() == ["kidneys.csv", "lesions.csv", "measurements.json", "pairs.csv", "warnings.txt"]
     assert user.get(f"api/scans/{key}/measurements.pdf").content.startswith(b"%PDF")
     refused = user.get(f"api/scans/{key}/mask.dcm")
     assert refused.status_code == 404 and "expected a scan that came as DICOM" in refused.json()["error"]
@@ -143,19 +144,20 @@ def test_intensities_are_refused_until_the_user_accepts_them(user, scan: Path, t
     assert user.post(f"api/scans/{key}/start", json={}).status_code == 200 and user.wait(key)["state"] == "refused"
     assert user.post(f"api/scans/{key}/start", json={"accept_intensities": "true"}).status_code == 200
     assert user.wait(key)["state"] == "done" and user.state(key)["message"] == ""
-    assert user.get(f"api/scans/{key}").json()["findings"]["warnings"] == [problem]
-    assert warnings_of(user, key) == (problem,)
+    assert user.get(f"api/scans/{key}").json()["findings"]["warnings"] == [problem, OF_PHANTOMS]
+    assert warnings_of(user, key) == (problem, OF_PHANTOMS)
     archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
-    assert archive.read("warnings.txt").decode() == f"{problem}\n"
+    assert archive.read("warnings.txt").decode() == f"{problem}\n{OF_PHANTOMS}\n"
     # A correction is of the same scan.
     labels = np.zeros(lost.shape, np.uint8)
     labels[2:5, 3:6, 4:8] = 1
     corrected = nib.Nifti1Image(labels, image.affine).to_bytes()
-    assert user.put(f"api/scans/{key}/mask", data=corrected).json()["findings"]["warnings"] == [problem]
-    assert warnings_of(user, key) == (problem,)
+    assert user.put(f"api/scans/{key}/mask", data=corrected).json()["findings"]["warnings"] == [problem, OF_PHANTOMS]
+    assert warnings_of(user, key) == (problem, OF_PHANTOMS)
     other = user.drop(scan)
     assert user.wait(other)["state"] == "done"
-    assert user.get(f"api/scans/{other}").json()["findings"]["warnings"] == [] and warnings_of(user, other) == ()
+    assert user.get(f"api/scans/{other}").json()["findings"]["warnings"] == [OF_PHANTOMS]
+    assert warnings_of(user, other) == (OF_PHANTOMS,)
 
 
 def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
     content = nib.Nifti1Image(np.full(labels.shape, 3, np.uint8), labels.affine).to_bytes()
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
-    assert (found.ImageComments,) == warnings_of(user, key) and "was an offset lost?" in found.ImageComments
+    assert found.ImageComments == " ".join(warnings_of(user, key)) and "was an offset lost?" in found.ImageComments
 
 
 @pytest.mark.parametrize(
