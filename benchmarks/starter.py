@@ -1,20 +1,17 @@
-"""The network that comes with the package: simulates bodies, trains both stages twice, and writes kits_tf/starter.
+"""The network that comes with the package: simulates bodies, trains both stages, and writes kits_tf/starter.
 
-    python benchmarks/starter.py --label_maps=LABEL_MAPS --scans=SCANS --unlabeled=UNLABELED --work_dir=starter-work
+    python benchmarks/starter.py --label_maps=LABEL_MAPS --scans=SCANS --work_dir=starter-work
 
 LABEL_MAPS is what `kits_tf.simulate` takes, SCANS a data set of real scans with masks, each of which is seen as often
-as REPEATS simulated ones. Networks of the first round make masks of the scans of UNLABELED, a data set whose own masks
-are not read; the second round goes on with these scans too (self-training: Xie et al. 2020, CVPR). All is done by the
-commands that users have. What is done is not done again: stopped at any time, the same command goes on. Takes two
-hours on two cores.
+as REPEATS simulated ones. All is done by the commands that users have. What is done is not done again: stopped at any
+time, the same command goes on. Takes an hour and a quarter on two cores.
 """
 
 import csv
 import json
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -37,7 +34,6 @@ from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, STARTER
 
 LABEL_MAPS = flags.DEFINE_string("label_maps", None, "Folder of label maps, as for simulate.", required=True)
 SCANS = flags.DEFINE_string("scans", None, "Data set of real scans with masks.", required=True)
-UNLABELED = flags.DEFINE_string("unlabeled", None, "Data set of real scans, masks or not; default: one round.")
 WORK_DIR = flags.DEFINE_string("work_dir", "starter-work", "Folder for scans, records, runs and logs.")
 CASES = flags.DEFINE_integer("cases", 180, "Bodies to simulate; the last of them validate.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", str(STARTER_DIR), "Folder to write the network to.")
@@ -50,85 +46,26 @@ CHAIN = "crf,kidneys,touch,no_tumors,close:10,fill"
 LEARNED_WITH, USED_WITH = 1.0, 0.2
 # Flag file and run of each stage, by its folder within the network's.
 STAGES = {".": "starter", "coarse": "starter_coarse"}
-# The second round begins with the weights of the first and takes a quarter of its steps, or a little more.
-FURTHER = {
-    "starter": ("--epochs=14", "--learning_rate=0.0005"),
-    "starter_coarse": ("--epochs=6", "--learning_rate=0.0008"),
-}
 
 
 def main(_: list[str]) -> None:
-    work_dir = Path(WORK_DIR.value).resolve()
-    (work_dir / "logs").mkdir(parents=True, exist_ok=True)
-    simulated = work_dir / "simulated"
+    (_work_dir() / "logs").mkdir(parents=True, exist_ok=True)
+    simulated = _work_dir() / "simulated"
     paths = (f"--label_maps={LABEL_MAPS.value}", f"--output_dir={simulated}")
-    run_command(work_dir / "logs/simulate.txt", "simulate", *paths, f"--cases=0-{CASES.value - 1}", "--seed=1")
-    scans = [(files, files.labels) for files in find_cases(SCANS.value) if files.labels]
-    first = Round(work_dir)
-    first.train(str(simulated), scans)
-    last = first
-    if UNLABELED.value:
-        write_starter(first, work_dir / "network")
-        unlabeled = [(files, first.mask(files)) for files in find_cases(UNLABELED.value)]
-        last = Round(work_dir / "second", begun_with=work_dir)
-        last.train(str(simulated), scans + unlabeled)
-    write_starter(last, Path(OUTPUT_DIR.value))
+    _call("simulate", "simulate", *paths, f"--cases=0-{CASES.value - 1}", "--seed=1")
+    write_data_set(str(simulated), SCANS.value, _work_dir())
+    cores = sorted(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(len(STAGES)) as pool:
+        lanes = [set(cores[lane :: len(STAGES)]) or set(cores) for lane in range(len(STAGES))]
+        list(pool.map(_train, STAGES.values(), lanes))
+    write_starter(_work_dir() / STAGES["."], _work_dir() / STAGES["coarse"], Path(OUTPUT_DIR.value))
     print(f"wrote {OUTPUT_DIR.value}")
 
 
-@dataclass(frozen=True)
-class Round:
-    """A training of both stages.
-
-    Attributes:
-        folder: folder of its data set, records, runs and logs.
-        begun_with: folder of the round whose weights it begins with, if it does not begin at random.
-    """
-
-    folder: Path
-    begun_with: Path | None = None
-
-    def train(self, simulated: str, scans: Sequence[tuple[CaseFiles, Path]]) -> None:
-        """Trains both stages side by side, each on half of the cores.
-
-        Args:
-            simulated: data set of simulated bodies.
-            scans: real scans, with the masks to learn.
-        """
-        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
-        write_data_set(simulated, scans, self.folder)
-        cores = sorted(os.sched_getaffinity(0))
-        lanes = [set(cores[lane :: len(STAGES)]) or set(cores) for lane in range(len(STAGES))]
-        with ThreadPoolExecutor(len(STAGES)) as pool:
-            list(pool.map(self._train, STAGES.values(), lanes))
-
-    def _train(self, stage: str, cores: set[int]) -> None:
-        os.sched_setaffinity(0, cores)  # of this thread, and of the processes that it starts
-        flagfile, records = f"--flagfile={ROOT}/configs/{stage}.flags", f"--records_dir={self.folder}/records/{stage}"
-        splits, run_dir = f"--splits_file={self.folder}/splits.json", self.folder / stage
-        self._call(f"convert_{stage}", "convert", flagfile, records, splits, f"--data_dir={self.folder}/cases.csv")
-        learning = [f"--run_dir={run_dir}", f"--compression={LEARNED_WITH}"]
-        if self.begun_with:
-            learning += [f"--initial_weights={self.begun_with / stage}", *FURTHER[stage]]
-        self._call(f"train_{stage}", "train", flagfile, records, splits, *learning)
-        check_finished(run_dir)
-
-    def mask(self, files: CaseFiles) -> Path:
-        """Writes the mask that this round's networks make of a scan, in the challenge's labels; returns its path."""
-        masks = self.folder / "masks" / files.case_id
-        arguments = (f"--model={self.folder}/network", f"--output_dir={masks}", "--labels=challenge", str(files.image))
-        if not any(masks.glob("*.nii.gz")):
-            self._call(f"predict_{files.case_id}", "predict", *arguments)
-        return next(masks.glob("*.nii.gz"))
-
-    def _call(self, log: str, command: str, *arguments: str) -> None:
-        run_command(self.folder / "logs" / f"{log}.txt", command, *arguments)
-
-
-def write_starter(trained: Round, output_dir: Path) -> None:
+def write_starter(run_dir: Path, coarse_run_dir: Path, output_dir: Path) -> None:
     """Writes the runs of both stages as the network of the package."""
-    pack(trained.folder / STAGES["."], output_dir, coarse_model="coarse", compression=USED_WITH)
-    pack(trained.folder / STAGES["coarse"], output_dir / "coarse")
+    pack(run_dir, output_dir, coarse_model="coarse", compression=USED_WITH)
+    pack(coarse_run_dir, output_dir / "coarse")
     (output_dir / POSTPROCESS).write_text(json.dumps({"chain": CHAIN}) + "\n")
 
 
@@ -172,34 +109,56 @@ def _copy_as_float16(name: str, item: h5py.Group | h5py.Dataset, target: h5py.Fi
         copy.attrs[key] = value
 
 
-def write_data_set(simulated: str, scans: Sequence[tuple[CaseFiles, Path]], folder: Path) -> None:
+def write_data_set(simulated: str, scans: str, folder: Path) -> None:
     """Writes the table of all cases, the real ones several times, and the splits: cases.csv and splits.json.
 
     Args:
         simulated: data set of simulated bodies; the last of them validate.
-        scans: real scans, with the masks to learn.
+        scans: data set of real scans; those without a mask are left out.
         folder: folder to write to.
     """
     bodies = [(files.case_id, files.image, files.labels) for files in find_cases(simulated)]
-    real = [(files, _with_sinus(files, labels, folder)) for files, labels in scans]
-    copies = [(f"{files.case_id}_{i}", files.image, labels) for files, labels in real for i in range(REPEATS)]
+    real = [
+        (f"{files.case_id}_{i}", files.image, labels)
+        for files in find_cases(scans)
+        if files.labels
+        for labels in [_with_sinus(files, folder / f"{files.case_id}.nii.gz")]
+        for i in range(REPEATS)
+    ]
     with open(folder / "cases.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["case_id", "image", "label"])
-        rows.writerows([name, Path(scan).absolute(), Path(mask).absolute()] for name, scan, mask in bodies + copies)
+        rows.writerows([name, Path(image).absolute(), Path(labels).absolute()] for name, image, labels in bodies + real)
     names = [name for name, *_ in bodies]
-    train = [*names[:-VALIDATION_CASES], *(name for name, *_ in copies)]
+    train = [*names[:-VALIDATION_CASES], *(name for name, *_ in real)]
     splits = {"train": train, "validation": names[-VALIDATION_CASES:], "test": []}
     (folder / "splits.json").write_text(json.dumps(splits))
 
 
-def _with_sinus(files: CaseFiles, labels: Path, folder: Path) -> Path:
-    """Writes a scan's mask with the sinus of its kidneys in it, as simulated masks have it, and returns its path."""
-    image, mask = read_pair(replace(files, labels=labels))
+def _with_sinus(files: CaseFiles, path: Path) -> Path:
+    """Writes a case's mask with the sinus of its kidneys in it, as simulated masks have it, and returns the path."""
+    image, mask = read_pair(files)
     gaps = closing_gaps(mask.array > 0, mask.grid.spacing_mm, SINUS_MM)
-    path = folder / f"{files.case_id}.nii.gz"
     write_labels(path, np.where(gaps, np.uint8(CHALLENGE_KIDNEY), mask.array), image)
     return path
+
+
+def _train(config: str, cores: set[int]) -> None:
+    os.sched_setaffinity(0, cores)  # of this thread, and of the processes that it starts
+    flagfile, records = f"--flagfile={ROOT}/configs/{config}.flags", f"--records_dir={_work_dir()}/records/{config}"
+    splits, run_dir = f"--splits_file={_work_dir()}/splits.json", _work_dir() / config
+    _call(f"convert_{config}", "convert", flagfile, records, splits, f"--data_dir={_work_dir()}/cases.csv")
+    learning = [f"--run_dir={run_dir}", f"--compression={LEARNED_WITH}"]
+    _call(f"train_{config}", "train", flagfile, records, splits, *learning)
+    check_finished(run_dir)
+
+
+def _call(log: str, command: str, *arguments: str) -> None:
+    run_command(_work_dir() / "logs" / f"{log}.txt", command, *arguments)
+
+
+def _work_dir() -> Path:
+    return Path(WORK_DIR.value).resolve()
 
 
 if __name__ == "__main__":

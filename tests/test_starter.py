@@ -20,7 +20,7 @@ from kits_tf.base.settings import select
 from kits_tf.config import InferenceSettings, RunSettings, ServerSettings
 from kits_tf.config.shared import STARTER
 from kits_tf.ct.labels import KITS19
-from kits_tf.ct.layouts import CaseFiles, find_cases
+from kits_tf.ct.layouts import find_cases
 from kits_tf.ct.volume import read_labels
 from kits_tf.inference.own_settings import notices, own_settings
 from kits_tf.network.architecture import make_architecture
@@ -119,11 +119,12 @@ def as_float32(item: h5py.Dataset) -> bytes:
 
 
 def test_real_scans_are_trained_on_several_times_and_simulated_ones_validate(data_dir: Path, tmp_path: Path) -> None:
+    scans = tmp_path / "scans.csv"
     case = data_dir / "case_00000"
-    scan = CaseFiles("a", case / "imaging.nii.gz", None)
+    scans.write_text(f"case_id,image,label\na,{case}/imaging.nii.gz,{case}/segmentation.nii.gz\nb,scan.nii.gz,\n")
     with loaded_script("benchmarks/starter.py") as starter:
         starter.VALIDATION_CASES, repeats = 1, starter.REPEATS
-        starter.write_data_set(str(data_dir), [(scan, case / "segmentation.nii.gz")], tmp_path)
+        starter.write_data_set(str(data_dir), str(scans), tmp_path)
     bodies = [f"case_0000{i}" for i in range(4)]
     copies = [f"a_{i}" for i in range(repeats)]
     splits = json.loads((tmp_path / "splits.json").read_text())
