@@ -1,6 +1,7 @@
 """python -m kits_tf.train: records -> a trained network in a run directory."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,14 +117,15 @@ def _train(plan: "TrainingPlan", strategy: "tf.distribute.Strategy") -> None:
         score_cases=validation_scorer(plan) if settings.validation.whole_cases_every else None,
         draw=validation_overlays(settings, manifest) if chief else None,
     )
-    if chief:
-        run.open_run_dir(settings, manifest)
-    precision = devices.choose_precision(settings.optimization.precision)
-    print(f"{describe_strategy(strategy, settings.optimization)}, {precision}")
-    with devices.layers_in(precision):
-        history = fit(plan, strategy, hooks)
-    if chief:
-        _conclude(plan, history)
+    with run.locked_run_dir(plan.run_dir) if chief else nullcontext():
+        if chief:
+            run.open_run_dir(settings, manifest)
+        precision = devices.choose_precision(settings.optimization.precision)
+        print(f"{describe_strategy(strategy, settings.optimization)}, {precision}")
+        with devices.layers_in(precision):
+            history = fit(plan, strategy, hooks)
+        if chief:
+            _conclude(plan, history)
 
 
 def _conclude(plan: "TrainingPlan", history: "list[HistoryRow]") -> None:

@@ -18,7 +18,13 @@ from kits_tf.base.settings import Settings, build, flag_fields, flatten, format_
 
 S = TypeVar("S", bound=Settings)
 # Flags of older versions, which files of older runs still hold, each with the only value that is still accepted.
-RETIRED = {"effective_number_beta": "0.999999", "focal_tversky_exponent": "0.75", "upsampling": "transposed"}
+RETIRED = {
+    "compression": "1.0",
+    "compression_knee_hu": "90.0",
+    "effective_number_beta": "0.999999",
+    "focal_tversky_exponent": "0.75",
+    "upsampling": "transposed",
+}
 
 
 def to_flagfile(settings: Settings, command: str) -> str:

@@ -80,16 +80,8 @@ class RecordsSettings(_expectations(GridSettings, SplitSettings)):  # type: igno
 
 @dataclass(frozen=True, kw_only=True)
 class IntensitySettings(Settings):
-    """Normalization on the device: (clip(compressed HU) - mean) / std"""
+    """Normalization on the device: (clip(HU) - mean) / std"""
 
-    compression: float = setting(
-        1.0,
-        "Share that is kept of what is above --compression_knee_hu: below 1, contrast agent makes less "
-        "of a difference. 1: all of it.",
-        above=0,
-        maximum=1,
-    )
-    compression_knee_hu: float = setting(90.0, "Hounsfield units above which --compression is done.")
     window_hu: tuple[float, float] = setting((-79.0, 304.0), "Hounsfield units are clipped to this range.")
     mean_hu: float = setting(101.0, "Subtracted from the clipped Hounsfield units.")
     std_hu: float = setting(76.9, "The difference is divided by this.", above=0)

@@ -29,12 +29,8 @@ def as_tensor(array: NDArray) -> tf.Tensor:
 
 
 def normalize(hu: tf.Tensor, intensity: IntensitySettings) -> tf.Tensor:
-    """Returns (clip(compressed hu, window) - mean) / std as float32, any shape."""
-    values = tf.cast(hu, tf.float32)
-    if intensity.compression < 1:
-        knee = intensity.compression_knee_hu
-        values = tf.minimum(values, knee) + intensity.compression * tf.nn.relu(values - knee)
-    clipped = tf.clip_by_value(values, *intensity.window_hu)
+    """Returns (clip(hu, window) - mean) / std as float32, any shape."""
+    clipped = tf.clip_by_value(tf.cast(hu, tf.float32), *intensity.window_hu)
     # A graph turns a division into this product; eagerly a division would have other last bits.
     return (clipped - intensity.mean_hu) * (1 / intensity.std_hu)
 

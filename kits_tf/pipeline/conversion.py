@@ -1,8 +1,6 @@
 """A whole conversion: the folder locked, cases in any order, the manifest always consistent with the shards."""
 
-import contextlib
 import dataclasses
-import fcntl
 import logging
 from collections.abc import Iterator
 from time import monotonic
@@ -10,7 +8,8 @@ from time import monotonic
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
 from kits_tf.base.files import remove_partial
-from kits_tf.base.paths import AnyPath, GFilePath, as_path
+from kits_tf.base.locks import locked
+from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.base.processes import THREADS, choose_workers, run_here, run_in_processes, start_tensorflow_in_worker
 from kits_tf.base.progress import pace
 from kits_tf.base.provenance import package_versions
@@ -22,8 +21,6 @@ from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case, shard_
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.splits import assign_splits, make_folds
 from tfrecords_tools.index import MANIFEST_NAME
-
-LOCK_NAME = ".lock"
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +37,7 @@ def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifes
     """
     records_dir = as_path(settings.records_dir)
     records_dir.mkdir(parents=True, exist_ok=True)
-    with _locked(records_dir):
+    with locked(records_dir, "conversion"):
         manifest = _start_manifest(settings, cases, records_dir)
         remove_partial(records_dir)
         manifest.write(records_dir)
@@ -50,26 +47,6 @@ def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifes
             remove_partial(records_dir)
     failures.check("; run convert again once they are mended or excluded")
     return manifest
-
-
-@contextlib.contextmanager
-def _locked(directory: AnyPath) -> Iterator[None]:
-    """Holds a folder against other runs; the system lets go of it however this one ends.
-
-    A remote folder has no such lock: that no other conversion writes to it is the caller's to know.
-
-    Raises:
-        InputError: another run holds it.
-    """
-    if isinstance(directory, GFilePath):
-        yield
-        return
-    with open(directory / LOCK_NAME, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{directory}: another conversion is writing to it") from None
-        yield
 
 
 def _start_manifest(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath) -> Manifest:

@@ -14,10 +14,12 @@ postprocess.json  what evaluate --postprocess=auto chose
 calibration.json  the temperature that export found on the validation cases
 """
 
+import contextlib
 import json
 import math
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import name_in_errors, read_text, write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
+from kits_tf.base.locks import LOCK_NAME, locked
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
 from kits_tf.config import RunSettings
@@ -69,6 +72,19 @@ class Run:
     temperature: float = 1.0
 
 
+@contextlib.contextmanager
+def locked_run_dir(run_dir: Path) -> Iterator[None]:
+    """Makes the run directory, and holds it against other trainings.
+
+    Raises:
+        InputError: another training writes to it, or it holds something that is no run.
+    """
+    _check_own(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with locked(run_dir, "training"):
+        yield
+
+
 def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
     """Makes the run directory, with flags, manifest and environment in it; nothing that was trained is lost.
 
@@ -77,12 +93,10 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
             run.
     """
     run_dir = Path(settings.run_dir)
-    is_run = (run_dir / FLAGS).exists()
-    if is_run and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
+    if (run_dir / FLAGS).exists() and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
         _check_same_run(run_dir, settings, manifest)
         return
-    if not is_run and run_dir.is_dir() and any(run_dir.iterdir()):
-        raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
+    _check_own(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
     (run_dir / NOTICE).unlink(missing_ok=True)
@@ -91,6 +105,13 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
     write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
     flags = to_flagfile(with_absolute_paths(settings), "train")
     write_text(run_dir / FLAGS, flags)  # last: a folder with flags is a run
+
+
+def _check_own(run_dir: Path) -> None:
+    """Raises InputError if a folder is neither a run nor new nor empty."""
+    is_other = run_dir.is_dir() and not (run_dir / FLAGS).exists()
+    if is_other and any(path.name != LOCK_NAME for path in run_dir.iterdir()):
+        raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
 
 
 def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) -> None:

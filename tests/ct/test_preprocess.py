@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -212,13 +211,3 @@ def test_restore_of_resample_has_the_very_shape_and_affine() -> None:
 def test_normalize_by_hand() -> None:
     values = preprocess.normalize(np.array([-1000, -79, 101, 304, 2000], np.int16), INTENSITY)
     np.testing.assert_allclose(values, [-180 / 76.9, -180 / 76.9, 0, 203 / 76.9, 203 / 76.9], rtol=1e-6)
-
-
-def test_compression_keeps_a_share_of_what_is_above_the_knee_before_the_window_clips() -> None:
-    compressed = replace(INTENSITY, compression=0.2, compression_knee_hu=90.0)
-    values = preprocess.normalize(np.array([-1000, 40, 90, 190, 1160, 3000], np.int16), compressed)
-    expected = np.array([-79, 40, 90, 110, 304, 304]) - 101.0
-    np.testing.assert_allclose(values, expected / 76.9, rtol=1e-6)
-    plain = np.arange(-1100, 3000, 7, dtype=np.int16)
-    without = preprocess.normalize(plain, replace(INTENSITY, compression_knee_hu=0.0))
-    np.testing.assert_array_equal(without, preprocess.normalize(plain, INTENSITY))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import train_settings
 
-from kits_tf import config, export
+from kits_tf import config, export, train
 from kits_tf.analysis.calibration import calibrate
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
@@ -17,7 +17,7 @@ from kits_tf.inference.own_settings import notices
 from kits_tf.pipeline.conversion import _start_manifest
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.places import at, with_absolute_paths
-from kits_tf.training.run import CALIBRATION, FLAGS, load_run, load_runs, open_run_dir
+from kits_tf.training.run import CALIBRATION, FLAGS, load_run, load_runs, locked_run_dir, open_run_dir
 
 
 def settings_with(records_dir: str, run_dir: str) -> RunSettings:
@@ -45,6 +45,20 @@ def test_what_the_data_is_goes_with_the_run(data_dir: Path, tmp_path: Path) -> N
     assert notes == [("trained on phantoms: not for real scans",), ("trained on scans of one hospital",)]
     open_run_dir(config.RunSettings(records_dir="r", run_dir=str(run_dir)), replace(manifest, data_note=""))
     assert notices([run_dir]) == ()
+
+
+def test_one_training_writes_to_a_run_at_a_time(records_dir: Path, tmp_path: Path) -> None:
+    settings = train_settings(records_dir, tmp_path / "run")
+    with locked_run_dir(tmp_path / "run"), pytest.raises(InputError, match="run: another training is writing to it"):
+        train.main(settings)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    open_run_dir(settings, Manifest.read(records_dir))  # a lock that nobody holds is none
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "scan.nii.gz").touch()
+    with pytest.raises(InputError, match="other: expected a new or an empty folder"), locked_run_dir(other):
+        pass
+    assert [path.name for path in other.iterdir()] == ["scan.nii.gz"]
 
 
 def test_a_run_keeps_absolute_paths(records_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
