@@ -63,7 +63,7 @@ site: $(VENV)/.dev  ## the documents as a site, into site/
 	$(RUN) -m mkdocs build --strict --quiet
 
 pictures: $(VENV)/.dev  ## README's pictures, out of demo/
-	PYTHONPATH=tests $(RUN) docs/pictures.py demo
+	PYTHONPATH=tests $(RUN) docs/pictures.py demo $(EXAMPLE)
 
 clean:  ## remove the environments and the demo
 	rm -rf $(VENV) .venv-addons .venv-peers demo site

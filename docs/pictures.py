@@ -1,4 +1,4 @@
-"""Makes README's pictures out of a demo: make pictures."""
+"""Makes README's pictures out of a demo and its real scan: make pictures."""
 
 import shutil
 import sys
@@ -8,13 +8,12 @@ from browser import PATIENCE_MS, go_to, started_browser, wait_until_drawn
 from playwright.sync_api import Browser, Page, expect
 
 from kits_tf import app
-from kits_tf.ct.layouts import find_cases
 
 HERE = Path(__file__).parent
 WIDTH = 1100
 
 
-def main(demo: Path) -> None:
+def main(demo: Path, scan: Path) -> None:
     """Copies the figures of the first held-out phantom and of the real scan; takes pictures of report and page.
 
     The report is of the phantoms, the page has the real scan and its mask by the starter network.
@@ -25,10 +24,9 @@ def main(demo: Path) -> None:
     shutil.copyfile(real, HERE / "real.png")
     with started_browser() as browser:
         take_report(browser, demo / "run/evaluation/test/report.html")
-        (scan,) = find_cases(str(demo / "real/scans.csv"))
         with app.serve_page(app.App(page_port=0)) as url:
-            take_page(browser, url, scan.image, "light").screenshot(path=HERE / "page.png")
-            page = take_page(browser, url, scan.image, "dark")
+            take_page(browser, url, scan, "light").screenshot(path=HERE / "page.png")
+            page = take_page(browser, url, scan, "dark")
             page.get_by_role("button", name="Correct the mask").click()
             wait_until_drawn(page)
             page.screenshot(path=HERE / "page_dark.png")
@@ -63,4 +61,4 @@ def take_page(browser: Browser, url: str, scan: Path, scheme: str) -> Page:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
