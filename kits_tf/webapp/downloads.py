@@ -109,17 +109,21 @@ def document(study: Study) -> File:
 
     with study.mask_lock:  # or a correction could come between mask and measurements
         findings = require_findings(study)
-        labels = read_labels(study.mask_path).array
+        mask = read_labels(study.mask_path)
     image = read_image(study.scan_path)
     case = CaseMasks(
         case_id=study.name,
         hu=image.array,
         truth=None,
-        predicted=labels,
+        predicted=mask.array,
         scheme=findings.scheme,
         spacing_mm=image.grid.spacing_mm,
     )
     content = measurements_document(
-        case, findings.measurements, is_corrected=findings.is_corrected, warnings=findings.warnings
+        case,
+        findings.measurements,
+        model=mask.metadata.model,
+        is_corrected=findings.is_corrected,
+        warnings=findings.warnings,
     )
     return File(f"{study.name}_measurements.pdf", content, "application/pdf")
