@@ -21,7 +21,7 @@ def convert_to(records: Path, data: Path, **changes: object) -> Manifest:
 def as_nnunet(data_dir: Path, root: Path, channel: str) -> Path:
     for name in ("imagesTr", "labelsTr"):
         (root / name).mkdir(parents=True)
-    for case in data_dir.iterdir():
+    for case in data_dir.glob("case_*"):
         shutil.copyfile(case / "imaging.nii.gz", root / "imagesTr" / f"{case.name}{channel}.nii.gz")
         shutil.copyfile(case / "segmentation.nii.gz", root / "labelsTr" / f"{case.name}.nii.gz")
     (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "kidney": 1, "tumor": 2}}))
@@ -30,7 +30,7 @@ def as_nnunet(data_dir: Path, root: Path, channel: str) -> Path:
 
 def as_table(data_dir: Path, root: Path) -> Path:
     root.mkdir()
-    rows = [f"{case}/imaging.nii.gz,{case}/segmentation.nii.gz" for case in data_dir.iterdir()]
+    rows = [f"{case}/imaging.nii.gz,{case}/segmentation.nii.gz" for case in data_dir.glob("case_*")]
     (root / "cases.csv").write_text("\n".join(["image,label", *rows]) + "\n")
     return root / "cases.csv"
 

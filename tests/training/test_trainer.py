@@ -44,7 +44,7 @@ def test_a_run_keeps_what_a_colleague_needs(run_dir: Path, records_dir: Path) ->
     names = {p.name for p in run_dir.iterdir()}
     assert names == {
         "train.flags", "manifest.json", "environment.json", "history.csv", "tensorboard",
-        "best.weights.h5", "last.weights.h5", "checkpoints", "curves.png",
+        "best.weights.h5", "last.weights.h5", "checkpoints", "curves.png", "notice.txt", ".lock",
     }  # fmt: skip
     loaded = run.load_run(run_dir)
     assert loaded.settings == train_settings(records_dir, run_dir)
