@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, Measurements
 from kits_tf.analysis.morphometry import measure
 from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import style
 from kits_tf.views.pages.niivue import color_map
 from kits_tf.views.pages.shown_measurements import KIDNEY, LESION
 
+# World mm (R, A, S).
+Place = tuple[float, float, float]
 # The flags of measurements, for people.
 _NOTES = {
     ABSENT: "No kidney was found on this side.",
@@ -33,14 +37,17 @@ class Findings:
     Attributes:
         measurements: measurements of the mask as it is now.
         places_mm: a voxel deep inside each lesion, in the order of the lesions, in world mm (R, A, S).
+        start_mm: place to show first: within the first lesion or, without one, in the middle of the axial plane with
+            most kidney; None for an empty mask.
         scheme: scheme of its labels.
-        confidence: mean probability of each class, from the network; a correction does not change it.
+        confidence: mean probability of each kind of structure that the mask has, from the network.
         is_corrected: whether a person has changed the mask.
         warnings: sentences that whoever uses them must know.
     """
 
     measurements: Measurements
-    places_mm: tuple[tuple[float, float, float], ...]
+    places_mm: tuple[Place, ...]
+    start_mm: Place | None
     scheme: Scheme
     confidence: Mapping[str, float]
     is_corrected: bool
@@ -61,16 +68,31 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
     """
     mask, scheme = read_to_measure(open_mask(mask_path, MaskSchemeSettings()), image)
     measurements = measure(mask.array, scheme, mask.grid.spacing_mm, image.array)
-    voxels = np.array([lesion.deepest_zyx for lesion in measurements.lesions], float).reshape(-1, 3)
-    places = voxels @ mask.grid.affine[:3, :3].T + mask.grid.affine[:3, 3]
+    kinds = {lesion.kind for lesion in measurements.lesions}
+    places = tuple(_place_mm(np.array(lesion.deepest_zyx, float), mask.grid) for lesion in measurements.lesions)
     return Findings(
         measurements=measurements,
-        places_mm=tuple(map(tuple, places.tolist())),
+        places_mm=places,
+        start_mm=places[0] if places else _middle_mm(mask),
         scheme=scheme,
-        confidence=confidence,
+        confidence={name: share for name, share in confidence.items() if "kidney" in name or name in kinds},
         is_corrected=is_corrected,
         warnings=mask.metadata.warnings,
     )
+
+
+def _middle_mm(mask: Volume) -> Place | None:
+    """Returns the middle of what is labeled in the plane that has most of it; None for an empty mask."""
+    labeled = mask.array > 0
+    if not labeled.any():
+        return None
+    z = int(labeled.sum((1, 2)).argmax())
+    return _place_mm(np.array([z, *np.argwhere(labeled[z]).mean(0)]), mask.grid)
+
+
+def _place_mm(voxel: NDArray[np.float64], grid: Grid) -> Place:
+    x, y, z = (grid.affine[:3, :3] @ voxel + grid.affine[:3, 3]).tolist()
+    return x, y, z
 
 
 def to_json(findings: Findings) -> dict[str, Any]:
@@ -84,6 +106,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
         "shown": {"kidney": KIDNEY, "lesion": LESION},
         "classes": _classes(findings.scheme.classes),
         "color_map": color_map(findings.scheme),
+        "start_mm": findings.start_mm,
         "confidence": findings.confidence,
         "is_corrected": findings.is_corrected,
         "warnings": findings.warnings,

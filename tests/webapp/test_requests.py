@@ -63,6 +63,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
     for lesion in findings["lesions"]:
         voxel = np.rint(np.linalg.inv(labels.affine) @ [*lesion["place_mm"], 1])[:3].astype(int)
         assert findings["classes"][int(labels.dataobj[tuple(voxel)]) - 1]["name"] == lesion["kind"]
+    assert findings["start_mm"] == findings["lesions"][0]["place_mm"]
     archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
     assert archive.namelist() == ["kidneys.csv", "lesions.csv", "measurements.json", "pairs.csv", "warnings.txt"]
     assert user.get(f"api/scans/{key}/measurements.pdf").content.startswith(b"%PDF")
@@ -80,7 +81,8 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
     corrected = nib.Nifti1Image(labels, image.affine).to_bytes()
     findings = user.put(f"api/scans/{key}/mask", data=corrected).json()["findings"]
     voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
-    assert findings["is_corrected"] and findings["lesions"] == []
+    assert findings["is_corrected"] and findings["lesions"] == [] and "tumor" not in findings["confidence"]
+    np.testing.assert_allclose(findings["start_mm"], (image.affine @ [2, 4, 5.5, 1])[:3])
     assert findings["kidneys"][0]["volume_ml"] == pytest.approx(3 * 3 * 4 * voxel_ml, rel=1e-6)
     kept = read_mask(user, key)
     np.testing.assert_array_equal(np.asarray(kept.dataobj), labels)

@@ -58,8 +58,7 @@ async function load(scan, findings) {
   await niivue.loadFromArrayBuffer(await api.bytes(scan.key, "scan.nii.gz"), "scan.nii.gz");
   shown = scan.key;
   await takeFindings(findings);
-  const [first] = findings.lesions;
-  if (first) goTo(first.place_mm);
+  if (findings.start_mm) goTo(findings.start_mm);
   say("");
 }
 
