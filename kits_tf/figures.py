@@ -1,5 +1,6 @@
 """python -m kits_tf.figures: pictures of masks over their scans, beside the truth if there is one; or of patches."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,11 @@ from kits_tf.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kits_tf.analysis.mask_files import MaskFolder
     from kits_tf.views.drawings.prediction_figures import FigurePlan
 
 AUGMENTATIONS = 16
+_MASKS_DIR = shared.MASKS_DIR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,9 @@ class Figures(Settings):
 
     data_dir: str | None = setting(None, f"{shared.DATA_SET} Or name scans after the flags.")
     output_dir: str = setting("figures", "Folder to write NAME.png, ... or case_00000_augmentations.png to.")
-    predictions_dir: str = setting("masks", "Folder of masks NAME.nii.gz, as predict writes them, or of any program.")
+    predictions_dir: str | None = setting(
+        None, f"Folder of masks NAME.nii.gz, of predict or of any program. Default: {_MASKS_DIR}, as predict has it."
+    )
     montage: bool = setting(False, "Draws NAME_montage.png too: 20 axial planes.")
     gif: bool = setting(False, "Draws NAME.gif too: up to 60 axial planes, one after the other.")
     augmentations: bool = setting(
@@ -67,8 +69,13 @@ class Figures(Settings):
             raise InputError("--augmentations: expected --data_dir with it")
         if self.case is not None and not self.augmentations:
             raise InputError("--case: expected --augmentations with it")
-        if self.augmentations and (self.montage or self.gif):
-            raise InputError("expected masks to draw with --montage and --gif, got --augmentations")
+        if self.augmentations and (self.predictions_dir or self.montage or self.gif):
+            raise InputError("--augmentations: expected no --predictions_dir, --montage or --gif with it")
+
+    @property
+    def masks_dir(self) -> Path:
+        """The folder of the masks."""
+        return Path(self.predictions_dir or _MASKS_DIR)
 
 
 def main(settings: Figures, scans: list[str]) -> None:
@@ -100,8 +107,8 @@ class _Drawings:
         failures: what cannot be drawn so far.
     """
 
-    draw: "Callable[..., None]"
-    tasks: "dict[str, tuple]"
+    draw: Callable[..., None]
+    tasks: dict[str, tuple]
     masks: "MaskFolder"
     failures: Failures
 
@@ -115,7 +122,7 @@ def _draw_masks(settings: Figures, scans: list[str]) -> None:
     from kits_tf.analysis.mask_files import check_flags, label_note, open_masks
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 
-    masks = open_masks(Path(settings.predictions_dir), settings.masks)
+    masks = open_masks(settings.masks_dir, settings.masks)
     check_flags(masks.masks.values(), settings.masks)
     of = _of_scans(settings, scans, masks) if scans else _of_data_set(settings, masks)
     names, done = list(of.tasks), set(of.tasks)
@@ -154,7 +161,7 @@ def _of_data_set(settings: Figures, masks: "MaskFolder") -> _Drawings:
     from kits_tf.analysis.masks import predicted_cases
     from kits_tf.views.drawings.prediction_figures import draw_prediction
 
-    predicted = predicted_cases(masks.names, Path(settings.predictions_dir), str(settings.data_dir))
+    predicted = predicted_cases(masks.names, settings.masks_dir, str(settings.data_dir))
     masks = masks.with_cysts_of(files.labels for files in predicted.cases if files.labels)
     failures = Failures("case", len(masks.names))
     for name, problem in predicted.surplus.items():

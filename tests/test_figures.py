@@ -138,7 +138,8 @@ def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:
         ({"data_dir": None}, "--augmentations: expected --data_dir with it"),
         ({"augmentations": False, "data_dir": None}, "expected scans or --data_dir, got neither"),
         ({"augmentations": False, "case": 1}, "--case: expected --augmentations with it"),
-        ({"gif": True}, "expected masks to draw with --montage and --gif, got --augmentations"),
+        ({"predictions_dir": "x"}, "--augmentations: expected no --predictions_dir, --montage or --gif with it"),
+        ({"gif": True}, "--augmentations: expected no --predictions_dir, --montage or --gif with it"),
         ({"case": 9}, "expected case 9 with a mask, found 4 other cases with masks"),
     ],
 )

@@ -8,6 +8,8 @@ from kits_tf.base.settings import required, setting
 STARTER = "starter"
 # Value of a flag for none, where its default is what a run has.
 OFF = "off"
+# Folder of masks where none is given.
+MASKS_DIR = "masks"
 DATA_SET = "Data set: a folder of KiTS cases (case_00000, ...), nnU-Net raw data, a Decathlon task, or a CSV file."
 
 
@@ -33,7 +35,9 @@ def overwrite_cases() -> Any:
 
 
 def masks_dir() -> Any:
-    return setting("masks", "Folder to write one mask a scan to; scans whose mask by this model is there are left out.")
+    return setting(
+        MASKS_DIR, "Folder to write one mask a scan to; scans whose mask by this model is there are left out."
+    )
 
 
 def records_dir() -> Any:

@@ -232,8 +232,7 @@ def test_a_scan_that_is_no_ct_is_explained_accepted_and_bears_its_warning(
     expect(line).to_have_class("done")
     line.get_by_role("button", name="imaging", exact=True).click()
     expect(page.locator("#view-heading")).to_have_text("imaging")
-    expect(page.locator("#warnings")).to_contain_text(OF_PHANTOMS)
-    expect(page.locator("#warnings")).not_to_contain_text("window")
+    expect(page.locator("#warnings")).to_have_text(f"Do not trust these numbers. {OF_PHANTOMS}")
 
 
 def test_two_users_have_lists_of_their_own(open_page, scan: Path) -> None:
