@@ -26,6 +26,7 @@ EXTRAS["serve"] = ["grpcio>=1.60", "prometheus-client>=0.20", "starlette>=0.40",
 # The page: NIfTI and DICOM in, NiiVue, PDF out.
 EXTRAS["app"] = [*EXTRAS["client"], *EXTRAS["dicom"], *EXTRAS["report"], "starlette>=0.40", "uvicorn>=0.30"]
 _TOOLS = [
+    "axe-playwright-python>=0.1.4",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
     "mypy>=1.11",

@@ -1,13 +1,16 @@
 """Measurements of kidneys and lesions, in the units of a clinic; docs/measurements.md defines each number."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from kits_tf.base.files import write_table, write_text
 
 SIDES = ("right", "left")
+# Digits after the point that a table has, by the unit at the end of a column's name; others have 3.
+_DIGITS = {"_ml": 2, "_mm": 1, "_cm2": 1, "_hu": 1}
 # Flags of a kidney or a lesion.
 ABSENT = "absent"
 CUT_OFF = "cut off by the scan"
@@ -85,26 +88,45 @@ class Measurements:
         lesions: tumors, then cysts, the largest first.
         asymmetry: (right - left) / mean of the kidneys' volumes; None where one of them is None.
         labels: names of the labels 0, 1, ... that the file of the mask was read with; () if they are not known.
+        warnings: sentences that whoever uses them must know, from the file of the mask.
     """
 
     kidneys: tuple[Kidney, Kidney]
     lesions: tuple[LesionMeasures, ...]
     asymmetry: float | None
     labels: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def write_measurements(measurements: Mapping[str, Measurements], output_dir: Path) -> None:
-    """Writes kidneys.csv, lesions.csv, pairs.csv and measurements.json of masks by name, each whole or not at all."""
+    """Writes kidneys.csv, lesions.csv, pairs.csv and measurements.json of masks by name, each whole or not at all.
+
+    The tables are rounded, as people read them; measurements.json has all digits.
+    """
     output_dir.mkdir(parents=True, exist_ok=True)
     content = {name: asdict(of_mask) for name, of_mask in measurements.items()}
     for table, kind in (("kidneys", Kidney), ("lesions", LesionMeasures)):
-        columns = ["name", *(column.name for column in fields(kind))]
+        columns = ["name", *(column.name for column in fields(kind)), "warnings"]
         rows = [
-            {"name": name, **row, "flags": "; ".join(row["flags"])}
+            {"name": name, **row, "warnings": of_mask["warnings"]}
             for name, of_mask in content.items()
             for row in of_mask[table]
         ]
-        write_table(output_dir / f"{table}.csv", columns, rows)
-    pairs = [{"name": name, "asymmetry": of_mask.asymmetry} for name, of_mask in measurements.items()]
-    write_table(output_dir / "pairs.csv", ["name", "asymmetry"], pairs)
+        _write_rounded(output_dir / f"{table}.csv", columns, rows)
+    columns = ["name", "asymmetry", "warnings"]
+    pairs = [{"name": name, **{key: of_mask[key] for key in columns[1:]}} for name, of_mask in content.items()]
+    _write_rounded(output_dir / "pairs.csv", columns, pairs)
     write_text(output_dir / "measurements.json", json.dumps(content, indent=1) + "\n")
+
+
+def _write_rounded(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    write_table(path, columns, [{name: _cell(name, value) for name, value in row.items()} for row in rows])
+
+
+def _cell(column: str, value: Any) -> Any:
+    """Returns a value as a table has it: rounded to the digits of its unit, or several texts in one."""
+    if isinstance(value, float):
+        return round(value, next((digits for end, digits in _DIGITS.items() if column.endswith(end)), 3))
+    if isinstance(value, tuple):
+        return "; ".join(value) if all(isinstance(part, str) for part in value) else value
+    return value

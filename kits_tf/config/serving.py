@@ -2,7 +2,9 @@
 
 import ipaddress
 import re
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.settings import Settings, required, setting
@@ -12,6 +14,8 @@ from kits_tf.config.shared import STARTER
 # Names of a machine by which no other machine can reach it; `is_this_machine` knows others.
 THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _MB = 1_000_000
+# Where `make demo` puts the real scan that it fetches, in the environment that it makes.
+_DEMO_SCAN = Path(sys.prefix) / "example" / "example_ct.nii.gz"
 # Without brackets gRPC takes ::1:8500 for an address, and its own port.
 _ADDRESS = re.compile(r"(?:\[[^][/]+\]|[^][/:]+):([0-9]{1,5})")
 
@@ -78,6 +82,22 @@ class PageSettings(Settings):
     max_scan_mb: int = setting(2000, "Largest scan that may be dropped, in MB of its files as they come.", minimum=1)
     max_scans: int = setting(20, "Scans that a user may have on the page at a time.", minimum=1)
     keep_hours: float = setting(12.0, "Hours after which the scans of an inactive user are deleted.", above=0)
+    example: str = setting(
+        "",
+        "Scan (NIfTI) that the page offers for a first try. Default: the one that make demo fetched, if it did.",
+        is_path=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.example and not (self.example.endswith((".nii", ".nii.gz")) and Path(self.example).is_file()):
+            raise InputError(f"--example={self.example}: expected a NIfTI file, found none")
+
+    @property
+    def example_scan(self) -> Path | None:
+        """File of the scan for a first try; None if there is none."""
+        scan = Path(self.example) if self.example else _DEMO_SCAN
+        return scan if scan.is_file() else None
 
     @property
     def max_scan_bytes(self) -> int:

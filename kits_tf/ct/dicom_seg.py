@@ -16,6 +16,8 @@ from kits_tf.ct.dicom import SeriesScan
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+# Attributes of a slice by which a DICOM SEG refers to it.
+_REFERRED_TO = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
 # Codes of SNOMED CT: category and type of what is segmented.
 _ANATOMY, _ABNORMAL = ("123037004", "Anatomical Structure"), ("49755003", "Morphologically Altered Structure")
 _KIDNEY = ("64033007", "Kidney")
@@ -26,6 +28,12 @@ _SEGMENTS = {
     "tumor": (_ABNORMAL, ("108369006", "Neoplasm")),
     "cyst": (_ABNORMAL, ("367643001", "Cyst")),
 }
+
+
+def segmentation_problem(scan: SeriesScan) -> str:
+    """Returns why no DICOM SEG can refer to the slices of a series; "" if one can."""
+    missing = [name for name in _REFERRED_TO if any(not header.get(name) for header in scan.headers)]
+    return f"expected {', '.join(missing)} in every slice, found slices without" if missing else ""
 
 
 def write_segmentation(
@@ -43,13 +51,8 @@ def write_segmentation(
     Raises:
         InputError: the slices lack what a DICOM SEG must refer to.
     """
-    missing = [
-        name
-        for name in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
-        if any(not header.get(name) for header in scan.headers)
-    ]
-    if missing:
-        raise InputError(f"{path}: no DICOM SEG: expected {', '.join(missing)} in every slice, found slices without")
+    if problem := segmentation_problem(scan):
+        raise InputError(f"{path}: no DICOM SEG: {problem}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names of patients and other fields that are copied

@@ -10,12 +10,11 @@ from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.volume import read_image, read_metadata, write_stored
 from kits_tf.inference.identity import corrected
 from kits_tf.webapp import findings
-from kits_tf.webapp.findings import Findings
 from kits_tf.webapp.studies import RefusedError, Study
 
 
-def correct(study: Study, content: bytes) -> Findings:
-    """Replaces the mask of a study and returns the findings of the new one.
+def correct(study: Study, content: bytes) -> None:
+    """Replaces the mask of a study, and its findings by those of the new one.
 
     Args:
         study: a study that has a mask.
@@ -42,7 +41,6 @@ def correct(study: Study, content: bytes) -> Findings:
                 raise RefusedError(400, "expected a mask of this scan, with the labels that it has") from None
         stored = replace(image, array=labels).as_stored()
         made = read_metadata(study.mask_path)
-        metadata = replace(made, classes=before.scheme.classes, model=corrected(made.model), warnings=before.warnings)
+        metadata = replace(made, classes=before.scheme.classes, model=corrected(made.model))
         write_stored(study.mask_path, stored, image.stored.affine, image.header, metadata)
         study.findings = findings.find(study.mask_path, image, before.confidence, is_corrected=True)
-        return study.findings

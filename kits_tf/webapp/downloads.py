@@ -1,13 +1,12 @@
 """Files of a study for its user: scan, mask, and measurements."""
 
-import io
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.measurements import write_measurements
+from kits_tf.base.errors import InputError
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.volume import read_image, read_labels
@@ -58,45 +57,70 @@ def mask(study: Study) -> File:
     Raises:
         RefusedError: there is no mask yet.
     """
+    with study.mask_lock:
+        require_findings(study)
+        return File(f"{study.file_stem}.nii.gz", study.mask_path.read_bytes(), "application/gzip")
+
+
+def reference(study: Study) -> File:
+    """Returns the mask that came beside the scan, with sides, as NIfTI.
+
+    Raises:
+        RefusedError: none came, it cannot be used, or there is no mask yet.
+    """
     require_findings(study)
-    return File(f"{study.name}.nii.gz", study.mask_path.read_bytes(), "application/gzip")
+    if study.reference is None or study.reference.scheme is None:
+        raise RefusedError(404, "no mask that could be used came beside the scan")
+    return File(f"{study.name}_reference.nii.gz", study.reference_path.read_bytes(), "application/gzip")
 
 
 def dicom_segmentation(study: Study) -> File:
     """Returns the mask as DICOM SEG.
 
     Raises:
-        RefusedError: there is no mask yet, or the scan did not come as a DICOM series.
-        InputError: nothing is labeled.
+        RefusedError: there is no mask yet, the scan did not come as a DICOM series, or its slices lack what a DICOM SEG
+            refers to.
     """
     findings = require_findings(study)
     if not study.is_series:
         raise RefusedError(404, "expected a scan that came as DICOM; of a NIfTI file there is a NIfTI mask only")
+    if study.segmentation_problem:
+        raise RefusedError(409, study.segmentation_problem)
     upload = read_upload(study, DicomSettings())
     assert upload.series is not None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mask.dcm"
         labels, classes = read_labels(study.mask_path).as_stored(), findings.scheme.classes
-        write_segmentation(path, labels, classes, upload.series, findings.warnings)
-        return File(f"{study.name}.dcm", path.read_bytes(), "application/dicom")
+        try:
+            write_segmentation(path, labels, classes, upload.series, findings.measurements.warnings)
+        except InputError as error:
+            raise RefusedError(409, str(error).removeprefix(f"{path}: ")) from None
+        return File(f"{study.file_stem}.dcm", path.read_bytes(), "application/dicom")
 
 
-def tables(study: Study) -> File:
-    """Returns kidneys.csv, lesions.csv, pairs.csv, measurements.json, and warnings.txt if there are any, in a zip file.
+def kidneys(study: Study) -> File:
+    """Returns the measurements of the kidneys as CSV.
 
     Raises:
         RefusedError: there is no mask yet.
     """
+    return _table(study, "kidneys")
+
+
+def lesions(study: Study) -> File:
+    """Returns the measurements of the lesions as CSV; its heads alone if there are none.
+
+    Raises:
+        RefusedError: there is no mask yet.
+    """
+    return _table(study, "lesions")
+
+
+def _table(study: Study, kind: str) -> File:
     findings = require_findings(study)
-    content = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         write_measurements({study.name: findings.measurements}, Path(folder))
-        if findings.warnings:
-            (Path(folder) / "warnings.txt").write_text("\n".join(findings.warnings) + "\n", encoding="utf-8")
-        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(folder).iterdir()):
-                archive.write(path, path.name)
-    return File(f"{study.name}_measurements.zip", content.getvalue(), "application/zip")
+        return File(f"{study.file_stem}_{kind}.csv", (Path(folder) / f"{kind}.csv").read_bytes(), "text/csv")
 
 
 def document(study: Study) -> File:
@@ -124,6 +148,6 @@ def document(study: Study) -> File:
         findings.measurements,
         model=mask.metadata.model,
         is_corrected=findings.is_corrected,
-        warnings=findings.warnings,
+        warnings=findings.measurements.warnings,
     )
-    return File(f"{study.name}_measurements.pdf", content, "application/pdf")
+    return File(f"{study.file_stem}_measurements.pdf", content, "application/pdf")

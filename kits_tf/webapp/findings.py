@@ -1,7 +1,7 @@
 """The findings of a mask: its measurements, the places of its lesions, the confidence of the network."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class Findings:
         scheme: scheme of its labels.
         confidence: mean probability of each kind of structure that the mask has, from the network.
         is_corrected: whether a person has changed the mask.
-        warnings: sentences that whoever uses them must know.
     """
 
     measurements: Measurements
@@ -51,7 +50,19 @@ class Findings:
     scheme: Scheme
     confidence: Mapping[str, float]
     is_corrected: bool
-    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A mask that came beside its scan, to compare with.
+
+    Attributes:
+        scheme: scheme of its labels; None if it cannot be used.
+        problem: reason why it cannot be used, for people; "" if it can.
+    """
+
+    scheme: Scheme | None = None
+    problem: str = ""
 
 
 def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_corrected: bool) -> Findings:
@@ -67,7 +78,8 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
         InputError: the mask cannot be used, or lies on another grid.
     """
     mask, scheme = read_to_measure(open_mask(mask_path, MaskSchemeSettings()), image)
-    measurements = measure(mask.array, scheme, mask.grid.spacing_mm, image.array)
+    warnings = mask.metadata.warnings
+    measurements = replace(measure(mask.array, scheme, mask.grid.spacing_mm, image.array), warnings=warnings)
     kinds = {lesion.kind for lesion in measurements.lesions}
     places = tuple(_place_mm(np.array(lesion.deepest_zyx, float), mask.grid) for lesion in measurements.lesions)
     return Findings(
@@ -77,7 +89,6 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
         scheme=scheme,
         confidence={name: share for name, share in confidence.items() if "kidney" in name or name in kinds},
         is_corrected=is_corrected,
-        warnings=mask.metadata.warnings,
     )
 
 
@@ -109,8 +120,16 @@ def to_json(findings: Findings) -> dict[str, Any]:
         "start_mm": findings.start_mm,
         "confidence": findings.confidence,
         "is_corrected": findings.is_corrected,
-        "warnings": findings.warnings,
     }
+
+
+def reference_to_json(reference: Reference | None) -> dict[str, Any] | None:
+    """Returns what the page needs to show a mask that came beside its scan; None if none came."""
+    if reference is None:
+        return None
+    if reference.scheme is None:
+        return {"problem": reference.problem}
+    return {"classes": _classes(reference.scheme.classes), "color_map": color_map(reference.scheme)}
 
 
 def _classes(names: Sequence[str]) -> list[dict[str, Any]]:

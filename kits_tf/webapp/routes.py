@@ -3,25 +3,32 @@
 GET    /                               the page, or a form for the token where one is required
 POST   /sign-in                        {"token": ...}
 GET    /files/NAME                     files of the page
+GET    /api/about                      the model, what it knows, and the example to try
+POST   /api/example                    the example as a scan of the user -> {"key": ...}
 GET    /api/scans                      the user's scans, and the state of each
 POST   /api/scans                      {"name": ...}: a new scan -> {"key": ...}
 PUT    /api/scans/KEY/files/N?name=    one of its files
+PUT    /api/scans/KEY/reference?name=  a mask that came beside it, to compare with
 POST   /api/scans/KEY/start            {}: all files are there; {"series": ...}: one of the choices;
                                        {"accept_intensities": "true"}: though it is refused as no CT in Hounsfield units
 DELETE /api/scans/KEY                  cancels it and removes its files
 GET    /api/scans/KEY                  findings of its mask
 GET    /api/scans/KEY/scan.nii.gz      for the viewer
 GET    /api/scans/KEY/mask.nii.gz
+GET    /api/scans/KEY/reference.nii.gz
 PUT    /api/scans/KEY/mask             a corrected mask, NIfTI -> its findings
 GET    /api/scans/KEY/mask.dcm         DICOM SEG, only if the scan came as a series
-GET    /api/scans/KEY/measurements.zip tables in CSV
+GET    /api/scans/KEY/kidneys.csv
+GET    /api/scans/KEY/lesions.csv
 GET    /api/scans/KEY/measurements.pdf
 """
 
 import hmac
 import json
+import shutil
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -31,13 +38,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from kits_tf.base.errors import InputError
+from kits_tf.config import PageSettings
 from kits_tf.config.serving import THIS_MACHINE
 from kits_tf.serving.http_server import TooLargeError, read_body
 from kits_tf.webapp import downloads, pages
 from kits_tf.webapp.correction import correct
-from kits_tf.webapp.findings import to_json
-from kits_tf.webapp.studies import RefusedError, Session, Sessions, State, Study
-from kits_tf.webapp.uploads import display_name, receive
+from kits_tf.webapp.findings import reference_to_json, to_json
+from kits_tf.webapp.studies import UNNAMED, RefusedError, Session, Sessions, State, Study
+from kits_tf.webapp.uploads import display_name, receive, reference_path, slice_path
 from kits_tf.webapp.worker import Worker
 
 _COOKIE = "kits_tf_session"
@@ -84,32 +92,37 @@ class Page:
     Args:
         sessions: sessions of all users.
         worker: worker that segments.
-        max_scan_bytes: largest number of bytes of a scan, as its files come.
+        settings: limits of the page, and its example.
         access: address, token and encryption of the page.
 
     Attributes:
         routes: Starlette's routes.
     """
 
-    def __init__(self, sessions: Sessions, worker: Worker, max_scan_bytes: int, access: Access) -> None:
+    def __init__(self, sessions: Sessions, worker: Worker, settings: PageSettings, access: Access) -> None:
         self._sessions, self._worker = sessions, worker
-        self._max_scan_bytes, self._access = max_scan_bytes, access
+        self._max_scan_bytes, self._example, self._access = settings.max_scan_bytes, settings.example_scan, access
         study = "/api/scans/{key}"
         self.routes = [
             self._route("/", self._page),
             self._route("/sign-in", self._sign_in, "POST"),
             self._route("/files/{name}", self._file),
+            self._of_user("/api/about", self._about),
+            self._of_user("/api/example", self._try_example, "POST"),
             self._of_user("/api/scans", self._list),
             self._of_user("/api/scans", self._add, "POST"),
             self._of_user(study, self._findings),
             self._of_user(study, self._remove, "DELETE"),
             self._of_user(f"{study}/files/{{number:int}}", self._receive, "PUT"),
+            self._of_user(f"{study}/reference", self._receive_reference, "PUT"),
             self._of_user(f"{study}/start", self._start, "POST"),
             self._of_user(f"{study}/scan.nii.gz", self._download(downloads.scan)),
             self._of_user(f"{study}/mask.nii.gz", self._download(downloads.mask)),
+            self._of_user(f"{study}/reference.nii.gz", self._download(downloads.reference)),
             self._of_user(f"{study}/mask", self._correct, "PUT"),
             self._of_user(f"{study}/mask.dcm", self._download(downloads.dicom_segmentation)),
-            self._of_user(f"{study}/measurements.zip", self._download(downloads.tables)),
+            self._of_user(f"{study}/kidneys.csv", self._download(downloads.kidneys)),
+            self._of_user(f"{study}/lesions.csv", self._download(downloads.lesions)),
             self._of_user(f"{study}/measurements.pdf", self._download(downloads.document)),
         ]
 
@@ -175,6 +188,19 @@ class Page:
         content, kind = await run_in_threadpool(pages.file, request.path_params["name"])
         return Response(content, media_type=kind)
 
+    async def _about(self, _: Request, __: Session) -> Response:
+        model = await run_in_threadpool(self._worker.model)
+        example = self._example.name if self._example else ""
+        return JSONResponse({"model": model.identity, "notices": model.notices, "example": example})
+
+    async def _try_example(self, _: Request, session: Session) -> Response:
+        if self._example is None:
+            raise RefusedError(404, "this page was started without an example")
+        study = session.add(display_name(self._example.name))
+        await run_in_threadpool(shutil.copyfile, self._example, slice_path(study, self._example.name, 0))
+        self._worker.submit(study)
+        return JSONResponse(self._state(study), 201)
+
     async def _list(self, _: Request, session: Session) -> Response:
         return JSONResponse({"scans": [self._state(study) for study in session.studies]})
 
@@ -185,7 +211,14 @@ class Page:
     async def _receive(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
         name, number = request.query_params.get("name", ""), request.path_params["number"]
-        await receive(study, name, number, request.stream(), self._max_scan_bytes)
+        return await self._receive_file(request, study, slice_path(study, name, number))
+
+    async def _receive_reference(self, request: Request, session: Session) -> Response:
+        study = session.find(request.path_params["key"])
+        return await self._receive_file(request, study, reference_path(study, request.query_params.get("name", "")))
+
+    async def _receive_file(self, request: Request, study: Study, path: Path) -> Response:
+        await receive(study, path, request.stream(), self._max_scan_bytes)
         return JSONResponse(self._state(study))
 
     async def _start(self, request: Request, session: Session) -> Response:
@@ -200,12 +233,13 @@ class Page:
 
     async def _findings(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
-        return JSONResponse(self._state(study) | {"findings": to_json(downloads.require_findings(study))})
+        return JSONResponse(self._state(study) | {"findings": _shown(study)})
 
     async def _correct(self, request: Request, session: Session) -> Response:
         study = session.find(request.path_params["key"])
         content = await _body(request, self._max_scan_bytes)
-        return JSONResponse({"findings": to_json(await run_in_threadpool(correct, study, content))})
+        await run_in_threadpool(correct, study, content)
+        return JSONResponse({"findings": _shown(study)})
 
     def _download(self, make: Callable[[Study], downloads.File]) -> UserHandler:
         async def download(request: Request, session: Session) -> Response:
@@ -219,14 +253,21 @@ class Page:
     def _state(self, study: Study) -> dict[str, Any]:
         return {
             "key": study.key,
-            "name": study.name,
+            "name": study.name or UNNAMED,
+            "details": study.details,
             "state": study.state.value,
             "message": study.message,
             "before": self._worker.place_of(study) if study.state is State.QUEUED else 0,
             "windows": study.windows,
             "choices": study.choices,
             "is_series": study.is_series,
+            "segmentation_problem": study.segmentation_problem,
         }
+
+
+def _shown(study: Study) -> dict[str, Any]:
+    """Returns what the page shows of a study that has a mask."""
+    return to_json(downloads.require_findings(study)) | {"reference": reference_to_json(study.reference)}
 
 
 async def _json(request: Request) -> dict[str, str]:

@@ -23,7 +23,7 @@ class PageService:
     """The page, with a folder of its own that is removed at the end of the `with` block.
 
     Args:
-        settings: limits of the page.
+        settings: limits of the page, and its example.
         dicom: settings for reading DICOM.
         access: address, token and encryption of the page.
 
@@ -35,7 +35,7 @@ class PageService:
         self._folder = Path(tempfile.mkdtemp(prefix="kits_tf-page-"))
         self._sessions = Sessions(self._folder, settings.max_scans, settings.keep_hours * _HOUR_S)
         self._worker = Worker(dicom)
-        self.routes: list[Route] = Page(self._sessions, self._worker, settings.max_scan_bytes, access).routes
+        self.routes: list[Route] = Page(self._sessions, self._worker, settings, access).routes
         self._ended = threading.Event()
         self._cleaner = threading.Thread(target=self._clean, name="unused sessions", daemon=True)
 

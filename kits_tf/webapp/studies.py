@@ -1,6 +1,7 @@
 """Scans that were dropped on the page: their users, their files, and the state of each."""
 
 import enum
+import itertools
 import secrets
 import shutil
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kits_tf.webapp.findings import Findings
+from kits_tf.webapp.findings import Findings, Reference
 
 
 class State(str, enum.Enum):
@@ -29,6 +30,8 @@ class State(str, enum.Enum):
     CANCELLED = "cancelled"
 
 
+# Name of a scan that has none.
+UNNAMED = "scan"
 _FINAL = {State.DONE, State.FAILED, State.CANCELLED}
 _WAITING_FOR_USER = {State.UPLOADING, State.CHOOSING, State.REFUSED}
 
@@ -59,7 +62,9 @@ class Study:
 
     Attributes:
         key: name of the study in requests.
-        name: name for people and for downloads; no file on this machine has it.
+        name: name for people and for downloads; no file on this machine has it. "" until it was read, if its user gave
+            none.
+        details: what the scan is, for people, as "patient A7, arterial, 112 slices"; "" until it was read.
         folder: folder of all its files.
         state: the present state.
         message: reason why it failed or was refused, for people.
@@ -69,6 +74,8 @@ class Study:
         series: the series that was chosen; "" for none.
         accepts_intensities: whether the user wants it segmented though its voxels cannot be Hounsfield units.
         is_series: whether the scan is a DICOM series; known once it was read.
+        segmentation_problem: reason why there can be no DICOM SEG of a series; "" if there can be one.
+        reference: mask that came beside the scan, to compare with; None if none came.
         findings: findings of its mask; None until there is one.
         mask_lock: lock to hold while the file of the mask and `findings` must fit together.
     """
@@ -84,6 +91,9 @@ class Study:
     series: str = ""
     accepts_intensities: bool = False
     is_series: bool = False
+    segmentation_problem: str = ""
+    details: str = ""
+    reference: Reference | None = None
     findings: Findings | None = None
     mask_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -92,6 +102,22 @@ class Study:
     def uploads(self) -> Path:
         """Folder of the files as they came."""
         return self.folder / "uploads"
+
+    @property
+    def reference_uploads(self) -> Path:
+        """Folder of the mask that came beside the scan, as it came."""
+        return self.folder / "reference"
+
+    @property
+    def reference_path(self) -> Path:
+        """NIfTI file of that mask, with sides."""
+        return self.folder / "reference.nii.gz"
+
+    @property
+    def file_stem(self) -> str:
+        """Beginning of the names of downloads: they say which ones are of a mask that a person has changed."""
+        is_corrected = self.findings is not None and self.findings.is_corrected
+        return f"{self.name}_corrected" if is_corrected else self.name
 
     @property
     def scan_path(self) -> Path:
@@ -187,16 +213,20 @@ class Session:
         return all(study.is_final or study.waits_for_user for study in self.studies)
 
     def add(self, name: str) -> Study:
-        """Returns a new study.
+        """Returns a new study; a name that another one has gets a number.
 
         Raises:
             RefusedError: the user already has the maximum number of scans.
         """
         if len(self._studies) >= self._max_studies:
             raise RefusedError(429, f"expected {self._max_studies} scans at most; remove one first")
+        names = {study.name for study in self.studies}
+        if name in names - {""}:
+            name = next(other for other in (f"{name}_{n}" for n in itertools.count(2)) if other not in names)
         key = secrets.token_urlsafe(12)
         study = Study(key=key, name=name, folder=self._folder / key)
-        study.uploads.mkdir(parents=True)
+        for folder in (study.uploads, study.reference_uploads):
+            folder.mkdir(parents=True)
         self._studies[key] = study
         return study
 

@@ -17,22 +17,37 @@ _LONGEST_NAME = 80
 def display_name(name: str) -> str:
     """Returns the name of a user's file on the page and in downloads: its own, without folders and suffix.
 
-    Only letters, digits, spaces, and _ - . remain; a name of which nothing remains becomes "scan".
+    Only letters, digits, spaces, and _ - . remain; "" if nothing does.
     """
     own = name.replace("\\", "/").rpartition("/")[2]
     if own.lower().endswith(_suffix(own)):
         own = own[: -len(_suffix(own))]
-    kept = re.sub(r"[^\w .-]+", "_", own).strip(" ._")[:_LONGEST_NAME].strip(" ._")
-    return kept or "scan"
+    return re.sub(r"[^\w .-]+", "_", own).strip(" ._")[:_LONGEST_NAME].strip(" ._")
 
 
-async def receive(study: Study, name: str, number: int, parts: AsyncIterator[bytes], max_bytes: int) -> None:
-    """Writes a file of a study, under its number instead of the user's name.
+def slice_path(study: Study, name: str, number: int) -> Path:
+    """Returns where to write a file of a scan: under its number, with the ending of the user's name."""
+    return study.uploads / f"{number:06d}{_suffix(name)}"
+
+
+def reference_path(study: Study, name: str) -> Path:
+    """Returns where to write a mask that comes beside a scan.
+
+    Raises:
+        RefusedError: its name is no NIfTI file's.
+    """
+    suffix = _suffix(name)
+    if suffix not in SUFFIXES:
+        raise RefusedError(400, "expected a mask in NIfTI beside the scan")
+    return study.reference_uploads / f"mask{suffix}"
+
+
+async def receive(study: Study, path: Path, parts: AsyncIterator[bytes], max_bytes: int) -> None:
+    """Writes a file of a study.
 
     Args:
         study: study that the file belongs to.
-        name: the user's name of the file, of which only the ending is used.
-        number: number of the file within the study.
+        path: place of the file, from `slice_path` or `reference_path`.
         parts: its content.
         max_bytes: largest number of bytes of all files of the study.
 
@@ -41,7 +56,6 @@ async def receive(study: Study, name: str, number: int, parts: AsyncIterator[byt
     """
     if study.state is not State.UPLOADING:
         raise RefusedError(409, "the scan is complete already; drop it once more")
-    path = study.uploads / f"{number:06d}{_suffix(name)}"
     with written_whole(path) as partial, open(partial, "wb") as file:
         async for part in parts:
             study.num_bytes += len(part)

@@ -7,20 +7,25 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from kits_tf.analysis.mask_files import open_mask
+from kits_tf.analysis.masks import read_to_measure
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.memory import return_freed_memory
-from kits_tf.config import DicomSettings
+from kits_tf.config import DicomSettings, MaskSchemeSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
+from kits_tf.ct.dicom_files import text_of
+from kits_tf.ct.dicom_seg import segmentation_problem
 from kits_tf.ct.hounsfield import IntensityError
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, find_scans
-from kits_tf.ct.volume import write_stored
+from kits_tf.ct.volume import Volume, write_stored
 from kits_tf.inference.batch_prediction import labels_as
 from kits_tf.inference.identity import with_labels
 from kits_tf.inference.model import Model
 from kits_tf.webapp import findings
-from kits_tf.webapp.studies import CancelledError, RefusedError, State, Study
-from kits_tf.webapp.uploads import source_of
+from kits_tf.webapp.findings import Reference
+from kits_tf.webapp.studies import UNNAMED, CancelledError, RefusedError, State, Study
+from kits_tf.webapp.uploads import display_name, source_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +45,7 @@ class Worker:
         self._current: Study | None = None
         self._waiting: list[Study] = []
         self._thread: threading.Thread | None = None
+        self._find_model: Callable[[], Model] | None = None
 
     def start(self, find_model: Callable[[], Model]) -> None:
         """Begins to work.
@@ -48,8 +54,22 @@ class Worker:
             find_model: function that returns the model to use, which should report its windows to `report`; called for
                 each study.
         """
-        self._thread = threading.Thread(target=self._work, args=(find_model,), name="segmenting", daemon=True)
+        self._find_model = find_model
+        self._thread = threading.Thread(target=self._work, name="segmenting", daemon=True)
         self._thread.start()
+
+    def model(self) -> Model:
+        """Returns the model that the next study will be segmented by.
+
+        Raises:
+            RefusedError: there is none yet, or it cannot be reached.
+        """
+        try:
+            if self._find_model:
+                return self._find_model()
+        except UnavailableError as error:
+            raise RefusedError(503, f"The model cannot be reached: {error}") from None
+        raise RefusedError(503, "The model is still being loaded.")
 
     def stop(self, wait_s: float) -> None:
         """Cancels all studies that wait or are computed, and waits for the thread to end."""
@@ -91,13 +111,13 @@ class Worker:
         if study.state is State.CANCELLED:
             raise CancelledError
 
-    def _work(self, find_model: Callable[[], Model]) -> None:
+    def _work(self) -> None:
         while study := self._queue.get():
             with self._lock:
                 self._waiting.remove(study)
                 self._current = study
             try:
-                _segment(study, find_model, self._dicom)
+                _segment(study, self.model, self._dicom)
             except CancelledError:
                 pass
             except SeveralSeriesError as error:
@@ -137,7 +157,8 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
     study.advance(State.READING)
     model, scan = find_model(), read_upload(study, dicom)
     model = replace(model, accept_intensities=model.accept_intensities or study.accepts_intensities)
-    study.is_series = scan.series is not None
+    _describe(study, scan)
+    study.reference = _reference(study, scan.volume)
     study.advance(State.SEGMENTING)
     volume, segmentation = scan.volume, model.segmentation(scan.volume)
     labels, classes = labels_as("laterality", segmentation.labels, volume, model.scheme)
@@ -153,6 +174,39 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
     confidence = dict(zip(model.scheme.classes[1:], segmentation.confidence[1:].tolist(), strict=True))
     study.findings = findings.find(study.mask_path, volume, confidence, is_corrected=False)
     study.advance(State.DONE)
+
+
+def _describe(study: Study, scan: LoadedScan) -> None:
+    """Notes what a scan is; one without a name gets that of its patient."""
+    z, y, x = scan.volume.grid.spacing_mm
+    size = f"{x:.2g} x {y:.2g} x {z:.2g} mm"
+    study.is_series = scan.series is not None
+    if scan.series is None:
+        study.name = study.name or UNNAMED
+        study.details = f"{' x '.join(map(str, reversed(scan.volume.grid.shape)))} voxels of {size}"
+        return
+    header, count = scan.series.headers[0], len(scan.series.headers)
+    patient = display_name(text_of(header, "PatientID"))
+    parts = [f"patient {patient}" if patient else "", text_of(header, "SeriesDescription"), f"{count} slices", size]
+    study.details = ", ".join(part for part in parts if part)
+    study.name = study.name or patient or UNNAMED
+    study.segmentation_problem = segmentation_problem(scan.series)
+
+
+def _reference(study: Study, image: Volume) -> Reference | None:
+    """Returns the mask that came beside a scan, and keeps it with sides; None if none came."""
+    path = next(study.reference_uploads.iterdir(), None)
+    if path is None:
+        return None
+    try:
+        # A label 3 of a mask that names none can only be a cyst there.
+        mask, scheme = read_to_measure(open_mask(path, MaskSchemeSettings(cyst_as="class")), image)
+    except InputError as error:
+        return Reference(problem=str(error).removeprefix(f"{path}: "))
+    labels = replace(image, array=mask.array).as_stored()
+    metadata = MaskMetadata(classes=scheme.classes, scan=image.digest())
+    write_stored(study.reference_path, labels, image.stored.affine, image.header, metadata)
+    return Reference(scheme=scheme)
 
 
 def _description(series: Series) -> str:

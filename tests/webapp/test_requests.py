@@ -1,5 +1,6 @@
 """What the page's server answers, asked without a browser."""
 
+import csv
 import gzip
 import io
 import json
@@ -8,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import nibabel as nib
@@ -21,7 +21,7 @@ from pydicom.uid import generate_uid
 from series import write_series
 from user import User
 
-from kits_tf import app, measure, serve
+from kits_tf import app, config, measure, serve
 from kits_tf.base.errors import InputError
 from kits_tf.ct.mask_metadata import metadata_in
 
@@ -36,12 +36,14 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
     assert user.wait(key) == {
         "key": key,
         "name": "imaging",
+        "details": f"{' x '.join(map(str, nib.load(scan).shape[::-1]))} voxels of 6 x 6 x 8 mm",
         "state": "done",
         "message": "",
         "before": 0,
         "windows": user.state(key)["windows"],
         "choices": [],
         "is_series": False,
+        "segmentation_problem": "",
     }
     done, total = user.state(key)["windows"]
     assert done == total > 0
@@ -64,8 +66,15 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
         voxel = np.rint(np.linalg.inv(labels.affine) @ [*lesion["place_mm"], 1])[:3].astype(int)
         assert findings["classes"][int(labels.dataobj[tuple(voxel)]) - 1]["name"] == lesion["kind"]
     assert findings["start_mm"] == findings["lesions"][0]["place_mm"]
-    archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
-    assert archive.namelist() == ["kidneys.csv", "lesions.csv", "measurements.json", "pairs.csv", "warnings.txt"]
+    # The same numbers, with the digits of their units.
+    for kind in ("kidneys", "lesions"):
+        table = user.get(f"api/scans/{key}/{kind}.csv")
+        assert table.headers["content-disposition"] == f"attachment; filename*=UTF-8''imaging_{kind}.csv"
+        rows = list(csv.DictReader(io.StringIO(table.text)))
+        assert [row["warnings"] for row in rows] == [OF_PHANTOMS] * len(expected[kind])
+        for row, known in zip(rows, expected[kind], strict=True):
+            for name, digits in (("volume_ml", 2), ("mean_hu", 1)):
+                assert row[name] == ("" if known[name] is None else str(round(known[name], digits))), name
     assert user.get(f"api/scans/{key}/measurements.pdf").content.startswith(b"%PDF")
     refused = user.get(f"api/scans/{key}/mask.dcm")
     assert refused.status_code == 404 and "expected a scan that came as DICOM" in refused.json()["error"]
@@ -92,6 +101,14 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
         assert refused.status_code == 400
         assert refused.json()["error"] == "expected a mask of this scan, with the labels that it has"
     assert user.put(f"api/scans/{key}/mask", data=b"no NIfTI").status_code == 400
+    for file, name in (
+        ("mask.nii.gz", "imaging_corrected.nii.gz"),
+        ("kidneys.csv", "imaging_corrected_kidneys.csv"),
+        ("measurements.pdf", "imaging_corrected_measurements.pdf"),
+        ("scan.nii.gz", "imaging_scan.nii.gz"),
+    ):
+        headers = user.get(f"api/scans/{key}/{file}").headers
+        assert headers["content-disposition"] == f"attachment; filename*=UTF-8''{name}"
 
 
 def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
@@ -105,6 +122,84 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
     assert found.Modality == "SEG" and found.pixel_array.sum() == (corrected > 0).sum()
+
+
+def test_without_uids_there_is_no_dicom_seg_and_the_reason_is_known(user, tmp_path: Path) -> None:
+    places = [float(25 * i) for i in range(12)]
+    folder = write_series(tmp_path / "series", places, SOPInstanceUID=None, PatientID="A 7")
+    key = user.drop(*sorted(folder.iterdir()), name="series")
+    state = user.wait(key)
+    problem = "expected SOPInstanceUID in every slice, found slices without"
+    assert (state["state"], state["segmentation_problem"]) == ("done", problem)
+    refused = user.get(f"api/scans/{key}/mask.dcm")
+    assert (refused.status_code, refused.json()) == (409, {"error": problem})
+    assert user.get(f"api/scans/{key}/mask.nii.gz").status_code == 200
+
+
+def test_a_series_without_a_name_gets_its_patients(user, tmp_path: Path) -> None:
+    places = [float(25 * i) for i in range(12)]
+    folder = write_series(tmp_path / "series", places, PatientID="A 7", SeriesDescription="arterial")
+    key = user.post("api/scans", json={"name": ""}).json()["key"]
+    assert user.state(key)["name"] == "scan"
+    for number, file in enumerate(sorted(folder.iterdir())):
+        user.put(f"api/scans/{key}/files/{number}", data=file.read_bytes(), params={"name": file.name})
+    user.post(f"api/scans/{key}/start", json={})
+    state = user.wait(key)
+    assert state["name"] == "A 7" and state["details"].startswith("patient A 7, arterial, 12 slices, ")
+    mask = user.get(f"api/scans/{key}/mask.nii.gz")
+    assert mask.headers["content-disposition"] == "attachment; filename*=UTF-8''A%207.nii.gz"
+
+
+def drop_case(user: User, case: Path, reference: bytes) -> str:
+    """Sends the image of a case with a mask beside it."""
+    key = user.post("api/scans", json={"name": case.name}).json()["key"]
+    image = (case / "imaging.nii.gz").read_bytes()
+    user.put(f"api/scans/{key}/files/0", data=image, params={"name": "imaging.nii.gz"})
+    name = {"name": "segmentation.nii.gz"}
+    assert user.put(f"api/scans/{key}/reference", data=reference, params=name).status_code == 200
+    assert user.post(f"api/scans/{key}/start", json={}).status_code == 200
+    return key
+
+
+def test_the_mask_of_a_case_is_shown_with_sides_and_not_segmented(user, data_dir: Path) -> None:
+    case = data_dir / "case_00000"
+    key = drop_case(user, case, (case / "segmentation.nii.gz").read_bytes())
+    assert user.wait(key)["state"] == "done" and len(user.get("api/scans").json()["scans"]) == 1
+    reference = user.get(f"api/scans/{key}").json()["findings"]["reference"]
+    assert [each["name"] for each in reference["classes"]][:3] == ["right kidney", "left kidney", "tumor"]
+    shown = nib.Nifti1Image.from_bytes(gzip.decompress(user.get(f"api/scans/{key}/reference.nii.gz").content))
+    true, labels = np.asarray(nib.load(case / "segmentation.nii.gz").dataobj), np.asarray(shown.dataobj)
+    np.testing.assert_array_equal(np.array([0, 1, 1, 2])[labels], true)  # kidneys of both sides, tumor
+    right = shown.affine[0, 3] + shown.affine[0, :3] @ np.argwhere(labels == 1).mean(0)
+    left = shown.affine[0, 3] + shown.affine[0, :3] @ np.argwhere(labels == 2).mean(0)
+    assert right > left, "NIfTI's x runs to the patient's right"
+
+
+def test_a_mask_beside_a_scan_that_cannot_be_used_says_why(user, data_dir: Path) -> None:
+    case = data_dir / "case_00000"
+    other = nib.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)).to_bytes()
+    key = drop_case(user, case, gzip.compress(other))
+    assert user.wait(key)["state"] == "done"
+    problem = user.get(f"api/scans/{key}").json()["findings"]["reference"]["problem"]
+    assert problem.startswith("expected the scan's grid") and "/" not in problem
+    assert user.get(f"api/scans/{key}/reference.nii.gz").status_code == 404
+    plain = user.drop(case / "imaging.nii.gz")
+    user.wait(plain)
+    assert user.get(f"api/scans/{plain}").json()["findings"]["reference"] is None
+
+
+def test_the_page_says_what_its_model_knows_and_offers_an_example(run_dir: Path, scan: Path, user) -> None:
+    about = user.get("api/about").json()
+    assert about["notices"] == [OF_PHANTOMS] and about["model"].startswith(f"{run_dir.name} sha256:")
+    with pytest.raises(InputError, match=r"--example=.*nothing\.nii: expected a NIfTI file, found none"):
+        config.PageSettings(example=str(scan.with_name("nothing.nii")))
+    page = config.PageSettings(example=str(scan))
+    with app.serve_page(app.App(model=str(run_dir), page_port=0, page=page)) as url:
+        guest = User(url)
+        assert guest.get("api/about").json()["example"] == "imaging.nii.gz"
+        key = guest.post("api/example").json()["key"]
+        assert guest.wait(key)["state"] == "done"
+        assert guest.get(f"api/scans/{key}/scan.nii.gz").status_code == 200
 
 
 def test_of_several_series_the_user_chooses_one(user, tmp_path: Path) -> None:
@@ -148,8 +243,8 @@ def test_intensities_are_refused_until_the_user_accepts_them(user, scan: Path, t
     assert user.wait(key)["state"] == "done" and user.state(key)["message"] == ""
     assert user.get(f"api/scans/{key}").json()["findings"]["warnings"] == [problem, OF_PHANTOMS]
     assert warnings_of(user, key) == (problem, OF_PHANTOMS)
-    archive = zipfile.ZipFile(io.BytesIO(user.get(f"api/scans/{key}/measurements.zip").content))
-    assert archive.read("warnings.txt").decode() == f"{problem}\n{OF_PHANTOMS}\n"
+    rows = list(csv.DictReader(io.StringIO(user.get(f"api/scans/{key}/kidneys.csv").text)))
+    assert [row["warnings"] for row in rows] == [f"{problem}; {OF_PHANTOMS}"] * 2
     # A correction is of the same scan.
     labels = np.zeros(lost.shape, np.uint8)
     labels[2:5, 3:6, 4:8] = 1
@@ -258,7 +353,7 @@ def test_a_token_is_required_where_there_is_one(fake_dir: Path, tmp_path: Path) 
         assert refused.status_code == 401 and not user.cookies
         assert user.post(f"{url}sign-in", json={"token": "secret"}).status_code == 200
         assert user.get(f"{url}api/scans").json() == {"scans": []}
-        assert "Drop a scan here" in user.get(url).text
+        assert "Drop scans anywhere" in user.get(url).text
 
 
 def test_nothing_is_left_on_the_disk(fake_dir: Path, tmp_path: Path, monkeypatch) -> None:

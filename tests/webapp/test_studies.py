@@ -104,3 +104,9 @@ def test_a_request_cannot_change_the_state_while_the_worker_does(tmp_path: Path)
     study.advance(State.SEGMENTING)
     study.canceller.join()
     assert study.state is State.CANCELLED
+
+
+def test_scans_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:
+    session = Sessions(tmp_path, max_studies=9, keep_s=10.0).new()
+    names = [session.add(name).name for name in ("imaging", "imaging", "imaging_2", "imaging", "", "")]
+    assert names == ["imaging", "imaging_2", "imaging_2_2", "imaging_3", "", ""]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kits_tf.webapp.studies import RefusedError, Sessions, State, Study
-from kits_tf.webapp.uploads import display_name, receive, source_of
+from kits_tf.webapp.uploads import display_name, receive, reference_path, slice_path, source_of
 
 
 async def parts_of(*parts: bytes) -> AsyncIterator[bytes]:
@@ -21,7 +21,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def send(study: Study, name: str, number: int, *parts: bytes) -> None:
-    asyncio.run(receive(study, name, number, parts_of(*parts), max_bytes=10))
+    asyncio.run(receive(study, slice_path(study, name, number), parts_of(*parts), max_bytes=10))
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def send(study: Study, name: str, number: int, *parts: bytes) -> None:
         ("series.zip", "series"),
         ("IM0001.dcm", "IM0001"),
         ("a<script>.nii", "a_script_"),
-        ("...", "scan"),
-        ("", "scan"),
+        ("...", ""),
+        ("", ""),
         ("x" * 200 + ".nii", "x" * 80),
     ],
 )
@@ -46,7 +46,7 @@ def test_names_for_people_are_harmless(name: str, shown: str) -> None:
 @given(st.text())
 def test_any_name_gives_one_that_a_file_may_have(name: str) -> None:
     found = display_name(name)
-    assert 0 < len(found) <= 80 and not set(found) & set('/\\:*?"<>|\n\r\0') and found.strip(" .") == found
+    assert len(found) <= 80 and not set(found) & set('/\\:*?"<>|\n\r\0') and found.strip(" .") == found
 
 
 def test_files_have_names_of_ours_and_the_content_that_came(study: Study) -> None:
@@ -79,3 +79,13 @@ def test_a_scan_that_is_complete_takes_no_more_files(study: Study) -> None:
     with pytest.raises(RefusedError, match="the scan is complete already") as refused:
         send(study, "a.nii", 0, b"1")
     assert refused.value.status == 409
+
+
+def test_a_mask_beside_a_scan_is_kept_apart_from_it(study: Study) -> None:
+    send(study, "imaging.nii.gz", 0, b"1234")
+    asyncio.run(receive(study, reference_path(study, "segmentation.nii.gz"), parts_of(b"56"), max_bytes=10))
+    assert source_of(study) == study.uploads / "000000.nii.gz"
+    assert (study.reference_uploads / "mask.nii.gz").read_bytes() == b"56" and study.num_bytes == 6
+    with pytest.raises(RefusedError, match="expected a mask in NIfTI beside the scan") as refused:
+        reference_path(study, "segmentation.zip")
+    assert refused.value.status == 400

@@ -14,6 +14,8 @@ async function ask(method, path, body, headers = {}) {
 const json = async (...request) => (await ask(...request)).json();
 const of = key => `/api/scans/${encodeURIComponent(key)}`;
 
+export const about = () => json("GET", "/api/about");
+export const example = () => json("POST", "/api/example");
 export const scans = async () => (await json("GET", "/api/scans")).scans;
 export const add = name => json("POST", "/api/scans", JSON.stringify({ name }));
 export const start = (key, series = "") => json("POST", `${of(key)}/start`, JSON.stringify({ series }));
@@ -23,6 +25,7 @@ export const findings = async key => (await json("GET", of(key))).findings;
 export const correct = async (key, mask) => (await json("PUT", `${of(key)}/mask`, mask)).findings;
 export const signIn = token => json("POST", "/sign-in", JSON.stringify({ token }));
 export const address = (key, name) => `${of(key)}/${name}`;
+export const sendReference = (key, file) => json("PUT", `${of(key)}/reference?name=${encodeURIComponent(file.name)}`, file);
 export const bytes = async (key, name) => (await ask("GET", address(key, name))).arrayBuffer();
 
 // fetch does not report how much was sent; the older interface does.
@@ -42,4 +45,15 @@ export function upload(key, number, file, report, signal) {
     signal.addEventListener("abort", () => request.abort());
     request.send(file);
   });
+}
+
+// Lets the browser save a file; what the server refuses is thrown rather than saved.
+export async function download(key, name) {
+  const response = await ask("GET", address(key, name));
+  const saved = decodeURIComponent(response.headers.get("content-disposition").split("''")[1]);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = saved;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

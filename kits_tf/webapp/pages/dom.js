@@ -17,4 +17,4 @@ export function swatch(color) {
   return element;
 }
 
-export const find = id => document.getElementById(id);
+export const byId = id => document.getElementById(id);

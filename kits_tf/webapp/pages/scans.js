@@ -1,80 +1,68 @@
 // The list of scans: dropped or chosen, sent, and watched until their masks are there.
 import * as api from "./api.js";
-import { find, make } from "./dom.js";
+import { byId, make } from "./dom.js";
+import { chosen as chosenFiles, dropped, scansOf } from "./files.js";
 
 const POLL_MS = 700, AT_ONCE = 4;
-const KNOWN = /\.(nii|nii\.gz|zip)$/i;
 const OVER = new Set(["done", "failed", "refused", "cancelled"]), STILL = new Set([...OVER, "choosing"]);
 
 // key -> {sent, total, controller} of what this page is sending
 const uploads = new Map();
-let scans = [], chosen = null, onChosen = () => {}, onRemoved = () => {}, mayChange = () => true, timer = null;
+let scans = [], chosen = null, timer = null;
+// Key of the scan that opens by itself once it is segmented: the first one that was sent last.
+let awaited = null;
+let onChosen = () => {}, onRemoved = () => {}, mayChange = () => true, isBusy = () => false;
 
-export function startList({ choose, removed, mayLeave }) {
-  [onChosen, onRemoved, mayChange] = [choose, removed, mayLeave];
+export async function startList({ choose, removed, mayLeave, isPainted }) {
+  [onChosen, onRemoved, mayChange, isBusy] = [choose, removed, mayLeave, isPainted];
   const drop = document.body;
-  drop.addEventListener("dragover", event => { event.preventDefault(); find("drop").classList.add("over"); });
-  drop.addEventListener("dragleave", event => { if (!event.relatedTarget) find("drop").classList.remove("over"); });
+  drop.addEventListener("dragover", event => { event.preventDefault(); byId("drop").classList.add("over"); });
+  drop.addEventListener("dragleave", event => { if (!event.relatedTarget) byId("drop").classList.remove("over"); });
   drop.addEventListener("drop", async event => {
     event.preventDefault();
-    find("drop").classList.remove("over");
+    byId("drop").classList.remove("over");
     await send(await dropped(event.dataTransfer));
   });
   for (const id of ["file", "folder"]) {
-    find(id).addEventListener("change", async event => {
-      const files = [...event.target.files].map(file => ({ file, folder: file.webkitRelativePath.split("/")[0] }));
+    byId(id).addEventListener("change", async event => {
+      const files = chosenFiles(event.target);
       event.target.value = "";
       await send(files);
     });
   }
-  refresh();
+  await refresh();
+  const done = scans.find(scan => scan.state === "done");
+  if (done && !chosen) open(done);
 }
 
-// What was dropped, as [{file, folder}]; of a folder also the files of the folders within it.
-async function dropped(transfer) {
-  const entries = [...transfer.items].map(item => item.webkitGetAsEntry()).filter(Boolean);
-  const files = [];
-  async function walk(entry, folder) {
-    if (entry.isFile) {
-      files.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), folder });
-      return;
-    }
-    const reader = entry.createReader();
-    for (;;) {  // a reader gives a hundred at a time
-      const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-      if (!part.length) return;
-      for (const inner of part) await walk(inner, folder || entry.name);
-    }
+export async function tryExample() {
+  say("");
+  try {
+    ({ key: awaited } = await api.example());
+  } catch (error) {
+    say(error.message);
   }
-  for (const entry of entries) await walk(entry, "");
-  return files;
-}
-
-// A NIfTI or zip file is a scan by itself; other files of a folder are the slices of one.
-function scansOf(files) {
-  const result = [], slices = new Map();
-  for (const { file, folder } of files) {
-    if (file.name.startsWith(".")) continue;
-    if (KNOWN.test(file.name)) result.push({ name: file.name, files: [file] });
-    else slices.set(folder, [...(slices.get(folder) ?? []), file]);
-  }
-  for (const [folder, parts] of slices) result.push({ name: folder || parts[0].name, files: parts });
-  return result;
+  await refresh();
 }
 
 async function send(files) {
+  const { scans: dropped, notes } = scansOf(files), problems = [];
+  byId("passed-over").textContent = notes.join(" ");
   say("");
-  for (const scan of scansOf(files)) {
+  awaited = null;
+  for (const scan of dropped) {
     try {
       await sendScan(scan);
     } catch (error) {
-      say(`${scan.name}: ${error.message}`);
+      problems.push(`${scan.name}: ${error.message}`);
+      say(problems.join(" "));
     }
   }
 }
 
-async function sendScan({ name, files }) {
+async function sendScan({ name, files, reference }) {
   const { key } = await api.add(name);
+  awaited ??= key;
   const sent = new Array(files.length).fill(0), controller = new AbortController();
   const total = files.reduce((sum, file) => sum + file.size, 0);
   uploads.set(key, { sent, total, controller });
@@ -89,6 +77,7 @@ async function sendScan({ name, files }) {
   };
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    if (reference) await api.sendReference(key, reference);
     await api.start(key);
   } catch (error) {
     controller.abort();
@@ -103,10 +92,12 @@ async function sendScan({ name, files }) {
 async function refresh() {
   clearTimeout(timer);
   try {
-    const before = new Map(scans.map(scan => [scan.key, scan.state]));
     scans = await api.scans();
-    const done = scans.filter(scan => scan.state === "done" && before.has(scan.key) && before.get(scan.key) !== "done");
-    if (done.length && !chosen) choose(done[0]);
+    const next = scans.find(scan => scan.key === awaited);
+    if (next?.state === "done") {
+      awaited = null;
+      if (!isBusy()) open(next);
+    }
   } catch (error) {
     say(error.message);
   }
@@ -115,7 +106,10 @@ async function refresh() {
 }
 
 function choose(scan) {
-  if (!mayChange()) return;
+  if (mayChange()) open(scan);
+}
+
+function open(scan) {
   chosen = scan.key;
   show();
   onChosen(scan);
@@ -124,10 +118,11 @@ function choose(scan) {
 async function goOn(scan, request) {
   await request.catch(error => say(error.message));
   await refresh();
-  find("list").querySelector(`[data-key="end ${CSS.escape(scan.key)}"]`)?.focus();
+  byId("list").querySelector(`[data-key="end ${CSS.escape(scan.key)}"]`)?.focus();
 }
 
 async function remove(scan) {
+  if (chosen === scan.key && !mayChange()) return;
   uploads.get(scan.key)?.controller.abort();
   try {
     await api.remove(scan.key);
@@ -139,7 +134,7 @@ async function remove(scan) {
     onRemoved();
   }
   await refresh();
-  find("file").focus();
+  byId("file").focus();
 }
 
 // The words about a scan, and the share of its present step that is done: null where it is unknown, undefined without a step.
@@ -158,7 +153,7 @@ function progress(scan) {
     if (!total) return ["segmenting", null];
     return done < total ? [`window ${done} of ${total}`, done / total] : ["putting the mask together and measuring", null];
   }
-  return [scan.message || scan.state, undefined];
+  return [scan.message || (scan.state === "done" ? "" : scan.state), undefined];
 }
 
 function show() {
@@ -175,12 +170,13 @@ function show() {
       make("button", { type: "button", "aria-label": `Segment ${scan.name} all the same`, onclick: () => goOn(scan, api.accept(scan.key)) }, "Segment it all the same"));
     const end = OVER.has(scan.state) ? "Remove" : "Cancel";
     const away = make("button", { type: "button", "data-key": `end ${scan.key}`, "aria-label": `${end} ${scan.name}`, onclick: () => remove(scan) }, end);
-    return make("li", { class: scan.state }, make("span", { class: "name" }, name), make("span", { class: "state" }, text), bar, choices, accept, away);
+    const details = scan.details ? make("span", { class: "details" }, scan.details) : "";
+    return make("li", { class: scan.state }, make("span", { class: "name" }, name), details, make("span", { class: "state" }, text), bar, choices, accept, away);
   });
-  find("list").replaceChildren(...items);
-  if (focused) find("list").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  byId("list").replaceChildren(...items);
+  if (focused) byId("list").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function say(text) {
-  find("problem").textContent = text;
+  byId("problem").textContent = text;
 }

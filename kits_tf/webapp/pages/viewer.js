@@ -1,32 +1,43 @@
 // The scan with its mask over it, and the pen that corrects the mask.
 import * as api from "./api.js";
-import { find, make, swatch } from "./dom.js";
+import { byId, make, swatch } from "./dom.js";
 
-const look = find("look"), pen = find("pen");
+const look = byId("look"), pen = byId("pen"), canvas = byId("canvas");
 // Of the view of a slice: [left to right, bottom to top, through] as axes of world coordinates R, A, S.
-const KEYS = {
+const STEPS = {
   ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1],
 };
-let niivue = null, shown = null, classes = [], colorMap = null, editing = false, requested = null, opening = Promise.resolve(), onCorrected = () => {};
+let niivue = null, opening = Promise.resolve();
+// Key of the scan that is to be shown, and of the one that is.
+let requested = null, shown = null;
+// The mask that can be corrected, and the one that came beside the scan: {volume, classes, colorMap}; null if there is none.
+let masks = { model: null, reference: null };
+let editing = false, wasPainted = false;
+let onCorrected = () => {}, onPainted = () => {}, onEnlarge = () => {};
 
-export function startViewer({ corrected }) {
-  onCorrected = corrected;
-  look.addEventListener("input", adjust);
+export function startViewer({ corrected, painted, enlarge }) {
+  [onCorrected, onPainted, onEnlarge] = [corrected, painted, enlarge];
+  look.addEventListener("input", event => { if (event.target.name === "mask") listStructures(); adjust(); });
   look.addEventListener("submit", event => event.preventDefault());
   pen.addEventListener("submit", event => event.preventDefault());
   pen.elements.edit.addEventListener("click", edit);
   pen.elements.undo.addEventListener("click", undo);
   pen.elements.apply.addEventListener("click", apply);
-  pen.elements.discard.addEventListener("click", () => stopEditing("Discarded."));
+  pen.elements.discard.addEventListener("click", discard);
   for (const name of ["label", "size", "filled"]) pen.elements[name].addEventListener("input", takePen);
-  find("canvas").addEventListener("keydown", move);
+  canvas.addEventListener("keydown", pressed);
+  addEventListener("keydown", event => {
+    if (editing && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); undo(); }
+  });
+  // NiiVue's own listeners, which end the stroke, come first.
+  for (const name of ["mouseup", "touchend"]) addEventListener(name, () => setTimeout(afterStroke));
   addEventListener("beforeunload", event => { if (isPainted()) event.preventDefault(); });
 }
 
 // NiiVue keeps the mask after each stroke, at index 0 as it was; before that index it would go round to the newest one.
-const isPainted = () => editing && niivue.currentDrawUndoBitmap > 0;
+export const isPainted = () => editing && niivue.currentDrawUndoBitmap > 0;
 
-// Whether another scan may be shown: the user is asked where strokes would be lost.
+// Whether the strokes, if there are any, may be lost: the user is asked.
 export const mayLeave = () => !isPainted() || confirm("Give up what you have changed of this mask?");
 
 async function begin() {
@@ -37,7 +48,7 @@ async function begin() {
   const { Niivue, OPTIONS } = await import("/files/niivue.js");
   niivue = new Niivue({ ...OPTIONS, maxDrawUndoBitmaps: 1000 });
   niivue.onLocationChange = showPlace;
-  await niivue.attachToCanvas(find("canvas"));
+  await niivue.attachToCanvas(canvas);
 }
 
 // One after the other: of two at a time, parts of both would be shown.
@@ -50,22 +61,24 @@ export function open(scan, findings) {
 async function load(scan, findings) {
   if (requested !== scan.key) return;
   say("loading");
-  find("view").hidden = false;
-  find("view-heading").textContent = scan.name;
+  byId("view").hidden = byId("tools").hidden = false;
+  byId("view-heading").textContent = scan.name;
   await begin();
   closePen();
   for (const volume of [...niivue.volumes]) niivue.removeVolume(volume);
-  await niivue.loadFromArrayBuffer(await api.bytes(scan.key, "scan.nii.gz"), "scan.nii.gz");
+  masks = { model: null, reference: null };
+  await addVolume(scan.key, "scan.nii.gz");
   shown = scan.key;
   await takeFindings(findings);
+  await takeReference(findings.reference);
   if (findings.start_mm) goTo(findings.start_mm);
-  say("");
+  say(findings.reference?.problem ? `The mask beside the scan cannot be shown: ${findings.reference.problem}` : "");
 }
 
 export function close() {
   if (niivue) closePen();
   shown = requested = null;
-  find("view").hidden = true;
+  byId("view").hidden = byId("tools").hidden = true;
 }
 
 export function goTo(place_mm) {
@@ -75,21 +88,42 @@ export function goTo(place_mm) {
   niivue.drawScene();
 }
 
+async function addVolume(key, name) {
+  await niivue.loadFromArrayBuffer(await api.bytes(key, name), name);
+  return niivue.volumes.at(-1);
+}
+
 async function takeFindings(findings) {
-  classes = findings.classes;
-  colorMap = findings.color_map;
-  find("structures").replaceChildren(make("legend", {}, "Structures"), ...classes.map(each => make("label", {},
-    make("input", { type: "checkbox", name: `structure${each.label}`, checked: true }), swatch(each.color), each.name)));
-  pen.elements.label.replaceChildren(...classes.map(each => make("option", { value: each.label }, each.name)), make("option", { value: 0 }, "erase"));
-  if (niivue.volumes.length > 1) niivue.removeVolume(niivue.volumes[1]);
-  await niivue.loadFromArrayBuffer(await api.bytes(shown, "mask.nii.gz"), "mask.nii.gz");
+  if (masks.model) niivue.removeVolume(masks.model.volume);
+  masks.model = { volume: await addVolume(shown, "mask.nii.gz"), classes: findings.classes, colorMap: findings.color_map };
+  pen.elements.label.replaceChildren(...findings.classes.map(each => make("option", { value: each.label }, each.name)), make("option", { value: 0 }, "erase"));
+  show("model");
+}
+
+async function takeReference(reference) {
+  byId("which").hidden = !reference?.classes;
+  if (!reference?.classes) return;
+  masks.reference = { volume: await addVolume(shown, "reference.nii.gz"), classes: reference.classes, colorMap: reference.color_map };
   adjust();
 }
 
-// The mask's color map, without the structures that are switched off.
+const current = () => masks[look.elements.mask.value];
+
+function show(which) {
+  look.elements.mask.value = which;
+  listStructures();
+  adjust();
+}
+
+function listStructures() {
+  byId("structures").replaceChildren(make("legend", {}, "Structures"), ...current().classes.map(each => make("label", { class: "inline" },
+    make("input", { type: "checkbox", name: `structure${each.label}`, checked: true }), swatch(each.color), each.name)));
+}
+
+// The color map of the mask that is shown, without the structures that are switched off.
 function colors() {
   const isShown = label => label > 0 && look.elements[`structure${label}`].checked;
-  return { ...colorMap, A: colorMap.I.map(label => isShown(label) ? 255 : 0) };
+  return { ...current().colorMap, A: current().colorMap.I.map(label => isShown(label) ? 255 : 0) };
 }
 
 function adjust() {
@@ -98,9 +132,10 @@ function adjust() {
   Object.assign(niivue.volumes[0], { cal_min: low, cal_max: high });
   niivue.setSliceType(niivue[`sliceType${look.elements.view.value}`]);
   const opacity = Number(look.elements.opacity.value);
-  if (niivue.volumes[1]) {
-    niivue.volumes[1].setColormapLabel(colors());
-    niivue.setOpacity(1, editing ? 0 : opacity);
+  for (const mask of [masks.model, masks.reference]) {
+    if (!mask) continue;
+    if (mask === current()) mask.volume.setColormapLabel(colors());
+    niivue.setOpacity(niivue.volumes.indexOf(mask.volume), mask === current() && !editing ? opacity : 0);
   }
   if (editing) {
     niivue.setDrawColormap(colors());
@@ -109,23 +144,49 @@ function adjust() {
   niivue.updateGLVolume();
 }
 
-function showPlace({ mm, values }) {
-  const [r, a, s] = mm, sides = [r < 0 ? "L" : "R", a < 0 ? "P" : "A", s < 0 ? "I" : "S"];
-  const place = [r, a, s].map((value, i) => `${sides[i]} ${Math.abs(value).toFixed(0)}`).join("  ");
-  const label = Math.round(values[1]?.value ?? 0), name = classes.find(each => each.label === label)?.name;
-  find("place").textContent = `${place} mm   ${Math.round(values[0].value)} HU${name ? `   ${name}` : ""}`;
+// The label at a voxel: while the mask is being corrected, that of the strokes.
+function labelAt([x, y, z], values) {
+  if (!editing) return Math.round(values[niivue.volumes.indexOf(current()?.volume)]?.value ?? 0);
+  const [, columns, rows] = niivue.volumes[0].dimsRAS;
+  return niivue.drawBitmap[Math.round(x) + columns * (Math.round(y) + rows * Math.round(z))];
 }
 
-function move(event) {
-  const step = KEYS[event.key];
-  if (!step || !niivue?.volumes.length) return;
+function showPlace({ mm, vox, values }) {
+  const [r, a, s] = mm, sides = [r < 0 ? "L" : "R", a < 0 ? "P" : "A", s < 0 ? "I" : "S"];
+  const place = [r, a, s].map((value, i) => `${sides[i]} ${Math.abs(value).toFixed(0)}`).join("  ");
+  const label = labelAt(vox, values), name = current()?.classes.find(each => each.label === label)?.name;
+  byId("place").textContent = `${place} mm   ${Math.round(values[0].value)} HU${name ? `   ${name}` : ""}`;
+}
+
+// Keys of the viewer, while it has the focus.
+function pressed(event) {
+  if (!niivue?.volumes.length || event.ctrlKey || event.metaKey || event.altKey) return;
+  const step = STEPS[event.key];
+  if (step) niivue.moveCrosshairInVox(...step);
+  else if (event.key === "f" || event.key === "F") onEnlarge();
+  else if (!editing && (event.key === "e" || event.key === "E")) edit();
+  else if (editing && /^[0-9]$/.test(event.key)) select("label", event.key);
+  else if (editing && (event.key === "[" || event.key === "]")) resizePen(event.key === "]" ? 1 : -1);
+  else return;
   event.preventDefault();
   event.stopPropagation();
-  niivue.moveCrosshairInVox(...step);
+}
+
+function select(name, value) {
+  if (![...pen.elements[name].options].some(option => option.value === value)) return;
+  pen.elements[name].value = value;
+  takePen();
+}
+
+function resizePen(step) {
+  const option = pen.elements.size.options[pen.elements.size.selectedIndex + step];
+  if (option) select("size", option.value);
 }
 
 function edit() {
-  niivue.loadDrawing(niivue.volumes[1]);
+  show("model");
+  look.elements.mask.disabled = true;
+  niivue.loadDrawing(masks.model.volume);
   niivue.setDrawingEnabled(true);
   editing = true;
   pen.elements.edit.hidden = true;
@@ -133,12 +194,22 @@ function edit() {
   takePen();
   adjust();
   say("Paint on the slices; the right mouse button still moves through them.");
-  pen.elements.label.focus();
+  if (document.activeElement !== canvas) pen.elements.label.focus();
+}
+
+function afterStroke() {
+  if (!editing) return;
+  niivue.createOnLocationChange();
+  if (wasPainted !== isPainted()) {
+    wasPainted = isPainted();
+    onPainted(wasPainted);
+  }
 }
 
 function undo() {
   if (isPainted()) niivue.drawUndo();
   else say("There is nothing to undo.");
+  afterStroke();
 }
 
 function takePen() {
@@ -160,10 +231,11 @@ async function apply() {
   }
 }
 
-function stopEditing(text) {
+function discard() {
+  if (!mayLeave()) return;
   closePen();
   adjust();
-  say(text);
+  say("Discarded.");
   pen.elements.edit.focus();
 }
 
@@ -172,7 +244,9 @@ function closePen() {
     niivue.setDrawingEnabled(false);
     niivue.closeDrawing();
   }
-  editing = false;
+  if (wasPainted) onPainted(false);
+  editing = wasPainted = false;
+  look.elements.mask.disabled = false;
   pen.elements.edit.hidden = false;
   pen.querySelector(".editing").hidden = true;
 }
