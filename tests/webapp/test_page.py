@@ -237,7 +237,7 @@ def test_a_case_s_folder_is_one_scan_with_its_mask_over_it(open_page, data_dir: 
         "case_00001: only imaging.nii.gz and segmentation.nii.gz are used, 1 other file is not."
     )
     expect(page.locator("#view-heading")).to_have_text("case_00001")
-    page.get_by_label("Mask").select_option("that came beside the scan")
+    page.locator("[name=mask]").select_option("that came beside the scan")
     expect(page.locator("#structures label")).to_have_text(["right kidney", "left kidney", "tumor", "cyst"])
     # What the viewer names under the crosshair is the true mask's, in the middle of the first kidney that it has.
     true = nib.load(data_dir / "case_00001/segmentation.nii.gz")
