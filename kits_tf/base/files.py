@@ -9,15 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.paths import GFilePath, as_path
+from kits_tf.base.version import __version__
 from tfrecords_tools import text as text_files
 from tfrecords_tools.errors import RecordError
 from tfrecords_tools.files import name_in_errors, remove_partial, written_whole
 
 __all__ = [
+    "MADE_BY",
     "name_in_errors",
     "read_table",
     "read_text",
     "remove_partial",
+    "require_own",
     "require_writable",
     "require_writable_file",
     "sha256",
@@ -26,6 +29,9 @@ __all__ = [
     "written_whole",
 ]
 
+# What stands within the first bytes of a picture or page of kits_tf, by which it is known again.
+_MARK, _MARK_BYTES = "Made by kits_tf", 2048
+MADE_BY = f"{_MARK} {__version__}"
 _BLOCK_BYTES = 1 << 22
 # Excel writes semicolons where the comma is in numbers.
 _DELIMITERS = ",;\t"
@@ -87,6 +93,24 @@ def require_absent(paths: Iterable[str | os.PathLike]) -> None:
     for path in paths:
         if os.path.lexists(path):
             raise InputError(f"{path}: is there, and is kept as it is; --overwrite replaces it")
+
+
+def require_own(paths: Iterable[str | os.PathLike]) -> None:
+    """Checks before long work that it replaces nothing but earlier results: pictures and pages with MADE_BY in them.
+
+    Raises:
+        InputError: one of the paths is there, and is something else or cannot be read.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            continue
+        with name_in_errors(path), as_path(path).open("rb") as file:
+            is_own = _MARK.encode() in file.read(_MARK_BYTES)
+        if not is_own:
+            raise InputError(
+                f"{path}: expected no file or one that kits_tf made, found another; it is kept as it is: choose "
+                "another place for the results, or move it away"
+            )
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

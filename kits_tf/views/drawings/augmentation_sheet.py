@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from kits_tf.ct.geometry import Spacing
 from kits_tf.ct.labels import Scheme
 from kits_tf.pipeline.preview import Preview
-from kits_tf.views.drawings import canvas, style
+from kits_tf.views.drawings import canvas, legend, style
 
 _COLUMNS = 4
 _INCHES = 3.4
@@ -46,5 +46,5 @@ def augmentation_sheet(
         canvas.outline(ax, preview.labels[middle], scheme, spacing_zyx_mm[1:])
         ax.set_title("\n".join(textwrap.wrap(preview.words, 52)[:3]), color=style.TEXT, fontsize=7)
     figure.suptitle(title, color=style.TEXT)
-    canvas.add_legend(figure, scheme)
+    legend.add_legend(figure, legend.structures(scheme) + legend.lines({"truth": "solid"}))
     return figure

@@ -1,4 +1,4 @@
-"""What figures share: labels over a plane, a legend, and files that are whole or not there.
+"""What figures share: labels over a plane, letters, and files that are whole or not there.
 
 Figures are matplotlib objects without pyplot: no window system, and matplotlib's global settings stay as they are.
 """
@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import name_in_errors, written_whole
+from kits_tf.base.files import MADE_BY, name_in_errors, written_whole
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
 
@@ -92,10 +92,38 @@ def show(ax: Axes, picture: NDArray, pixel_mm: tuple[float, float], **imshow_arg
     ax.set_frame_on(False)
 
 
+def write(ax: Axes, place: tuple[float, float], text: str, **text_arguments: Any) -> None:
+    """Writes over a picture, in letters with a dark rim: they can be read on bone as on air.
+
+    Args:
+        ax: axes to write on.
+        place: x and y.
+        text: text to write.
+        **text_arguments: further arguments of `Axes.text`.
+    """
+    ax.text(*place, text, color=style.TEXT, path_effects=_rim(2.5), **text_arguments)
+
+
+def draw_bar(ax: Axes, start: tuple[float, float], length_mm: float) -> None:
+    """Draws a bar with its length in cm above it.
+
+    Args:
+        ax: axes in mm, as `show` makes them.
+        start: x and y of its left end.
+        length_mm: length of the bar.
+    """
+    x, y = start
+    (bar,) = ax.plot([x, x + length_mm], [y, y], color=style.TEXT, linewidth=2, clip_on=False, path_effects=_rim(4.0))
+    above: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "va": "bottom", "fontsize": 8}
+    text = ax.annotate(f"{length_mm / 10:.0f} cm", start, color=style.TEXT, path_effects=_rim(2.5), **above)
+    for drawn in (bar, text):  # it may be wider than the axes, which keep their size
+        drawn.set_in_layout(False)
+
+
 def outline(
     ax: Axes, labels: NDArray[np.uint8], scheme: Scheme, pixel_mm: tuple[float, float], line: str = "solid"
 ) -> None:
-    """Outlines each structure of a plane.
+    """Outlines each structure of a plane, with a dark rim.
 
     Args:
         ax: axes in mm, as `show` makes them.
@@ -104,23 +132,48 @@ def outline(
         pixel_mm: height and width of a pixel.
         line: matplotlib's style of the line.
     """
-    # A contour needs two rows and columns: a single one gets an empty neighbor on either side.
+    x, y, labels = _with_neighbors(labels, pixel_mm)
+    for label, name in enumerate(scheme.classes):
+        mask = labels == label
+        if label and mask.any():
+            drawn = ax.contour(x, y, mask, levels=[0.5], colors=[style.COLORS[name]], linewidths=1.2, linestyles=line)
+            drawn.set_path_effects(_rim(2.2))
+
+
+def hatch(ax: Axes, errors: NDArray[np.uint8], pixel_mm: tuple[float, float]) -> None:
+    """Hatches each kind of error of a plane.
+
+    Args:
+        ax: axes in mm, as `show` makes them.
+        errors: (height, width) uint8, as `raster.find_errors` returns them.
+        pixel_mm: height and width of a pixel.
+    """
+    x, y, errors = _with_neighbors(errors, pixel_mm)
+    for kind, (name, pattern) in enumerate(style.ERROR_HATCHES.items(), start=1):
+        mask = errors == kind
+        if mask.any():
+            drawn = ax.contourf(x, y, mask, levels=[0.5, 1.5], colors="none", hatches=[pattern])
+            drawn.set(edgecolor=style.rgb(name), linewidth=0)
+
+
+def _rim(width: float) -> list[AbstractPathEffect]:
+    """Returns a dark line of a width in points below what is drawn."""
+    return [withStroke(linewidth=width, foreground=style.FACE)]
+
+
+def _with_neighbors(
+    labels: NDArray[np.uint8], pixel_mm: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint8]]:
+    """Returns x and y of the pixels' centers, and the labels: a contour needs two rows and columns.
+
+    A single row or column gets an empty neighbor on each side.
+    """
     margins = [int(size == 1) for size in labels.shape]
     labels = np.pad(labels, [(margin, margin) for margin in margins])
     y, x = (
         (np.arange(size) - margin + 0.5) * mm for size, margin, mm in zip(labels.shape, margins, pixel_mm, strict=True)
     )
-    for label, name in enumerate(scheme.classes):
-        mask = labels == label
-        if label and mask.any():
-            ax.contour(x, y, mask, levels=[0.5], colors=[style.COLORS[name]], linewidths=1.2, linestyles=line)
-
-
-def add_legend(figure: Figure, scheme: Scheme, other_colors: Mapping[str, str] | None = None) -> None:
-    """Puts the names of the structures below a figure, and other names with their colors."""
-    colors = {style.words(name): style.COLORS[name] for name in scheme.classes[1:]} | dict(other_colors or {})
-    handles = [Patch(color=color, label=name) for name, color in colors.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=style.TEXT, frameon=False)
+    return x, y, labels
 
 
 @plain_style()
@@ -129,7 +182,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with name_in_errors(path), written_whole(path) as partial:
-        figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png")
+        figure.savefig(partial, dpi=style.DOTS_PER_INCH, format="png", metadata={"Software": MADE_BY})
 
 
 @plain_style()

@@ -1,6 +1,7 @@
 """One picture of a case: truth and prediction on planes through each structure, and their surfaces."""
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.gridspec import SubplotSpec
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.scores import KIDNEY_DICE, TUMOR_DICE, dice_scores
 from kits_tf.ct.crop import crop_around
-from kits_tf.views.drawings import canvas, style
+from kits_tf.views.drawings import canvas, legend, style
 from kits_tf.views.drawings.planes import PLANES, Landmark, Plane, landmarks
 from kits_tf.views.drawings.raster import find_errors
 from kits_tf.views.drawings.surfaces import PIXEL_MM, VIEWS, draw_surfaces
@@ -19,6 +20,8 @@ _FIELD_MM = 150.0
 _FIELD_PER_EXTENT = 1.3
 _BAR_MM = 50.0
 _SURFACE_MARGIN_MM = 12.0
+# Room for the bar below a surface, as a share of the picture's height.
+_STRIP = 0.16
 # Letters at the left, right, upper and lower edge: x and y in the axes, and how they are aligned there.
 _EDGE_PLACES = (
     (0.02, 0.5, "left", "center"),
@@ -34,7 +37,7 @@ def case_figure(case: CaseMasks) -> Figure:
 
     Each landmark (the largest tumor, each kidney) has a row: the axial, coronal and sagittal plane through its center,
     in radiological orientation, all at one scale. The truth has solid outlines, the prediction dashed ones; voxels that
-    are missed, false, or of another structure are filled. Below are the surfaces from the front and from the left, and
+    are missed, false, or of another structure are hatched. Below are the surfaces from the front and from the left, and
     the title says Dice. A case without labels shows the middle of the scan.
     """
     marks = landmarks(case)
@@ -48,16 +51,22 @@ def case_figure(case: CaseMasks) -> Figure:
         _draw_bar(axes[0])
     _draw_all_surfaces(rows[-1], case)
     figure.suptitle(_title(case), color=style.TEXT, fontsize=13)
-    canvas.add_legend(figure, case.scheme, {} if case.truth is None else style.ERROR_COLORS)
+    legend.add_legend(figure, legend.structures(case.scheme) + _other_entries(case))
     return figure
+
+
+def _other_entries(case: CaseMasks) -> list[Artist]:
+    """Returns what the legend says of truth, prediction and errors."""
+    if case.truth is None:
+        return legend.lines({"prediction": "solid"})
+    return legend.lines({"truth": "solid", "prediction": "dashed"}) + legend.errors()
 
 
 def _title(case: CaseMasks) -> str:
     if case.truth is None:
         return f"{case.case_id}   prediction (there is no truth)"
     scores = dice_scores(case.truth, case.predicted, case.scheme)
-    dice = f"Dice: kidney {scores[KIDNEY_DICE]:.3f}, tumor {scores[TUMOR_DICE]:.3f}"
-    return f"{case.case_id}   {dice}\nsolid: truth, dashed: prediction"
+    return f"{case.case_id}   Dice: kidney {scores[KIDNEY_DICE]:.3f}, tumor {scores[TUMOR_DICE]:.3f}"
 
 
 def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_mm: float) -> None:
@@ -72,9 +81,10 @@ def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_m
         canvas.outline(ax, predicted, case.scheme, pixel_mm)
     else:
         truth = plane.cut(case.truth, mark.center)
-        colors = ListedColormap([(0, 0, 0, 0), *((*style.rgb(name), 0.55) for name in style.ERROR_COLORS)])
-        errors = find_errors(truth, predicted)
+        tints = ((*style.rgb(name), legend.ERROR_OPACITY) for name in style.ERROR_COLORS)
+        errors, colors = find_errors(truth, predicted), ListedColormap([(0, 0, 0, 0), *tints])
         canvas.show(ax, errors, pixel_mm, cmap=colors, vmin=0, vmax=len(style.ERROR_COLORS), interpolation="nearest")
+        canvas.hatch(ax, errors, pixel_mm)
         canvas.outline(ax, truth, case.scheme, pixel_mm)
         canvas.outline(ax, predicted, case.scheme, pixel_mm, line="dashed")
     y, x = center_mm
@@ -85,15 +95,13 @@ def _draw_plane(ax: Axes, case: CaseMasks, plane: Plane, mark: Landmark, field_m
 
 def _mark_edges(ax: Axes, edges: tuple[str, str, str, str]) -> None:
     for text, (x, y, horizontal, vertical) in zip(edges, _EDGE_PLACES, strict=True):
-        ax.text(x, y, text, color=style.TEXT, ha=horizontal, va=vertical, transform=ax.transAxes, fontsize=10)
+        canvas.write(ax, (x, y), text, ha=horizontal, va=vertical, transform=ax.transAxes, fontsize=10)
 
 
 def _draw_bar(ax: Axes) -> None:
     """Draws a bar of _BAR_MM into the lower left corner of axes in mm."""
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    x, y = left + 0.04 * (right - left), bottom + 0.05 * (top - bottom)
-    ax.plot([x, x + _BAR_MM], [y, y], color=style.TEXT, linewidth=2)
-    ax.text(x, y - 0.02 * (bottom - top), f"{_BAR_MM / 10:.0f} cm", color=style.TEXT, fontsize=8, va="bottom")
+    canvas.draw_bar(ax, (left + 0.04 * (right - left), bottom + 0.05 * (top - bottom)), _BAR_MM)
 
 
 def _draw_all_surfaces(place: SubplotSpec, case: CaseMasks) -> None:
@@ -108,6 +116,8 @@ def _draw_all_surfaces(place: SubplotSpec, case: CaseMasks) -> None:
         for j, view in enumerate(VIEWS):
             ax, picture = axes[i * len(VIEWS) + j], pictures[name][view.name]
             canvas.show(ax, picture, (PIXEL_MM, PIXEL_MM), interpolation="bilinear")
+            height_mm, width_mm = (size * PIXEL_MM for size in picture.shape[:2])
+            ax.set(xlim=(0, width_mm), ylim=((1 + _STRIP) * height_mm, 0))
             ax.set_title(f"{name}\n{view.name}", color=style.TEXT, fontsize=9)
             left, right, *_ = next(plane.edges for plane in PLANES if plane.axis == view.axis)
             _mark_edges(ax, (left, right, "", ""))

@@ -3,19 +3,23 @@
 import io
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.base.files import MADE_BY
 from kits_tf.ct.crop import Crop, crop_around
-from kits_tf.views.drawings import canvas, raster, style
+from kits_tf.views.drawings import canvas, legend, raster, style
 
 COLUMNS, ROWS = 5, 4
-GIF_HEIGHT = 240
+# Height of an animation's planes in pixels, and the least width that its legend needs below them.
+GIF_HEIGHT, GIF_WIDTH = 240, 380
 _MOST_FRAMES = 60
 _FRAME_MS = 100
-_GIF_COLORS = 64
+# Shades of gray in an animation, and of each structure's tint; with the structures' own colors they make its palette.
+_GRAYS, _TINTS = 64, 32
 _MARGIN_MM = 30.0
 _PANEL_INCHES = 2.4
 # Largest ratio of the sides of a picture that is still filled: a scan of one column or row would be a strip of meters.
@@ -39,23 +43,52 @@ def montage(case: CaseMasks) -> Figure:
     for ax, z in zip(axes, planes, strict=False):
         canvas.show(ax, _painted(case, z, crop), case.spacing_mm[1:])
         ax.set_title(f"axial {z}", color=style.TEXT, fontsize=8)
-    key = "tint: prediction" if case.truth is None else "tint: prediction, outline: truth"
-    figure.suptitle(f"{case.case_id}   {key}", color=style.TEXT)
-    canvas.add_legend(figure, case.scheme)
+    figure.suptitle(f"{case.case_id}   The patient's right is on the left.", color=style.TEXT)
+    legend.add_legend(figure, _entries(case))
     return figure
 
 
+@canvas.plain_style()
 def animation(case: CaseMasks) -> bytes:
-    """Returns a GIF through the axial planes of `montage`, up to 60 of them, GIF_HEIGHT pixels high."""
+    """Returns a GIF through the axial planes of `montage`, up to 60 of them, GIF_HEIGHT pixels high, above a legend."""
     planes, crop = _planes(case, _MOST_FRAMES)
     height_mm, width_mm = _size_mm(case, crop)
     pixels_per_mm = min(GIF_HEIGHT / height_mm, _LARGEST_RATIO * GIF_HEIGHT / width_mm)
     size = max(1, round(width_mm * pixels_per_mm)), max(1, round(height_mm * pixels_per_mm))
-    pictures = (Image.fromarray(_painted(case, z, crop)).resize(size) for z in planes)
-    frames = [picture.quantize(_GIF_COLORS, dither=Image.Dither.NONE) for picture in pictures]
+    key = legend.legend_picture(_entries(case), max(size[0], GIF_WIDTH))
+    pictures = (_frame(Image.fromarray(_painted(case, z, crop)).resize(size), key) for z in planes)
+    palette = _palette(case)
+    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     content = io.BytesIO()
-    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
+    settings = {"save_all": True, "append_images": frames[1:], "duration": _FRAME_MS, "loop": 0, "comment": MADE_BY}
+    frames[0].save(content, "GIF", **settings)
     return content.getvalue()
+
+
+def _entries(case: CaseMasks) -> list[Artist]:
+    return legend.structures(case.scheme) + legend.tint_and_outline(has_truth=case.truth is not None)
+
+
+def _frame(picture: Image.Image, key: NDArray[np.uint8]) -> Image.Image:
+    """Returns a picture above a legend that is at least as wide."""
+    height, width, _ = key.shape
+    frame = Image.new("RGB", (width, GIF_HEIGHT + height))
+    frame.paste(picture, ((width - picture.width) // 2, 0))
+    frame.paste(Image.fromarray(key), (0, GIF_HEIGHT))
+    return frame
+
+
+def _palette(case: CaseMasks) -> Image.Image:
+    """Returns a picture with the palette of all frames, in which structures keep their colors."""
+    classes = case.scheme.classes
+    shades = [np.linspace(0, 1, _GRAYS)[:, None].repeat(3, axis=1), np.array([style.rgb(name) for name in classes[1:]])]
+    for label in range(1, len(classes)):
+        tinted = np.linspace(0, 1, _TINTS, dtype=np.float32)[None, :, None].repeat(3, axis=2)
+        raster.tint(tinted, np.full(tinted.shape[:2], label, np.uint8), classes)
+        shades.append(tinted[0])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(raster.to_bytes(np.concatenate(shades)).tobytes())
+    return palette
 
 
 def _planes(case: CaseMasks, limit: int) -> tuple[list[int], Crop]:

@@ -14,6 +14,9 @@ from kits_tf.views.drawings import canvas
 from kits_tf.views.drawings.case_figure import case_figure
 from kits_tf.views.drawings.montage import animation, montage
 
+# Ends of the names of files.
+_FIGURE, _MONTAGE, _GIF = ".png", "_montage.png", ".gif"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FigurePlan:
@@ -30,6 +33,15 @@ class FigurePlan:
     output_dir: Path
     montage: bool
     gif: bool
+
+    def paths(self, name: str) -> list[Path]:
+        """Returns the files of the pictures of a case of this name."""
+        endings = [_FIGURE, *[_MONTAGE] * self.montage, *[_GIF] * self.gif]
+        return [self.path(name, ending) for ending in endings]
+
+    def path(self, name: str, ending: str) -> Path:
+        """Returns the file of a picture of a case of this name."""
+        return self.output_dir / f"{name}{ending}"
 
 
 def draw_prediction(files: CaseFiles, plan: FigurePlan) -> None:
@@ -62,10 +74,10 @@ def draw_scan(source: str, name: str, dicom: DicomSettings, plan: FigurePlan) ->
 
 def _draw(case: CaseMasks, plan: FigurePlan) -> None:
     with canvas.drawing():
-        canvas.save(case_figure(case), plan.output_dir / f"{case.case_id}.png")
+        canvas.save(case_figure(case), plan.path(case.case_id, _FIGURE))
         if plan.montage:
-            canvas.save(montage(case), plan.output_dir / f"{case.case_id}_montage.png")
+            canvas.save(montage(case), plan.path(case.case_id, _MONTAGE))
         if plan.gif:
-            path = plan.output_dir / f"{case.case_id}.gif"
+            path = plan.path(case.case_id, _GIF)
             with name_in_errors(path), written_whole(path) as partial:
                 partial.write_bytes(animation(case))

@@ -8,6 +8,8 @@ from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
 
 _OPACITY = 0.4
+# What is small and has no room for hatches has stronger colors of errors.
+_ERROR_OPACITY = 0.8
 
 
 def gray(hu: NDArray) -> NDArray[np.float32]:
@@ -18,7 +20,7 @@ def gray(hu: NDArray) -> NDArray[np.float32]:
 
 
 def tint(picture: NDArray[np.float32], labels: NDArray[np.uint8], classes: tuple[str, ...]) -> None:
-    """Tints each structure in place.
+    """Tints each structure in place, errors more than others.
 
     Args:
         picture: (y, x, 3) float32, 0..1; it is changed.
@@ -26,8 +28,8 @@ def tint(picture: NDArray[np.float32], labels: NDArray[np.uint8], classes: tuple
         classes: names of the labels, from 0 on.
     """
     for label, name in enumerate(classes[1:], start=1):
-        tinted = labels == label
-        picture[tinted] = (1 - _OPACITY) * picture[tinted] + _OPACITY * np.array(style.rgb(name), np.float32)
+        tinted, opacity = labels == label, _ERROR_OPACITY if name in style.ERROR_COLORS else _OPACITY
+        picture[tinted] = (1 - opacity) * picture[tinted] + opacity * np.array(style.rgb(name), np.float32)
 
 
 def outline(picture: NDArray[np.float32], labels: NDArray[np.uint8], classes: tuple[str, ...]) -> None:

@@ -1,15 +1,18 @@
-"""Colors, words and the window of HU of everything drawn: a structure has the same color everywhere."""
+"""Colors, hatches, words and the window of HU of everything drawn: a structure has the same color everywhere."""
 
-# Okabe and Ito's palette, which people with any color vision can distinguish.
+# Near Okabe and Ito's, moved until people with any color vision can distinguish all of a picture, errors among them:
+# tests/views/drawings/test_style.py measures it.
 COLORS = {
     "right_kidney": "#56B4E9",
-    "left_kidney": "#009E73",
+    "left_kidney": "#99C27A",
     "kidney": "#56B4E9",
     "tumor": "#E69F00",
-    "cyst": "#CC79A7",
+    "cyst": "#CC3D85",
 }
 # Kinds of errors: only the truth has the voxel, only the prediction has it, or both have it as different structures.
-ERROR_COLORS = {"missed": "#D55E00", "false": "#F0E442", "other structure": "#0072B2"}
+ERROR_COLORS = {"missed": "#CC1F1F", "false": "#FFF585", "other structure": "#9900FF"}
+# Matplotlib's hatches, so that an error is an error without its color.
+ERROR_HATCHES = {"missed": "////", "false": "....", "other structure": "xxxx"}
 SOFT_TISSUE_HU = (-160.0, 240.0)
 FACE, TEXT = "black", "white"
 DOTS_PER_INCH = 110

@@ -12,10 +12,11 @@ from PIL import Image
 
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import MADE_BY
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.views.drawings import canvas, style
 from kits_tf.views.drawings.case_figure import case_figure
-from kits_tf.views.drawings.montage import COLUMNS, GIF_HEIGHT, ROWS, animation, montage
+from kits_tf.views.drawings.montage import COLUMNS, GIF_HEIGHT, GIF_WIDTH, ROWS, animation, montage
 
 SPACING = (4.0, 1.0, 2.0)
 
@@ -69,7 +70,10 @@ def test_title_and_legend() -> None:
     tumor = 2 * (predicted == 3).sum() / ((truth == 3).sum() + (predicted == 3).sum())
     assert f"tumor {tumor:.3f}" in figure.get_suptitle() and "case_00007" in figure.get_suptitle()
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["right kidney", "left kidney", "tumor", "missed", "false", "other structure"]
+    structures, lines = ["right kidney", "left kidney", "tumor"], ["truth", "prediction"]
+    assert texts == [*structures, *lines, "missed", "false", "other structure"]
+    solid, dashed = figure.legends[0].get_lines()
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
 
 
 def test_outlines_run_around_structures_and_errors_are_filled() -> None:
@@ -85,13 +89,38 @@ def test_outlines_run_around_structures_and_errors_are_filled() -> None:
     assert (errors == 1).sum() == 20 * 10 and not (errors > 1).any()
     colors = axial.images[1].cmap(axial.images[1].norm(np.array([1, 2, 3])))
     assert [matplotlib.colors.to_hex(c).upper() for c in colors] == list(style.ERROR_COLORS.values())
+    (hatched,) = [c for c in lines if isinstance(c, QuadContourSet) and c.filled]
+    assert hatched.hatches == [style.ERROR_HATCHES["missed"]]
+    assert matplotlib.colors.to_hex(hatched.get_edgecolor()[0]).upper() == style.ERROR_COLORS["missed"]
+    (missed,) = hatched.get_paths()
+    assert missed.vertices.min(axis=0) == pytest.approx((110, 60)) and missed.vertices.max(axis=0) == pytest.approx(
+        (130, 80)
+    )
+
+
+def test_letters_bars_and_outlines_have_a_dark_rim() -> None:
+    axial, front = (case_figure(case()).axes[i] for i in (0, 9))
+    for drawn in (*axial.texts, *axial.lines, *axial.collections[1:], *front.texts, *front.lines):
+        (rim,) = drawn.get_path_effects()
+        assert rim._gc["foreground"] == "black" and rim._gc["linewidth"] > 2, drawn
+    assert [text.get_text() for text in axial.texts] == ["R", "L", "A", "P", "5 cm"]
+
+
+def test_the_bar_lies_below_the_surface() -> None:
+    front, left, *_ = case_figure(case()).axes[9:]
+    (bar,) = front.lines
+    _, _, picture_bottom, _ = front.images[0].get_extent()
+    assert bar.get_xdata()[1] - bar.get_xdata()[0] == 50  # mm
+    below = bar.get_ydata()[0]
+    assert picture_bottom < below < front.get_ylim()[0] and front.get_ylim() == left.get_ylim()
 
 
 def test_without_truth_the_prediction_stands_alone() -> None:
     figure = case_figure(case(with_truth=False))
     assert "there is no truth" in figure.get_suptitle() and len(figure.axes[0].images) == 1
     assert [ax.get_title() for ax in figure.axes[9:]] == ["prediction\nfrom the front", "prediction\nfrom the left"]
-    assert len(figure.legends[0].get_texts()) == 3
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["right kidney", "left kidney", "tumor", "prediction"]
 
 
 def test_an_empty_case_shows_the_middle() -> None:
@@ -121,7 +150,8 @@ def test_thin_scans_and_masks_that_are_empty_or_everything_are_drawn(shape: tupl
     width, height = canvas.webp_size(canvas.webp(montage(thin), 300))
     assert width == 300 and height < 1500
     picture = Image.open(io.BytesIO(animation(thin)))
-    assert max(picture.size) <= 4 * GIF_HEIGHT and picture.size[1] <= GIF_HEIGHT
+    assert GIF_WIDTH <= picture.width <= 4 * GIF_HEIGHT
+    assert picture.height in (GIF_HEIGHT + 27, GIF_HEIGHT + 44)  # a legend of one row or of two
 
 
 def test_a_single_row_is_outlined_along_its_edges() -> None:
@@ -171,9 +201,16 @@ def test_a_montage_has_planes_from_the_first_to_the_last_with_a_structure() -> N
 
 def test_an_animation_has_a_frame_for_each_plane() -> None:
     picture = Image.open(io.BytesIO(animation(case())))
-    assert (picture.n_frames, picture.height, picture.info["duration"]) == (14, GIF_HEIGHT, 100)
-    assert picture.width == round(GIF_HEIGHT * 80 * 2.0 / 110)
+    assert (picture.n_frames, picture.info["duration"], picture.info["comment"]) == (14, 100, MADE_BY.encode())
+    assert picture.size == (
+        GIF_WIDTH,
+        GIF_HEIGHT + 44,
+    )  # planes of 349 pixels in the middle, above a legend of two rows
+    lit = np.flatnonzero(np.asarray(picture.convert("RGB"))[:GIF_HEIGHT].any(axis=(0, 2)))
+    assert (lit[0], lit[-1] + 1 - lit[0]) == ((GIF_WIDTH - 349) // 2, round(GIF_HEIGHT * 80 * 2.0 / 110))
     picture.seek(3)  # with a tumor, which the other frames do not have
     frame = np.asarray(picture.convert("RGB")).astype(int)
-    tumor = abs(frame - 255 * np.array(style.rgb("tumor"))).max(axis=-1) < 25  # its outline
+    tumor = abs(frame[:GIF_HEIGHT] - 255 * np.array(style.rgb("tumor"))).max(axis=-1) < 25  # its outline
     assert tumor.any()
+    for name in LATERALITY.classes[1:]:  # in the legend, as they are
+        assert (abs(frame[GIF_HEIGHT:] - np.round(255 * np.array(style.rgb(name)))).max(axis=-1) == 0).sum() > 50, name

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,29 @@ def test_each_column_is_drawn() -> None:
     assert lines["tumor, whole validation cases"] == [[3, 0.3]]
     assert rate.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.05], [3, pytest.approx(0.1 / 3)]]
     assert all(ax.lines[-1].get_xdata()[0] == 2 for ax in (loss, dice, rate))  # the best epoch
+
+
+def test_every_chart_has_a_legend_that_explains_its_lines() -> None:
+    axes = learning_curves("runs/base", HISTORY, best=1).axes
+    legends = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in axes]
+    assert legends == [
+        ["loss, training", "loss, validation patches", "kept weights: epoch 2"],
+        [
+            *("kidney, training", "kidney, validation patches", "kidney, whole validation cases"),
+            *("tumor, training", "tumor, validation patches", "tumor, whole validation cases"),
+            "kept weights: epoch 2",
+        ],
+        ["learning rate", "kept weights: epoch 2"],
+    ]
+    without = learning_curves("runs/base", HISTORY).axes[2].get_legend()
+    assert [text.get_text() for text in without.get_texts()] == ["learning rate"]
+
+
+def test_the_axis_of_the_learning_rate_begins_at_zero() -> None:
+    constant = [replace(row, learning_rate=0.002) for row in HISTORY]
+    for history, highest in ((HISTORY, 0.1), (constant, 0.002), ([replace(HISTORY[0], learning_rate=0.0)], 1 / 1.1)):
+        low, high = learning_curves("runs/base", history).axes[2].get_ylim()
+        assert low == 0 and high == pytest.approx(1.1 * highest), history
 
 
 def test_one_epoch_is_enough(tmp_path: Path) -> None:
