@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kits_tf.base.command import Command, UsageError
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
-from kits_tf.base.files import require_writable
+from kits_tf.base.files import require_own, require_writable
 from kits_tf.base.packages import require
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
@@ -103,13 +103,13 @@ class _Drawings:
     Attributes:
         draw: function that draws one.
         tasks: its arguments, by name of the mask.
-        masks: the masks.
+        plan: which pictures, and of which masks.
         failures: what cannot be drawn so far.
     """
 
     draw: Callable[..., None]
     tasks: dict[str, tuple]
-    masks: "MaskFolder"
+    plan: "FigurePlan"
     failures: Failures
 
 
@@ -117,7 +117,8 @@ def _draw_masks(settings: Figures, scans: list[str]) -> None:
     """Draws the mask of every scan, or every mask that has a case in the data set, on several processes.
 
     Raises:
-        InputError: a mask cannot be drawn; the others are.
+        InputError: a file is there that is no picture of kits_tf, and nothing is drawn; or a mask cannot be drawn, and
+            the others are.
     """
     from kits_tf.analysis.mask_files import check_flags, label_note, open_masks
     from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
@@ -126,13 +127,14 @@ def _draw_masks(settings: Figures, scans: list[str]) -> None:
     check_flags(masks.masks.values(), settings.masks)
     of = _of_scans(settings, scans, masks) if scans else _of_data_set(settings, masks)
     names, done = list(of.tasks), set(of.tasks)
+    require_own(path for name in names for path in of.plan.paths(name))
     results = run_tasks(of.draw, list(of.tasks.values()), settings.workers, start_tensorflow_in_worker)
     for index, result in track(results, "figure", len(names)):
         if isinstance(result, InputError):
             of.failures.note(names[index], result)
             done.discard(names[index])
     if done:
-        print(label_note(mask for name, mask in of.masks.masks.items() if name in done))
+        print(label_note(mask for name, mask in of.plan.masks.masks.items() if name in done))
         print(f"wrote {settings.output_dir}")
     of.failures.check()
 
@@ -149,7 +151,7 @@ def _of_scans(settings: Figures, paths: list[str], masks: "MaskFolder") -> _Draw
             failures.note(scan.source, scan.problem)
     plan = _plan(settings, masks)
     tasks = {scan.name: (scan.source, scan.name, settings.dicom, plan) for scan in scans if not scan.problem}
-    return _Drawings(draw=draw_scan, tasks=tasks, masks=masks, failures=failures)
+    return _Drawings(draw=draw_scan, tasks=tasks, plan=plan, failures=failures)
 
 
 def _of_data_set(settings: Figures, masks: "MaskFolder") -> _Drawings:
@@ -168,7 +170,7 @@ def _of_data_set(settings: Figures, masks: "MaskFolder") -> _Drawings:
         failures.note(name, problem)
     plan = _plan(settings, masks)
     tasks = {files.case_id: (files, plan) for files in predicted.cases}
-    return _Drawings(draw=draw_prediction, tasks=tasks, masks=masks, failures=failures)
+    return _Drawings(draw=draw_prediction, tasks=tasks, plan=plan, failures=failures)
 
 
 def _plan(settings: Figures, masks: "MaskFolder") -> "FigurePlan":
@@ -200,12 +202,13 @@ def _draw_augmentations(settings: Figures, data_dir: str) -> None:
     named = {name: value for name, value in asdict(settings.masks).items() if value}
     grid = GridSettings(**asdict(settings.resampling), **named)
     scheme = scheme_of(grid)
+    path = Path(settings.output_dir) / f"{chosen[0].case_id}_augmentations.png"
+    require_own([path])
     case = to_training_grid(chosen[0].case_id, read_labeled(chosen[0], scheme), grid)
     recipe, intensity = PatchRecipe.from_settings(settings), settings.intensity
     previews = preview_augmentations(case, scheme, recipe, settings.seed, AUGMENTATIONS)
     for preview in previews:
         print(preview.words)
-    path = Path(settings.output_dir) / f"{case.case_id}_augmentations.png"
     title = f"{case.case_id}: one patch under {len(previews)} augmentations, middle axial plane"
     low, high = ((hu - intensity.mean_hu) / intensity.std_hu for hu in intensity.window_hu)
     canvas.save(augmentation_sheet(title, previews, scheme, case.grid.spacing_mm, (low, high)), path)

@@ -57,7 +57,7 @@ def test_a_mask_is_drawn_as_a_figure_a_montage_and_an_animation(data_dir: Path, 
         with Image.open(path) as picture:
             sizes[path.name] = picture.size
     assert sorted(sizes) == ["case_00000.gif", "case_00000.png", "case_00000_montage.png"]
-    assert sizes["case_00000.gif"][1] == GIF_HEIGHT
+    assert sizes["case_00000.gif"][1] == GIF_HEIGHT + 44  # with a legend of two rows
     assert sizes["case_00000.png"][0] == 10 * style.DOTS_PER_INCH
     draw_prediction(files, replace(plan, output_dir=tmp_path / "one", montage=False, gif=False))
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["case_00000.png"]
@@ -84,6 +84,33 @@ def test_a_bad_case_does_not_cost_the_others_and_fails_the_command(
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"wrote {tmp_path / 'out'}" and printed[0].startswith("labels: ") and len(printed) == 2
     assert "1 of 3 cases failed:" in caplog.messages
+
+
+def test_earlier_pictures_are_replaced_and_files_of_others_are_kept(data_dir: Path, tmp_path: Path) -> None:
+    scheme, masks, out = find_scheme("laterality", "kidney"), tmp_path / "masks", tmp_path / "out"
+    for files in find_cases(str(data_dir))[:2]:
+        labels, image = read_labeled(files, scheme).labels, read_image(files.image)
+        write_labels(masks / f"{files.case_id}.nii.gz", labels, like=image, classes=scheme.classes)
+    drawn = settings(data_dir, out, augmentations=False, predictions_dir=str(masks), workers=1, montage=True, gif=True)
+    figures.main(drawn, [])
+    contents = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert len(contents) == 6 and all(b"Made by kits_tf" in content[:2048] for content in contents.values())
+    (out / "case_00000.png").unlink()
+    for name in ("case_00001.png", "case_00001_montage.png", "case_00001.gif"):
+        (out / name).write_bytes(b"a picture of mine")
+        with pytest.raises(
+            InputError, match=rf"out/{name}: expected no file or one that kits_tf made, found another; "
+        ):
+            figures.main(drawn, [])
+        assert (out / name).read_bytes() == b"a picture of mine" and not (out / "case_00000.png").exists()
+        (out / name).write_bytes(contents[name])
+    figures.main(drawn, [])
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == contents
+    sheet = out / "case_00002_augmentations.png"
+    sheet.write_bytes(b"a picture of mine")
+    with pytest.raises(InputError, match="case_00002_augmentations.png: expected no file or one that kits_tf made"):
+        figures.main(settings(data_dir, out, case=2), [])
+    assert sheet.read_bytes() == b"a picture of mine"
 
 
 def test_masks_of_scans_are_drawn_by_the_names_that_predict_gives_them(

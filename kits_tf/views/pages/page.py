@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from kits_tf.base.files import MADE_BY
 from kits_tf.views.drawings import style
 
 
@@ -56,6 +57,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"colors": style.COLORS | style.ERROR_COLORS, "words": style.words}
+    environment.globals |= {
+        "colors": style.COLORS | style.ERROR_COLORS,
+        "errors": list(style.ERROR_COLORS),
+        "made_by": MADE_BY,
+        "words": style.words,
+    }
     environment.filters |= {"script_json": script_json}
     return environment
