@@ -36,7 +36,7 @@ def take_report(browser: Browser, report: Path) -> None:
     """Takes a picture of a report, with its viewer open, from the charts to the viewer."""
     page = browser.new_page(viewport={"width": WIDTH, "height": 900})
     go_to(page, report.resolve().as_uri())
-    page.get_by_role("button", name="Open the viewer").click()
+    page.locator("#viewer .canvas").scroll_into_view_if_needed()
     expect(page.locator("#viewer output")).to_contain_text("voxels")
     expect(page.locator("#viewer .canvas")).to_have_attribute("aria-busy", "false")
     wait_until_drawn(page)

@@ -24,6 +24,7 @@ from kits_tf.ct.volume import read_image, write_labels
 from kits_tf.views.pages.evaluation_page.plan import MOST_BYTES
 
 NOTE = "Phantoms & <nothing> else"
+HD = {"width": 1280, "height": 720}
 
 
 @pytest.fixture(scope="module")
@@ -234,15 +235,24 @@ def colored(pixels: np.ndarray) -> int:
 
 def test_the_viewer_shows_scan_and_masks(page_path: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(page_path, viewport={"width": 1200, "height": 900})
-    page.get_by_role("button", name="Open the viewer").click()
-    output = page.locator("#viewer output")
+    output, hint = page.locator("#viewer output"), page.locator("#viewer .canvas p")
+    expect(output).to_have_text("")
+    expect(hint).to_have_text("The viewer opens when it comes into view, or at a click.")
+    page.locator("#viewer").scroll_into_view_if_needed()
     expect(output).to_contain_text("case_00000, voxels of about 1.5 mm")
+    expect(hint).to_be_hidden()
+    with_both = canvas_pixels(page)
+    assert with_both.std() > 10 and colored(with_both) > 500
+    expect(page.get_by_label("opacity of truth")).to_have_value("1")
+    page.get_by_label("opacity of truth").fill("0")
     with_prediction = canvas_pixels(page)
-    assert with_prediction.std() > 10 and colored(with_prediction) > 500
+    assert 500 < colored(with_prediction) < colored(with_both)
     page.get_by_label("opacity of prediction").fill("0")
     assert colored(canvas_pixels(page)) < colored(with_prediction) / 4
     page.get_by_label("opacity of truth").fill("1")
     assert colored(canvas_pixels(page)) > 500
+    page.get_by_label("opacity of prediction").fill("0.5")
+    assert abs(canvas_pixels(page) - with_both).max() <= 1
     page.locator("#viewer [name=view]").select_option("axial")
     page.locator("#viewer [name=case]").select_option("case_00002")
     expect(output).to_contain_text("case_00002")
@@ -253,12 +263,25 @@ def test_the_viewer_shows_scan_and_masks(page_path: Path, open_page: Callable[..
     expect(output).to_contain_text("case_00003")
 
 
+def test_a_click_opens_the_viewer_where_nothing_says_that_it_came_into_view(
+    page_path: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(page_path, viewport=HD)
+    page.add_init_script("IntersectionObserver.prototype.observe = () => {}")
+    page.reload()
+    page.locator("#viewer").scroll_into_view_if_needed()
+    wait_until_drawn(page)
+    expect(page.locator("#viewer output")).to_have_text("")
+    page.locator("#viewer .canvas").click()
+    expect(page.locator("#viewer output")).to_contain_text("case_00000, voxels of about 1.5 mm")
+
+
 def test_without_webgl_the_viewer_says_so_and_the_figures_are_there(
     page_path: Path, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(page_path)
     page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")
-    page.get_by_role("button", name="Open the viewer").click()
+    page.locator("#viewer .canvas").scroll_into_view_if_needed()
     expect(page.locator("#viewer output")).to_contain_text("this browser has no WebGL 2: the figures of the cases")
     expect(page.locator("#viewer .canvas")).to_be_hidden()
     assert page.locator("#examples img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
@@ -278,6 +301,17 @@ def test_it_fits_every_window_in_light_and_dark(page_path: Path, open_page: Call
         assert (luminance[0] > 0.8, luminance[1] < 0.2) == ((True, True) if scheme == "dark" else (False, False))
         chart = page.locator("#charts svg text").first.evaluate("text => getComputedStyle(text).fill")
         assert chart == text
+
+
+def assert_tables_fit(page: Page) -> None:
+    """Asserts that no table is wider than its place, which would cut it."""
+    for place in page.locator(".scrolled").all():
+        shown, needed = place.evaluate("place => [place.clientWidth, place.scrollWidth]")
+        assert needed <= shown, place.inner_text()[:80]
+
+
+def test_tables_fit_a_window_of_1280_pixels(page_path: Path, open_page: Callable[..., Page]) -> None:
+    assert_tables_fit(open_page(page_path, viewport=HD))
 
 
 def test_on_paper_there_is_nothing_to_click(page_path: Path, open_page: Callable[..., Page]) -> None:
@@ -307,7 +341,9 @@ def test_two_evaluations_side_by_side(
     page.locator("#case-table tr[data-case=case_00000] a").click()
     expect(page.get_by_role("dialog").locator("figcaption")).to_have_text([first, second])
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Open the viewer").click()
+    page.set_viewport_size(HD)
+    assert_tables_fit(page)
+    page.locator("#viewer").scroll_into_view_if_needed()
     expect(page.locator("#viewer output")).to_contain_text("voxels")
     expect(page.get_by_label(f"opacity of {second}'s prediction")).to_have_value("0")
 
@@ -360,6 +396,23 @@ def test_a_run_has_its_training_in_the_page(
 def test_mistakes_are_explained(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         report.main(report.Report(**changes))
+
+
+def test_an_earlier_page_is_replaced_and_a_file_of_others_is_kept(
+    data_dir: Path, masks_dirs: dict[str, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "page.html"
+    settings = report.Report(
+        predictions_dir=str(masks_dirs["last"]), data_dir=str(data_dir), output=str(output), viewer=False, workers=1
+    )
+    output.write_text("<title>a page of mine</title>")
+    with pytest.raises(InputError, match=r"page.html: expected no file or one that kits_tf made, found another; it is"):
+        report.main(settings)
+    assert output.read_text() == "<title>a page of mine</title>"
+    output.unlink()
+    for _ in range(2):
+        report.main(settings)
+        assert '<meta name="generator" content="Made by kits_tf' in output.read_text()
 
 
 def test_what_is_missing_is_named(

@@ -5,17 +5,22 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from kits_tf.analysis.scores import ScoreTable
-from kits_tf.views.drawings import canvas, style
+from kits_tf.views.drawings import canvas, legend, style
 
 # Standard deviations within which 95 % of normally distributed differences lie.
 LIMITS_OF_AGREEMENT = 1.96
-# Whether the marks of the first and of the second evaluation are filled.
+# The first and the second evaluation: whether their points are filled, the line of their bias, their names.
 _FILLED = (True, False)
-_SIZE = (4.6, 3.4)
+_BIAS_LINES, _LIMIT_LINE = ("solid", "dashed"), "dotted"
+_ORDINALS = ("first", "second")
+_SIZE = (4.6, 3.8)
+_LEGEND_POINTS = 8
 
 
 class Agreement(NamedTuple):
@@ -51,6 +56,9 @@ def score_boxes(heading: str, score_keys: Mapping[str, str], evaluations: Mappin
     ax.set_xticks(range(len(score_keys)), list(score_keys))
     ax.set(xlim=(-0.6, len(score_keys) - 0.4), ylim=(-0.02, 1.02))
     canvas.decorate(ax, heading)
+    box = Patch(facecolor=to_rgba(style.TEXT, 0.35), edgecolor=style.TEXT, label="box: median and quartiles")
+    whiskers = legend.lines({"whiskers: last case within 1.5 box lengths": "solid"})
+    legend.add_legend(figure, [*legend.marks(_points(len(evaluations))), box, *whiskers], _LEGEND_POINTS)
     return figure
 
 
@@ -70,18 +78,33 @@ def bland_altman(
     """
     figure = Figure(figsize=_SIZE, layout="constrained")
     ax, agreements = figure.subplots(), []
-    for errors, filled in zip(errors_ml, _FILLED, strict=False):
+    for errors, filled, bias_line in zip(errors_ml, _FILLED, _BIAS_LINES, strict=False):
         differences = np.array(list(errors.values()))
         means = np.array([true_ml[case_id] for case_id in errors]) + differences / 2
         places = dict(zip(errors, zip(means, differences, strict=True), strict=True))
         _draw_points(ax, places, structure, filled=filled)
         agreements.append(_agreement(differences))
-        for level, dash in zip(agreements[-1], ("-" if filled else "--", ":", ":"), strict=True):
+        for level, dash in zip(agreements[-1], (bias_line, _LIMIT_LINE, _LIMIT_LINE), strict=True):
             ax.axhline(level, color=style.TEXT, linestyle=dash, linewidth=1, alpha=0.7)
     ax.set_xlabel("mean of true and predicted volume, mL", color=style.TEXT)
     ax.set_ylabel("predicted - true, mL", color=style.TEXT)
     canvas.decorate(ax, structure)
+    entries = legend.marks(_points(len(errors_ml))) + legend.lines(_levels(len(errors_ml)))
+    legend.add_legend(figure, entries, _LEGEND_POINTS)
     return figure, agreements
+
+
+def _points(num_evaluations: int) -> dict[str, bool]:
+    """Returns whether the points of an evaluation are filled, by what the legend calls them."""
+    if num_evaluations == 1:
+        return {"a case": True}
+    return {f"a case, {ordinal}": filled for ordinal, filled in zip(_ORDINALS, _FILLED, strict=True)}
+
+
+def _levels(num_evaluations: int) -> dict[str, str]:
+    """Returns the styles of the lines of bias and limits, by what the legend calls them."""
+    biases = ["bias"] if num_evaluations == 1 else [f"bias, {ordinal}" for ordinal in _ORDINALS]
+    return dict(zip(biases, _BIAS_LINES, strict=False)) | {"limits of agreement": _LIMIT_LINE}
 
 
 def _agreement(differences_ml: NDArray[np.float64]) -> Agreement:

@@ -11,8 +11,7 @@ from kits_tf.analysis.evaluation_files import Evaluation
 from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
 from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_structures
 from kits_tf.analysis.statistics import Difference, differences
-from kits_tf.base.files import read_text
-from kits_tf.base.version import __version__
+from kits_tf.base.files import MADE_BY, read_text
 from kits_tf.base.words import count_text
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
@@ -137,7 +136,7 @@ def report_page(
         classes=evaluations[0].scheme.classes[1:],
         training=training,
         counts=count_findings(findings),
-        made=f"Made by kits_tf {__version__}, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        made=f"{MADE_BY}, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     )
 
 

@@ -13,7 +13,7 @@ _PREDICTION_OPACITY = 0.5
 
 @dataclass(frozen=True)
 class Layer:
-    """A volume of a case: scan, truth or a prediction.
+    """A volume of a case: scan, a prediction or the truth.
 
     Attributes:
         name: name of its slider.
@@ -29,14 +29,14 @@ class Layer:
 
 
 def layers(evaluations: Sequence[Evaluation]) -> list[Layer]:
-    """Returns scan, truth and predictions in the order in which they lie over each other."""
+    """Returns scan, predictions and truth, an outline, in the order in which they lie over each other."""
     names = ["prediction"] if len(evaluations) == 1 else [f"{each.name}'s prediction" for each in evaluations]
     predictions = [
         Layer(f"prediction{i}", name, _PREDICTION_OPACITY if i == 0 else 0.0, color_map(each.scheme))
         for i, (name, each) in enumerate(zip(names, evaluations, strict=True))
     ]
-    truth = Layer("truth", "truth", 0.0, color_map(evaluations[0].scheme))
-    return [Layer("scan", "scan", 1.0, None), truth, *predictions]
+    truth = Layer("truth", "truth", 1.0, color_map(evaluations[0].scheme))
+    return [Layer("scan", "scan", 1.0, None), *predictions, truth]
 
 
 def viewer_data(shown: Sequence[Layer], volumes: Mapping[str, ViewerVolumes]) -> dict:

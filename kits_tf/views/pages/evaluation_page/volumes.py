@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.case_masks import CaseMasks
+from kits_tf.ct.components import border
 from kits_tf.ct.crop import crop_around
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import Scheme
@@ -33,7 +34,7 @@ class ViewerVolumes:
         voxel_mm: least voxel size; along an axis where the scan's own is larger, that one stays.
         focus_mm: first place to show, in world mm of the affine.
         scan: .nii.gz file, uint8: the soft-tissue window in 64 steps.
-        masks: .nii.gz files, uint8 labels: the truth, then the predictions.
+        masks: .nii.gz files, uint8 labels: the predictions, then the truth, of which only the outline is labeled.
     """
 
     voxel_mm: float
@@ -50,8 +51,8 @@ def viewer_volumes(cases: Sequence[CaseMasks], grid: Grid, most_bytes: int) -> V
         grid: grid of the scan.
         most_bytes: limit of all files together.
     """
-    first, masks = cases[0], [(cases[0].known, cases[0].scheme), *((case.predicted, case.scheme) for case in cases)]
-    crop = crop_around(np.maximum.reduce([labels for labels, _ in masks]), _MARGIN_MM, grid.spacing_mm)
+    first = cases[0]
+    crop = crop_around(np.maximum.reduce([first.known, *(c.predicted for c in cases)]), _MARGIN_MM, grid.spacing_mm)
     focus = landmarks(first)[0].center
     focus_mm = (grid.affine @ [*focus, 1])[:3].tolist()
     for voxel_mm in SIZES_MM:
@@ -60,7 +61,9 @@ def viewer_volumes(cases: Sequence[CaseMasks], grid: Grid, most_bytes: int) -> V
         if voxel_mm != SIZES_MM[-1] and np.prod(thinned.shape) * _BYTES_PER_VOXEL > most_bytes:
             continue
         scan = _file(_gray(resample(as_tensor(crop.of(first.hu)), thinned.shape, _KERNEL).numpy()), thinned)
-        files = [_file(_thin_labels(crop.of(labels), scheme, thinned), thinned) for labels, scheme in masks]
+        masks = [_thin_labels(crop.of(case.predicted), case.scheme, thinned) for case in cases]
+        masks.append(_outline(_thin_labels(crop.of(first.known), first.scheme, thinned)))
+        files = [_file(mask, thinned) for mask in masks]
         if len(scan) + sum(map(len, files)) <= most_bytes:
             break
     return ViewerVolumes(voxel_mm, focus_mm, scan, files)
@@ -68,6 +71,12 @@ def viewer_volumes(cases: Sequence[CaseMasks], grid: Grid, most_bytes: int) -> V
 
 def _thin_labels(labels: NDArray[np.uint8], scheme: Scheme, grid: Grid) -> NDArray[np.uint8]:
     return resample_labels(as_tensor(labels), grid.shape, _KERNEL, len(scheme.classes)).numpy()
+
+
+def _outline(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns the labels of the voxels that lie at the border of their structure; 0 elsewhere."""
+    is_border = np.any([border(labels == label) for label in range(1, labels.max() + 1)], axis=0)
+    return np.where(is_border, labels, 0).astype(np.uint8)
 
 
 def _file(array: NDArray[np.uint8], grid: Grid) -> bytes:

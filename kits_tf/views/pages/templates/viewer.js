@@ -1,4 +1,4 @@
-// The viewer: NiiVue and a case's volumes are unpacked when they are first shown. Without WebGL 2 there are figures only.
+// The viewer: NiiVue and a case's volumes are unpacked when they come into view. Without WebGL 2 there are figures only.
 (() => {
   const volumes = JSON.parse(document.getElementById("volumes").textContent);
   const form = document.querySelector("#viewer form"), box = document.querySelector("#viewer .canvas");
@@ -54,13 +54,19 @@
 
   let last = Promise.resolve();
   const showNext = () => {  // one after the other: loading takes its time
+    comingIntoView.disconnect();
+    box.querySelector("p").hidden = true;
     box.setAttribute("aria-busy", "true");
     const showing = last = last.then(show);
     showing.then(() => { if (last === showing) box.setAttribute("aria-busy", "false"); });
   };
 
-  form.addEventListener("submit", event => { event.preventDefault(); showNext(); });
-  form.addEventListener("input", () => { if (niivue) showNext(); });
+  const comingIntoView = new IntersectionObserver(entries => {
+    if (entries.some(entry => entry.isIntersecting)) showNext();
+  }, { threshold: 0.2 });
+  comingIntoView.observe(box);
+  box.addEventListener("click", () => { if (!niivue) showNext(); });
+  form.addEventListener("input", showNext);
   const button = document.querySelector("#case-dialog [name=view]");
   button.addEventListener("click", () => {
     const caseId = document.getElementById("case-heading").textContent;

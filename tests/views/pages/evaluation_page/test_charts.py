@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from kits_tf.views.drawings import canvas, style
 from kits_tf.views.pages.evaluation_page.charts import bland_altman, score_boxes
@@ -29,6 +30,27 @@ def test_a_second_evaluation_stands_beside_the_first_and_is_hollow() -> None:
     assert first.get_offsets()[:, 0].max() < second.get_offsets()[:, 0].min()
     assert len(first.get_facecolor()) and not len(second.get_facecolor())
     assert [patch.get_facecolor()[3] for patch in ax.patches[:2]] == [0.35, 0.0]
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_every_chart_has_a_legend() -> None:
+    box = ["box: median and quartiles", "whiskers: last case within 1.5 box lengths"]
+    assert legend_of(score_boxes("Dice", NAMES, {"a": SCORES})) == ["a case", *box]
+    both = score_boxes("Dice", NAMES, {"a": SCORES, "b": SCORES})
+    assert legend_of(both) == ["a case, first", "a case, second", *box]
+    first, second = both.legends[0].get_lines()[:2]
+    assert (first.get_fillstyle(), second.get_fillstyle()) == ("full", "none")
+    true, errors = {"a": 1.0, "b": 2.0}, {"a": 0.5, "b": 0.25}
+    assert legend_of(bland_altman("tumor", true, [errors])[0]) == ["a case", "bias", "limits of agreement"]
+    figure, _ = bland_altman("tumor", true, [errors, errors])
+    names = ["a case, first", "a case, second", "bias, first", "bias, second", "limits of agreement"]
+    assert legend_of(figure) == names
+    drawn = [line.get_linestyle() for line in figure.axes[0].lines]
+    assert drawn == ["-", ":", ":", "--", ":", ":"]
+    assert [line.get_linestyle() for line in figure.legends[0].get_lines()[2:]] == ["-", "--", ":"]
 
 
 def test_points_are_links_and_text_has_the_color_of_the_page() -> None:

@@ -34,19 +34,25 @@ def read(content: bytes) -> nib.Nifti1Image:
 def test_they_lie_where_the_case_lies() -> None:
     found = viewer_volumes(cases(), GRID, 10**9)
     assert found.voxel_mm == SIZES_MM[0] and len(found.masks) == 3
-    scan, truth, first, second = (read(content) for content in (found.scan, *found.masks))
+    scan, first, second, truth = (read(content) for content in (found.scan, *found.masks))
     assert {image.shape for image in (truth, first, second)} == {scan.shape}
     assert scan.get_data_dtype() == np.uint8 and nib.aff2axcodes(scan.affine) == ("I", "P", "L")
     spacing = nib.affines.voxel_sizes(scan.affine)
     assert spacing[0] == pytest.approx(3) and spacing[1:] == pytest.approx((1.5, 1.5), rel=0.03)
     tumor = np.argwhere(truth.get_fdata() == 3)
-    center = nib.affines.apply_affine(truth.affine, tumor.mean(axis=0))
+    middle = (tumor.min(axis=0) + tumor.max(axis=0)) / 2
+    center = nib.affines.apply_affine(truth.affine, middle)
     expected = nib.affines.apply_affine(GRID.affine, (13, 49.5, 67))
     np.testing.assert_allclose(center, expected, atol=0.6)
     np.testing.assert_allclose(found.focus_mm, expected, atol=0.6)
     shifted = nib.affines.apply_affine(first.affine, np.argwhere(first.get_fdata() == 3).mean(axis=0))
     np.testing.assert_allclose(shifted - center, (-3, 0, 0), atol=0.6)  # three voxels to the left: x falls in RAS
     assert set(np.unique(second.get_fdata())) == {0, 1, 2}
+    filled = first.get_fdata() == 3
+    # The truth is the same, three voxels (two of 1.5 mm) away, but empty inside.
+    assert (tumor.max(axis=0) - tumor.min(axis=0)).tolist() == np.ptp(np.argwhere(filled), axis=0).tolist()
+    inside = tuple(slice(low + 1, high) for low, high in zip(tumor.min(axis=0), tumor.max(axis=0), strict=True))
+    assert not (truth.get_fdata()[inside] == 3).any() and filled.sum() == len(tumor) + truth.get_fdata()[inside].size
     assert np.median(scan.get_fdata()[truth.get_fdata() == 3]) == 252  # the brightest of 64 levels, 4 apart
     # 25 mm around the labels.
     assert scan.shape[0] == 10 + 2 * 8 and scan.shape[1] == round((20 + 50) / 1.5)
