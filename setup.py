@@ -32,6 +32,7 @@ _TOOLS = [
     "mypy>=1.11",
     "nbclient>=0.10",
     "playwright>=1.45",
+    "pypdf>=5",
     "pytest>=8.2",
     "pytest-xdist>=3.6",
     "ruff>=0.6",

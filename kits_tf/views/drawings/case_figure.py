@@ -64,7 +64,7 @@ def _other_entries(case: CaseMasks) -> list[Artist]:
 
 def _title(case: CaseMasks) -> str:
     if case.truth is None:
-        return f"{case.case_id}   prediction (there is no truth)"
+        return f"{case.case_id}   prediction"
     scores = dice_scores(case.truth, case.predicted, case.scheme)
     return f"{case.case_id}   Dice: kidney {scores[KIDNEY_DICE]:.3f}, tumor {scores[TUMOR_DICE]:.3f}"
 

@@ -1,4 +1,4 @@
-"""Measurements and pictures of a case on paper: a PDF of one page, or of two where there are lesions."""
+"""Measurements and pictures of a case on paper: a PDF of one page, or of two where there are many lesions."""
 
 import io
 import textwrap
@@ -21,10 +21,11 @@ from kits_tf.views.pages.shown_measurements import KIDNEY, LESION
 _A4_INCHES = (8.27, 11.69)
 # Number of lesions, the largest, that the page has room for.
 _MOST_ROWS = 20
-# Characters of a line across the page, by weight, and its height as a share of the page's.
+# Characters of a line across the page, by weight. Heights are shares of the page's.
 _LINE_LENGTH, _LINE_HEIGHT = {"normal": 108, "bold": 92}, 0.0145
-# Left and right end of what is on a page, and the height at which the table of lesions or the pictures begin.
-_LEFT, _RIGHT, _HALF = 0.08, 0.92, 0.56
+_ROW_HEIGHT, _GAP = 0.0175, 0.02
+# Left and right end of what is on a page, its lower end, and the least height that pictures need.
+_LEFT, _RIGHT, _BOTTOM, _PICTURE_HEIGHT = 0.08, 0.92, 0.02, 0.4
 _PICTURE_DPI = 220
 # A table of so many columns is in smaller letters.
 _MANY_COLUMNS = 6
@@ -44,26 +45,32 @@ def measurements_document(
         is_corrected: whether a person has changed the mask.
         warnings: sentences to begin with.
     """
-    whose = f"Mask by the model {model}{', corrected by hand' if is_corrected else ', as the model made it'}."
+    network, _, settings = model.partition(" ")
+    whose = f"Mask by the network {network}{', corrected by hand' if is_corrected else ', as the network made it'}."
     shape, spacing = (" x ".join(texts) for texts in (map(str, case.hu.shape), map("{:.2f}".format, case.spacing_mm)))
     head = [
         whose,
         f"Scan of {shape} voxels of {spacing} mm (z, y, x). kits_tf {__version__}, {date.today().isoformat()}.",
+        _NOTICE,
     ]
     pictures = case_figure(case)
-    page, top = _page(f"{case.case_id}: kidneys and lesions", [*head, _NOTICE], warnings)
-    _table(page, (_LEFT, _HALF, _RIGHT - _LEFT, top - _HALF), *_kidney_table(measurements))
+    page, top = _page(f"{case.case_id}: kidneys and lesions", head, warnings)
+    top = _table(page, top, *_kidney_table(measurements))
+    if measurements.lesions:
+        top = _table(page, top, *_lesion_table(measurements))
+    else:
+        page.text(_LEFT, top, "The mask has no lesion. That does not mean that there is none.", fontsize=10, va="top")
+        top -= 2 * _LINE_HEIGHT
+    page.text(_LEFT, _BOTTOM, f"network: {network} {settings}", fontsize=6, va="top")
     content = io.BytesIO()
     metadata = {"Title": f"{case.case_id}: kidneys", "Creator": f"kits_tf {__version__}"}
     with PdfPages(content, metadata=metadata) as pages:
-        if measurements.lesions:
-            _table(page, (_LEFT, 0.08, _RIGHT - _LEFT, _HALF - 0.1), *_lesion_table(measurements))
+        if top - _BOTTOM >= _PICTURE_HEIGHT:
+            _add_picture(page, top, pictures)
+            pages.savefig(page, dpi=_PICTURE_DPI)
+        else:
             pages.savefig(page)
             pages.savefig(pictures)
-        else:
-            page.text(_LEFT, _HALF - 0.01, "No lesion was found. That does not mean that there is none.", fontsize=10)
-            _add_picture(page, pictures)
-            pages.savefig(page, dpi=_PICTURE_DPI)
     return content.getvalue()
 
 
@@ -76,7 +83,7 @@ def _page(title: str, head: Sequence[str], warnings: Sequence[str]) -> tuple[Fig
         for line in textwrap.wrap(text, _LINE_LENGTH[weight]):
             figure.text(_LEFT, top, line, fontsize=9, va="top", weight=weight)
             top -= _LINE_HEIGHT
-    return figure, top
+    return figure, top - _GAP / 2
 
 
 def _kidney_table(measurements: Measurements) -> tuple[list[str], list[list[str]]]:
@@ -103,22 +110,22 @@ def _lesion_rows(measurements: Measurements) -> list[list[str]]:
     return [*rows, [f"{left} more", *[""] * (1 + len(LESION))]] if left else rows
 
 
-def _table(
-    figure: Figure, place: tuple[float, float, float, float], heads: Sequence[str], rows: list[list[str]]
-) -> None:
-    ax = figure.add_axes(place)
+def _table(figure: Figure, top: float, heads: Sequence[str], rows: list[list[str]]) -> float:
+    """Draws a table from a height downwards, and returns the height below it."""
+    height = _ROW_HEIGHT * (1 + len(rows))
+    ax = figure.add_axes((_LEFT, top - height, _RIGHT - _LEFT, height))
     ax.set_axis_off()
-    table = ax.table(rows, colLabels=heads, loc="upper left", cellLoc="left", colLoc="left", edges="horizontal")
+    table = ax.table(rows, colLabels=heads, cellLoc="left", colLoc="left", edges="horizontal", bbox=(0, 0, 1, 1))
     table.auto_set_font_size(False)
     table.set_fontsize(9 if len(heads) < _MANY_COLUMNS else 7)
-    table.scale(1, 1.4)
+    return top - height - _GAP
 
 
-def _add_picture(page: Figure, pictures: Figure) -> None:
-    """Draws a figure into the lower half of a page, as large as fits."""
+def _add_picture(page: Figure, top: float, pictures: Figure) -> None:
+    """Draws a figure below a height of a page, as large as fits."""
     pictures.set_dpi(_PICTURE_DPI)
     drawn = FigureCanvasAgg(pictures)
     drawn.draw()
-    ax = page.add_axes((_LEFT, 0.02, _RIGHT - _LEFT, _HALF - 0.04))
+    ax = page.add_axes((_LEFT, 1.5 * _BOTTOM, _RIGHT - _LEFT, top - 1.5 * _BOTTOM), anchor="N")
     ax.set_axis_off()
     ax.imshow(np.asarray(drawn.buffer_rgba()), interpolation="none")

@@ -117,7 +117,7 @@ def test_the_bar_lies_below_the_surface() -> None:
 
 def test_without_truth_the_prediction_stands_alone() -> None:
     figure = case_figure(case(with_truth=False))
-    assert "there is no truth" in figure.get_suptitle() and len(figure.axes[0].images) == 1
+    assert figure.get_suptitle() == "case_00007   prediction" and len(figure.axes[0].images) == 1
     assert [ax.get_title() for ax in figure.axes[9:]] == ["prediction\nfrom the front", "prediction\nfrom the left"]
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["right kidney", "left kidney", "tumor", "prediction"]
