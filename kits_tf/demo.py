@@ -104,9 +104,9 @@ def main(settings: Demo) -> None:
 
 def _meaning_of_scores(settings: Demo, training_s: float) -> str:
     """Returns a line on what the scores of a demo mean, with the numbers of this one."""
-    made_of = f"{count_text(settings.num_cases, 'phantom')} and {training_s:.0f} s of training"
+    basis = f"{count_text(settings.num_cases, 'phantom')} and {training_s:.0f} s of training"
     return (
-        f"\n{made_of}: these scores show that every step runs, not how well kits_tf segments; a tumor Dice of 0 in a "
+        f"\n{basis}: these scores show that every step runs, not how well kits_tf segments; a tumor Dice of 0 in a "
         "case is usual."
     )
 

@@ -103,7 +103,7 @@ class _Drawings:
     Attributes:
         draw: function that draws one.
         tasks: its arguments, by name of the mask.
-        plan: which pictures, and of which masks.
+        plan: kinds of pictures, and the masks.
         failures: what cannot be drawn so far.
     """
 
