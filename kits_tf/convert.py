@@ -34,7 +34,7 @@ def main(settings: Convert) -> None:
     print(f"wrote {settings.records_dir}")
 
 
-COMMAND = Command(name="convert", settings=Convert, main=main)
+COMMAND = Command(name="convert", settings=Convert, main=main, continues=True)
 
 if __name__ == "__main__":
     COMMAND.run()

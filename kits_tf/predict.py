@@ -65,7 +65,7 @@ def _load(settings: Predict) -> "Model":
     return replace(model, accept_intensities=settings.scans.accept_intensities)
 
 
-COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN")
+COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN", continues=True)
 
 if __name__ == "__main__":
     COMMAND.run()

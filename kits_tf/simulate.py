@@ -96,7 +96,7 @@ def _check_same(settings: Simulate) -> None:
         raise InputError(f"{path.parent}: holds cases of other settings, got {' '.join(others)}; use a new folder")
 
 
-COMMAND = Command(name="simulate", settings=Simulate, main=main)
+COMMAND = Command(name="simulate", settings=Simulate, main=main, continues=True)
 
 if __name__ == "__main__":
     COMMAND.run()

@@ -151,7 +151,7 @@ def _conclude(plan: "TrainingPlan", history: "list[HistoryRow]") -> None:
     print(f"wrote {plan.run_dir} (Dice above is over {over})")
 
 
-COMMAND = Command(name="train", settings=Train, main=main)
+COMMAND = Command(name="train", settings=Train, main=main, continues=True)
 
 if __name__ == "__main__":
     COMMAND.run()

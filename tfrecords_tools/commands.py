@@ -4,13 +4,18 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tfrecords_tools.errors import RecordError
+from tfrecords_tools.signals import heard_at_once
 
 # The status that a shell gives to a program whose reader has gone, as in `show FILE | head`.
 _BROKEN_PIPE = 128 + signal.SIGPIPE
+# How long a command that was interrupted may be silent.
+_PATIENCE_S = 1.0
+_SHOW_CURSOR = "\x1b[?25h"
 _STATUSES = "exit status: 0 all fine, 1 damage or bad input, 2 wrong command line, 130 interrupted"
 
 
@@ -42,12 +47,23 @@ class _Terminated(BaseException):
     """SIGTERM; as KeyboardInterrupt, nothing that catches errors catches it, and half-written files go."""
 
 
-def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
-    """Calls main(arguments), by default those of the process, and exits with its status, or one line for its error."""
+def run(
+    main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None, stopped: str = "stopped"
+) -> NoReturn:
+    """Calls main(arguments) and exits with its status, or with one line for its error.
+
+    After SIGINT or SIGTERM half-written files are removed. A second one ends the process at once.
+
+    Args:
+        main: function of the arguments that returns the exit status.
+        arguments: arguments of the command line; by default those of the process.
+        stopped: line for a command that was stopped by SIGINT or SIGTERM.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names and texts of records may be any Unicode
-    status = _status(main, sys.argv[1:] if arguments is None else arguments)
+    with heard_at_once(_Stop(stopped).hear):
+        status = _status(main, sys.argv[1:] if arguments is None else arguments, stopped)
     try:
         print(end="", flush=True)
     except OSError as error:
@@ -57,9 +73,14 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = 
     sys.exit(status)
 
 
+def say(message: str) -> None:
+    """Writes one line to stderr."""
+    print(" ".join(message.split()), file=sys.stderr, flush=True)
+
+
 def say_error(message: str) -> None:
     """Writes one line to stderr."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    say(f"error: {message}")
 
 
 def whole_number(lowest: int) -> Callable[[str], int]:
@@ -77,7 +98,33 @@ def whole_number(lowest: int) -> Callable[[str], int]:
     return read
 
 
-def _status(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+class _Stop:
+    """What a command says and does the moment that it is stopped, while its main thread may be busy.
+
+    Args:
+        stopped: line for a command that was stopped.
+    """
+
+    def __init__(self, stopped: str) -> None:
+        self._stopped = stopped
+        self._is_stopping = False
+
+    def hear(self, kind: signal.Signals) -> None:
+        """Says after a moment that the command is about to stop; ends the process if it has said so before."""
+        if self._is_stopping:
+            self._end_at_once(kind)
+        self._is_stopping = True
+        waiting = threading.Timer(_PATIENCE_S, say, ["stopping; a second Ctrl-C or SIGTERM stops at once"])
+        waiting.daemon = True  # a command that has ended says nothing
+        waiting.start()
+
+    def _end_at_once(self, kind: signal.Signals) -> NoReturn:
+        cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
+        os.write(2, f"{cursor}{self._stopped}\n".encode())
+        os._exit(128 + kind)
+
+
+def _status(main: Callable[[Sequence[str]], int], arguments: Sequence[str], stopped: str) -> int:
     try:
         return main(arguments)
     except SystemExit as ended:  # after --help, or a wrong command line
@@ -91,11 +138,12 @@ def _status(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         where = f"{error.filename}: " if error.filename else ""
         say_error(f"{where}{error.strerror or error}")
         return 1
-    except KeyboardInterrupt:
-        say_error("interrupted")
-        return 130
+    except KeyboardInterrupt as interrupt:
+        if not interrupt.args:  # otherwise whoever raised it has said more
+            say(stopped)
+        return 128 + signal.SIGINT
     except _Terminated:
-        say_error("terminated")
+        say(stopped)
         return 128 + signal.SIGTERM
 
 

@@ -42,6 +42,7 @@ class Command:
         main: function of the settings and, if the command has `inputs`, the list of positional arguments.
         inputs: word for a positional argument, as in "SCAN"; "" if the command takes none.
         needs_inputs: whether there must be one, if the command takes any.
+        continues: whether the same command, after it was stopped, continues where it was.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Command:
     main: Callable[..., None]
     inputs: str = ""
     needs_inputs: bool = True
+    continues: bool = False
 
     @property
     def summary(self) -> str:
@@ -61,7 +63,8 @@ class Command:
         Exit statuses: 0 done, 1 bad input, 2 bad command line, 130 interrupted, 143 terminated, 141 nobody reads
         standard output any more. Log messages go to standard error.
         """
-        commands.run(self._status, arguments)
+        stopped = "stopped: the same command continues" if self.continues else "stopped"
+        commands.run(self._status, arguments, stopped)
 
     def parse(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
         """Returns the settings and positional arguments of a command line; prints help and exits where asked to.

@@ -1,5 +1,7 @@
 """Tasks in worker processes, none of which sees a GPU; one that dies fails its task, not the run."""
 
+import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,6 +15,9 @@ from pebble import ProcessExpired, ProcessPool
 from kits_tf.base.errors import InputError
 from kits_tf.base.registry import import_plugins, inherited_plugins
 from kits_tf.base.startup import KERAS_ENVIRONMENT, environment_of, start_tensorflow
+from kits_tf.base.words import count_text
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Initializer = Callable[[], None]
@@ -81,11 +86,13 @@ def run_in_processes(
     Raises:
         Exception: any other error of `function`; the other processes are stopped, as after an interrupt.
     """
+    logger.info("starting %s", count_text(workers, "worker"))
     with environment_of(_ENVIRONMENT):
         context = multiprocessing.get_context("spawn")
         pool = ProcessPool(workers, initializer=_start_worker, initargs=[initializer], context=context)
         try:
-            indices: dict[Future, int] = {pool.schedule(function, args=task): i for i, task in enumerate(tasks)}
+            with _interrupts_blocked():  # which the pool's threads inherit, and its processes from these
+                indices: dict[Future, int] = {pool.schedule(function, args=task): i for i, task in enumerate(tasks)}
             for future in as_completed(indices):
                 yield indices[future], _outcome(future)
             pool.close()
@@ -101,6 +108,16 @@ def _outcome(future: "Future[T]") -> T | InputError:
         return error
     except ProcessExpired as error:
         return InputError(f"its process died with exit status {error.exitcode}, perhaps for want of memory")
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Blocks SIGINT in this thread: a process that still imports would end with a traceback after Ctrl-C."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_tensorflow_in_worker() -> None:

@@ -4,12 +4,16 @@ A library user sees neither unless they set up logging for "kits_tf" or call `sh
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar, cast
+
+from kits_tf.base.words import duration_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -19,6 +23,9 @@ T = TypeVar("T")
 Report = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
+# Shorter work needs no word; longer work says again how long it has taken.
+_MOMENT_S = 2.0
+_AGAIN_S = 10.0
 # Commands import this module first.
 _START = monotonic()
 # One display for all bars: a terminal has one bottom.
@@ -70,17 +77,43 @@ def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:
     """
     start = monotonic()
     bar = _bars.add_task(name, total=total) if _bars else None
+
+    def step(done: int) -> str:
+        return f"{name} {done + 1}/{total}" if bar is None and done < total else ""
+
     try:
-        for done, item in enumerate(items):
+        for done, item in enumerate(_each(items, step)):
             if bar is None or _bars is None:
-                logger.info("%s %d/%d (%s)", name, done + 1, total, pace(done, total, start))
+                logger.info("%s (%s)", step(done), pace(done, total, start))
             else:
                 _bars.update(bar, completed=done)
-            yield item
+            with _saying(step(done), _AGAIN_S):
+                yield item
     finally:
         if bar is not None and _bars is not None:
             _bars.remove_task(bar)
     logger.info("%s: %d done in %.0f s", name, total, monotonic() - start)
+
+
+@contextlib.contextmanager
+def still_working(work: str) -> Iterator[None]:
+    """Logs what is done within, if it takes longer than a moment, and every ten seconds how long it has taken.
+
+    Args:
+        work: what is done, as in "compiling the first step".
+    """
+    with _saying(work, _MOMENT_S):
+        yield
+
+
+def awaited(items: Iterable[T], work: str) -> Iterator[T]:
+    """Yields the items, and logs as `still_working` does while the next one does not come.
+
+    Args:
+        items: items of the work.
+        work: what is done, as in "converting".
+    """
+    return _each(items, lambda _: work)
 
 
 def counter(name: str) -> Report | None:
@@ -111,10 +144,44 @@ def pace(done: int, total: int, start: float) -> str:
     passed = monotonic() - start
     if done == 0:
         return f"{passed:.0f} s"
-    left = f", about {passed / done * (total - done):.0f} s left" if done < total else ""
+    left = f", about {duration_text(passed / done * (total - done))} left" if done < total else ""
     return f"{passed:.0f} s, {60 * done / max(passed, 1e-3):.1f} a minute{left}"
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
     """Returns whether a stream is a terminal; None is one that was closed before Python started, as by 2>&-."""
     return stream is not None and stream.isatty()
+
+
+def _each(items: Iterable[T], work: Callable[[int], str]) -> Iterator[T]:
+    """Yields the items, and logs work(items that have come) while the next one does not come."""
+    waiting, end = iter(items), object()
+    for come in itertools.count():
+        with _saying(work(come), _MOMENT_S):
+            item = next(waiting, end)
+        if item is end:
+            return
+        yield cast(T, item)
+
+
+@contextlib.contextmanager
+def _saying(work: str, first_s: float) -> Iterator[None]:
+    """Logs what is done within after `first_s` seconds, and then again and again; nothing for ""."""
+    start, is_over = monotonic(), threading.Event()
+
+    def say() -> None:
+        wait_s = first_s
+        while not is_over.wait(wait_s):
+            passed = monotonic() - start
+            logger.info("%s%s", work, f": {passed:.0f} s so far" if passed >= _AGAIN_S else "")
+            wait_s = _AGAIN_S - passed if passed < _AGAIN_S else _AGAIN_S
+
+    thread = threading.Thread(target=say, name="still working", daemon=True)
+    if work:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        if work:
+            thread.join()

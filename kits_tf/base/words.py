@@ -8,6 +8,13 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def duration_text(seconds: float) -> str:
+    """Returns a duration, as "41 s", "34 min" or "29 h", in the unit of which there are two or more."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """Returns the first names, `most` at most, with commas, and the number of the others."""
     others = len(names) - most

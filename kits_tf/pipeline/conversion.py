@@ -11,7 +11,7 @@ from kits_tf.base.files import remove_partial
 from kits_tf.base.locks import locked
 from kits_tf.base.paths import AnyPath, as_path
 from kits_tf.base.processes import THREADS, choose_workers, run_here, run_in_processes, start_tensorflow_in_worker
-from kits_tf.base.progress import pace
+from kits_tf.base.progress import awaited, pace
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConversionSettings
@@ -93,7 +93,8 @@ def _convert(
     start = monotonic()
     failures = Failures("case", len(cases))
     num_unchanged = 0
-    for done, (index, result) in enumerate(_results(settings, tasks, records_dir), start=1):
+    results = awaited(_results(settings, tasks, records_dir), "converting")
+    for done, (index, result) in enumerate(results, start=1):
         if isinstance(result, ConvertedCase) and result == earlier[index]:
             num_unchanged += 1
             continue

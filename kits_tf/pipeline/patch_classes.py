@@ -1,20 +1,18 @@
 """How many voxels of each class the training patches have."""
 
 import functools
-import logging
 import os
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kits_tf.base.progress import still_working
 from kits_tf.base.words import count_text
 from kits_tf.config import PatchSettings
 from kits_tf.pipeline.dataset import as_written, whole_cases
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.patches import cut_box, draw_place, patch_seed
-
-logger = logging.getLogger(__name__)
 
 
 def count_patch_voxels(
@@ -36,9 +34,9 @@ def count_patch_voxels(
     """
     shards, in_cases = manifest.shard_paths("train", records_dir), np.array(manifest.class_voxels("train"))
     classes = len(in_cases)
-    logger.info("counting the classes in the patches of %s", count_text(sum(shards.values()), "case"))
     count = as_written(functools.partial(_count_of_case, patches, classes, seed))
-    in_patches = whole_cases(shards).map(count).reduce(tf.zeros(classes, tf.int64), tf.add).numpy()
+    with still_working(f"counting the classes in the patches of {count_text(sum(shards.values()), 'case')}"):
+        in_patches = whole_cases(shards).map(count).reduce(tf.zeros(classes, tf.int64), tf.add).numpy()
     return np.where(in_patches > 0, in_patches, in_cases * (in_patches.sum() / in_cases.sum()))
 
 

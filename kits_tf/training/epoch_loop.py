@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.progress import still_working
 from kits_tf.config import RunSettings
 from kits_tf.pipeline.patches import case_ids
 from kits_tf.training import run
@@ -25,6 +26,8 @@ from kits_tf.training.replicated import Input, ReplicatedTrainer, TrainingStep
 from kits_tf.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
+
+_FIRST_STEP = "compiling the first step: this takes a minute or more on a CPU"
 
 
 @dataclass(frozen=True)
@@ -107,19 +110,22 @@ class EpochLoop:
         with Interruption() as interruption, contextlib.closing(curves), contextlib.closing(profile):
             train_steps = self._trainer.train(training)
             while not self._is_finished():
-                progress.begin_epoch()
+                progress.begin_epoch(self.position.epoch)
                 while self.position.step < self._steps:
-                    step = next(train_steps)
+                    with contextlib.nullcontext() if progress.has_begun else still_working(_FIRST_STEP):
+                        step = next(train_steps)
                     self._check(step)
                     self.position = Position(self.position.epoch, self.position.step + 1)
                     progress.step(self.position.step, step)
                     profile.step()
                     self._save_if_due(interruption)
                 progress.end_training()
+                interruption.work = "validation"
                 self._end_epoch(validation)
                 progress.end_epoch(self.history[-1])
                 if self._trainer.is_chief:
                     self._write_curves(curves)
+                interruption.work = "step"
                 self._save_if_due(interruption)
 
     def _is_finished(self) -> bool:
@@ -133,8 +139,9 @@ class EpochLoop:
             self._save()
         if stop:
             done = f"{self.position.step} of {self._steps} steps of epoch {self.position.epoch + 1}"
-            logger.info("stopped after %s: saved; the same command goes on", done)
-            interruption.end()
+            message = f"stopped after {done}: saved; the same command continues"
+            logger.info("%s", message)
+            interruption.end(message)
 
     def _check(self, step: TrainingStep) -> None:
         """Stops the run at a loss that is not a finite number."""
@@ -150,11 +157,13 @@ class EpochLoop:
         """Validates, then keeps weights, history and state in an order that is safe to interrupt."""
         epoch = self.position.epoch
         learning_rate, train = self._trainer.learning_rate, self._trainer.results()
+        with still_working(f"validating epoch {epoch + 1}"):
+            validated = self._trainer.validate(validation)
         row = HistoryRow(
             epoch=epoch,
             learning_rate=learning_rate,
             train=train,
-            validation=self._trainer.validate(validation),
+            validation=validated,
             cases=self._score_cases(epoch),
         )
         self.history.append(row)
@@ -167,7 +176,8 @@ class EpochLoop:
         every = self._settings.validation.whole_cases_every
         if not every or not self._hooks.score_cases or (epoch + 1) % every:
             return {}
-        return self._hooks.score_cases(self._trainer.validated)
+        with still_working("scoring whole validation cases"):
+            return self._hooks.score_cases(self._trainer.validated)
 
     def _keep(self, row: HistoryRow) -> None:
         score = row.deciding_scores(self._settings.validation).get("composite", -math.inf)
@@ -181,10 +191,12 @@ class EpochLoop:
     def _write_curves(self, curves: Curves) -> None:
         curves.write(self.history[-1])
         if self._hooks.draw:
-            curves.write_pictures(self.position.epoch - 1, self._hooks.draw(self._trainer.validated))
+            with still_working("drawing validation patches for TensorBoard"):
+                curves.write_pictures(self.position.epoch - 1, self._hooks.draw(self._trainer.validated))
 
     def _save(self) -> None:
-        state = self._trainer.state()  # not for the chief alone: every worker takes part in reading it
-        if self._trainer.is_chief:
-            save_checkpoint(self._run_dir / run.CHECKPOINTS, Checkpoint(self.position, state))
+        with still_working("saving the state"):
+            state = self._trainer.state()  # not for the chief alone: every worker takes part in reading it
+            if self._trainer.is_chief:
+                save_checkpoint(self._run_dir / run.CHECKPOINTS, Checkpoint(self.position, state))
         self._saved = monotonic()

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.progress import still_working
 from kits_tf.config import RunSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.network.weighting import class_balance
@@ -63,7 +64,8 @@ def fit(plan: TrainingPlan, strategy: tf.distribute.Strategy, hooks: EpochHooks 
     chief = is_chief(strategy)
     if chief:
         # A run that goes on has shown that it fits.
-        memory = plan_memory(plan, trainer, worker_batch) if position == BEGINNING else None
+        with still_working("estimating the memory of a step"):
+            memory = plan_memory(plan, trainer, worker_batch) if position == BEGINNING else None
         logger.info("%s", overview(plan, trainer, steps, memory))
     with strategy.scope():
         loop = EpochLoop(settings, plan.run_dir, ReplicatedTrainer(trainer, strategy), steps, hooks or EpochHooks())
@@ -144,7 +146,8 @@ def make_trainer(plan: TrainingPlan, synchronized: bool = False, steps_per_epoch
     voxels = count_patch_voxels(plan.manifest, settings.records_dir, settings.patches, settings.seed)
     balance = class_balance(voxels, objective.class_weighting, objective.logit_adjustment)
     of_trainer = TrainerSettings.of_run(settings, steps_per_epoch)
-    return build_trainer(plan.architecture, of_trainer, plan.manifest.scheme, balance, synchronized)
+    with still_working("building the network"):
+        return build_trainer(plan.architecture, of_trainer, plan.manifest.scheme, balance, synchronized)
 
 
 def _shards_dir(settings: RunSettings, manifest: Manifest) -> str:

@@ -1,8 +1,14 @@
-"""SIGTERM and Ctrl-C, which wait until a step is done and saved."""
+"""SIGTERM and Ctrl-C, which are answered at once, and wait until a step is done and saved."""
 
+import contextlib
+import logging
 import signal
 from types import FrameType
 from typing import NoReturn
+
+from tfrecords_tools.signals import heard_at_once
+
+logger = logging.getLogger(__name__)
 
 
 class Interruption:
@@ -10,28 +16,46 @@ class Interruption:
 
     Attributes:
         caught: the signal that came, or None.
+        work: noun for what is finished before the process stops, as in "step".
     """
 
     def __init__(self) -> None:
         self.caught: signal.Signals | None = None
+        self.work = "step"
+        self._is_answered = False
+        self._listening = contextlib.ExitStack()
 
     def __enter__(self) -> "Interruption":
+        self._listening.enter_context(heard_at_once(self._answer))
         self._before = {kind: signal.signal(kind, self._catch) for kind in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for kind, handler in self._before.items():
-            signal.signal(kind, handler)
+        self._restore_handlers()
+        self._listening.close()
 
-    def end(self) -> NoReturn:
+    def end(self, message: str) -> NoReturn:
         """Ends the process: as interrupted after Ctrl-C, otherwise with status 0.
 
         SIGTERM may have come to this process or to another worker.
+
+        Args:
+            message: sentence about what was saved, which has been logged.
         """
         if self.caught == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(message)
         raise SystemExit(0)
 
     def _catch(self, number: int, _: FrameType | None) -> None:
         self.caught = signal.Signals(number)
-        self.__exit__()
+        self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
+        for kind, handler in self._before.items():
+            signal.signal(kind, handler)
+
+    def _answer(self, _: signal.Signals) -> None:
+        """Says what happens next, while the main thread may be in the middle of a step."""
+        if not self._is_answered:
+            logger.info("stopping after this %s; the same command continues", self.work)
+        self._is_answered = True

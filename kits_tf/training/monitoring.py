@@ -10,18 +10,21 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.progress import counter, seconds_since_start
+from kits_tf.base.words import duration_text
 from kits_tf.training.history import HistoryRow
 from kits_tf.training.replicated import TrainingStep
 
 FOLDER = "tensorboard"
 # Steps before a profile, in which functions are traced and buffers fill.
 WARM_UP = 2
+# Seconds to the first line within an epoch, and later between two lines at most.
+_FIRST_LINE_S, _LINE_S = 10.0, 60.0
 
 logger = logging.getLogger(__name__)
 
 
 class TrainingProgress:
-    """Logs a line an epoch; on a terminal a bar shows how far the epoch is.
+    """Logs a line an epoch, and within an epoch one now and then; on a terminal a bar shows how far the epoch is.
 
     Args:
         epochs: number of epochs of the run.
@@ -36,32 +39,50 @@ class TrainingProgress:
         self.batch_size = batch_size
         self.is_shown = is_shown
         self._report = counter("steps of the epoch") if is_shown else None
-        self._start = monotonic()
         self._done = 0
-        self.begin_epoch()
+        self._steps_s = 0.0  # of all steps but the first, which is compiled
+        self._rest_s = 0.0  # of the last epoch: validation and what is kept
+        self.begin_epoch(0)
 
-    def begin_epoch(self) -> None:
-        """Starts the clock of an epoch's steps."""
-        self._epoch_start = monotonic()
+    @property
+    def has_begun(self) -> bool:
+        """Whether a step is done."""
+        return self._done > 0
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Starts the clock of the steps of an epoch, numbered from 0."""
+        self._epoch = epoch
+        self._epoch_start = self._last = monotonic()
         self._epoch_done = 0
         self._waited = 0.0
 
     def step(self, number: int, step: TrainingStep) -> None:
         """Notes a step, the `number`-th of its epoch from 1."""
+        now = monotonic()
         self._done += 1
         self._epoch_done += 1
         self._waited += step.waited
-        if self.is_shown and self._done == 1:
-            logger.info("first step %.0f s after the start", seconds_since_start())
+        if self._done == 1:
+            self._first_step = self._last_line = now
+            if self.is_shown:
+                logger.info("first step %.0f s after the start", seconds_since_start())
+        else:
+            self._steps_s += now - self._last
+        self._last = now
         if self._report:
             self._report(number, self.steps)
+        if self.is_shown and self._is_line_due(now):
+            self._last_line = now
+            self._log_time_left(number)
 
     def end_training(self) -> None:
         """Stops the clock of an epoch's steps."""
-        self._trained = monotonic() - self._epoch_start
+        self._trained = monotonic()
 
     def end_epoch(self, row: HistoryRow) -> None:
         """Logs the epoch's line."""
+        self._last_line = monotonic()
+        self._rest_s = self._last_line - self._trained
         if not self.is_shown:
             return
         validated = f"loss {row.validation['loss']:.4f}, {_dice(row.validation)}"
@@ -71,14 +92,37 @@ class TrainingProgress:
         text = "epoch %d/%d  loss %.4f  validation: %s  (%s)"
         logger.info(text, row.epoch + 1, self.epochs, loss, validated, self._pace(row.epoch))
 
+    def _is_line_due(self, now: float) -> bool:
+        """Returns whether the last line is long enough ago: 10 s at first, then as long as steps are taken, to 60 s."""
+        return now - self._last_line >= min(max(_FIRST_LINE_S, self._last_line - self._first_step), _LINE_S)
+
+    def _log_time_left(self, number: int) -> None:
+        of_epoch = self._step_s * (self.steps - number)
+        in_all = of_epoch + self._rest_s + self._following_s(self._epoch)
+        logger.info(
+            "epoch %d/%d, step %d/%d: %.2g s a step; about %s left in the epoch, %s in all",
+            *(self._epoch + 1, self.epochs, number, self.steps, self._step_s),
+            *map(duration_text, (of_epoch, in_all)),
+        )
+
+    @property
+    def _step_s(self) -> float:
+        """The time of a step; nothing before the second one."""
+        return self._steps_s / max(self._done - 1, 1)
+
+    def _following_s(self, epoch: int) -> float:
+        """Returns how long the epochs after this one may take, validation included."""
+        return (self.epochs - epoch - 1) * (self.steps * self._step_s + self._rest_s)
+
     def _pace(self, epoch: int) -> str:
         if not self._epoch_done:  # all of the epoch's steps were taken before the run went on
             return "validated only"
-        share = self._waited / self._trained
-        left = (monotonic() - self._start) / self._done * (self.epochs - epoch - 1) * self.steps
+        trained_s = self._trained - self._epoch_start
+        share = self._waited / trained_s
+        left = f"; about {duration_text(self._following_s(epoch))} left" if epoch + 1 < self.epochs else ""
         return (
-            f"{self._epoch_done * self.batch_size / self._trained:.1f} patches/s, "
-            f"{'input' if share > 0.5 else 'compute'}-bound: {share:.0%} waiting for data; about {left:.0f} s left"
+            f"{self._epoch_done * self.batch_size / trained_s:.1f} patches/s, "
+            f"{'input' if share > 0.5 else 'compute'}-bound: {share:.0%} waiting for data{left}"
         )
 
 

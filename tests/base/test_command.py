@@ -289,7 +289,7 @@ def test_a_plugin_starts_tensorflow_as_a_command_does(tmp_path: Path) -> None:
             "[Op:SaveV2]\n",
         ),
         (UsageError("what?"), 2, "error: what? (--help lists the flags)\n"),
-        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (KeyboardInterrupt(), 130, "stopped: the same command continues\n"),
     ],
 )
 def test_errors_become_one_line_and_a_status(capsys, error: BaseException, status: int, text: str) -> None:

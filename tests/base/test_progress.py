@@ -3,6 +3,8 @@ import pty
 import subprocess
 import sys
 
+from kits_tf.base.words import duration_text
+
 CODE = """
 import logging, sys
 from kits_tf.base.command import _log_to_stderr
@@ -81,3 +83,66 @@ def test_a_closed_stream_is_no_terminal() -> None:
         assert done.returncode == 0, closed
         assert (b"log of a" in done.stderr, b"result a" in done.stdout) == (closed == 1, closed == 2)
         assert b"log" not in done.stdout
+
+
+SLOW = """
+import logging, sys, time
+from kits_tf.base import progress
+logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+progress._MOMENT_S, progress._AGAIN_S = 0.2, 1.0
+"""
+
+
+def lines_of(code: str) -> list[str]:
+    """Returns what a program logs whose moment takes 0.2 s and whose ten seconds take one."""
+    done = subprocess.run([sys.executable, "-c", SLOW + code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_long_work_says_what_it_is_and_again_how_long_it_has_taken() -> None:
+    lines = lines_of(
+        """
+with progress.still_working("short"):
+    pass
+with progress.still_working("long"):
+    time.sleep(2.5)
+"""
+    )
+    assert lines == ["long", "long: 1 s so far", "long: 2 s so far"]
+
+
+def test_items_that_do_not_come_and_items_that_take_long() -> None:
+    lines = lines_of(
+        """
+def late():
+    yield "a"
+    time.sleep(0.5)
+    yield "b"
+assert list(progress.awaited(late(), "waiting for letters")) == ["a", "b"]
+for letter in progress.track(late(), "letter", 2):
+    time.sleep(1.5 if letter == "b" else 0)
+"""
+    )
+    assert [line.partition(" (")[0] for line in lines] == [
+        "waiting for letters",
+        *("letter 1/2", "letter 2/2", "letter 2/2", "letter 2/2: 1 s so far", "letter: 2 done in 2 s"),
+    ]
+
+
+def test_work_that_fails_is_silent_afterwards() -> None:
+    lines = lines_of(
+        """
+try:
+    with progress.still_working("failing"):
+        raise ValueError
+except ValueError:
+    time.sleep(0.5)
+"""
+    )
+    assert lines == []
+
+
+def test_the_time_left_is_in_the_unit_of_which_there_are_two() -> None:
+    assert [duration_text(seconds) for seconds in (0, 41.4, 119, 120, 2040, 7199, 7200, 104400)] == [
+        *("0 s", "41 s", "119 s", "2 min", "34 min", "120 min", "2 h", "29 h")
+    ]

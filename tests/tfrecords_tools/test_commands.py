@@ -1,7 +1,9 @@
 import importlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,14 +31,34 @@ def ended(body: str, **options: object) -> subprocess.CompletedProcess:
         ("raise RecordError('a: expected\\n b')", 1, "error: a: expected b\n"),
         ("open('/gone')", 1, "error: /gone: No such file or directory\n"),
         ("raise OSError('x: cannot be written: y')", 1, "error: x: cannot be written: y\n"),
-        ("raise KeyboardInterrupt", 130, "error: interrupted\n"),
-        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "error: terminated\n"),
+        ("raise KeyboardInterrupt", 130, "stopped\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "stopped\n"),
+        ("raise KeyboardInterrupt('said already')", 130, ""),
         ("print('\\udcff'); return 0", 0, ""),
     ],
 )
 def test_every_end_has_its_status_and_line(body: str, status: int, error: str) -> None:
     end = ended(body, capture_output=True)
     assert (end.returncode, end.stderr) == (status, error)
+
+
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_in_a_long_call_answers_and_a_second_signal_ends_it(kind: signal.Signals, status: int) -> None:
+    # Python runs no handler before the last call is over, in a minute or so.
+    busy = "threading.Timer(0.5, print, ['busy'], {'flush': True}).start()"
+    body = f"import hashlib, threading; {busy}; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"
+    code = f"{PREFIX}def main(arguments):\n    {body}\ncommands.run(main, stopped='stopped: half of it is done')\n"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == "busy\n"
+        start = time.monotonic()
+        process.send_signal(kind)
+        assert process.stderr.readline() == "stopping; a second Ctrl-C or SIGTERM stops at once\n"
+        assert time.monotonic() - start < 2
+        process.send_signal(kind)
+        assert process.communicate(timeout=5) == ("", "stopped: half of it is done\n")
+        assert process.returncode == status
 
 
 def test_a_reader_that_went_away_is_no_error() -> None:

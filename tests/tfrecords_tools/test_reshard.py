@@ -223,8 +223,8 @@ commands.run(reshard.main)
     _, error = process.communicate(timeout=30)
     expected = {
         signal.SIGKILL: (-signal.SIGKILL, ""),
-        signal.SIGTERM: (143, "error: terminated\n"),
-        signal.SIGINT: (130, "error: interrupted\n"),
+        signal.SIGTERM: (143, "stopped\n"),
+        signal.SIGINT: (130, "stopped\n"),
     }
     assert (process.returncode, error) == expected[number]
     assert contents(tmp_path / "out") == {"train-00000-of-00001.tfrecord": [D, B, A]}

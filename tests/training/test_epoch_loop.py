@@ -68,7 +68,7 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_been(
     with pytest.raises(SystemExit) as caught:
         train.main(settings)
     assert caught.value.code == 0
-    assert "stopped after 1 of 2 steps of epoch 2: saved; the same command goes on" in log
+    assert "stopped after 1 of 2 steps of epoch 2: saved; the same command continues" in log
     (row,) = read_history(tmp_path / "run")
     write_history(tmp_path / "run", [row, replace(row, epoch=1)])  # an epoch that was recorded, but not saved
     monkeypatch.undo()
@@ -118,7 +118,9 @@ def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(
 
 
 @pytest.mark.parametrize(("kind", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_first_signal_waits_and_a_second_does_not(kind: signal.Signals, end: type[BaseException]) -> None:
+def test_a_first_signal_waits_and_a_second_does_not(
+    kind: signal.Signals, end: type[BaseException], log: list[str]
+) -> None:
     before = signal.getsignal(kind)
     with Interruption() as interruption:
         assert interruption.caught is None
@@ -126,9 +128,10 @@ def test_a_first_signal_waits_and_a_second_does_not(kind: signal.Signals, end: t
         assert interruption.caught == kind
         assert signal.getsignal(kind) is before
         with pytest.raises(end) as caught:
-            interruption.end()
-    assert kind == signal.SIGINT or caught.value.code == 0
+            interruption.end("saved")
+    assert caught.value.args == (("saved",) if kind == signal.SIGINT else (0,))
     assert signal.getsignal(kind) is before
+    assert log == ["stopping after this step; the same command continues"]
 
 
 def test_the_best_weights_are_not_overwritten_by_worse_ones(finished: RunSettings, tmp_path: Path) -> None:
