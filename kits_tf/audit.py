@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import require_writable, write_text
+from kits_tf.base.files import require_own, write_text
 from kits_tf.base.provenance import package_versions
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.words import count_text
@@ -36,7 +36,10 @@ def main(settings: Audit) -> None:
     from kits_tf.views.pages.case_audit import examine_all
     from kits_tf.views.terminal.audit_table import facts_table, findings_table
 
-    require_writable(settings.output_dir)
+    output = Path(settings.output_dir)
+    json_path, page_path = output / "audit.json", output / "audit.html"
+    require_own([json_path], b'"format_version"')
+    require_own([page_path])
     # TensorFlow is started in the workers alone: only thumbnails need it.
     examined = examine_all(find_cases(settings.data_dir), settings.workers)
     facts = {case_id: case.facts for case_id, case in examined.items()}
@@ -50,10 +53,9 @@ def main(settings: Audit) -> None:
         "findings": [asdict(finding) for finding in findings],
         "cases": {case_id: asdict(of_case) for case_id, of_case in readable.items()},
     }
-    output = Path(settings.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "audit.json", json.dumps(content, indent=1) + "\n")
-    write_text(output / "audit.html", audit_page(settings.data_dir, facts, findings, thumbnails))
+    write_text(json_path, json.dumps(content, indent=1) + "\n")
+    write_text(page_path, audit_page(settings.data_dir, facts, findings, thumbnails))
     print(facts_table(readable, findings))
     print(findings_table(findings))
     print(f"wrote {output}/audit.json and audit.html")

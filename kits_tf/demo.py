@@ -29,6 +29,8 @@ from kits_tf.config import (
 )
 
 MARKER = ".kits_tf_demo"
+# Everything that a demo writes, and the next one replaces.
+FOLDERS = ("data", "records", "run", "model", "masks", "figures", "real")
 NOTE = "Phantoms: they show that the line runs, nothing about real CT."
 
 
@@ -36,7 +38,9 @@ NOTE = "Phantoms: they show that the line runs, nothing about real CT."
 class Demo(Settings):
     """Runs the whole line on phantoms: data, records, training, scores, export, masks, figures; then a real scan."""
 
-    output_dir: str = setting("demo", "Folder for all that the demo writes; a previous demo in it is replaced.")
+    output_dir: str = setting(
+        "demo", "Folder for all that the demo writes; an earlier demo in it is replaced, other files in it stay."
+    )
     scan: str = setting(
         "", "A real scan (NIfTI), which the starter network segments at the end. Default: phantoms only.", is_path=True
     )
@@ -137,11 +141,14 @@ def _print_contents(root: Path) -> None:
 
 
 def _empty(root: Path) -> None:
-    """Makes the folder new; removes an earlier demo, and nothing else."""
+    """Makes the folder, and removes what an earlier demo has written to it; other files stay."""
     if root.exists() and not (root / MARKER).exists() and (not root.is_dir() or any(root.iterdir())):
         raise InputError(f"{root}: expected a new folder or an earlier demo, found other files")
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
+    if (root / MARKER).exists():
+        print(f"{root}: the earlier demo is replaced, other files stay")
+    for name in FOLDERS:
+        shutil.rmtree(root / name, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
     (root / MARKER).touch()
 
 

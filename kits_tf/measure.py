@@ -6,7 +6,6 @@ from pathlib import Path
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
-from kits_tf.base.files import require_writable
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
 from kits_tf.config import DicomSettings, MaskSchemeSettings
@@ -34,13 +33,13 @@ def main(settings: Measure, inputs: list[str]) -> None:
     """
     from kits_tf.analysis.mask_files import MaskFile, check_flags, label_note, open_mask
     from kits_tf.analysis.masks import read_to_measure
-    from kits_tf.analysis.measurements import Measurements, write_measurements
+    from kits_tf.analysis.measurements import Measurements, require_own_tables, write_measurements
     from kits_tf.analysis.morphometry import measure
     from kits_tf.ct.scans import find_masks, find_scans
     from kits_tf.views.terminal.measurements_table import measurements_table
 
     if settings.output_dir:
-        require_writable(settings.output_dir)
+        require_own_tables(Path(settings.output_dir))
     paths = find_masks(inputs)
     scans = {scan.name: scan for scan in find_scans([settings.image], DicomSettings())} if settings.image else {}
     if len(paths) == len(scans) == 1:  # whatever their names

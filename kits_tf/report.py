@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
-from kits_tf.base.files import require_own, require_writable_file, write_text
+from kits_tf.base.files import require_own, write_text
 from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
@@ -80,7 +80,6 @@ def main(settings: Report) -> None:
     module = niivue_module() if settings.viewer else None
     evaluations = read_evaluations(settings)
     path = Path(settings.output or evaluations[0].scores_dir / (COMPARED_NAME if settings.compare else NAME))
-    require_writable_file(path)
     require_own([path])
     for line in filter(None, dict.fromkeys(each.labels for each in evaluations)):
         print(line)

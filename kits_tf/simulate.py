@@ -81,15 +81,14 @@ def _check_same(settings: Simulate) -> None:
     """Keeps the settings beside the cases, and refuses to add cases of others.
 
     Raises:
-        InputError: the folder holds cases of other settings.
+        InputError: the folder holds cases of other settings, or other data.
     """
-    from kits_tf.ct.layouts import DATA_NOTE
+    from kits_tf.ct.layouts import write_data_note
 
     path = Path(settings.output_dir) / _FLAGS
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        write_data_note(path.parent, "simulated scans: to be judged on real ones")
         write_text(path, to_flagfile(settings, "simulate"))
-        write_text(path.parent / DATA_NOTE, "simulated scans: to be judged on real ones\n")
         return
     changed = changed_flags(from_flagfile(Simulate, path), settings)
     if others := [flag for name, flag in changed.items() if name not in _OF_THE_RUN]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import require_writable_file
+from kits_tf.base.files import require_own
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.words import count_text
@@ -50,12 +50,12 @@ def main(settings: Submission) -> None:
     if settings.check:
         _check(settings.check, settings.data_dir or "")
         return
-    from kits_tf.analysis.challenge import cases_due, check_cases, masks_of_cases, write_submission
+    from kits_tf.analysis.challenge import MEMBER_MARK, cases_due, check_cases, masks_of_cases, write_submission
     from kits_tf.analysis.mask_files import label_note
     from kits_tf.ct.layouts import find_cases
 
     output = settings.output or ""
-    require_writable_file(output)
+    require_own([output], MEMBER_MARK)
     masks = masks_of_cases(settings.predictions_dir or "", settings.masks)
     if settings.data_dir:
         check_cases(masks, cases_due(find_cases(settings.data_dir)))

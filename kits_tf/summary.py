@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import require_own
 from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, format_flag, setting
 from kits_tf.base.startup import start_tensorflow
@@ -34,6 +35,7 @@ def main(settings: Summary) -> None:
         require("figures", "matplotlib")
         if Path(settings.graph_png).is_dir():
             raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
+        require_own([settings.graph_png])
     start_tensorflow()
     from kits_tf.ct.labels import find_scheme
     from kits_tf.network.architecture import make_architecture

@@ -54,8 +54,10 @@ def test_what_would_fail_late_is_refused_at_once(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "demo").exists()
 
 
-def test_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
+def test_an_earlier_demo_is_replaced_and_other_files_stay(tmp_path: Path, capsys) -> None:
     demo._empty(tmp_path / "demo")
-    (tmp_path / "demo" / "old").touch()
+    (tmp_path / "demo" / "notes.txt").touch()
+    (tmp_path / "demo" / "run").mkdir()
     demo._empty(tmp_path / "demo")
-    assert [p.name for p in (tmp_path / "demo").iterdir()] == [demo.MARKER]
+    assert f"{tmp_path / 'demo'}: the earlier demo is replaced, other files stay" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / "demo").iterdir()) == [demo.MARKER, "notes.txt"]

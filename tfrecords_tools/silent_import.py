@@ -5,6 +5,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import TextIO
+
+# The real standard error while an import is held back.
+_visible: TextIO | None = None
+
+
+def visible_stderr() -> TextIO:
+    """Returns where a message is seen at once, also while another thread imports what is held back."""
+    return _visible or sys.stderr
 
 
 @contextlib.contextmanager
@@ -21,9 +30,10 @@ def silent_import() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
+    global _visible
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as held, open(saved, "w", buffering=1, errors="replace") as _visible:
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -34,4 +44,4 @@ def _held_back_stderr() -> Iterator[None]:
             raise
         finally:
             os.dup2(saved, 2)
-            os.close(saved)
+            _visible = None

@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.paths import as_path
-from kits_tf.base.progress import track
+from kits_tf.base.progress import still_working, track
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.segmenter import Segmenter
@@ -104,7 +104,8 @@ def calibrate(run: Run, inference: InferenceSettings) -> Calibration:
             f"{run.settings.run_dir}: expected a voxel that is labeled or predicted in its {num_cases} validation "
             "cases, found none: --nocalibrate exports without them"
         )
-    calibration = fit_temperature(np.concatenate(logits), np.concatenate(truth), num_cases)
+    with still_working("fitting the temperature"):
+        calibration = fit_temperature(np.concatenate(logits), np.concatenate(truth), num_cases)
     write_text(Path(run.settings.run_dir) / CALIBRATION, json.dumps(asdict(calibration), indent=1) + "\n")
     return calibration
 

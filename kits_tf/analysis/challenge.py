@@ -80,6 +80,10 @@ def check_cases(masks: Sequence[MaskFile], cases: Sequence[CaseFiles]) -> None:
             raise InputError(f"{mask.path}: expected {expected}, got {grid.shape} at {grid.affine.tolist()}")
 
 
+# The first file of a submission has a name that begins so.
+MEMBER_MARK = b"prediction_"
+
+
 def write_submission(masks: Iterable[MaskFile], output: str) -> int:
     """Writes masks as a submission, under a temporary name first, and returns how many of them have a tumor.
 

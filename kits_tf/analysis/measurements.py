@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kits_tf.base.files import write_table, write_text
+from kits_tf.base.files import require_own, write_table, write_text
 
 SIDES = ("right", "left")
 # Digits after the point that a table has, by the unit at the end of a column's name; others have 3.
@@ -96,6 +96,16 @@ class Measurements:
     asymmetry: float | None
     labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def require_own_tables(output_dir: Path) -> None:
+    """Checks before long work that `write_measurements` can write, and replaces nothing but earlier measurements.
+
+    Raises:
+        InputError: another file has the name of a table, or nothing can be written.
+    """
+    require_own([output_dir / f"{table}.csv" for table in ("kidneys", "lesions", "pairs")], b"name,")
+    require_own([output_dir / "measurements.json"], b'"kidneys"')
 
 
 def write_measurements(measurements: Mapping[str, Measurements], output_dir: Path) -> None:

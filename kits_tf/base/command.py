@@ -21,6 +21,7 @@ from kits_tf.base.flagfile import all_flags, command_names, flag_name, parse_fla
 from kits_tf.base.paths import expand_home
 from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
 from tfrecords_tools import commands
+from tfrecords_tools.silent_import import visible_stderr
 
 _HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
 # Flags of every command.
@@ -167,7 +168,7 @@ class _StderrHandler(logging.StreamHandler):
     """Writes to what standard error is at the time: progress bars put themselves in its place to stay below."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
+        self.stream = visible_stderr()
         super().emit(record)
 
 

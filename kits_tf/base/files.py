@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 # What stands within the first bytes of a picture or page of kits_tf, by which it is known again.
-_MARK, _MARK_BYTES = "Made by kits_tf", 2048
-MADE_BY = f"{_MARK} {__version__}"
+_MARK, _MARK_BYTES = b"Made by kits_tf", 4096
+MADE_BY = f"{_MARK.decode()} {__version__}"
 _BLOCK_BYTES = 1 << 22
 # Excel writes semicolons where the comma is in numbers.
 _DELIMITERS = ",;\t"
@@ -95,17 +95,22 @@ def require_absent(paths: Iterable[str | os.PathLike]) -> None:
             raise InputError(f"{path}: is there, and is kept as it is; --overwrite replaces it")
 
 
-def require_own(paths: Iterable[str | os.PathLike]) -> None:
-    """Checks before long work that it replaces nothing but earlier results: pictures and pages with MADE_BY in them.
+def require_own(paths: Iterable[str | os.PathLike], mark: bytes = _MARK) -> None:
+    """Checks before long work that files can be written, and replace nothing but earlier results of kits_tf.
+
+    Args:
+        paths: files to write; their folders need not exist yet.
+        mark: bytes near the beginning of every such file of kits_tf; pictures and pages have MADE_BY.
 
     Raises:
-        InputError: one of the paths is there, and is something else or cannot be read.
+        InputError: one of the paths is another file or a folder, or nothing can be written there.
     """
     for path in paths:
+        require_writable_file(path)
         if not os.path.lexists(path):
             continue
         with name_in_errors(path), as_path(path).open("rb") as file:
-            is_own = _MARK.encode() in file.read(_MARK_BYTES)
+            is_own = mark in file.read(_MARK_BYTES)
         if not is_own:
             raise InputError(
                 f"{path}: expected no file or one that kits_tf made, found another; it is kept as it is: choose "

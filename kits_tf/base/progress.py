@@ -96,13 +96,14 @@ def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:
 
 
 @contextlib.contextmanager
-def still_working(work: str) -> Iterator[None]:
+def still_working(work: str, *, is_known: bool = False) -> Iterator[None]:
     """Logs what is done within, if it takes longer than a moment, and every ten seconds how long it has taken.
 
     Args:
         work: what is done, as in "compiling the first step".
+        is_known: whether the line before says so already.
     """
-    with _saying(work, _MOMENT_S):
+    with _saying(work, _AGAIN_S if is_known else _MOMENT_S):
         yield
 
 

@@ -1,15 +1,12 @@
 """Starting TensorFlow: quietly, with oneDNN's kernels, with float32 that is float32, and Keras on top of it."""
 
 import contextlib
-import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.progress import still_working
 from tfrecords_tools.silent_import import silent_import
-
-logger = logging.getLogger(__name__)
 
 # Keras, when it is imported, takes another project's backend, float type, axis order and limits of epochs from here.
 KERAS_ENVIRONMENT = {
@@ -60,9 +57,7 @@ def start_tensorflow(threads: int | None = None, *, with_keras: bool = True) -> 
     Raises:
         InputError: Keras has been imported before, with another backend.
     """
-    if "tensorflow" not in sys.modules:
-        logger.info("starting TensorFlow")
-    with quiet_start():
+    with still_working("starting TensorFlow"), quiet_start():
         import tensorflow as tf
 
         if with_keras:

@@ -9,10 +9,11 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import read_table, read_text
+from kits_tf.base.files import read_table, read_text, write_text
 from kits_tf.base.paths import AnyPath, as_path, joined
 from kits_tf.base.registry import Registry
 from kits_tf.ct.labels import CHALLENGE_CLASSES
@@ -37,6 +38,24 @@ def data_note(data_dir: str) -> str:
     """Returns what data_note.txt in a data set says, in one line; "" if there is none."""
     path = as_path(data_dir) / DATA_NOTE
     return " ".join(read_text(path).split()) if path.is_file() else ""
+
+
+def write_data_note(folder: Path, note: str, *, overwrite: bool = False) -> None:
+    """Makes a folder for a data set, and notes what it holds.
+
+    Args:
+        folder: folder of the data set.
+        note: what it holds, in one line.
+        overwrite: whether the note may stand beside files that had none, or another one.
+
+    Raises:
+        InputError: the folder holds files without this note, of which it would not be true.
+    """
+    has_files = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if has_files and data_note(str(folder)) != note and not overwrite:
+        raise InputError(f"{folder}: expected a new folder, or one with the note {note!r}, found other files")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / DATA_NOTE, f"{note}\n")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.progress import Report
+from kits_tf.base.progress import Report, still_working
 from kits_tf.ct.graph_hounsfield import intensity_check
 from kits_tf.inference.ensemble import Ensemble
 from kits_tf.inference.model import Segmentation
@@ -183,7 +183,8 @@ def save_version(model: ServingModule, export_dir: str | os.PathLike, write_asse
     # No integer, so that a server that watches the folder ignores it.
     partial = root / f".partial-{os.getpid()}"
     try:
-        tf.saved_model.save(model, os.fspath(partial), signatures=model.signatures())
+        with still_working("compiling and writing the model"):
+            tf.saved_model.save(model, os.fspath(partial), signatures=model.signatures())
         (partial / ASSETS_FOLDER).mkdir()
         write_assets(partial / ASSETS_FOLDER)
         return _rename_to_next(partial, root)

@@ -27,8 +27,6 @@ from kits_tf.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-_FIRST_STEP = "compiling the first step: this takes a minute or more on a CPU"
-
 
 @dataclass(frozen=True)
 class EpochHooks:
@@ -112,7 +110,7 @@ class EpochLoop:
             while not self._is_finished():
                 progress.begin_epoch(self.position.epoch)
                 while self.position.step < self._steps:
-                    with contextlib.nullcontext() if progress.has_begun else still_working(_FIRST_STEP):
+                    with progress.taking_step(self.position.step + 1):
                         step = next(train_steps)
                     self._check(step)
                     self.position = Position(self.position.epoch, self.position.step + 1)

@@ -1,5 +1,6 @@
 """The display of a run while it trains: log lines, TensorBoard's curves and pictures, and a profile."""
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kits_tf.base.progress import counter, seconds_since_start
+from kits_tf.base.progress import counter, seconds_since_start, still_working
 from kits_tf.base.words import duration_text
 from kits_tf.training.history import HistoryRow
 from kits_tf.training.replicated import TrainingStep
@@ -19,6 +20,8 @@ FOLDER = "tensorboard"
 WARM_UP = 2
 # Seconds to the first line within an epoch, and later between two lines at most.
 _FIRST_LINE_S, _LINE_S = 10.0, 60.0
+# Seconds of a step after which the next one says how long it takes.
+_LONG_STEP_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +47,15 @@ class TrainingProgress:
         self._rest_s = 0.0  # of the last epoch: validation and what is kept
         self.begin_epoch(0)
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether a step is done."""
-        return self._done > 0
+    def taking_step(self, number: int) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which the `number`-th step of the epoch is taken, which says so if it takes long."""
+        if not self.is_shown:
+            return contextlib.nullcontext()
+        if not self._done:
+            return still_working("compiling the first step: this takes a minute or more on a CPU")
+        if self._last_step_s < _LONG_STEP_S:
+            return contextlib.nullcontext()
+        return still_working(f"epoch {self._epoch + 1}/{self.epochs}, step {number}/{self.steps}", is_known=True)
 
     def begin_epoch(self, epoch: int) -> None:
         """Starts the clock of the steps of an epoch, numbered from 0."""
@@ -68,6 +76,7 @@ class TrainingProgress:
                 logger.info("first step %.0f s after the start", seconds_since_start())
         else:
             self._steps_s += now - self._last
+        self._last_step_s = now - self._last
         self._last = now
         if self._report:
             self._report(number, self.steps)

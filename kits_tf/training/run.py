@@ -32,6 +32,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import name_in_errors, read_text, write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.base.locks import LOCK_NAME, locked
+from kits_tf.base.progress import still_working
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
 from kits_tf.config import RunSettings
@@ -166,7 +167,8 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     if not weights.is_file():
         raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
     architecture = make_architecture(settings.network)
-    network = _build(architecture, len(manifest.scheme.classes))
+    with still_working("building the network"):
+        network = _build(architecture, len(manifest.scheme.classes))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of a layer that the file does not have
