@@ -65,6 +65,7 @@ def main(settings: App) -> None:
     with serve_page(settings) as url:
         print(f"open {url} in a browser; Ctrl-C ends it and removes all scans", flush=True)
         stop.wait()
+        print("stopping: all scans are removed", flush=True)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.packages import require
+from kits_tf.base.progress import still_working
 from kits_tf.base.settings import setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConnectionSettings, DicomSettings, ExportSettings, PageSettings, ServerSettings
@@ -47,8 +48,9 @@ def main(settings: Serve) -> None:
     from kits_tf.serving.server.server import Server
 
     with _page(settings) as page, model_folder(settings) as export_dir:
-        server = Server(replace(settings, export_dir=export_dir), page.routes if page else ())
-        server.start()
+        with still_working("loading the model"):
+            server = Server(replace(settings, export_dir=export_dir), page.routes if page else ())
+            server.start()
         if page:
             page.start(lambda: server.service.model(page.report))
         print(

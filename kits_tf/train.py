@@ -12,6 +12,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import require_writable
 from kits_tf.base.memory import keep_freed_memory
 from kits_tf.base.packages import is_installed
+from kits_tf.base.progress import still_working
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import RunSettings
 from tfrecords_tools.read import check_files
@@ -136,11 +137,12 @@ def _conclude(plan: "TrainingPlan", history: "list[HistoryRow]") -> None:
     validation = plan.settings.validation
     best = best_row(history, validation)
     if is_installed("matplotlib"):
-        from kits_tf.views.drawings import canvas
-        from kits_tf.views.drawings.learning_curves import learning_curves
+        with still_working("drawing the learning curves"):
+            from kits_tf.views.drawings import canvas
+            from kits_tf.views.drawings.learning_curves import learning_curves
 
-        figure = learning_curves(str(plan.run_dir), history, best.epoch if best else None)
-        canvas.save(figure, plan.run_dir / run.CURVES)
+            figure = learning_curves(str(plan.run_dir), history, best.epoch if best else None)
+            canvas.save(figure, plan.run_dir / run.CURVES)
     else:
         print(f"{run.CURVES} needs matplotlib: pip install 'kits_tf[figures]'")
     if best:

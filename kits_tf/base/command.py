@@ -21,7 +21,6 @@ from kits_tf.base.flagfile import all_flags, command_names, flag_name, parse_fla
 from kits_tf.base.paths import expand_home
 from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
 from tfrecords_tools import commands
-from tfrecords_tools.silent_import import visible_stderr
 
 _HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
 # Flags of every command.
@@ -165,10 +164,10 @@ def all_commands() -> dict[str, Command]:
 
 
 class _StderrHandler(logging.StreamHandler):
-    """Writes to what standard error is at the time: progress bars put themselves in its place to stay below."""
+    """Writes to what is seen at the time: progress bars put themselves in the place of standard error to stay below."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = visible_stderr()
+        self.stream = progress.log_stream()
         super().emit(record)
 
 

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -91,6 +92,7 @@ def run_in_processes(
         context = multiprocessing.get_context("spawn")
         pool = ProcessPool(workers, initializer=_start_worker, initargs=[initializer], context=context)
         try:
+            resource_tracker.ensure_running()  # which unblocks what is blocked, when the first process starts it
             with _interrupts_blocked():  # which the pool's threads inherit, and its processes from these
                 indices: dict[Future, int] = {pool.schedule(function, args=task): i for i, task in enumerate(tasks)}
             for future in as_completed(indices):

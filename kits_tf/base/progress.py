@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 
 from kits_tf.base.words import duration_text
+from tfrecords_tools.silent_import import visible_stderr
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -57,14 +58,23 @@ def show_bars() -> Iterator[None]:
 
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")]
-    # What is printed goes above the bars where both are on one terminal, and to its own place otherwise.
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=_is_terminal(sys.stdout)
-    ) as _bars:
+    with (
+        # A descriptor of its own: an import of TensorFlow holds back what is written to that of standard error.
+        open(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="replace") as terminal,
+        # What is printed goes above the bars where both are on one terminal, and to its own place otherwise.
+        Progress(
+            *columns, console=Console(file=terminal), transient=True, redirect_stdout=_is_terminal(sys.stdout)
+        ) as _bars,
+    ):
         try:
             yield
         finally:
             _bars = None
+
+
+def log_stream() -> TextIO:
+    """Returns where a log message is seen: above the bars if there are any, otherwise on standard error."""
+    return visible_stderr() if _bars is None else sys.stderr
 
 
 def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:

@@ -80,7 +80,7 @@ class TrainingProgress:
         self._last = now
         if self._report:
             self._report(number, self.steps)
-        if self.is_shown and self._is_line_due(now):
+        if self.is_shown and number < self.steps and self._is_line_due(now):
             self._last_line = now
             self._log_time_left(number)
 

@@ -85,6 +85,31 @@ def test_a_closed_stream_is_no_terminal() -> None:
         assert b"log" not in done.stdout
 
 
+HELD = """
+import logging, os
+from kits_tf.base.command import _log_to_stderr
+from kits_tf.base.progress import show_bars, track
+from tfrecords_tools.silent_import import silent_import
+_log_to_stderr()
+with show_bars():
+    for letter in track("ab", "letter", 2):
+        with silent_import():
+            os.write(2, b"noise of TensorFlow")
+            logging.getLogger("kits_tf").info("log of %s", letter)
+"""
+
+
+def test_messages_are_seen_while_an_import_is_held_back_and_never_share_a_line_with_bars() -> None:
+    _, shown = on_terminal(HELD, prints_there=True)
+    assert "noise" not in shown
+    for line in ("log of a", "log of b"):
+        assert f"\r\x1b[2K{line}" in shown or f"\n{line}" in shown, (line, shown)
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert [line.partition(" (")[0] for line in done.stderr.splitlines()] == [
+        *("letter 1/2", "log of a", "letter 2/2", "log of b", "letter: 2 done in 0 s")
+    ]
+
+
 SLOW = """
 import logging, sys, time
 from kits_tf.base import progress

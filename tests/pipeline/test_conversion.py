@@ -102,8 +102,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(data_dir: Path,
         check=False,
         preexec_fn=no_large_files,
     )
-    first, error = ended.stderr.splitlines()
+    first, *waiting, error = ended.stderr.splitlines()
     assert ended.returncode == 1 and first == "starting 1 worker", ended.stderr
+    assert all(line.startswith("converting") for line in waiting)  # on a busy machine
     assert "case_0000" in error and "File too large" in error
     assert sorted(path.name for path in (tmp_path / "records").iterdir()) == [".lock", "manifest.json"]
 
@@ -128,6 +129,17 @@ def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent:
     assert run.returncode == status and last == "stopped: the same command continues"
     assert all(line.startswith("case ") for line in cases)
     assert is_whole(tmp_path) and 1 <= len(Manifest.read(tmp_path).shards) < 4
+
+
+def test_an_interrupt_of_the_whole_terminal_while_workers_start_is_one_line(data_dir: Path, tmp_path: Path) -> None:
+    run = subprocess.Popen(command(data_dir, tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert run.stderr is not None and run.stderr.readline() == "starting 2 workers\n"
+    time.sleep(0.5)
+    os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C does: also to processes that are still importing
+    _, stderr = run.communicate(timeout=60)
+    *waiting, last = stderr.splitlines()
+    assert (run.returncode, last) == (130, "stopped: the same command continues")
+    assert all(line == "converting" for line in waiting)  # on a busy machine
 
 
 @pytest.mark.slow
