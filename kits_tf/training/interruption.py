@@ -6,7 +6,7 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
-from tfrecords_tools.signals import heard_at_once
+from kits_tf.base.signals import heard_at_once
 
 logger = logging.getLogger(__name__)
 
