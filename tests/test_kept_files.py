@@ -55,24 +55,24 @@ def run_summary(data_dir: Path, masks_dir: Path, output: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "name", "kind"),
+    ("run", "name"),
     [
-        (run_audit, "audit.html", "an audit"),
-        (run_audit, "audit.json", "an audit"),
-        (run_measure, "kidneys.csv", "a table"),
-        (run_measure, "measurements.json", "measurements"),
-        (run_submission, "predictions.zip", "a submission"),
-        (run_report, "index.html", "a report"),
-        (run_figures, "case_00000.png", "a picture"),
-        (run_figures, "case_00000.gif", "a picture"),
+        (run_audit, "audit.html"),
+        (run_audit, "audit.json"),
+        (run_measure, "kidneys.csv"),
+        (run_measure, "measurements.json"),
+        (run_submission, "predictions.zip"),
+        (run_report, "index.html"),
+        (run_figures, "case_00000.png"),
+        (run_figures, "case_00000.gif"),
     ],
 )
 def test_a_file_of_the_users_is_kept_and_one_of_ours_is_replaced(
-    run: Callable, name: str, kind: str, data_dir: Path, masks_dir: Path, tmp_path: Path
+    run: Callable, name: str, data_dir: Path, masks_dir: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / name
     output.write_bytes(MINE)
-    with pytest.raises(InputError, match=f"{output}: expected a new file or {kind} of kits_tf, found another file"):
+    with pytest.raises(InputError, match=f"{output}: expected no file or one that kits_tf made, found another"):
         run(data_dir, masks_dir, output)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: MINE}
     output.unlink()
@@ -85,7 +85,7 @@ def test_a_file_of_the_users_is_kept_and_one_of_ours_is_replaced(
 def test_a_picture_of_the_users_is_kept_by_summary(data_dir: Path, masks_dir: Path, tmp_path: Path) -> None:
     output = tmp_path / "network.png"
     output.write_bytes(MINE)
-    with pytest.raises(InputError, match=f"{output}: expected a new file or a picture of kits_tf, found another file"):
+    with pytest.raises(InputError, match=f"{output}: expected no file or one that kits_tf made, found another"):
         run_summary(data_dir, masks_dir, output)
     assert output.read_bytes() == MINE
 

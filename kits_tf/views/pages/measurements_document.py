@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.measurements import Measurements
@@ -115,7 +116,7 @@ def _table(figure: Figure, top: float, heads: Sequence[str], rows: list[list[str
     height = _ROW_HEIGHT * (1 + len(rows))
     ax = figure.add_axes((_LEFT, top - height, _RIGHT - _LEFT, height))
     ax.set_axis_off()
-    table = ax.table(rows, colLabels=heads, cellLoc="left", colLoc="left", edges="horizontal", bbox=(0, 0, 1, 1))
+    table = ax.table(rows, colLabels=heads, cellLoc="left", colLoc="left", edges="horizontal", bbox=Bbox.unit())
     table.auto_set_font_size(False)
     table.set_fontsize(9 if len(heads) < _MANY_COLUMNS else 7)
     return top - height - _GAP
