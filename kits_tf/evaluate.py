@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class Evaluate(Settings):
     """Scores a run on the original grid, or masks from any program; or compares two evaluations."""
 
-    run_dir: str | None = setting(None, "Folder of a training run to score; or give --predictions_dir.")
+    run_dir: str | None = setting(
+        None, "Folder of a training run, or of its folds, to score; or give --predictions_dir."
+    )
     split: str = setting("validation", "Which cases of the run to score.", choices=("validation", "test"))
     predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score, of any program.")
     data_dir: str | None = setting(
@@ -66,12 +68,14 @@ def main(settings: Evaluate) -> None:
     """
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import compare
-    from kits_tf.views.terminal.scores_table import differences_table, scores_table
+    from kits_tf.views.terminal.scores_table import differences_table, folds_table, scores_table
 
     if settings.compare:
         print(differences_table(compare(*settings.compare.split(","))))
         return
     result = _evaluate_run(settings, Path(settings.run_dir)) if settings.run_dir else _evaluate_masks(settings)
+    if result.folds:
+        print(folds_table(result.folds))
     print(scores_table(result.scores, result.summary))
     print(f"wrote {result.scores_dir}")
     result.failures.check()
@@ -80,11 +84,13 @@ def main(settings: Evaluate) -> None:
 def _evaluate_run(settings: Evaluate, run_dir: Path) -> "EvaluationResult":
     from kits_tf.analysis.chain_choice import choose_chain
     from kits_tf.analysis.evaluation import evaluate_run
+    from kits_tf.training.run_files import run_folders
     from kits_tf.views.terminal.scores_table import chains_table
 
     inference = settings.inference
     if inference.postprocess == "auto":
-        print(chains_table(choose_chain(run_dir, settings.data_dir, inference)))
+        for folder in run_folders(str(run_dir)):
+            print(chains_table(choose_chain(folder, settings.data_dir, inference)))
         inference = replace(inference, postprocess="")  # the run's own, which has just been chosen
     return evaluate_run(run_dir, settings.split, settings.data_dir, inference, _plan(settings))
 

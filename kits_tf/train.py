@@ -44,7 +44,7 @@ def main(settings: Train) -> None:
     from kits_tf.network.architecture import make_architecture
     from kits_tf.pipeline.manifest import Manifest
     from kits_tf.training.plan import TrainingPlan
-    from kits_tf.training.strategy import choose_strategy, num_workers
+    from kits_tf.training.strategy import choose_strategy, is_chief, num_workers
 
     parse_postprocess(settings.inference.postprocess)  # which the run's masks go through by default
     architecture = make_architecture(settings.network)
@@ -65,6 +65,8 @@ def main(settings: Train) -> None:
                 run_dir=Path(run.run_dir),
             )
             _train(plan, strategy)
+        if settings.all_folds and is_chief(strategy):
+            print(f"python -m kits_tf.evaluate --run_dir={settings.run_dir} scores all folds together")
     except (tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
         # A folder in the place of a record, or a disk that fails; but also whatever else TensorFlow refuses.
         _name_damage(manifest, settings.records_dir)

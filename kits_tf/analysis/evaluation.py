@@ -1,5 +1,6 @@
 """Evaluating a run or a folder of masks, case by case, on the original grid."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from kits_tf.base.files import require_writable
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.progress import track
 from kits_tf.base.settings import non_default_flags
+from kits_tf.base.words import listed
 from kits_tf.config import GridSettings, InferenceSettings, MaskSchemeSettings
 from kits_tf.ct.cases import read_labeled
 from kits_tf.ct.labels import Scheme
@@ -43,6 +45,9 @@ from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.plan import TrainingPlan
 from kits_tf.training.run import Run, float32_copy, load_run
+from kits_tf.training.run_files import run_folders
+
+logger = logging.getLogger(__name__)
 
 # MLPerf takes its score on its own grid. Masks of any program say nothing of a training grid, so theirs is taken there.
 MLPERF_GRID = GridSettings(spacing_zyx_mm=(1.6, 1.2, 1.2), label_kernel="cubic_fit")
@@ -58,12 +63,14 @@ class EvaluationResult:
         summary: statistics of these scores over all cases.
         scores_dir: folder of cases.csv, lesions.csv and summary.json.
         failures: cases that were due and are not scored, or scored 0 for want of a mask; masks that have no case.
+        folds: summary of each fold, by its name, where a folder of folds was evaluated.
     """
 
     scores: list[CaseScores]
     summary: Summary
     scores_dir: Path
     failures: Failures
+    folds: dict[str, Summary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,40 +95,80 @@ def evaluate_run(
 ) -> EvaluationResult:
     """Segments and scores the cases of a run's split, and writes scores and masks.
 
+    Of a folder of folds (fold0, fold1, ...) each is scored on the cases that it was validated on, and all of these
+    cases together; the test split is segmented by their average, as predict does it.
+
     Args:
-        run_dir: folder of the run.
+        run_dir: folder of the run, or of folds.
         split: "validation" or "test".
         data_dir: folder of scans and true masks; None for where convert found them.
         inference: settings of the segmentation.
         plan: scheme of the run, where flags name it, and folder of the scores.
 
     Raises:
-        InputError: the run cannot be loaded, the split has no case, a case is no longer in the data, the scores cannot
-            be written, or no case can be scored.
+        InputError: the run cannot be loaded, the split has no case, a case is no longer in the data, two folds were
+            validated on the same case, the scores cannot be written, or no case can be scored.
     """
-    run, inference = load_run(run_dir), own_settings([run_dir], inference)
-    scheme = run.manifest.scheme
-    check_scheme(scheme, plan.masks, run_dir)
-    if not run.manifest.splits[split]:
-        raise InputError(f"{run_dir}: its records have no {split} cases (--test_cases of convert names them)")
-    cases = cases_of_split(run.manifest, split, data_dir or run.manifest.data_dir)
+    folders = run_folders(str(run_dir))
     scores_dir = plan.output_dir or scores_dir_of_run(run_dir, split)
     require_writable(scores_dir)
+    if split == "validation" and len(folders) > 1:
+        return _evaluate_folds(folders, data_dir, inference, replace(plan, output_dir=scores_dir))
+    runs, inference = [load_run(folder) for folder in folders], own_settings(folders, inference)
+    manifest = runs[0].manifest
+    check_scheme(manifest.scheme, plan.masks, run_dir)
+    if not manifest.splits[split]:
+        raise InputError(f"{run_dir}: its records have no {split} cases (--test_cases of convert names them)")
+    cases = cases_of_split(manifest, split, data_dir or manifest.data_dir)
     model = replace(
-        _accepting(build_segmenter([run], inference)),
-        identity=runs_identity([run_dir], inference),
-        notices=notices([run_dir]),
+        _accepting(build_segmenter(runs, inference)),
+        identity=runs_identity(folders, inference),
+        notices=notices(folders),
     )
     scores, failures = [], Failures("case", len(cases))
     for files in track(cases, "case", len(cases)):
         try:
-            scores.append(_segment_and_score(files, model, run.manifest.grid, scores_dir / MASKS))
+            scores.append(_segment_and_score(files, model, manifest.grid, scores_dir / MASKS))
         except InputError as error:
             failures.note(files.case_id, error)
     if inference.coarse_model:  # readers of the scores need the model's name, and not its folder
         inference = replace(inference, coarse_model=Path(inference.coarse_model).name)
-    coverage = Coverage(labels=f"labels: {', '.join(scheme.classes[1:])}, as in the run", failed=failures.sources)
+    coverage = Coverage(
+        labels=f"labels: {', '.join(manifest.scheme.classes[1:])}, as in the run", failed=failures.sources
+    )
     return _write(scores, failures, scores_dir, coverage, non_default_flags(inference))
+
+
+def _evaluate_folds(
+    folders: Sequence[Path], data_dir: str | None, inference: InferenceSettings, plan: EvaluationPlan
+) -> EvaluationResult:
+    """Evaluates every fold on its own validation cases, and all of these cases together.
+
+    The scores of a fold lie where those of a run lie, or in a folder of its name in `plan.output_dir` if that is not
+    beside the folds.
+    """
+    validated = [case_id for folder in folders for case_id in Manifest.read(folder).splits["validation"]]
+    if twice := sorted({case_id for case_id in validated if validated.count(case_id) > 1}):
+        raise InputError(
+            f"{folders[0].parent}: expected folds that were validated on different cases, found {listed(twice, 3)} in "
+            "several: give one of them"
+        )
+    scores_dir = plan.output_dir or folders[0].parent
+    own_dir = scores_dir_of_run(folders[0].parent, "validation")
+    results: dict[str, EvaluationResult] = {}
+    for folder in folders:
+        logger.info("evaluating %s", folder)
+        output_dir = None if scores_dir == own_dir else scores_dir / folder.name
+        results[folder.name] = evaluate_run(
+            folder, "validation", data_dir, inference, replace(plan, output_dir=output_dir)
+        )
+    summaries = {name: result.summary for name, result in results.items()}
+    first = next(iter(summaries.values()))
+    failed = tuple(name for summary in summaries.values() for name in summary.coverage.failed)
+    scores = sorted((case for result in results.values() for case in result.scores), key=lambda case: case.case_id)
+    failures = Failures.joined([result.failures for result in results.values()])
+    coverage = replace(first.coverage, failed=failed)
+    return replace(_write(scores, failures, scores_dir, coverage, first.inference), folds=summaries)
 
 
 def _segment_and_score(files: CaseFiles, model: Model, grid: GridSettings, masks_dir: Path) -> CaseScores:

@@ -12,6 +12,7 @@ from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, CaseScores, ScoreTable,
 from kits_tf.analysis.statistics import Coverage, Difference, Statistics, Summary, differences, shared_cases
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import read_table, read_text, write_table, write_text
+from kits_tf.base.words import listed
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
@@ -22,6 +23,7 @@ LESIONS_NAME = "lesions.csv"
 SUMMARY_NAME = "summary.json"
 MASKS = "masks"
 LESION_COLUMNS = ("case_id", "mask", "volume_ml", "diameter_mm", "iou", "matched")
+_MOST_NAMES = 3
 # Entries of summary.json that are not scores.
 _NUM_CASES = "num_cases"
 _BY_CLASS = "dice"
@@ -91,6 +93,10 @@ def read_scores(scores_dir: Path) -> ScoreTable:
         InputError: the file is missing, or is not what `write_scores` writes.
     """
     path = scores_dir / CASES_NAME
+    if not path.is_file():
+        raise InputError(
+            f"{scores_dir}: expected a folder with the {CASES_NAME} that evaluate writes, {_instead(scores_dir)}"
+        )
     try:
         rows = {row.pop("case_id"): row for row in read_table(path, ("case_id",)).values()}
         return {case_id: {key: float(value) for key, value in row.items()} for case_id, row in rows.items()}
@@ -187,6 +193,15 @@ def compare(first_dir: str, second_dir: str) -> list[Difference]:
     """
     first, second = read_scores(Path(first_dir)), read_scores(Path(second_dir))
     return differences(first, second, shared_cases(first, second, first_dir, second_dir))
+
+
+def _instead(folder: Path) -> str:
+    """Returns what is in the place of an evaluation, and where there are some."""
+    if not folder.is_dir():
+        return "found a file" if folder.exists() else "found no such folder"
+    places = ("*", "evaluation/*", "*/evaluation", "*/evaluation/*")
+    nearby = [str(path.parent) for place in places for path in sorted(folder.glob(f"{place}/{CASES_NAME}"))]
+    return f"found none in it; there is one in {listed(nearby, _MOST_NAMES)}" if nearby else "found none in it"
 
 
 def _require_scores(scores_dir: Path, flags: str) -> None:

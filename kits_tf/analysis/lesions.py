@@ -57,6 +57,11 @@ class LesionCounts:
     detected: int
     falsely_raised: int
 
+    @property
+    def missed(self) -> int:
+        """Number of tumors of the true masks that the predicted ones lack."""
+        return self.true - self.detected
+
 
 def find_lesions(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], voxel_ml: float) -> list[Lesion]:
     """Returns the lesions of two tumor masks (z, y, x) bool: the true ones, then the predicted ones."""

@@ -4,8 +4,7 @@ A score is a function of a `MaskPair` and a row that says what it is; cases.csv,
 and the report's page read the rows. A module outside the package adds one with the decorator `score`.
 """
 
-import enum
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,124 +14,45 @@ from numpy.typing import NDArray
 
 from kits_tf.analysis.lesions import Lesion
 from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES, MaskPair, confusion, region_dice
-from kits_tf.base.registry import Registry
+from kits_tf.analysis.score_rows import (
+    DICE_TOPICS,
+    SCORES,
+    Score,
+    Topic,
+    class_score,
+    score,
+    scores_by_topic,
+    scores_of_structures,
+)
 from kits_tf.ct.geometry import Spacing, resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, Scheme, challenge_lookup, region_labels
+
+__all__ = [
+    "COMPOSITE",
+    "DICE_TOPICS",
+    "KIDNEY_DICE",
+    "SCORES",
+    "TUMOR_AS_KIDNEY",
+    "TUMOR_DICE",
+    "CaseScores",
+    "Score",
+    "ScoreTable",
+    "ScoreValues",
+    "Topic",
+    "class_score",
+    "dice_scores",
+    "score",
+    "score_case",
+    "score_pair",
+    "score_values",
+    "scores_by_topic",
+    "scores_of_structures",
+]
 
 # Values of one case by the keys of SCORES; some are inf or nan.
 ScoreValues = dict[str, float]
 # The same for each case, by its id.
 ScoreTable = dict[str, ScoreValues]
-
-
-class Topic(enum.IntEnum):
-    """What a score is about, in the order of the report's tables."""
-
-    CHALLENGE = enum.auto()
-    CLASS = enum.auto()
-    KITS23_DICE = enum.auto()
-    SURFACE_DICE = enum.auto()
-    HD95 = enum.auto()
-    AVERAGE_DISTANCE = enum.auto()
-    VOLUME = enum.auto()
-    SIDES = enum.auto()
-    LESIONS = enum.auto()
-    OTHER = enum.auto()
-    MLPERF = enum.auto()
-
-
-# Topics that every case has a line of in the table on the terminal.
-DICE_TOPICS = (Topic.CHALLENGE, Topic.CLASS)
-
-
-def _is_always_there(_: MaskPair) -> bool:
-    return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """A score: a column of cases.csv, and with its mean an entry of summary.json.
-
-    Attributes:
-        key: name of the column.
-        title: words for the report's table of means, without the unit.
-        value: function that computes the score of a pair of masks.
-        applies: whether a pair of masks has the score; each evaluation has it for all its cases or for none.
-        topic: place among the other scores.
-        short_title: words for the report's table of cases, where they differ from `title`.
-        structure: kidney or tumor, where the score has a color and a place in charts; else "".
-        class_name: class of the scheme that the score is of; else "".
-        unit: unit of the values, as in "mm"; "" for shares and counts.
-        text_format: format of a value in the report.
-        in_means: whether the report's table of means has a row of it.
-        in_cases: whether the report's table of cases has a column of it.
-        when_missing: value of a case without a predicted mask, whatever its truth is; None for that of an empty mask.
-            It is the worst one or nan, so that what is missing never makes a mean better.
-    """
-
-    key: str
-    title: str
-    value: Callable[[MaskPair], float]
-    applies: Callable[[MaskPair], bool] = _is_always_there
-    topic: Topic = Topic.OTHER
-    short_title: str = ""
-    structure: str = ""
-    class_name: str = ""
-    unit: str = ""
-    text_format: str = "{:.3f}"
-    in_means: bool = True
-    in_cases: bool = True
-    when_missing: float | None = None
-
-    @property
-    def difference_format(self) -> str:
-        """Format of a difference of two values, with its sign."""
-        return self.text_format.replace("{:.", "{:+.")
-
-    @property
-    def row_heading(self) -> str:
-        """Heading of the row in the report's table of means."""
-        return ", ".join(filter(None, [self.title, self.unit]))
-
-    @property
-    def column_heading(self) -> str:
-        """Heading of the column in the report's table of cases."""
-        return ", ".join(filter(None, [self.short_title or self.title, self.unit]))
-
-    @property
-    def terminal_heading(self) -> str:
-        """Heading of the column of a Dice on the terminal."""
-        return self.structure or self.class_name or self.key
-
-
-# In the order of the columns of cases.csv.
-SCORES: Registry[Score] = Registry("score")
-
-
-def score(key: str, title: str, **row: Any) -> Callable[[Callable[[MaskPair], float]], Callable[[MaskPair], float]]:
-    """Returns a decorator that adds a function of a `MaskPair` to SCORES; `row` has further fields of `Score`."""
-
-    def add(value: Callable[[MaskPair], float]) -> Callable[[MaskPair], float]:
-        SCORES.register(key)(Score(key=key, title=title, value=value, **row))
-        return value
-
-    return add
-
-
-def scores_by_topic(*, in_means: bool = False, in_cases: bool = False) -> list[Score]:
-    """Returns the scores that the report's table of means, or of cases, shows, in its order."""
-    chosen = [row for row in SCORES.values() if (in_means and row.in_means) or (in_cases and row.in_cases)]
-    return sorted(chosen, key=lambda row: row.topic)
-
-
-def scores_of_structures(topic: Topic) -> dict[str, str]:
-    """Returns the key of a topic's score of each structure that has one."""
-    return {row.structure: row.key for row in SCORES.values() if row.topic == topic and row.structure}
-
-
-def class_score(class_name: str) -> str:
-    """Returns the key of the Dice of a class."""
-    return f"dice_{class_name}"
 
 
 @dataclass(frozen=True)
@@ -193,19 +113,35 @@ TUMOR_DICE = "tumor_dice"
 COMPOSITE = "composite"
 
 
-@score(KIDNEY_DICE, "kidney Dice", topic=Topic.CHALLENGE, structure="kidney", when_missing=0.0)
+@score(
+    KIDNEY_DICE,
+    "kidney Dice",
+    topic=Topic.CHALLENGE,
+    structure="kidney",
+    region="kidney + tumor",
+    measure="Dice",
+    when_missing=0.0,
+)
 def kidney_dice(pair: MaskPair) -> float:
     """Returns KiTS19's Dice of kidney, with the tumors in it."""
     return pair.dice(region_labels(pair.scheme)["kidney"])
 
 
-@score(TUMOR_DICE, "tumor Dice", topic=Topic.CHALLENGE, structure="tumor", when_missing=0.0)
+@score(
+    TUMOR_DICE,
+    "tumor Dice",
+    topic=Topic.CHALLENGE,
+    structure="tumor",
+    region="tumor",
+    measure="Dice",
+    when_missing=0.0,
+)
 def tumor_dice(pair: MaskPair) -> float:
     """Returns KiTS19's Dice of tumor."""
     return pair.dice(region_labels(pair.scheme)["tumor"])
 
 
-@score(COMPOSITE, "composite", topic=Topic.CHALLENGE, when_missing=0.0)
+@score(COMPOSITE, "composite", topic=Topic.CHALLENGE, region="mean of both", measure="Dice", when_missing=0.0)
 def composite(pair: MaskPair) -> float:
     """Returns the mean of KiTS19's Dice of kidney and of tumor."""
     return (kidney_dice(pair) + tumor_dice(pair)) / 2
@@ -227,6 +163,8 @@ for _name in ("kidney", "right_kidney", "left_kidney", "tumor", "cyst"):
         applies=partial(_has_class, _name),
         topic=Topic.CLASS,
         class_name=_name,
+        region="kidney alone" if _name == "kidney" else _name.replace("_", " "),
+        measure="Dice",
         in_means=_name != "tumor",  # which is the challenge's tumor
         in_cases=False,
         when_missing=0.0,
@@ -259,6 +197,10 @@ def volume_error_ml(region: str, pair: MaskPair) -> float:
     return float((pair.counts[:, labels].sum() - pair.counts[labels].sum()) * pair.voxel_ml)
 
 
+# Names of KITS23_REGIONS where there are labels of cysts.
+_REGION_WORDS = {"kidney_and_mass": "kidney + tumor + cyst", "mass": "tumor + cyst", "tumor": "tumor"}
+
+
 def _add_scores_of_region(region: str) -> None:
     """Adds the rows of KiTS23's Dice and surface Dice of one of KITS23_REGIONS."""
     structure = next((name for name, of_structure in STRUCTURES.items() if of_structure == region), "")
@@ -266,6 +208,8 @@ def _add_scores_of_region(region: str) -> None:
     dice = score(
         f"kits23_{region}_dice",
         f"KiTS23's {words} Dice",
+        region=_REGION_WORDS[region],
+        measure="Dice (KiTS23)",
         topic=Topic.KITS23_DICE,
         in_means=False,
         in_cases=False,
@@ -277,6 +221,8 @@ def _add_scores_of_region(region: str) -> None:
         f"{words} surface Dice",
         topic=Topic.SURFACE_DICE,
         structure=structure,
+        region=_REGION_WORDS[region],
+        measure="surface Dice",
         in_means=is_shown,
         in_cases=is_shown,
         when_missing=0.0,
@@ -287,12 +233,18 @@ def _add_scores_of_region(region: str) -> None:
 def _add_scores_of_structure(structure: str) -> None:
     """Adds the rows of distances and volumes of one of STRUCTURES."""
     region = STRUCTURES[structure]
-    distance: dict[str, Any] = {"structure": structure, "unit": "mm", "text_format": "{:.1f}"}
+    distance: dict[str, Any] = {
+        "structure": structure,
+        "region": _REGION_WORDS[region],
+        "unit": "mm",
+        "text_format": "{:.1f}",
+    }
     hausdorff = score(
         f"{structure}_hd95_mm",
         f"{structure} Hausdorff distance, 95 %",
         short_title=f"{structure} HD95",
         topic=Topic.HD95,
+        measure="HD95",
         **distance,
     )
     hausdorff(partial(hd95_mm, region))
@@ -300,6 +252,7 @@ def _add_scores_of_structure(structure: str) -> None:
         f"{structure}_average_distance_mm",
         f"{structure} average surface distance",
         topic=Topic.AVERAGE_DISTANCE,
+        measure="average surface distance",
         in_cases=False,
         **distance,
     )
@@ -310,6 +263,8 @@ def _add_scores_of_structure(structure: str) -> None:
         short_title=f"{structure} error",
         topic=Topic.VOLUME,
         structure=structure,
+        region=_REGION_WORDS[region],
+        measure="volume error",
         unit="mL",
         text_format="{:+.1f}",
     )
@@ -326,6 +281,8 @@ _add_scores_of_structure("tumor")
 @score(
     "side_confusion",
     "share of kidney with the other side",
+    region="kidney",
+    measure="on the wrong side (share)",
     applies=partial(_has_class, "right_kidney"),
     topic=Topic.SIDES,
     in_cases=False,
@@ -338,25 +295,42 @@ def side_confusion(pair: MaskPair) -> float:
     return float((both.sum() - np.trace(both)) / max(1, both.sum()))
 
 
+# The tumors one by one, and what became of those that are lost.
+TUMOR_AS_KIDNEY = "tumor_as_kidney"
 _COUNT: dict[str, Any] = {"topic": Topic.LESIONS, "text_format": "{:.0f}", "in_means": False}
 
 
-@score("lesions", "tumors", **_COUNT)
+@score("lesions", "tumors", measure="true tumors", **_COUNT)
 def num_lesions(pair: MaskPair) -> int:
     """Returns the number of tumors of the true mask."""
     return sum(lesion.is_true for lesion in pair.lesions)
 
 
-@score("lesions_detected", "detected", **_COUNT)
+@score("lesions_detected", "detected", measure="detected tumors", **_COUNT)
 def num_lesions_detected(pair: MaskPair) -> int:
     """Returns the number of tumors of the true mask that the predicted one has too."""
     return sum(lesion.is_true and lesion.matched for lesion in pair.lesions)
 
 
-@score("lesions_falsely_raised", "falsely raised", **_COUNT, when_missing=np.nan)
+@score("lesions_falsely_raised", "falsely raised", measure="false tumors", **_COUNT, when_missing=np.nan)
 def num_lesions_falsely_raised(pair: MaskPair) -> int:
     """Returns the number of tumors of the predicted mask that the true one lacks."""
     return sum(not lesion.is_true and not lesion.matched for lesion in pair.lesions)
+
+
+@score(
+    TUMOR_AS_KIDNEY,
+    "share of the tumors that is marked as kidney",
+    measure="tumor marked as kidney (share)",
+    topic=Topic.LESIONS,
+    in_means=False,
+    in_cases=False,
+    when_missing=np.nan,
+)
+def tumor_as_kidney(pair: MaskPair) -> float:
+    """Returns which share of the true tumors' voxels the predicted mask calls kidney; nan without a true tumor."""
+    tumor = pair.counts[pair.region_labels("tumor")].sum(axis=0)
+    return float(tumor[_kidney_alone(pair.scheme)].sum() / tumor.sum()) if tumor.any() else np.nan
 
 
 def _has_training_grid(pair: MaskPair) -> bool:
@@ -380,5 +354,9 @@ def mlperf_label_1_dice(pair: MaskPair) -> float:
     shape = resampled_shape(pair.truth.shape, pair.spacing_mm, pair.training_grid.spacing_zyx_mm)
     truth = resample_labels(pair.truth, shape, kernel, num_classes).numpy()
     predicted = resample_labels(pair.predicted, shape, kernel, num_classes).numpy()
-    label_1 = np.flatnonzero(challenge_lookup(pair.scheme.classes) == CHALLENGE_KIDNEY)
-    return region_dice(confusion(truth, predicted, num_classes), label_1)
+    return region_dice(confusion(truth, predicted, num_classes), _kidney_alone(pair.scheme))
+
+
+def _kidney_alone(scheme: Scheme) -> NDArray[np.intp]:
+    """Returns the labels of a scheme that are the challenge's label 1, kidney without tumor."""
+    return np.flatnonzero(challenge_lookup(scheme.classes) == CHALLENGE_KIDNEY)

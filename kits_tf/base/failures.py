@@ -1,6 +1,7 @@
 """The failures of a command over many inputs: one bad input never costs the others, and none is forgotten."""
 
 import logging
+from collections.abc import Sequence
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.words import count_text
@@ -23,6 +24,15 @@ class Failures:
         self._noun, self._total = noun, total
         self._messages: list[str] = []
         self._sources: list[str] = []
+
+    @classmethod
+    def joined(cls, parts: Sequence["Failures"]) -> "Failures":
+        """Returns the failures of several groups of the same kind of input, one group at least, as those of one."""
+        result = cls(parts[0]._noun, sum(part._total for part in parts))
+        for part in parts:
+            result._messages += part._messages
+            result._sources += part._sources
+        return result
 
     def __len__(self) -> int:
         return len(self._messages)

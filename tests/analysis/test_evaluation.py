@@ -25,7 +25,8 @@ from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import read_image, read_metadata, write_labels, write_stored
 from kits_tf.inference.building import build_segmenter
-from kits_tf.inference.model import Model
+from kits_tf.inference.model import Model, Segmentation
+from kits_tf.pipeline.manifest import Manifest
 from kits_tf.serving.versions import model_identity
 
 KITS19_MASKS = MaskSchemeSettings(label_scheme="kits19")
@@ -56,8 +57,8 @@ def test_masks_from_any_program(perfect: Path, data_dir: Path, capsys) -> None:
         rows = list(csv.DictReader(file))
     assert [(row["case_id"], float(row["tumor_dice"])) for row in rows] == [("case_00000", 1.0), ("case_00001", 0.0)]
     table = capsys.readouterr().out
-    assert "case_00001" in table and "0.750" in table and "95 % of means" in table
-    assert "lesions by the diameter" in table and "MLPerf's Dice of label 1 (kidney without tumor)" in table
+    assert "case_00001" in table and "0.750" in table and "95 % CI" in table
+    assert "tumor diameter (mm)  true" in table and "MLPerf's Dice of label 1 (kidney without tumor)" in table
     # The lost tumor is kidney here: MLPerf's score, on the training grid, sees what KiTS19's of the kidney does not.
     assert float(rows[0]["mlperf_label_1_dice"]) == 1 > float(rows[1]["mlperf_label_1_dice"]) > 0.5
     with open(perfect / "evaluation" / "lesions.csv", newline="") as file:
@@ -117,10 +118,12 @@ def test_two_evaluations_are_compared(tmp_path: Path, capsys) -> None:
     evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/second"))
     tumor, distance = capsys.readouterr().out.splitlines()[-2:]
     # Of 2^6 ways to sign six equal differences two are as far off; the normal approximation, for ties, says less.
-    assert tumor.split()[:3] == ["tumor_dice", "7", "+0.0857"] and float(tumor.split()[4]) < 0.05
-    assert distance.split() == ["tumor_hd95_mm", "0", "-", "-..-"]
-    with pytest.raises(InputError, match=r"gone/cases.csv: expected a table of scores"):
+    assert tumor.split()[:4] == ["tumor", "Dice", "7", "+0.0857"] and float(tumor.split()[5]) < 0.05
+    assert distance.split() == ["tumor", "HD95", "(mm)", "0", "-", "-..-"]
+    with pytest.raises(InputError, match=r"gone: expected a folder with the cases.csv .*, found no such folder"):
         evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/gone"))
+    with pytest.raises(InputError, match=r"writes, found none in it; there is one in \S+/first, \S+/second$"):
+        evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}"))
     with pytest.raises(InputError, match="--compare: expected two folders with a comma between"):
         evaluate.Evaluate(compare="one")
     (tmp_path / "second" / "cases.csv").write_text("case_id,tumor_dice\nother,0.5\n")
@@ -174,6 +177,42 @@ def test_a_run_is_scored_on_the_original_grid(
         kept = read_run_evaluation(copy, split, None, MaskSchemeSettings())
         assert kept.summary.scores["kidney_dice"].mean == summary["kidney_dice"]["mean"]
         assert [files.case_id for files in kept.cases] == list(kept.scores) == [case_id]
+
+
+def test_folds_are_scored_each_and_together(run_dir: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Fold 0 marks what is true, fold 1 nothing: one case has Dice 1, the other 0, and both together 0.5."""
+    folds = {"fold0": "case_00000", "fold1": "case_00001"}
+    for name, case_id in folds.items():
+        shutil.copytree(run_dir, tmp_path / "runs" / name)
+        manifest = Manifest.read(run_dir)
+        replace(manifest, splits=manifest.splits | {"validation": [case_id]}).write(tmp_path / "runs" / name)
+    monkeypatch.setattr(evaluation, "load_run", lambda folder: SimpleNamespace(manifest=Manifest.read(folder)))
+
+    def pretended(runs: list, _: InferenceSettings) -> SimpleNamespace:
+        (files,) = evaluation.cases_of_split(runs[0].manifest, "validation", runs[0].manifest.data_dir)
+        image, truth = evaluation.read_truth(files, runs[0].manifest.scheme)
+        truth = truth * (files.case_id == "case_00000")
+        labels = replace(image, array=truth).as_stored()
+        result = Segmentation(labels=labels, volumes_ml=np.zeros(4), confidence=np.zeros(4))
+        return SimpleNamespace(model=lambda: Model(lambda *_: result, runs[0].manifest.scheme))
+
+    monkeypatch.setattr(evaluation, "build_segmenter", pretended)
+    evaluate.main(evaluate.Evaluate(run_dir=str(tmp_path / "runs")))
+    together = read_scores(tmp_path / "runs" / "evaluation" / "validation")
+    assert [(name, values["kidney_dice"]) for name, values in together.items()] == [
+        ("case_00000", 1),
+        ("case_00001", 0),
+    ]
+    summary = read_summary(tmp_path / "runs" / "evaluation" / "validation")
+    assert (summary.num_cases, summary.scores["composite"].mean) == (2, 0.5)
+    for name, case_id in folds.items():
+        assert list(read_scores(tmp_path / "runs" / name / "evaluation" / "validation")) == [case_id]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["fold0", "1", *["1.000"] * 5] in lines and ["fold1", "1", *["0.000"] * 5] in lines
+    assert ["standard", "deviation", *["0.707"] * 5] in lines and ["mean", *["0.500"] * 5] in lines
+    shutil.copy(tmp_path / "runs" / "fold0" / "manifest.json", tmp_path / "runs" / "fold1")
+    with pytest.raises(InputError, match="validated on different cases, found case_00000 in several"):
+        evaluate.main(evaluate.Evaluate(run_dir=str(tmp_path / "runs")))
 
 
 def test_mlperfs_score_of_masks_is_taken_on_the_grid_that_is_given(perfect: Path, data_dir: Path) -> None:

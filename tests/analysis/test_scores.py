@@ -68,9 +68,18 @@ def test_what_else_a_case_is_scored_by() -> None:
     assert found["tumor_volume_error_ml"] == pytest.approx(-0.5)
     assert found["tumor_hd95_mm"] == found["tumor_average_distance_mm"] == np.inf
     assert (found["lesions"], found["lesions_detected"], found["lesions_falsely_raised"]) == (1, 0, 0)
+    assert found["tumor_as_kidney"] == 1
     # Only the end has moved, by a voxel: less than a twentieth of both surfaces.
     assert found["kidney_hd95_mm"] == 0 < found["kidney_average_distance_mm"] < 0.5
     assert "side_confusion" not in scores.score_case("a", truth % 3, predicted % 3, KITS19, SPACING).values
+
+
+def test_what_becomes_of_a_tumor() -> None:
+    """Of four voxels of tumor one is kept, two are called kidney and one background; without a tumor there is none."""
+    truth = np.array([[[1, 3, 3, 3, 3, 2]]], np.uint8)
+    predicted = np.array([[[1, 3, 1, 2, 0, 2]]], np.uint8)
+    assert scores.score_case("a", truth, predicted, LATERALITY, SPACING).values["tumor_as_kidney"] == 0.5
+    assert np.isnan(scores.score_case("a", truth % 3, predicted, LATERALITY, SPACING).values["tumor_as_kidney"])
 
 
 def test_by_hand_and_sides_count() -> None:
@@ -129,7 +138,7 @@ def test_the_truth_itself_has_the_best_scores() -> None:
             assert worse[key] == value == 0
         elif row.unit == "mL":
             assert worse[key] != value == 0, key
-        elif row.unit == "mm" or key == "side_confusion":
+        elif row.unit == "mm" or key in ("side_confusion", "tumor_as_kidney"):
             assert worse[key] > value == 0, key
         else:
             assert worse[key] < value, key
@@ -139,6 +148,11 @@ def test_the_truth_itself_has_the_best_scores() -> None:
     assert scores.SCORES["tumor_hd95_mm"].row_heading == "tumor Hausdorff distance, 95 %, mm"
     assert scores.SCORES["tumor_hd95_mm"].column_heading == "tumor HD95, mm"
     assert scores.SCORES["tumor_volume_error_ml"].difference_format == "{:+.1f}"
+    on_the_terminal = [row.terminal_heading for row in scores.SCORES.values() if row.key != "dice_tumor"]
+    assert len(set(on_the_terminal)) == len(on_the_terminal)
+    assert {"kidney + tumor Dice", "tumor HD95 (mm)", "tumor volume error (mL)", "right kidney Dice"} < {
+        *on_the_terminal
+    }
     assert scores.scores_of_structures(scores.Topic.SURFACE_DICE) == {
         "kidney": "kits23_kidney_and_mass_surface_dice", "tumor": "kits23_tumor_surface_dice"
     }  # fmt: skip
