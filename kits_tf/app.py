@@ -85,7 +85,11 @@ def serve_page(settings: App) -> Iterator[str]:
     from kits_tf.webapp.service import PageService
 
     endpoint = Endpoint(
-        host=settings.host, port=settings.page_port, tls_cert=settings.tls_cert, tls_key=settings.tls_key
+        host=settings.host,
+        port=settings.page_port,
+        port_flag="page_port",
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
     )
     access = Access(
         host=settings.host, token=read_token(settings.page_token_file), is_encrypted=bool(settings.tls_cert)

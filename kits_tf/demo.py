@@ -10,6 +10,7 @@ from time import monotonic
 from kits_tf import convert, evaluate, export, figures, phantom, predict, report, train
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import require_writable
 from kits_tf.base.settings import Settings, select, setting
 from kits_tf.base.words import count_text
 from kits_tf.config import (
@@ -72,6 +73,7 @@ def main(settings: Demo) -> None:
     report.require_packages()
     if settings.scan and not (Path(settings.scan).is_file() and settings.scan.endswith((".nii", ".nii.gz"))):
         raise InputError(f"--scan={settings.scan}: expected a NIfTI file, found none")
+    require_writable(root)
     _empty(root)
     data, records = str(root / "data"), str(root / "records")
     run, model = str(root / "run"), str(root / "model")

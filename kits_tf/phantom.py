@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.base.command import Command
-from kits_tf.base.files import require_absent
+from kits_tf.base.files import require_absent, require_writable
 from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, required, setting
 from kits_tf.config import shared
@@ -27,11 +27,12 @@ def main(settings: Phantom) -> None:
     """Writes the phantoms, and what they are; the same flags give the same files.
 
     Raises:
-        InputError: a case is there, or a case of other data, and is not to be replaced.
+        InputError: a case is there, or a case of other data, and is not to be replaced; or nothing can be written there.
     """
     from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME, write_data_note
     from kits_tf.synthesis.phantoms import write_phantom
 
+    require_writable(settings.output_dir)
     folders = [Path(settings.output_dir) / f"case_{number:05d}" for number in range(settings.num_cases)]
     if not settings.overwrite:
         require_absent(folder / name for folder in folders for name in (IMAGE_NAME, LABELS_NAME))

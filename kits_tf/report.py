@@ -68,6 +68,8 @@ def main(settings: Report) -> None:
             case cannot be drawn.
     """
     require_packages(with_viewer=settings.viewer)
+    if settings.output:
+        require_writable_file(settings.output)
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import cases_of_all
     from kits_tf.analysis.scores import COMPOSITE

@@ -15,7 +15,7 @@ from kits_tf.base.progress import still_working
 from kits_tf.base.settings import setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ConnectionSettings, DicomSettings, ExportSettings, PageSettings, ServerSettings
-from kits_tf.config.serving import check_host
+from kits_tf.config.serving import check_host, is_this_machine
 
 if TYPE_CHECKING:
     from kits_tf.webapp.service import PageService
@@ -41,9 +41,13 @@ def main(settings: Serve) -> None:
             taken.
     """
     require("serve", "grpc", "starlette", "uvicorn", "prometheus_client")
+    from kits_tf.serving.versions import require_versions
+
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    if settings.export_dir:
+        require_versions(Path(settings.export_dir))
     start_tensorflow()
     from kits_tf.serving.server.server import Server
 
@@ -58,6 +62,11 @@ def main(settings: Serve) -> None:
             + (f", page on {server.url}/" if page else ""),
             flush=True,
         )
+        if not settings.token_file and not is_this_machine(settings.host):
+            print(
+                f"WARNING: whoever reaches {settings.host} can use the model; --token_file asks them for a token",
+                flush=True,
+            )
         stop.wait()
         print("stopping: running requests are finished first", flush=True)
         server.stop()

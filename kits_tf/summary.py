@@ -1,10 +1,8 @@
 """python -m kits_tf.summary: what a network consists of and what it costs."""
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from kits_tf.base.command import Command
-from kits_tf.base.errors import InputError
 from kits_tf.base.files import require_own
 from kits_tf.base.packages import require
 from kits_tf.base.settings import Settings, format_flag, setting
@@ -33,8 +31,6 @@ def main(settings: Summary) -> None:
     """
     if settings.graph_png:
         require("figures", "matplotlib")
-        if Path(settings.graph_png).is_dir():
-            raise InputError(f"--graph_png: expected a file, found a folder: {settings.graph_png}")
         require_own([settings.graph_png])
     start_tensorflow()
     from kits_tf.ct.labels import find_scheme

@@ -37,7 +37,7 @@ def test_prints_what_the_network_is_and_draws_it(tmp_path: Path, capsys: pytest.
     ("changes", "message"),
     [
         ({"patch_size_zyx": (16, 24, 33)}, "--patch_size_zyx: expected multiples of 2,2,2"),
-        ({"graph_png": "."}, "--graph_png: expected a file, found a folder: ."),
+        ({"graph_png": "."}, "^.: expected a file to write, found a folder$"),
         ({"rematerialize": True}, "--rematerialize: expected --norm=instance or none"),
     ],
 )

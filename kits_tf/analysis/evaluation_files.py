@@ -17,6 +17,7 @@ from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.pipeline.manifest import Manifest
+from kits_tf.training.run_files import is_run, what_is_at
 
 CASES_NAME = "cases.csv"
 LESIONS_NAME = "lesions.csv"
@@ -127,10 +128,8 @@ def read_run_evaluation(run_dir: Path, split: str, data_dir: str | None, masks: 
         InputError: the folder is no run, its split has not been evaluated, its scheme is not the one that `masks`
             names, or a case is not in the data.
     """
-    from kits_tf.training.run import FLAGS  # imports TensorFlow, which nothing else here needs
-
-    if not (run_dir / FLAGS).exists():
-        raise InputError(f"{run_dir}: expected the folder of a run, found no {FLAGS} in it")
+    if not is_run(run_dir):
+        raise InputError(f"{run_dir}: expected the folder of a run, {what_is_at(run_dir)}")
     manifest, scores_dir = Manifest.read(run_dir), scores_dir_of_run(run_dir, split)
     check_scheme(manifest.scheme, masks, run_dir)
     _require_scores(scores_dir, f"--run_dir={run_dir} --split={split}")

@@ -17,9 +17,9 @@ from absl import flags
 
 from kits_tf.base import progress
 from kits_tf.base.errors import InputError
-from kits_tf.base.flagfile import all_flags, command_names, flag_name, parse_flags
+from kits_tf.base.flagfile import all_flags, command_names, flag_name, origin, parse_flags
 from kits_tf.base.paths import expand_home
-from kits_tf.base.settings import Settings, build, flag_fields, format_value, without_none
+from kits_tf.base.settings import Settings, build, flag_fields, format_flag, format_value, without_none
 from tfrecords_tools import commands
 
 _HELP_FLAGS = {"-h", "-?", "--help", "-help", "--helpfull", "--helpshort"}
@@ -87,7 +87,8 @@ class Command:
                 raise UsageError(f"expected at least one {self.inputs} after the flags")
             return build(self.settings, values), [expand_home(text) for text in positional]
         except (InputError, flags.Error) as error:
-            raise UsageError(" ".join(str(error).split())) from None
+            message = " ".join(str(error).split())
+            raise UsageError(f"{message}{self._origin(message, arguments)}") from None
 
     def help_text(self) -> str:
         """Returns what --help prints: usage, then the command's own flags, grouped."""
@@ -139,6 +140,18 @@ class Command:
             commands.say_error(f"nothing more can be written: {reason}: {where:.200}")
             return 1
         return 0
+
+    def _origin(self, message: str, arguments: Sequence[str]) -> str:
+        """Returns where the flag that an error begins with comes from, where that is not the command line."""
+        match = re.match(r"(?:flag )?-{1,2}(\w+)", message)
+        if match is None or match[1] in _COMMON_FLAGS:
+            return ""
+        name, place = match[1], origin(match[1], arguments)
+        if place:
+            return f" (--{name} is from {place})"
+        defaults = {item.name: item.default for _, item, _ in flag_fields(self.settings)}
+        is_default = place is None and defaults.get(name, MISSING) not in (MISSING, None, "")
+        return f" ({format_flag(name, defaults[name])} is the default)" if is_default else ""
 
     def _check_own(self, arguments: Sequence[str]) -> None:
         """Refuses flags of other commands."""

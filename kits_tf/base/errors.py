@@ -5,7 +5,18 @@ class InputError(ValueError):
     """Input that cannot be used: the message is one line saying what was expected, what came, and where.
 
     Commands print it and exit with status 1; a library caller may catch it as a ValueError.
+
+    Args:
+        message: what was expected, what came, and where.
+        advice: end of the line that names a flag, which a user of the page cannot give.
+
+    Attributes:
+        reason: the message without the advice.
     """
+
+    def __init__(self, message: str = "", advice: str = "") -> None:
+        super().__init__(message + advice)
+        self.reason = message
 
 
 class GridMismatchError(InputError):

@@ -167,7 +167,7 @@ def require_writable(folder: str | os.PathLike) -> None:
     while not existing.exists() and not existing.is_symlink():
         existing = existing.parent
     if not existing.is_dir():
-        raise InputError(f"{folder}: expected a folder to write to, {existing} is none")
+        raise InputError(f"{folder}: expected a folder to write to, {existing} is a file")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass

@@ -13,10 +13,12 @@ from absl import flags
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import read_text
+from kits_tf.base.paths import similar_path
 from kits_tf.base.registry import import_plugins
 from kits_tf.base.settings import Settings, build, flag_fields, flatten, format_flag, parse_value, without_none
 
 S = TypeVar("S", bound=Settings)
+_MOST_SUGGESTIONS = 3
 # Flags of older versions, which files of older runs still hold, each with the only value that is still accepted.
 RETIRED = {
     "compression": "1.0",
@@ -54,22 +56,36 @@ def parse_flags(kind: type[Settings], arguments: Sequence[str]) -> tuple[dict[st
     Flags of other commands are passed over, so that one flag file serves every command.
 
     Raises:
-        flags.Error: a flag is unknown or ill-formed.
-        InputError: a flag file cannot be read, or a plugin cannot be imported.
+        flags.Error: a flag is ill-formed.
+        InputError: a flag is unknown, a flag file cannot be read, or a plugin cannot be imported.
     """
     values = _FlagValues()
     for _, item, value_type in flag_fields(kind):
         _define(values, item.name, value_type, item.metadata["help"])
     if "plugins" not in values:
         _define(values, "plugins", tuple[str, ...], "")
-    try:
-        expanded = values.read_flags_from_files(["", *arguments], force_gnu=False)[1:]
-    except (OSError, flags.Error) as error:
-        raise InputError(f"--flagfile: {str(error).removeprefix('ERROR:: ')}") from None
-    own, rest = _without_other_commands(expanded, set(values))
+    expanded = values.read_flags_from_files(["", *arguments], force_gnu=False)[1:]
+    own, rest = _without_other_commands(expanded, set(values), set(arguments))
     positional = values(["", *own])[1:]
     import_plugins(values["plugins"].value or ())
     return {name: values[name].value for name in values if values[name].present}, [*positional, *rest]
+
+
+def origin(name: str, arguments: Sequence[str]) -> str | None:
+    """Returns where the value of a flag comes from: "" for the command line, a flag file, or None for its default."""
+    given = list(arguments)
+    for index in reversed(range(len(given))):
+        if not given[index].startswith("-"):
+            continue
+        flag, _, path = given[index].lstrip("-").partition("=")
+        if flag_name(given[index], {name}) == name:
+            return ""
+        if flag == "flagfile":
+            path = path or given[index + 1]
+            lines = _FlagValues().read_flags_from_files(["", f"--flagfile={path}"], force_gnu=False)
+            if any(line.startswith("-") and flag_name(line, {name}) == name for line in lines):
+                return path
+    return None
 
 
 def flag_name(argument: str, names: set[str]) -> str:
@@ -101,7 +117,7 @@ class _FlagValues(flags.FlagValues):
         try:
             text = read_text(filename)
         except OSError as error:
-            raise flags.Error(f"Unable to open flagfile: {error}") from None
+            raise InputError(f"--flagfile={filename}: expected a file of flags, {_obstacle(filename, error)}") from None
         lines = []
         for line in map(str.strip, text.splitlines()):
             if not line or line.startswith(("#", "//")):
@@ -138,8 +154,25 @@ def _define(values: flags.FlagValues, name: str, value_type: Any, help_text: str
         flags.DEFINE(_Parser(value_type), name, None, help_text, values)
 
 
-def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[str], list[str]]:
-    """Returns the arguments without flags of other commands, and those behind a "--"."""
+def _obstacle(filename: str, error: OSError) -> str:
+    """Returns what is in the place of a flag file that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        similar = similar_path(filename)
+        return f"found no such file; did you mean {similar}?" if similar else "found no such file"
+    return "found a folder" if isinstance(error, IsADirectoryError) else str(error.strerror or error)
+
+
+def _without_other_commands(arguments: list[str], own: set[str], typed: set[str]) -> tuple[list[str], list[str]]:
+    """Returns the arguments without flags of other commands, and those behind a "--".
+
+    Args:
+        arguments: command line, with the lines of flag files in it.
+        own: names of the flags of the command.
+        typed: arguments of the command line itself, to which no flag of another command is suggested.
+
+    Raises:
+        InputError: no command has such a flag.
+    """
     kept: list[str] = []
     waiting = iter(arguments)
     for argument in waiting:
@@ -153,13 +186,20 @@ def _without_other_commands(arguments: list[str], own: set[str]) -> tuple[list[s
         is_own = flag_name(argument, own) in own
         name = flag_name(argument, own if is_own else set(all_flags()))
         if not is_own and name not in all_flags():
-            similar = difflib.get_close_matches(name, own | set(all_flags()))
-            raise flags.UnrecognizedFlagError(name, suggestions=similar)
+            raise _unknown(argument, own if argument in typed else own | set(all_flags()))
         flag = [argument]
         if "=" not in argument and argument.lstrip("-") == name and all_flags().get(name) is not bool:
             flag += itertools.islice(waiting, 1)  # its value is the next argument
         kept += flag if is_own else []
     return kept, list(waiting)
+
+
+def _unknown(argument: str, names: set[str]) -> InputError:
+    given = argument.partition("=")[0]
+    name = given.lstrip("-")
+    similar = difflib.get_close_matches(name, names) or sorted(each for each in names if each.startswith(name))
+    question = f"; did you mean {' or '.join(f'--{each}' for each in similar[:_MOST_SUGGESTIONS])}?" if similar else ""
+    return InputError(f"{given}: there is no such flag{question}")
 
 
 def _is_retired(argument: str) -> bool:

@@ -1,5 +1,6 @@
 """Paths of this machine's files and of remote ones, with the same methods (etils.epath has no way to add `ram://`)."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ __all__ = [
     "is_remote",
     "joined",
     "listed_paths",
+    "similar_path",
 ]
 
 
@@ -42,6 +44,21 @@ def expand_homes(paths: str) -> str:
 def listed_paths(text: str) -> list[str]:
     """Returns the paths of a text, between commas; all of it is one path where that exists, whatever its name holds."""
     return [text] if Path(text).exists() else text.split(",")
+
+
+def similar_path(path: str) -> str:
+    """Returns a path that exists and is called much as one that does not, as configs/a for config/a; "" without one."""
+    given = Path(path)
+    folders = [given.parent, *(given.parent.parent / name for name in _similar(given.parent.name, given.parent.parent))]
+    for folder in folders:
+        if names := _similar(given.name, folder):
+            return str(folder / names[0])
+    return ""
+
+
+def _similar(name: str, folder: Path) -> list[str]:
+    """Returns names in a folder that are much like a name, the most similar first."""
+    return difflib.get_close_matches(name, os.listdir(folder) if os.access(folder, os.R_OK | os.X_OK) else [])
 
 
 def absolute(path: str) -> str:

@@ -68,7 +68,9 @@ class ConnectionSettings(Settings):
         super().__post_init__()
         match = _ADDRESS.fullmatch(self.server)
         if self.server and (match is None or not 0 < int(match[1]) < 65536):
-            raise InputError(f"--server: expected HOST:PORT, or [ADDRESS]:PORT of IPv6, got {self.server}")
+            scheme, mark, rest = self.server.rpartition("://")
+            advice = f": leave out {scheme}{mark}" if _ADDRESS.fullmatch(rest.rstrip("/")) and mark else ""
+            raise InputError(f"--server: expected HOST:PORT, or [ADDRESS]:PORT of IPv6, got {self.server}{advice}")
         if self.ca_file and not self.tls:
             raise InputError("--ca_file: expected --tls with it")
         if self.model_version is not None and self.model_label:

@@ -136,8 +136,10 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
     if not series and damaged:
         raise InputError(f"{path}: expected whole DICOM files, found {_damages(damaged)}")
     if not series:
-        instead = ", ".join(sorted(reason for reason, count in passed_over.items() if count)) or "none"
-        raise InputError(f"{path}: expected a CT series in DICOM files, found {instead}")
+        kinds = [reason for reason, count in passed_over.items() if count and reason != "no DICOM"]
+        kinds += [f"no DICOM ({listed([each.file.name for each in others], MOST_NAMES)})"] if others else []
+        instead = ", ".join(sorted(kinds)) or "no file"
+        raise InputError(f"{path}: expected NIfTI (*.nii.gz, *.nii) or a CT series in DICOM files, found {instead}")
     chosen = _chosen(series, settings.series, path)
     _check_whole(chosen, damaged, set(slices_by_uid) - {chosen.uid, ""}, path)
     passed_over["slice of another series"] = sum(len(each.files) for each in series if each is not chosen)

@@ -93,7 +93,8 @@ def files_of(path: Path) -> list[DicomFile]:
         archive = zipfile.ZipFile(path)
         members = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
     except UNREADABLE as error:
-        raise InputError(f"{path}: expected a zip file of DICOM slices: {error}") from None
+        reason = "found an empty file" if not path.stat().st_size else f"it cannot be read: {error}"
+        raise InputError(f"{path}: expected a zip file of DICOM slices, {reason}") from None
     # zipfile reads no more of a member than it claims to have.
     for size, limit, what in (
         (max((info.file_size for info in members), default=0), _LARGEST_FILE, "a file"),

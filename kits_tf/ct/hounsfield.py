@@ -49,15 +49,10 @@ _SMALLEST_FAT_SHARE = 0.01
 
 
 class IntensityError(InputError):
-    """The voxels of a scan are no Hounsfield units.
-
-    Attributes:
-        evidence: the sentence of `hounsfield_problem`.
-    """
+    """The voxels of a scan are no Hounsfield units; the reason is the sentence of `hounsfield_problem`."""
 
     def __init__(self, evidence: str) -> None:
-        super().__init__(f"{evidence} (--accept_intensities segments it all the same)")
-        self.evidence = evidence
+        super().__init__(evidence, " (--accept_intensities segments it all the same)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import read_table, read_text, write_text
 from kits_tf.base.paths import AnyPath, as_path, joined
 from kits_tf.base.registry import Registry
+from kits_tf.base.words import count_text
 from kits_tf.ct.labels import CHALLENGE_CLASSES
 from kits_tf.ct.volume import SUFFIXES, strip_suffix
 
@@ -113,7 +114,7 @@ def find_cases(data: str) -> list[CaseFiles]:
     if not cases:
         raise InputError(
             f"{root}: expected folders case_XXXXX with {IMAGE_NAME} and {LABELS_NAME}, or imagesTr, labelsTr and "
-            f"{DATASET_JSON}, or a CSV file with columns image and label; found no case"
+            f"{DATASET_JSON}, or a CSV file with columns image and label; found no case{_nearby(root)}"
         )
     ids = [case.case_id for case in cases]
     for case in cases:
@@ -122,6 +123,20 @@ def find_cases(data: str) -> list[CaseFiles]:
         if ids.count(case.case_id) > 1:
             raise InputError(f"{root}: expected every case once, found {case.case_id} {ids.count(case.case_id)} times")
     return sorted(cases, key=lambda case: case.case_id)
+
+
+def _nearby(root: AnyPath) -> str:
+    """Returns the end of an error about a folder without cases: where there are some, above it or in it."""
+    if not root.is_dir():
+        return ""
+    if _exists(root / IMAGE_NAME):
+        return f"; it is a case itself: give the folder above it, {root.parent}"
+    for folder in sorted(child for child in root.iterdir() if child.is_dir()):
+        if count := len(list(folder.glob("case_" + "[0-9]" * 5))):
+            return f"; {folder.name}/ in it has {count_text(count, 'case')}: give {folder}"
+        if _exists(folder / DATASET_JSON):
+            return f"; {folder.name}/ in it has {DATASET_JSON}: give {folder}"
+    return ""
 
 
 def find_cases_named(data: str, case_ids: Sequence[str], whose: str) -> list[CaseFiles]:

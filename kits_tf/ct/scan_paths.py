@@ -60,6 +60,19 @@ def scan_paths(path: Path) -> list[Path]:
     raise InputError(f"{path}: {_advice(path)}")
 
 
+def problem_with_file(path: Path, name: str) -> str:
+    """Returns why a file is no scan: "" if it may be one, by itself or as a slice.
+
+    Args:
+        path: file to look into.
+        name: name that it has for its user.
+    """
+    lower = name.lower()
+    if has_nifti_suffix(name) or is_zip(Path(name)) or lower.endswith(_DICOM_SUFFIXES) or _begins_as_dicom(path):
+        return ""
+    return f"{name}: {_advice_by_name(lower)}"
+
+
 def _in_folder(path: Path) -> list[Path]:
     """Returns the image of a case, or those of several cases and all loose NIfTI files, or the folder of a series."""
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
@@ -131,8 +144,10 @@ def _is_hidden(path: Path) -> bool:
 def _is_dicom(path: Path) -> bool:
     if path.name.lower().endswith(_DICOM_SUFFIXES):
         return True
-    if not path.is_file():
-        return False
+    return path.is_file() and _begins_as_dicom(path)
+
+
+def _begins_as_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(_PREAMBLE + 4)
     return start[_PREAMBLE:] == b"DICM" or (start[:2] in _FIRST_GROUPS and start[3:4] == b"\x00" and len(start) > 8)
@@ -140,11 +155,14 @@ def _is_dicom(path: Path) -> bool:
 
 def _advice(path: Path) -> str:
     """Returns what to do about a file of another kind."""
-    name = path.name.lower()
     if _is_dicom(path):
         return f"expected the folder of a DICOM series, got one file of it: give its folder, {path.parent}"
+    return _advice_by_name(path.name.lower())
+
+
+def _advice_by_name(name: str) -> str:
     if name.endswith(_IMAGES):
         return "expected NIfTI or DICOM, got another format: 3D Slicer or SimpleITK can save it as *.nii.gz"
     if name.endswith(_ARCHIVES):
         return "expected NIfTI (*.nii.gz, *.nii), or a folder or zip file of a DICOM series, got an archive: unpack it"
-    return "expected a file named *.nii.gz or *.nii, or a folder or zip file of a DICOM series"
+    return "expected a NIfTI file (*.nii.gz, *.nii), or a folder or zip file of a DICOM series"

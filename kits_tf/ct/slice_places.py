@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.words import count_text
 
 logger = logging.getLogger(__name__)
 
@@ -135,12 +136,13 @@ def check_places(stack: SliceStack, source: str, *, accept: bool) -> None:
         first, usual = uneven[0], float(np.median(gaps))
         raise InputError(
             f"{source}: expected evenly spaced slices, found {gaps[first]:.2f} mm after {stack.names[first]} where "
-            f"{usual:.2f} mm is usual ({uneven.size} such gaps): slices are missing, or --irregular_slices=accept"
+            f"{usual:.2f} mm is usual ({count_text(uneven.size, 'such gap')}): slices are missing",
+            " (--irregular_slices=accept interpolates)",
         )
     if stack.tilt_degrees:
         raise InputError(
-            f"{source}: expected slices above each other, found a gantry tilted by {stack.tilt_degrees:.1f} degrees; "
-            "--irregular_slices=accept sets them upright"
+            f"{source}: expected slices above each other, found a gantry tilted by {stack.tilt_degrees:.1f} degrees",
+            " (--irregular_slices=accept sets them upright)",
         )
 
 

@@ -15,7 +15,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import sha256
 from kits_tf.base.settings import format_flag, non_default_flags
 from kits_tf.config import InferenceSettings
-from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, run_folders
+from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, POSTPROCESS, is_run, run_folders, what_is_at
 from tfrecords_tools.index import MANIFEST_NAME
 
 _CORRECTED = ", corrected by hand"
@@ -96,13 +96,8 @@ def same_model(first: str, second: str) -> bool:
 
 
 def _run_digest(folder: Path, has_chosen_steps: bool) -> str:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected a run directory or an exported model, found no such folder")
-    if not (folder / FLAGS).is_file():
-        raise InputError(
-            f"{folder}: expected a run directory, with a file {FLAGS}, or an exported model, with a folder VERSION "
-            "that holds saved_model.pb; found neither"
-        )
+    if not is_run(folder):
+        raise InputError(f"{folder}: expected a run directory or an exported model, {what_is_at(folder)}")
     files = [folder / name for name in (FLAGS, MANIFEST_NAME, BEST_WEIGHTS)]
     for file in files:
         if not file.is_file():

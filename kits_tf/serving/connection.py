@@ -32,6 +32,11 @@ _USELESS = (
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNIMPLEMENTED,
 )
+# What gRPC's details say where a port answers, but in another protocol.
+_OTHER_PROTOCOLS = {
+    "http1.x server": "expected gRPC, that port speaks HTTP, as REST does: gRPC has another port, usually 8500",
+    "WRONG_VERSION_NUMBER": "expected TLS, that port speaks without: leave out --tls",
+}
 
 
 class NotReadyError(Exception):
@@ -95,11 +100,12 @@ class Connection:
         except grpc.RpcError as error:
             code, details = error.code(), refusal(error.details() or "")
         if code == grpc.StatusCode.UNAVAILABLE:
+            if other := next((words for mark, words in _OTHER_PROTOCOLS.items() if mark in details), ""):
+                raise UnavailableError(f"{settings.server}: {other}")
             raise NotReadyError(details)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise InputError(
-                f"{settings.server}: no answer within --deadline_s={settings.deadline_s:g}{_way(settings)}"
-            )
+            limit_s = f"{settings.deadline_s:g} s"
+            raise InputError(f"{settings.server}: no answer within {limit_s}", f" (--deadline_s){_way(settings)}")
         if code in _REFUSED:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if code in _USELESS else InputError

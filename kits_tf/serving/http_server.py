@@ -1,5 +1,6 @@
 """A Starlette application on an address, in a thread of its own; and bodies of requests, up to a number of bytes."""
 
+import errno
 import socket
 import threading
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ class Endpoint:
     Attributes:
         host: address to listen on.
         port: port to listen on; 0 takes any that is free.
+        port_flag: name of the port's flag, for errors.
         tls_cert: PEM file of the certificate; "" for no encryption.
         tls_key: PEM file of its key.
     """
 
     host: str
     port: int
+    port_flag: str
     tls_cert: str = ""
     tls_key: str = ""
 
@@ -45,7 +48,7 @@ class HttpServer:
 
     def __init__(self, application: Starlette, endpoint: Endpoint, grace_s: float) -> None:
         self._endpoint, self._grace_s = endpoint, grace_s
-        self._socket = _listen(endpoint.host, endpoint.port)
+        self._socket = listen(endpoint.host, endpoint.port, endpoint.port_flag)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 application,
@@ -113,7 +116,17 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, port_flag: str) -> socket.socket:
+    """Returns a socket that listens on an address.
+
+    Args:
+        host: address of this machine.
+        port: port to listen on; 0 takes any that is free.
+        port_flag: name of the port's flag, for errors.
+
+    Raises:
+        InputError: the port is taken, or the address is not one of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,7 +134,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        address = format_address(host, port)
-        raise InputError(f"{address}: expected an address and a port that is free for HTTP: {error}") from None
+        if error.errno == errno.EADDRINUSE:
+            reason = f"expected a free port, another program listens on {format_address(host, port)}"
+            raise InputError(f"--{port_flag}={port}: {reason}; 0 takes any that is free") from None
+        if error.errno == errno.EACCES:
+            raise InputError(f"--{port_flag}={port}: expected a port that you may use: {error.strerror}") from None
+        raise InputError(f"--host={host}: expected an address of this machine: {error.strerror or error}") from None
     listener.listen()
     return listener

@@ -10,11 +10,11 @@ from kits_tf.base.settings import non_default_flags
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.identity import files_digest, folder_name, identity, runs_identity
 from kits_tf.inference.own_settings import own_settings
-from kits_tf.training.run_files import run_folder, run_folders
+from kits_tf.training.run_files import SAVED_MODEL, is_run, run_folder, run_folders, what_is_at
 
 logger = logging.getLogger(__name__)
 
-_FILE, _VARIABLES = "saved_model.pb", "variables"
+_VARIABLES = "variables"
 
 
 def version_folders(root: Path) -> dict[int, Path]:
@@ -30,7 +30,23 @@ def version_folders(root: Path) -> dict[int, Path]:
 
 def complete_versions(root: Path) -> dict[int, Path]:
     """Returns the folders of the versions that hold a SavedModel by their numbers, in order."""
-    return {number: path for number, path in version_folders(root).items() if (path / _FILE).is_file()}
+    return {number: path for number, path in version_folders(root).items() if (path / SAVED_MODEL).is_file()}
+
+
+def require_versions(root: Path) -> None:
+    """Raises InputError unless a folder holds a version of a model that can be served."""
+    if complete_versions(root):
+        return
+    find_saved_model(root)  # which names a version without a number
+    advice = ""
+    if is_run(root):
+        advice = (
+            f": export it first (python -m kits_tf.export --run_dir={root} --export_dir=models/{folder_name(root)})"
+        )
+    elif (root / SAVED_MODEL).is_file():
+        advice = f": give the folder above it, {root.absolute().parent}"
+    expected = "expected the folder of an exported model, which holds its versions"
+    raise InputError(f"{root}: {expected}; {what_is_at(root)}{advice}")
 
 
 def find_saved_model(path: str | os.PathLike) -> Path | None:
@@ -40,16 +56,16 @@ def find_saved_model(path: str | os.PathLike) -> Path | None:
         InputError: there are SavedModels in the folder, but none that is named by a number.
     """
     root = run_folder(os.fspath(path))
-    if (root / _FILE).is_file():
+    if (root / SAVED_MODEL).is_file():
         return root
     complete = complete_versions(root)
     if not complete:
-        for file in root.glob(f"*/{_FILE}"):
+        for file in root.glob(f"*/{SAVED_MODEL}"):
             raise InputError(f"{file.parent}: expected the number of a version as the folder's name")
         return None
     number, folder = max(complete.items())
     if (newest := max(version_folders(root))) > number:
-        logger.warning("%s: version %d holds no %s, version %d is used", root, newest, _FILE, number)
+        logger.warning("%s: version %d holds no %s, version %d is used", root, newest, SAVED_MODEL, number)
     return folder
 
 
@@ -68,7 +84,7 @@ def model_identity(path: str, inference: InferenceSettings) -> str:
         runs = run_folders(path)
         return runs_identity(runs, own_settings(runs, inference))
     # The graph with its metadata, and the weights; assets are for people, and the fingerprint is made of the rest.
-    files = [version / _FILE, *sorted((version / _VARIABLES).glob("*"))]
+    files = [version / SAVED_MODEL, *sorted((version / _VARIABLES).glob("*"))]
     name = folder_name(version)
     if name.isdecimal():
         name = f"{folder_name(version.absolute().parent)}/{name}"

@@ -40,7 +40,7 @@ from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.history import HISTORY
 from kits_tf.training.places import at, with_absolute_paths
-from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, NOTICE, POSTPROCESS, run_folders
+from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, NOTICE, POSTPROCESS, is_run, run_folders, what_is_at
 
 ENVIRONMENT, LAST_WEIGHTS = "environment.json", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
@@ -122,7 +122,10 @@ def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) ->
     differences = changed_flags(earlier, with_absolute_paths(settings))
     changed = sorted(flag for name, flag in differences.items() if name not in _CHANGEABLE)
     if changed:
-        raise InputError(f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir")
+        raise InputError(
+            f"{run_dir}: holds a run with other flags than {' '.join(changed)}; use a new --run_dir "
+            f"(--initial_weights={run_dir} begins it with the weights of this run)"
+        )
     if not Manifest.read(run_dir).same_records(manifest):
         raise InputError(f"{run_dir}: was trained on other records than {settings.records_dir}; use a new --run_dir")
 
@@ -158,10 +161,8 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         InputError: a file of the run is missing, or the weights are of another architecture, NaN or infinite.
     """
     root = Path(run_dir)
-    if not root.is_dir():
-        raise InputError(f"{root}: expected a run directory, found no such folder")
-    if not (root / FLAGS).exists():
-        raise InputError(f"{root}: expected a run directory, found no {FLAGS} in it (an exported model is no run)")
+    if not is_run(root):
+        raise InputError(f"{root}: expected a run directory, {what_is_at(root)}")
     settings, manifest = at(root, from_flagfile(RunSettings, root / FLAGS)), Manifest.read(root)
     weights = root / BEST_WEIGHTS
     if not weights.is_file():

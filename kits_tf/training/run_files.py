@@ -1,14 +1,18 @@
-"""Names of files in a run directory, and the runs that a text names. Without TensorFlow."""
+"""Names of files of runs and exported models, and the runs that a text names. Without TensorFlow."""
 
 from pathlib import Path
 
 from kits_tf.base.paths import listed_paths
+from kits_tf.base.words import listed
 from kits_tf.config.shared import STARTER
 
 FLAGS = "train.flags"
 BEST_WEIGHTS = "best.weights.h5"
 POSTPROCESS = "postprocess.json"
 NOTICE = "notice.txt"
+# Of a version of an exported model.
+SAVED_MODEL = "saved_model.pb"
+_MOST_NAMES = 3
 # The run of the network that comes with the package, and the names of it and of its first stage.
 STARTER_DIR = Path(__file__).parent.parent / STARTER
 PACKAGED = {STARTER: STARTER_DIR, f"{STARTER}/coarse": STARTER_DIR / "coarse"}
@@ -27,6 +31,41 @@ def run_folders(model: str) -> list[Path]:
     folders: list[Path] = []
     for part in listed_paths(model):
         root = run_folder(part)
-        folds = [] if (root / FLAGS).exists() else sorted(root.glob("fold*"))
+        folds = [] if is_run(root) else sorted(root.glob("fold*"))
         folders += folds or [root]
     return folders
+
+
+def is_run(path: Path) -> bool:
+    """Returns whether a path is the folder of a run."""
+    return (path / FLAGS).is_file()
+
+
+def what_is_at(path: Path) -> str:
+    """Returns what lies in the place of a run or a model, as in "found a run", and where one is nearby.
+
+    It is the end of an error that says what was expected.
+    """
+    if not path.exists():
+        return "found no such folder"
+    kind = _kind(path)
+    if kind:
+        return f"found {kind}"
+    found = "a folder" if path.is_dir() else "a file"
+    if above := _kind(path.absolute().parent):
+        return f"found {found} in {above}: give {path.parent}"
+    inside = [(child, kind) for child in sorted(path.iterdir()) if (kind := _kind(child))] if path.is_dir() else []
+    if inside:
+        kinds = listed([f"{kind}, {child}" for child, kind in inside], _MOST_NAMES)
+        return f"found a folder that holds {kinds}"
+    return f"found {found} that is neither a run nor an exported model"
+
+
+def _kind(path: Path) -> str:
+    """Returns which of a run, an exported model and a version of one a folder is; "" if it is none of them."""
+    if is_run(path):
+        return "a run"
+    if (path / SAVED_MODEL).is_file():
+        return "a version of an exported model"
+    versions = [file.parent.name for file in path.glob(f"*/{SAVED_MODEL}")] if path.is_dir() else []
+    return "an exported model" if any(map(str.isdecimal, versions)) else ""

@@ -70,6 +70,7 @@ class Study:
         message: reason why it failed or was refused, for people.
         windows: (windows done, windows in all); None where the model does not report them.
         num_bytes: number of bytes that were uploaded.
+        file_names: the user's names of the files in `uploads`, by the names that they have there.
         choices: series to choose from: (value for `DicomSettings.series`, text for people).
         series: the series that was chosen; "" for none.
         accepts_intensities: whether the user wants it segmented though its voxels cannot be Hounsfield units.
@@ -87,6 +88,7 @@ class Study:
     message: str = ""
     windows: tuple[int, int] | None = None
     num_bytes: int = 0
+    file_names: dict[str, str] = field(default_factory=dict)
     choices: tuple[tuple[str, str], ...] = ()
     series: str = ""
     accepts_intensities: bool = False

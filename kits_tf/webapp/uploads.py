@@ -4,9 +4,11 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from kits_tf.base.errors import InputError
 from kits_tf.base.files import written_whole
+from kits_tf.ct.scan_paths import problem_with_file
 from kits_tf.ct.volume import SUFFIXES
-from kits_tf.webapp.studies import RefusedError, State, Study
+from kits_tf.webapp.studies import UNNAMED, RefusedError, State, Study
 
 # Endings of scans, the longest first. A slice of a DICOM series may have any name.
 _KNOWN = (*SUFFIXES, ".zip")
@@ -19,15 +21,17 @@ def display_name(name: str) -> str:
 
     Only letters, digits, spaces, and _ - . remain; "" if nothing does.
     """
-    own = name.replace("\\", "/").rpartition("/")[2]
+    own = _own_name(name)
     if own.lower().endswith(_suffix(own)):
         own = own[: -len(_suffix(own))]
     return re.sub(r"[^\w .-]+", "_", own).strip(" ._")[:_LONGEST_NAME].strip(" ._")
 
 
 def slice_path(study: Study, name: str, number: int) -> Path:
-    """Returns where to write a file of a scan: under its number, with the ending of the user's name."""
-    return study.uploads / f"{number:06d}{_suffix(name)}"
+    """Returns where to write a file of a scan, under its number, and notes the user's name of it for messages."""
+    path = study.uploads / f"{number:06d}{_suffix(name)}"
+    study.file_names[path.name] = _own_name(name)[:_LONGEST_NAME]
+    return path
 
 
 def reference_path(study: Study, name: str) -> Path:
@@ -68,7 +72,7 @@ def source_of(study: Study) -> Path:
     """Returns the path for `find_scans`: the only NIfTI or zip file, or the folder of DICOM files.
 
     Raises:
-        RefusedError: there is no file, or there are several scans.
+        RefusedError: there is no file, there are several scans, or the only file cannot be one.
     """
     files = sorted(study.uploads.iterdir())
     known = [file for file in files if not file.name.endswith(_SLICE)]
@@ -76,7 +80,24 @@ def source_of(study: Study) -> Path:
         raise RefusedError(400, "expected a scan: a NIfTI file, or a zip file or folder of DICOM files; got none")
     if len(known) > 1 or (known and len(files) > 1):
         raise RefusedError(400, "expected one scan at a time: one NIfTI file, one zip file, or the files of one series")
+    if len(files) == 1 and (problem := problem_with_file(files[0], study.file_names[files[0].name])):
+        raise RefusedError(400, problem)
     return known[0] if known else study.uploads
+
+
+def in_words_of_user(study: Study, error: InputError) -> str:
+    """Returns the reason of an error for the user of a study: without flags, and with the user's names of the files."""
+
+    def user_name(match: re.Match) -> str:
+        return study.file_names.get(match[1], match[0])
+
+    named = re.sub(rf"(?:{re.escape(str(study.uploads))}/)?(\d{{6}}(?:\.\w+)+)", user_name, error.reason)
+    return named.replace(str(study.uploads), study.name or UNNAMED)
+
+
+def _own_name(name: str) -> str:
+    """Returns a user's name of a file without its folders."""
+    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def _suffix(name: str) -> str:

@@ -25,7 +25,7 @@ from kits_tf.inference.model import Model
 from kits_tf.webapp import findings
 from kits_tf.webapp.findings import Reference
 from kits_tf.webapp.studies import UNNAMED, CancelledError, RefusedError, State, Study
-from kits_tf.webapp.uploads import display_name, source_of
+from kits_tf.webapp.uploads import display_name, in_words_of_user, source_of
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Worker:
             except SeveralSeriesError as error:
                 study.offer(tuple((series.uid or series.description, _description(series)) for series in error.series))
             except IntensityError as error:
-                study.refuse(error.evidence)
+                study.refuse(error.reason)
             except Exception as error:  # whatever it is, the next scan is to be computed
                 if not study.is_final:  # the files of a cancelled study are gone, which fails in many ways
                     study.fail(_reason(error))
@@ -141,7 +141,7 @@ def read_upload(study: Study, dicom: DicomSettings) -> LoadedScan:
     Raises:
         InputError: it cannot be read, or is no scan.
         SeveralSeriesError: there are several series, and none was chosen.
-        RefusedError: there is no file, or there are several scans.
+        RefusedError: there is no file, there are several scans, or the only file cannot be one.
     """
     source = source_of(study)
     try:
@@ -149,8 +149,7 @@ def read_upload(study: Study, dicom: DicomSettings) -> LoadedScan:
     except SeveralSeriesError:
         raise
     except InputError as error:
-        # Names of this machine's files are not for users.
-        raise InputError(str(error).replace(str(source), study.name)) from None
+        raise InputError(in_words_of_user(study, error)) from None
 
 
 def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings) -> None:
@@ -202,7 +201,7 @@ def _reference(study: Study, image: Volume) -> Reference | None:
         # A label 3 of a mask that names none can only be a cyst there.
         mask, scheme = read_to_measure(open_mask(path, MaskSchemeSettings(cyst_as="class")), image)
     except InputError as error:
-        return Reference(problem=str(error).removeprefix(f"{path}: "))
+        return Reference(problem=error.reason.removeprefix(f"{path}: "))
     labels = replace(image, array=mask.array).as_stored()
     metadata = MaskMetadata(classes=scheme.classes, scan=image.digest())
     write_stored(study.reference_path, labels, image.stored.affine, image.header, metadata)
@@ -217,7 +216,9 @@ def _reason(error: Exception) -> str:
     """Returns why a study failed, for its user; an error of the program goes to the log."""
     if isinstance(error, UnavailableError):
         return f"The model's server does not answer: {error}"
-    if isinstance(error, (InputError, RefusedError)):
-        return str(error)
+    if isinstance(error, InputError):
+        return error.reason
+    if isinstance(error, RefusedError):
+        return error.message
     logger.error("a scan could not be segmented", exc_info=error)
     return "This scan could not be segmented because of an error in the program; its log has the details."

@@ -134,7 +134,7 @@ def test_where_scores_go_is_tried_before_the_work(folders: tuple[Path, Path], tm
     (tmp_path / "file").write_text("")
     nowhere = {**both, "predictions_dir": str(tmp_path / "nowhere")}  # the masks are not even looked for
     for flags in (both, nowhere):
-        with pytest.raises(InputError, match="file/x: expected a folder to write to, .*file is none"):
+        with pytest.raises(InputError, match="file/x: expected a folder to write to, .*file is a file"):
             evaluate.main(evaluate.Evaluate(**flags, output_dir=str(tmp_path / "file" / "x")))
 
 

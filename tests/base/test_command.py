@@ -2,7 +2,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from kits_tf.__main__ import GROUPS
 from kits_tf.base.command import Command, UsageError, all_commands
 from kits_tf.base.errors import InputError
 from kits_tf.base.flagfile import RETIRED, from_flagfile, parse_flags, to_flagfile
-from kits_tf.base.settings import flag_fields, select, without_none
+from kits_tf.base.settings import Settings, flag_fields, select, setting, without_none
 
 ROOT = Path(__file__).parent.parent.parent
 FLAG_FILES = sorted((ROOT / "configs").glob("*.flags"))
@@ -61,7 +61,9 @@ def test_values_reach_their_group_with_their_type() -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--epocs=3", "Unknown command line flag 'epocs'. Did you mean: epochs"),
+        ("--sed=3", "--sed: there is no such flag; did you mean --seed?"),
+        ("-s=3", "-s: there is no such flag; did you mean --seed or --spacing_zyx_mm or --splits_file?"),
+        ("--epocs=3", "--epocs: there is no such flag"),
         ("--epochs=3", "--epochs is no flag of convert"),
         ("--nocalibrate", "--nocalibrate is no flag of convert"),
         ("--seed=x", "expected a whole number, got 'x'"),
@@ -75,7 +77,11 @@ def test_values_reach_their_group_with_their_type() -> None:
         ),
         ("--validation_fraction=1", "--validation_fraction: expected less than 1, got 1.0"),
         ("case_00000", "expected flags only, got 'case_00000'"),
-        ("--flagfile=gone.flags", "gone.flags"),
+        ("--flagfile=gone.flags", "--flagfile=gone.flags: expected a file of flags, found no such file"),
+        (
+            "--flagfile=config/body.flags",
+            "config/body.flags: expected a file of flags, found no such file; did you mean ",
+        ),
     ],
 )
 def test_mistakes_are_explained(argument: str, message: str) -> None:
@@ -223,8 +229,48 @@ def test_a_flag_of_another_command_may_stand_in_a_flag_file_in_either_form(tmp_p
     settings, _ = convert.COMMAND.parse([f"--flagfile={tmp_path}/all.flags", *CONVERT])
     assert settings == convert.Convert(data_dir="d", records_dir="r", seed=7)
     (tmp_path / "wrong.flags").write_text("--epocs=3\n")
-    with pytest.raises(UsageError, match=r"Unknown command line flag 'epocs'. Did you mean: epochs"):
+    expected = r"^--epocs: there is no such flag; did you mean --epochs\? \(--epocs is from \S+/wrong.flags\)$"
+    with pytest.raises(UsageError, match=expected):
         convert.COMMAND.parse([f"--flagfile={tmp_path}/wrong.flags", *CONVERT])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves(Settings):
+    """Two numbers of which the first is the smaller one."""
+
+    low: int = setting(3, "The smaller number.")
+    high: int = setting(9, "The larger number.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low >= self.high:
+            raise InputError(f"--low: expected less than --high={self.high}, got {self.low}")
+
+
+def test_a_value_that_nobody_typed_is_said_to_be_a_files_or_the_default(tmp_path: Path) -> None:
+    (tmp_path / "outer.flags").write_text(f"--flagfile={tmp_path}/inner.flags\n")
+    (tmp_path / "inner.flags").write_text("--low=5\n")
+    (tmp_path / "wrong.flags").write_text("--low=x\n")
+    command, text = Command(name="halves", settings=Halves, main=print), "--low: expected less than --high=2, got {}"
+    for arguments, message in (
+        (
+            [f"--flagfile={tmp_path}/inner.flags", "--high=2"],
+            f"{text.format(5)} (--low is from {tmp_path}/inner.flags)",
+        ),
+        (
+            ["--flagfile", f"{tmp_path}/outer.flags", "--high=2"],
+            f"{text.format(5)} (--low is from {tmp_path}/outer.flags)",
+        ),
+        ([f"--flagfile={tmp_path}/inner.flags", "--low=4", "--high=2"], text.format(4)),
+        (["--high=2"], f"{text.format(3)} (--low=3 is the default)"),
+        (
+            [f"--flagfile={tmp_path}/wrong.flags"],
+            f"flag --low=x: expected a whole number, got 'x' (--low is from {tmp_path}/wrong.flags)",
+        ),
+    ):
+        with pytest.raises(UsageError) as caught:
+            command.parse(arguments)
+        assert str(caught.value) == message
 
 
 def test_arguments_behind_two_dashes_are_inputs() -> None:

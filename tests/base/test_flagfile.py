@@ -22,5 +22,5 @@ def test_other_encodings_and_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.flags").write_bytes(TEXT.encode("latin-1"))
     with pytest.raises(InputError, match=r"a.flags: expected text in UTF-8, found byte 0xc4 at offset 2; save it as"):
         parse_flags(Audit, [f"--flagfile={tmp_path}/a.flags"])
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match=r"--flagfile=\S+: expected a file of flags, found a folder$"):
         parse_flags(Audit, [f"--flagfile={tmp_path}"])

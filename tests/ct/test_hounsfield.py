@@ -174,7 +174,7 @@ def test_any_memory_order_and_no_voxel() -> None:
 
 def test_the_error_names_the_flag() -> None:
     error = IntensityError("the evidence")
-    assert isinstance(error, InputError) and error.evidence == "the evidence"
+    assert isinstance(error, InputError) and error.reason == "the evidence"
     assert str(error) == "the evidence (--accept_intensities segments it all the same)"
 
 

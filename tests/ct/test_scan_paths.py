@@ -54,7 +54,7 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.nii.gz")
     messages = {
         "IM0": f"got one file of it: give its folder, {tmp_path}",
-        "CASES.CSV": "expected a file named",
+        "CASES.CSV": "expected a NIfTI file ",
         "scan.mha": "got another format",
         "scan.tar.gz": "got an archive",
         "gone": "found no such file or folder",

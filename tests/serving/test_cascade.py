@@ -131,5 +131,5 @@ def test_what_a_cascade_cannot_do_is_refused(run_dir: Path, cascade_dir: Path, t
         load_model(cascade_dir, coarse_model=str(run_dir))
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
         build_segmenter([load_run(run_dir)], InferenceSettings(coarse_model=str(tmp_path / "nowhere")))
-    with pytest.raises(InputError, match="expected a run directory, found no train.flags in it"):
+    with pytest.raises(InputError, match="expected a run directory, found an exported model$"):
         build_segmenter([load_run(run_dir)], InferenceSettings(coarse_model=str(cascade_dir)))

@@ -279,18 +279,19 @@ def test_an_ipv6_address_is_listened_on_and_shown_in_brackets(tmp_path: Path) ->
         pytest.skip("no IPv6 here")
     server = Server(ServerSettings(export_dir=str(tmp_path), host="::1", grpc_port=0, rest_port=0))
     addresses = server.grpc_address, server.rest_address
-    with pytest.raises(InputError, match="expected a version of an exported model"):
+    with pytest.raises(InputError, match="expected the folder of an exported model, which holds its versions"):
         server.start()
     for address in addresses:
         assert re.fullmatch(r"\[::1\]:[1-9]\d+", address)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="kits: expected a version of an exported model, got none"):
+    expected = "kits: expected the folder of an exported model, which holds its versions; found no such folder$"
+    with pytest.raises(InputError, match=expected):
         Server(ServerSettings(export_dir=str(tmp_path / "kits"), grpc_port=0, rest_port=0)).start()
     (tmp_path / "kits" / "1").mkdir(parents=True)
     (tmp_path / "kits" / "1" / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(InputError, match=r"kits: expected a version of an exported model, got \['1: .*SavedModel"):
+    with pytest.raises(InputError, match=r"kits: expected a version that can be served, version 1: .*SavedModel"):
         Server(ServerSettings(export_dir=str(tmp_path / "kits"), grpc_port=0, rest_port=0)).start()
 
 
@@ -299,10 +300,13 @@ def test_ports_that_are_taken_are_refused(server: Server, fake_dir: Path) -> Non
         "grpc_port": int(server.grpc_address.rpartition(":")[2]),
         "rest_port": int(server.rest_address.rpartition(":")[2]),
     }
-    for name, kind in (("grpc_port", "gRPC"), ("rest_port", "HTTP")):
+    for name in taken:
         ports = {"grpc_port": 0, "rest_port": 0, name: taken[name]}
-        with pytest.raises(InputError, match=f"127.0.0.1:{taken[name]}: expected an address and a port .* for {kind}"):
+        expected = f"^--{name}={taken[name]}: expected a free port, another program listens on 127.0.0.1:{taken[name]};"
+        with pytest.raises(InputError, match=expected):
             Server(ServerSettings(export_dir=str(fake_dir), **ports))
+    with pytest.raises(InputError, match=r"^--host=203.0.113.7: expected an address of this machine: "):
+        Server(ServerSettings(export_dir=str(fake_dir), host="203.0.113.7", grpc_port=0, rest_port=0))
 
 
 def certificate(folder: Path) -> tuple[str, str]:
@@ -379,7 +383,7 @@ def test_what_fails_within_the_server_stays_there(make_server, monkeypatch: pyte
 def test_a_deadline_is_kept(server: Server) -> None:
     with Client(server.grpc_address) as client, server.service._device:
         connection = Connection(ConnectionSettings(server=server.grpc_address, deadline_s=0.2))
-        with pytest.raises(InputError, match=r"no answer within --deadline_s=0.2"):
+        with pytest.raises(InputError, match=r"no answer within 0.2 s \(--deadline_s\)$"):
             connection.predict("serving_default", SCAN)
         connection.close()
         assert client.metadata

@@ -329,7 +329,9 @@ def test_what_is_no_scan_is_explained_and_removed(open_page) -> None:
     page = open_page()
     line = send(page, {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no scan"})
     expect(line).to_have_class("failed")
-    expect(line).to_contain_text("expected a CT series in DICOM files, found no DICOM")
+    expect(line).to_contain_text(
+        "photo.jpg: expected a NIfTI file (*.nii.gz, *.nii), or a folder or zip file of a DICOM"
+    )
     line.get_by_role("button", name="Remove photo.jpg").click()
     expect(page.locator("#list li")).to_have_count(0)
 

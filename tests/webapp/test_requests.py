@@ -275,7 +275,16 @@ def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
     [
         ("scan.nii.gz", b"no gzip", "expected a whole NIfTI file"),
         ("scan.nii", b"", "expected a whole NIfTI file"),
-        ("photo.jpg", b"\xff\xd8", "expected a CT series in DICOM files, found no DICOM"),
+        (
+            "photo.jpg",
+            b"\xff\xd8",
+            "photo.jpg: expected a NIfTI file (*.nii.gz, *.nii), or a folder or zip file of a DICOM",
+        ),
+        (
+            "scan.nrrd",
+            b"NRRD",
+            "scan.nrrd: expected NIfTI or DICOM, got another format: 3D Slicer or SimpleITK can save",
+        ),
         ("scan.zip", b"PK", "scan"),
     ],
 )
@@ -285,6 +294,16 @@ def test_files_that_are_no_scan_say_why(user, tmp_path: Path, name: str, content
     found = user.wait(key)
     assert found["state"] == "failed" and message in found["message"]
     assert "kits_tf-page" not in found["message"], "names of this machine's folders are not for users"
+
+
+def test_a_lost_slice_is_named_in_the_users_words(user, tmp_path: Path) -> None:
+    files = sorted(write_series(tmp_path / "series", [0.0, 25.0, 75.0, 100.0, 125.0]).iterdir())
+    found = user.wait(user.drop(*files, name="thorax"))
+    assert (found["state"], found["message"]) == (
+        "failed",
+        "thorax: expected evenly spaced slices, found 50.00 mm after z1 where 25.00 mm is usual (1 such gap): slices "
+        "are missing",
+    )
 
 
 def test_two_users_do_not_see_each_others_scans(new_user, scan: Path) -> None:

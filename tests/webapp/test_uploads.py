@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kits_tf.base.errors import InputError
 from kits_tf.webapp.studies import RefusedError, Sessions, State, Study
-from kits_tf.webapp.uploads import display_name, receive, reference_path, slice_path, source_of
+from kits_tf.webapp.uploads import display_name, in_words_of_user, receive, reference_path, slice_path, source_of
 
 
 async def parts_of(*parts: bytes) -> AsyncIterator[bytes]:
@@ -57,7 +58,7 @@ def test_files_have_names_of_ours_and_the_content_that_came(study: Study) -> Non
 
 
 def test_too_many_bytes_are_refused_and_leave_nothing(study: Study) -> None:
-    send(study, "a", 0, b"12345678")
+    send(study, "a.dcm", 0, b"12345678")
     with pytest.raises(RefusedError, match="expected a scan of 0 MB at most") as refused:
         send(study, "b", 1, b"12", b"3")
     assert refused.value.status == 413
@@ -72,6 +73,24 @@ def test_what_is_no_single_scan_is_refused(study: Study) -> None:
     send(study, "slice", 1, b"2")
     with pytest.raises(RefusedError, match="expected one scan at a time"):
         source_of(study)
+
+
+def test_the_only_file_may_be_no_scan(study: Study) -> None:
+    send(study, "C:\\photos\\photo.png", 0, b"\x89PNG")
+    with pytest.raises(RefusedError) as refused:
+        source_of(study)
+    assert refused.value.message == (
+        "photo.png: expected a NIfTI file (*.nii.gz, *.nii), or a folder or zip file of a DICOM series"
+    )
+
+
+def test_errors_have_the_users_names_and_no_flags(study: Study) -> None:
+    for number, name in enumerate(("IM1", "series/IM2.dcm", "IM3")):
+        send(study, name, number, b"1")
+    text = f"{study.uploads}: found 6 mm after {study.uploads}/000001.dcm, 000002.dcm and 000777.dcm"
+    error = InputError(text, " (--irregular_slices=accept)")
+    assert str(error) == f"{text} (--irregular_slices=accept)"
+    assert in_words_of_user(study, error) == "scan: found 6 mm after IM2.dcm, IM3 and 000777.dcm"
 
 
 def test_a_scan_that_is_complete_takes_no_more_files(study: Study) -> None:

@@ -13,7 +13,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.config import ServerSettings
 from kits_tf.serving import messages
 from kits_tf.serving.credentials import is_authorized, read_file
-from kits_tf.serving.http_server import format_address
+from kits_tf.serving.http_server import format_address, listen
 from kits_tf.serving.server.service import ModelSpec, Service, ServiceError
 from kits_tf.serving.server.signatures import signature_def_map
 from kits_tf.serving.tensors import from_proto, write_proto
@@ -61,12 +61,13 @@ class GrpcServer:
     def _listen(self, settings: ServerSettings) -> int:
         """Takes the port and returns its number."""
         address, credentials = format_address(settings.host, settings.grpc_port), _credentials(settings)
+        listen(settings.host, settings.grpc_port, "grpc_port").close()  # gRPC itself would not say why it cannot
         try:
             if credentials:
                 return self._server.add_secure_port(address, credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError:
-            raise InputError(f"{address}: expected an address and a port that is free for gRPC") from None
+            raise InputError(f"--grpc_port: expected a free port, gRPC cannot listen on {address}") from None
 
     def start(self) -> None:
         """Begins to listen."""

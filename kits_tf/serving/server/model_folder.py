@@ -10,7 +10,7 @@ from kits_tf.config import InferenceSettings
 from kits_tf.serving.assets import warm_up
 from kits_tf.serving.messages import AVAILABLE, END, LOADING
 from kits_tf.serving.saved_model import ASSETS_FOLDER, SavedModel, load
-from kits_tf.serving.versions import complete_versions, model_identity
+from kits_tf.serving.versions import complete_versions, model_identity, require_versions
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,9 @@ class ModelFolder:
         """
         self._update()
         if self._current is None:
-            reasons = [f"{version}: {state.error}" for version, state in self.states().items()]
-            raise InputError(f"{self.root}: expected a version of an exported model, got {reasons or 'none'}")
+            require_versions(self.root)
+            reasons = "; ".join(f"version {version}: {state.error}" for version, state in self.states().items())
+            raise InputError(f"{self.root}: expected a version that can be served, {reasons}")
         self._watcher.start()
 
     def stop(self) -> None:

@@ -41,7 +41,13 @@ class Server:
         rest = RestService(self.service, settings.max_rest_bytes, settings.receive_s, token)
         self._http = HttpServer(
             Starlette(routes=[*rest.routes, *further_routes], exception_handlers=rest.exception_handlers),
-            Endpoint(host=settings.host, port=settings.rest_port, tls_cert=settings.tls_cert, tls_key=settings.tls_key),
+            Endpoint(
+                host=settings.host,
+                port=settings.rest_port,
+                port_flag="rest_port",
+                tls_cert=settings.tls_cert,
+                tls_key=settings.tls_key,
+            ),
             settings.grace_s,
         )
         try:
