@@ -58,9 +58,9 @@ def open_model(
     """
     directory = find_saved_model(path)
     if directory is None:
-        runs = run_folders(path)
+        runs, identity = run_folders(path), model_identity(path, inference)
         model = build_segmenter(load_runs(path), own_settings(runs, inference), maps).model(report)
-        return replace(model, identity=model_identity(path, inference), notices=notices(runs))
+        return replace(model, identity=identity, notices=notices(runs))
     if replace(inference, postprocess="") != InferenceSettings() or maps != NO_MAPS:
         raise InputError(
             f"{directory}: an exported model has its inference built in; expected none of --overlap, --window_weights, "

@@ -158,6 +158,17 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "table.txt", "table.txt: expected a folder or a CSV file")
 
 
+def test_a_folder_beside_the_cases_says_where_they_are(tmp_path: Path) -> None:
+    make(tmp_path, "kits19/LICENSE", "kits19/data/case_00000/imaging.nii.gz", "kits19/data/case_00001/imaging.nii.gz")
+    refused(tmp_path / "kits19", f"found no case; data/ in it has 2 cases: give {tmp_path}/kits19/data$")
+    refused(
+        tmp_path / "kits19/data/case_00000", f"it is a case itself: give the folder above it, {tmp_path}/kits19/data$"
+    )
+    make(tmp_path, "raw/Dataset220/dataset.json")
+    refused(tmp_path / "raw", f"Dataset220/ in it has dataset.json: give {tmp_path}/raw/Dataset220$")
+    refused(tmp_path, "found no case$")
+
+
 PLUGIN = """
 from kits_tf.ct.layouts import LAYOUTS, CaseFiles
 

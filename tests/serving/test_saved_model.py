@@ -158,8 +158,42 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "kits").iterdir()) == []
 
 
+def test_the_wrong_level_is_named(tmp_path: Path) -> None:
+    """A run, a model, its version and what lies above and in them, where one of the others is expected."""
+    save_fake_model(tmp_path / "models" / "kits")
+    run = tmp_path / "runs" / "base"
+    run.mkdir(parents=True)
+    (run / "train.flags").touch()
+    (run / "best.weights.h5").touch()
+    model, version = tmp_path / "models/kits", tmp_path / "models/kits/1"
+    for path, found in (
+        (tmp_path / "gone", "no such folder"),
+        (model, "an exported model"),
+        (version, "a version of an exported model"),
+        (run / "best.weights.h5", f"a file in a run: give {run}"),
+        (version / "saved_model.pb", f"a file in a version of an exported model: give {version}"),
+        (version / "assets.extra", f"a folder in a version of an exported model: give {version}"),
+        (tmp_path / "models", f"a folder that holds an exported model, {model}"),
+        (tmp_path / "runs", f"a folder that holds a run, {run}"),
+        (tmp_path, "a folder that is neither a run nor an exported model"),
+    ):
+        with pytest.raises(InputError) as refused:
+            load_run(path)
+        assert str(refused.value) == f"{path}: expected a run directory, found {found}"
+    expected = "expected the folder of an exported model, which holds its versions; found"
+    for path, found in (
+        (run, f"a run: export it first (python -m kits_tf.export --run_dir={run} --export_dir=models/base)"),
+        (version, f"a version of an exported model: give the folder above it, {model}"),
+        (tmp_path / "models", f"a folder that holds an exported model, {model}"),
+    ):
+        with pytest.raises(InputError) as refused:
+            versions.require_versions(path)
+        assert str(refused.value) == f"{path}: {expected} {found}"
+    versions.require_versions(model)
+
+
 def test_unusable_models_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gone: expected a run directory, found no such folder"):
+    with pytest.raises(InputError, match="gone: expected a run directory or an exported model, found no such folder"):
         load_model(tmp_path / "gone")
     with pytest.raises(InputError, match="expected settings of .*overlap.*, got overlaps"):
         load_model(tmp_path, overlaps=0.5)

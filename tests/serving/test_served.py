@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import requests
 from conftest import OF_PHANTOMS, as_codes
+from scripts import ROOT
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -109,6 +112,38 @@ def test_tensorflow_servings_own_stubs(served) -> None:
         assert predictions.Predict(metadata, timeout=20).outputs["json"].string_val[0].startswith(b"{")
 
 
+def documented(served) -> str:
+    """Returns what docs/serving.md says of other clients, with the addresses of a server."""
+    part = (ROOT / "docs" / "serving.md").read_text().partition("## Clients of your own")[2].partition("\n## ")[0]
+    return part.replace("localhost:8501", served.rest_address).replace("localhost:8500", served.grpc_address)
+
+
+def typed(folder: Path, *command: str) -> str:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+def test_curl_gets_the_mask_as_documented(served, scans: list[Path], tmp_path: Path) -> None:
+    shutil.copyfile(scans[0], tmp_path / "scan.nii.gz")
+    status, metadata, mask = re.findall(r"^    (curl .*)$", documented(served), re.MULTILINE)
+    assert json.loads(typed(tmp_path, *shlex.split(status)))["model_version_status"][0]["state"] == "AVAILABLE"
+    assert json.loads(typed(tmp_path, *shlex.split(metadata)))["outputs"].startswith('{"classes": ')
+    to_json, _ = re.findall(r"```python\n(.*?)```", documented(served), re.DOTALL)
+    typed(tmp_path, sys.executable, "-c", to_json)
+    typed(tmp_path, *shlex.split(mask))
+    outputs = json.loads((tmp_path / "mask.json").read_text())["outputs"]
+    expected = served.model.segmentation(read_image(scans[0])).labels
+    np.testing.assert_array_equal(np.array(outputs["labels"], np.uint8), expected)
+
+
+def test_tensorflow_servings_messages_get_the_mask_as_documented(served, scans: list[Path], tmp_path: Path) -> None:
+    shutil.copyfile(scans[0], tmp_path / "scan.nii.gz")
+    _, over_grpc = re.findall(r"```python\n(.*?)```", documented(served), re.DOTALL)
+    typed(tmp_path, sys.executable, "-c", over_grpc)
+    expected = served.model.segmentation(read_image(scans[0])).labels
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "mask.nii.gz").dataobj), expected)
+
+
 def test_rest_lists_versions_and_signatures(served) -> None:
     root = f"http://{served.rest_address}/v1/models/kits"
     (status,) = requests.get(root, timeout=20).json()["model_version_status"]
@@ -185,6 +220,21 @@ def test_what_is_not_served_is_unavailable(served) -> None:
         Client("localhost:1", attempts=2)
 
 
+def test_a_port_that_speaks_another_protocol_is_named(served) -> None:
+    """At once: another attempt would hear the same."""
+    for server, options, message in (
+        (
+            served.rest_address,
+            {},
+            "expected gRPC, that port speaks HTTP, as REST does: gRPC has another port, usually 8500",
+        ),
+        (served.grpc_address, {"tls": True}, "expected TLS, that port speaks without: leave out --tls"),
+    ):
+        with pytest.raises(UnavailableError) as refused:
+            Client(server, attempts=99, **options)
+        assert str(refused.value) == f"{server}: {message}"
+
+
 def test_a_client_takes_settings_or_their_fields(served) -> None:
     settings = config.ConnectionSettings(server=served.grpc_address, deadline_s=7.0)
     for made in (Client(settings), Client(server=served.grpc_address, deadline_s=7.0)):
@@ -194,6 +244,8 @@ def test_a_client_takes_settings_or_their_fields(served) -> None:
         Client("")
     with pytest.raises(InputError, match=r"--server: expected HOST:PORT, or \[ADDRESS\]:PORT of IPv6, got here"):
         Client("here")
+    with pytest.raises(InputError, match=r"got http://here:8500: leave out http://$"):
+        Client("http://here:8500")
 
 
 def test_answers_that_are_no_mask_of_the_scan_are_refused(served, scans: list[Path], monkeypatch) -> None:

@@ -403,15 +403,26 @@ def test_only_a_server_that_does_not_answer_is_tried_again(make_server) -> None:
 
 
 def test_the_command_stops_gracefully(fake_dir: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "kits_tf.serve", f"--export_dir={fake_dir}", "--grpc_port=0", "--rest_port=0"]
+    command = [
+        sys.executable,
+        "-m",
+        "kits_tf.serve",
+        f"--export_dir={fake_dir}",
+        "--grpc_port=0",
+        "--rest_port=0",
+        "--host=0.0.0.0",
+    ]
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONPATH": "."})
-        wait_until(lambda: "gRPC on" in (tmp_path / "log").read_text())
+        wait_until(lambda: "--token_file" in (tmp_path / "log").read_text())
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
     lines = (tmp_path / "log").read_text().splitlines()
-    assert lines[0] == "serving version 1" and lines[1].startswith("model kits: gRPC on 127.0.0.1:")
-    assert lines[2:] == ["stopping: running requests are finished first"]
+    assert lines[0] == "serving version 1" and lines[1].startswith("model kits: gRPC on 0.0.0.0:")
+    assert lines[2:] == [
+        "WARNING: whoever reaches 0.0.0.0 can use the model; --token_file asks them for a token",
+        "stopping: running requests are finished first",
+    ]
 
 
 def test_a_client_starts_without_tensorflow(server: Server) -> None:

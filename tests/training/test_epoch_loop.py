@@ -197,7 +197,9 @@ def test_a_run_goes_on_in_another_place_and_not_with_other_flags(finished: RunSe
     moved = replace(finished, run_dir=str(tmp_path / "moved"), records_dir=str(tmp_path / "records"))
     moved = replace(moved, checkpoint_minutes=1.0, input=replace(finished.input, cache="memory"))
     train.main(moved)
-    with pytest.raises(InputError, match="holds a run with other flags than --warmup_epochs=0.5"):
+    with pytest.raises(
+        InputError, match=r"than --warmup_epochs=0.5; use a new --run_dir \(--initial_weights=\S+moved begins it with"
+    ):
         train.main(replace(moved, optimization=replace(finished.optimization, warmup_epochs=0.5)))
 
 
