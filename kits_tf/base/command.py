@@ -148,10 +148,10 @@ class Command:
             return ""
         name, place = match[1], origin(match[1], arguments)
         if place:
-            return f" (--{name} is from {place})"
+            return f"; --{name} is from {place}"
         defaults = {item.name: item.default for _, item, _ in flag_fields(self.settings)}
         is_default = place is None and defaults.get(name, MISSING) not in (MISSING, None, "")
-        return f" ({format_flag(name, defaults[name])} is the default)" if is_default else ""
+        return f"; {format_flag(name, defaults[name])} is the default" if is_default else ""
 
     def _check_own(self, arguments: Sequence[str]) -> None:
         """Refuses flags of other commands."""

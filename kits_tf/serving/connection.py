@@ -109,7 +109,9 @@ class Connection:
         if code in _REFUSED:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if code in _USELESS else InputError
-        raise kind(f"{settings.server}: {code.name}: {details}")
+        is_gone = code == grpc.StatusCode.NOT_FOUND
+        advice = " (--model_name, --model_version and --model_label say which model)" if is_gone else ""
+        raise kind(f"{settings.server}: {code.name}: {details}", advice)
 
 
 def with_back_off(call: Callable[[], T], settings: ConnectionSettings) -> T:

@@ -51,14 +51,13 @@ def what_is_at(path: Path) -> str:
     kind = _kind(path)
     if kind:
         return f"found {kind}"
-    found = "a folder" if path.is_dir() else "a file"
+    entry = "a folder" if path.is_dir() else "a file"
     if above := _kind(path.absolute().parent):
-        return f"found {found} in {above}: give {path.parent}"
+        return f"found {entry} in {above}: give {path.parent}"
     inside = [(child, kind) for child in sorted(path.iterdir()) if (kind := _kind(child))] if path.is_dir() else []
     if inside:
-        kinds = listed([f"{kind}, {child}" for child, kind in inside], _MOST_NAMES)
-        return f"found a folder that holds {kinds}"
-    return f"found {found} that is neither a run nor an exported model"
+        return f"found a folder that holds {listed([f'{child} ({kind})' for child, kind in inside], _MOST_NAMES)}"
+    return f"found {entry} that is neither a run nor an exported model"
 
 
 def _kind(path: Path) -> str:

@@ -173,8 +173,8 @@ def test_the_wrong_level_is_named(tmp_path: Path) -> None:
         (run / "best.weights.h5", f"a file in a run: give {run}"),
         (version / "saved_model.pb", f"a file in a version of an exported model: give {version}"),
         (version / "assets.extra", f"a folder in a version of an exported model: give {version}"),
-        (tmp_path / "models", f"a folder that holds an exported model, {model}"),
-        (tmp_path / "runs", f"a folder that holds a run, {run}"),
+        (tmp_path / "models", f"a folder that holds {model} (an exported model)"),
+        (tmp_path / "runs", f"a folder that holds {run} (a run)"),
         (tmp_path, "a folder that is neither a run nor an exported model"),
     ):
         with pytest.raises(InputError) as refused:
@@ -184,7 +184,7 @@ def test_the_wrong_level_is_named(tmp_path: Path) -> None:
     for path, found in (
         (run, f"a run: export it first (python -m kits_tf.export --run_dir={run} --export_dir=models/base)"),
         (version, f"a version of an exported model: give the folder above it, {model}"),
-        (tmp_path / "models", f"a folder that holds an exported model, {model}"),
+        (tmp_path / "models", f"a folder that holds {model} (an exported model)"),
     ):
         with pytest.raises(InputError) as refused:
             versions.require_versions(path)
