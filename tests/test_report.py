@@ -389,7 +389,7 @@ def test_a_run_has_its_training_in_the_page(
         ({"run_dir": "r", "predictions_dir": "p"}, "expected either --run_dir or --predictions_dir"),
         ({"predictions_dir": "p"}, "expected --data_dir with --predictions_dir"),
         ({"run_dir": "r", "compare": "r"}, "--compare: expected another folder than r"),
-        ({"run_dir": "gone"}, "gone: expected the folder of a run, found no train.flags in it"),
+        ({"run_dir": "gone"}, "gone: expected the folder of a run, found no such folder"),
         ({"predictions_dir": "gone", "data_dir": "d"}, "gone: expected a folder of masks, found no such folder"),
     ],
 )
