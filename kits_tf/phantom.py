@@ -27,7 +27,7 @@ def main(settings: Phantom) -> None:
     """Writes the phantoms, and what they are; the same flags give the same files.
 
     Raises:
-        InputError: a case is there, or a case of other data, and is not to be replaced; or nothing can be written there.
+        InputError: a case is there, or a case of other data, and is not to be replaced; or nothing can be written.
     """
     from kits_tf.ct.layouts import IMAGE_NAME, LABELS_NAME, write_data_note
     from kits_tf.synthesis.phantoms import write_phantom

@@ -69,7 +69,7 @@ def main(settings: Report) -> None:
     """
     require_packages(with_viewer=settings.viewer)
     if settings.output:
-        require_writable_file(settings.output)
+        require_own([settings.output])
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import cases_of_all
     from kits_tf.analysis.scores import COMPOSITE
