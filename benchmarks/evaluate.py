@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from side_by_side import Contender
 
-from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
-from kits_tf.analysis.scores import score_case
+from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES, MaskPair
+from kits_tf.analysis.scores import score_values
 from kits_tf.ct import layouts
 from kits_tf.ct.labels import KITS19
 from kits_tf.ct.volume import read_labels
@@ -80,7 +80,7 @@ def perturbed(labels: Labels, kind: str, rng: np.random.Generator) -> Labels:
 
 def score(truth: Labels, predicted: Labels, spacing_mm: tuple[float, float, float]) -> dict:
     start = time.perf_counter()
-    values = score_case("", truth, predicted, KITS19, spacing_mm).values
+    values = score_values(MaskPair(truth=truth, predicted=predicted, scheme=KITS19, spacing_mm=spacing_mm))
     return {"seconds": time.perf_counter() - start, **values}
 
 

@@ -3,8 +3,8 @@
 The names below are the library; each is imported when it is first used, so that `import kits_tf` takes no time.
 
 The package has a module for each command, and a room for each part of the way that a scan takes, in this order: ct,
-pipeline, network, training, inference, analysis, views, serving, webapp. base and config are the ground floor, and
-synthesis invents scans. starter has no code: it is the run of the network that comes with the package.
+pipeline, network, training, inference, analysis, views, serving, webapp, library. base and config are the ground floor,
+and synthesis invents scans. starter has no code: it is the run of the network that comes with the package.
 """
 
 import importlib
@@ -14,31 +14,27 @@ from typing import TYPE_CHECKING, Any
 from kits_tf.base.version import __version__
 
 if TYPE_CHECKING:
-    from kits_tf.analysis.case_masks import CaseMasks
-    from kits_tf.analysis.morphometry import measure as measure_labels
-    from kits_tf.analysis.scores import score_case
+    from kits_tf.analysis.measurements import Kidney, LesionMeasures, Measurements
     from kits_tf.base.errors import InputError
     from kits_tf.ct.geometry import Grid
     from kits_tf.ct.labels import Scheme, find_scheme
     from kits_tf.ct.scans import read_scan
-    from kits_tf.ct.volume import Volume, read_labels, write_labels
-    from kits_tf.inference.model import Model
-    from kits_tf.serving.models import load_model
-    from kits_tf.serving.remote_model import Client
-    from kits_tf.views.drawings.case_figure import case_figure
+    from kits_tf.ct.volume import Volume
+    from kits_tf.library.loading import load_model
+    from kits_tf.library.mask import Mask, read_mask
+    from kits_tf.library.model import Model, connect
 
 # Module and name of each public name; the reference has them in this order.
 _HOMES = {
-    "load_model": "kits_tf.serving.models:load_model",
+    "load_model": "kits_tf.library.loading:load_model",
+    "connect": "kits_tf.library.model:connect",
     "read_scan": "kits_tf.ct.scans:read_scan",
-    "read_labels": "kits_tf.ct.volume:read_labels",
-    "write_labels": "kits_tf.ct.volume:write_labels",
-    "measure_labels": "kits_tf.analysis.morphometry:measure",  # kits_tf.measure is the command
-    "score_case": "kits_tf.analysis.scores:score_case",
-    "case_figure": "kits_tf.views.drawings.case_figure:case_figure",
-    "CaseMasks": "kits_tf.analysis.case_masks:CaseMasks",
-    "Client": "kits_tf.serving.remote_model:Client",
-    "Model": "kits_tf.inference.model:Model",
+    "read_mask": "kits_tf.library.mask:read_mask",
+    "Model": "kits_tf.library.model:Model",
+    "Mask": "kits_tf.library.mask:Mask",
+    "Measurements": "kits_tf.analysis.measurements:Measurements",
+    "Kidney": "kits_tf.analysis.measurements:Kidney",
+    "LesionMeasures": "kits_tf.analysis.measurements:LesionMeasures",
     "Volume": "kits_tf.ct.volume:Volume",
     "Grid": "kits_tf.ct.geometry:Grid",
     "Scheme": "kits_tf.ct.labels:Scheme",
@@ -46,26 +42,25 @@ _HOMES = {
     "InputError": "kits_tf.base.errors:InputError",
 }
 __all__ = [
-    "CaseMasks",
-    "Client",
     "Grid",
     "InputError",
+    "Kidney",
+    "LesionMeasures",
+    "Mask",
+    "Measurements",
     "Model",
     "Scheme",
     "Volume",
     "__version__",
-    "case_figure",
+    "connect",
     "find_scheme",
     "load_model",
-    "measure_labels",
-    "read_labels",
+    "read_mask",
     "read_scan",
-    "score_case",
-    "write_labels",
 ]
 
 # Names that import TensorFlow: it is started first, quietly and with the kernels of the commands.
-_ON_TENSORFLOW = {"CaseMasks", "case_figure", "load_model"}
+_ON_TENSORFLOW = {"load_model"}
 
 # A library is silent unless its user sets up logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from running import longest_first, shared_folder, time_limit
 
-import kits_tf
 from kits_tf import config, convert, export, phantom, train
 from kits_tf.base.startup import start_tensorflow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from kits_tf.inference.model import Model
     from kits_tf.inference.segmenter import Segmenter
 
 start_tensorflow()
@@ -214,7 +214,7 @@ def segmenter(run_dir: Path) -> "Segmenter":
 
 
 @pytest.fixture(scope="session")
-def model(segmenter: "Segmenter") -> kits_tf.Model:
+def model(segmenter: "Segmenter") -> "Model":
     """The same as a model."""
     return segmenter.model()
 

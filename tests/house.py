@@ -13,4 +13,5 @@ ROOMS = (
     "views",
     "serving",
     "webapp",
+    "library",
 )

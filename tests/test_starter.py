@@ -24,6 +24,7 @@ from kits_tf.ct.layouts import find_cases
 from kits_tf.ct.volume import read_labels
 from kits_tf.inference.own_settings import notices, own_settings
 from kits_tf.network.architecture import make_architecture
+from kits_tf.serving.remote_model import Client
 from kits_tf.serving.server.server import Server
 from kits_tf.serving.versions import find_saved_model, model_identity
 from kits_tf.training import fit
@@ -90,9 +91,9 @@ def test_serve_exports_it_where_no_model_is_named() -> None:
         server = Server(ServerSettings(export_dir=folder, grpc_port=0, rest_port=0))
         server.start()
         try:
-            with kits_tf.Client(server.grpc_address) as client:
+            with Client(server.grpc_address) as client:
                 by_client, identity = client.model, client.metadata.model
-            models = [kits_tf.load_model(folder), server.service.model(), by_client]
+            models = [kits_tf.load_model(folder).network, server.service.model(), by_client]
         finally:
             server.stop()
     assert not Path(folder).exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kits_tf.base.files import require_own, write_table, write_text
+from kits_tf.base.words import listed, warnings_text
 
 SIDES = ("right", "left")
 # Digits after the point that a table has, by the unit at the end of a column's name; others have 3.
@@ -79,7 +80,12 @@ class LesionMeasures:
     std_hu: float | None = None
 
 
-@dataclass(frozen=True)
+# Columns of `Measurements.rows`: what is measured, then the fields of both kinds.
+_FIELDS = [column.name for kind in (Kidney, LesionMeasures) for column in fields(kind)]
+_COLUMNS = tuple(dict.fromkeys(["structure", *(name for name in _FIELDS if name != "kind")]))
+
+
+@dataclass(frozen=True, repr=False)
 class Measurements:
     """Measurements of one mask.
 
@@ -88,7 +94,7 @@ class Measurements:
         lesions: tumors, then cysts, the largest first.
         asymmetry: (right - left) / mean of the kidneys' volumes; None where one of them is None.
         labels: names of the labels 0, 1, ... that the file of the mask was read with; () if they are not known.
-        warnings: sentences that whoever uses them must know, from the file of the mask.
+        warnings: sentences that everyone who reads the numbers must know, from the mask.
     """
 
     kidneys: tuple[Kidney, Kidney]
@@ -96,6 +102,30 @@ class Measurements:
     asymmetry: float | None
     labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns a row for each kidney and each lesion, as for pandas.DataFrame; all have the same keys.
+
+        Keys are `structure` (kidney, tumor or cyst) and the fields of `Kidney` and `LesionMeasures` but `kind`; `flags`
+        is one text. What a structure does not have, or what cannot be known, is None.
+        """
+        measured: list[tuple[str, Kidney | LesionMeasures]] = [("kidney", kidney) for kidney in self.kidneys]
+        measured += [(lesion.kind, lesion) for lesion in self.lesions]
+        rows = [{**vars(each), "structure": name, "flags": _flags_text(each.flags)} for name, each in measured]
+        return [{column: row.get(column) for column in _COLUMNS} for row in rows]
+
+    def __repr__(self) -> str:
+        kidneys = [f"{kidney.side} kidney {_volume_text(kidney)}" for kidney in self.kidneys]
+        lesions = [f"{lesion.side} {lesion.kind} {_volume_text(lesion)}".lstrip() for lesion in self.lesions]
+        return f"Measurements({listed([*kidneys, *lesions], 4)}{warnings_text(self.warnings)})"
+
+
+def _volume_text(measured: Kidney | LesionMeasures) -> str:
+    return _flags_text(measured.flags) if measured.volume_ml is None else f"{measured.volume_ml:.1f} mL"
+
+
+def _flags_text(flags: Sequence[str]) -> str:
+    return "; ".join(flags)
 
 
 def require_own_tables(output_dir: Path) -> None:

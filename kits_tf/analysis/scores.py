@@ -24,7 +24,7 @@ from kits_tf.analysis.score_rows import (
     scores_by_topic,
     scores_of_structures,
 )
-from kits_tf.ct.geometry import Spacing, resampled_shape
+from kits_tf.ct.geometry import resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, Scheme, challenge_lookup, region_labels
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "class_score",
     "dice_scores",
     "score",
-    "score_case",
     "score_pair",
     "score_values",
     "scores_by_topic",
@@ -69,21 +68,6 @@ class CaseScores:
     case_id: str
     values: ScoreValues
     lesions: tuple[Lesion, ...]
-
-
-def score_case(
-    case_id: str, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], scheme: Scheme, spacing_mm: Spacing
-) -> CaseScores:
-    """Returns the scores of a case, without MLPerf's, which needs a training grid.
-
-    Args:
-        case_id: identifier of the case.
-        truth: (z, y, x) uint8 labels of `scheme`.
-        predicted: labels of the same shape and scheme.
-        scheme: meaning of the labels.
-        spacing_mm: voxel sizes (z, y, x).
-    """
-    return score_pair(case_id, MaskPair(truth=truth, predicted=predicted, scheme=scheme, spacing_mm=spacing_mm))
 
 
 def score_pair(case_id: str, pair: MaskPair) -> CaseScores:

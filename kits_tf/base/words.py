@@ -1,5 +1,6 @@
 """Words for people."""
 
+import textwrap
 from collections.abc import Sequence
 
 
@@ -19,3 +20,13 @@ def listed(names: Sequence[str], most: int) -> str:
     """Returns the first names, `most` at most, with commas, and the number of the others."""
     others = len(names) - most
     return ", ".join(names[:most]) + (f" and {others} more" if others > 0 else "")
+
+
+def shortened(text: str, most: int) -> str:
+    """Returns a text in one line, cut at a space to `most` characters and "..." at its end if it is longer."""
+    return textwrap.shorten(text, most, placeholder=" ...")
+
+
+def warnings_text(warnings: Sequence[str]) -> str:
+    """Returns what an object that prints in one line says of its warnings, cut if they are long; "" for none."""
+    return f"; WARNING: {shortened('; '.join(warnings), 120)}" if warnings else ""

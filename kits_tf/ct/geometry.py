@@ -113,7 +113,7 @@ def undo_reorient(array: NDArray, way: Orientation) -> NDArray:
     return reorient(array, way.inverse)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """Where the voxels of an array are.
 
@@ -164,6 +164,15 @@ class Grid:
         corners = np.array([*itertools.product(*[(0, n - 1) for n in self.shape])])
         moved = corners @ (self.affine - other.affine)[:3, :3].T + (self.affine - other.affine)[:3, 3]
         return bool(np.linalg.norm(moved, axis=1).max() <= SAME_GRID_VOXELS * min(self.spacing_mm))
+
+    def __repr__(self) -> str:
+        return f"Grid({size_text(self)}, axes {axis_codes(self.affine)})"
+
+
+def size_text(grid: Grid) -> str:
+    """Returns shape and voxel sizes of a grid, as in "26 x 60 x 60 voxels of 8 x 6 x 6 mm"."""
+    shape, spacing = (" x ".join(f"{size:.4g}" for size in sizes) for sizes in (grid.shape, grid.spacing_mm))
+    return f"{shape} voxels of {spacing} mm"
 
 
 def resampled_shape(shape: Triple, spacing_mm: Spacing, new_spacing_mm: Spacing) -> Triple:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.base.paths import AnyPath, as_path
-from kits_tf.ct.geometry import Grid, Triple, bounding_box, orientation, reorient, undo_reorient
+from kits_tf.ct.geometry import Grid, Triple, bounding_box, orientation, reorient, size_text, undo_reorient
 from kits_tf.ct.mask_metadata import NO_METADATA, MaskMetadata, metadata_in
 from kits_tf.ct.nifti_header import HEADER_BYTES, parse_header
 from kits_tf.ct.voxel_values import to_hounsfield, to_labels
@@ -52,7 +52,7 @@ _GEOMETRY_FIELDS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """A scan or a mask, oriented to (I, P, L).
 
@@ -93,6 +93,9 @@ class Volume:
     def metadata(self) -> MaskMetadata:
         """What the file of a mask says of it."""
         return NO_METADATA if self.header is None else metadata_of(self.header)
+
+    def __repr__(self) -> str:
+        return f"Volume({size_text(self.grid)}, {self.array.dtype})"
 
 
 def read_image(path: str | os.PathLike) -> Volume:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.ct.hounsfield import IntensityError, hounsfield_problem
-from kits_tf.ct.labels import Scheme, count_labels, with_sides
+from kits_tf.ct.labels import Scheme, count_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.postprocess import Chain, Context, apply_chain
 
@@ -107,16 +107,6 @@ class Model:
             InputError: the scan is one that the model refuses.
         """
         return Volume.from_stored(self.segmentation(image).labels, image.stored.affine).array
-
-    def sided_labels(self, image: Volume) -> tuple[NDArray[np.uint8], Scheme]:
-        """Returns the labels (z, y, x) uint8 of a scan with right and left kidney, and their scheme.
-
-        Where the model does not tell the sides apart, they come from geometry, as in the masks of predict.
-
-        Raises:
-            InputError: the scan is one that the model refuses.
-        """
-        return with_sides(self.labels(image), self.scheme, image.array, image.grid.spacing_mm)
 
     def _warnings(self, hu: NDArray[np.int16]) -> tuple[str, ...]:
         problem = hounsfield_problem(hu)

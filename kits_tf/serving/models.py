@@ -3,12 +3,10 @@
 import functools
 import os
 from dataclasses import replace
-from typing import Any
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.progress import Report
 from kits_tf.config import InferenceSettings
-from kits_tf.config.shared import STARTER
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
 from kits_tf.inference.own_settings import notices, own_settings
@@ -18,25 +16,6 @@ from kits_tf.serving.saved_model import load
 from kits_tf.serving.versions import find_saved_model, model_identity
 from kits_tf.training.run import load_runs
 from kits_tf.training.run_files import run_folders
-
-
-def load_model(path: str | os.PathLike = STARTER, *, accept_intensities: bool = False, **inference: Any) -> Model:
-    """Returns a model: `labels(scan)` are its mask on the scan's grid, `segmentation(scan)` its volumes and more.
-
-    Args:
-        path: an exported model, or the folder of its versions; or a run, several with commas between, or a folder of
-            folds. "starter", the default, is the network of the package.
-        accept_intensities: whether it segments scans whose voxels cannot be Hounsfield units, see `Model`.
-        **inference: fields of `InferenceSettings`, as in `overlap=0.25`; only `postprocess` for an exported model.
-
-    Raises:
-        InputError: there is no model, or it has no such setting.
-    """
-    known = InferenceSettings.__dataclass_fields__
-    if unknown := sorted(set(inference) - set(known)):
-        raise InputError(f"expected settings of {', '.join(known)}, got {', '.join(unknown)}")
-    model = open_model(os.fspath(path), InferenceSettings(**inference))
-    return replace(model, accept_intensities=accept_intensities)
 
 
 def open_model(

@@ -78,8 +78,8 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
         InputError: the mask cannot be used, or lies on another grid.
     """
     mask, scheme = read_to_measure(open_mask(mask_path, MaskSchemeSettings()), image)
-    warnings = mask.metadata.warnings
-    measurements = replace(measure(mask.array, scheme, mask.grid.spacing_mm, image.array), warnings=warnings)
+    measured = measure(mask.array, scheme, mask.grid.spacing_mm, image.array)
+    measurements = replace(measured, warnings=mask.metadata.warnings)
     kinds = {lesion.kind for lesion in measurements.lesions}
     places = tuple(_place_mm(np.array(lesion.deepest_zyx, float), mask.grid) for lesion in measurements.lesions)
     return Findings(

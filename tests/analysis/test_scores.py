@@ -8,10 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kits_tf.analysis import scores
-from kits_tf.analysis.mask_pair import confusion
-from kits_tf.ct.labels import KITS19, LATERALITY, find_scheme
+from kits_tf.analysis.mask_pair import MaskPair, confusion
+from kits_tf.ct.geometry import Spacing
+from kits_tf.ct.labels import KITS19, LATERALITY, Scheme, find_scheme
 
 SPACING = (3.0, 0.8, 0.7)
+
+
+def all_scores(truth: np.ndarray, predicted: np.ndarray, scheme: Scheme, spacing_mm: Spacing) -> scores.ScoreValues:
+    return scores.score_values(MaskPair(truth=truth, predicted=predicted, scheme=scheme, spacing_mm=spacing_mm))
 
 
 def official(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
@@ -39,7 +44,7 @@ def test_equals_the_challenges_formula(pair: np.ndarray) -> None:
 def test_equals_kits23s_formula(pair: np.ndarray) -> None:
     """Its own: both empty = 1, one empty = 0; surfaces by the surface-distance library."""
     scheme = find_scheme("laterality", "class")
-    found = scores.score_case("a", *pair, scheme, SPACING).values
+    found = all_scores(*pair, scheme, SPACING)
     truth, predicted = np.array([0, 1, 1, 2, 3])[pair]
     regions = {"kidney_and_mass": ((1, 2, 3), 1.0330772532390826), "mass": ((2, 3), 1.1328796488598762)}
     for name, (labels, tolerance_mm) in (regions | {"tumor": ((2,), 1.1498198361434828)}).items():
@@ -62,7 +67,7 @@ def test_what_else_a_case_is_scored_by() -> None:
     """Two voxels of 0.5 mL that are the wrong kidney, one too many, one tumor lost."""
     truth = np.array([[[1, 1, 1, 0, 2, 2, 2, 3, 0, 0]]], np.uint8)
     predicted = np.array([[[1, 1, 2, 0, 2, 1, 2, 2, 2, 0]]], np.uint8)
-    found = scores.score_case("a", truth, predicted, LATERALITY, (5.0, 10.0, 10.0)).values
+    found = all_scores(truth, predicted, LATERALITY, (5.0, 10.0, 10.0))
     assert found["side_confusion"] == pytest.approx(2 / 6)
     assert found["kidney_volume_error_ml"] == pytest.approx(0.5)
     assert found["tumor_volume_error_ml"] == pytest.approx(-0.5)
@@ -71,7 +76,7 @@ def test_what_else_a_case_is_scored_by() -> None:
     assert found["tumor_as_kidney"] == 1
     # Only the end has moved, by a voxel: less than a twentieth of both surfaces.
     assert found["kidney_hd95_mm"] == 0 < found["kidney_average_distance_mm"] < 0.5
-    assert "side_confusion" not in scores.score_case("a", truth % 3, predicted % 3, KITS19, SPACING).values
+    assert "side_confusion" not in all_scores(truth % 3, predicted % 3, KITS19, SPACING)
 
 
 def test_what_becomes_of_a_tumor() -> None:
@@ -101,7 +106,7 @@ def test_empty_cases_are_decided() -> None:
         == scores.dice_scores(empty, full, KITS19)["composite"]
         == 0
     )
-    nothing = scores.score_case("a", empty, empty, KITS19, SPACING).values
+    nothing = all_scores(empty, empty, KITS19, SPACING)
     assert nothing["kits23_kidney_and_mass_surface_dice"] == 1 and np.isnan(nothing["kidney_hd95_mm"])
     assert nothing["kidney_volume_error_ml"] == nothing["lesions"] == 0
 
@@ -125,8 +130,8 @@ def test_the_truth_itself_has_the_best_scores() -> None:
     truth[1:5, 2:9, 2:8], truth[1:5, 2:9, 12:18], truth[2:4, 4:7, 4:7] = 1, 2, 3
     wrong = np.array([0, 2, 2, 1], np.uint8)[truth]
     wrong[0] = 1
-    best = scores.score_case("a", truth, truth, LATERALITY, (5.0, 3.0, 3.0)).values
-    worse = scores.score_case("a", truth, wrong, LATERALITY, (5.0, 3.0, 3.0)).values
+    best = all_scores(truth, truth, LATERALITY, (5.0, 3.0, 3.0))
+    worse = all_scores(truth, wrong, LATERALITY, (5.0, 3.0, 3.0))
     assert list(best) == [
         key for key in scores.SCORES if key not in ("dice_kidney", "dice_cyst", "mlperf_label_1_dice")
     ]

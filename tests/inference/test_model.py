@@ -6,7 +6,7 @@ import pytest
 from conftest import affine_of
 
 from kits_tf.ct.hounsfield import IntensityError
-from kits_tf.ct.labels import KITS19, LATERALITY, Scheme
+from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.model import Model, Segmentation
 from kits_tf.inference.postprocess import parse_postprocess
@@ -54,23 +54,6 @@ def test_every_segmentation_bears_the_notices_of_the_model() -> None:
     model = Model(segment, LATERALITY, notices=("not for measuring",), accept_intensities=True)
     assert model.segmentation(image(CT)).warnings == ("not for measuring",)
     assert model.segmentation(image(WINDOW)).warnings == (PROBLEM, "not for measuring")
-
-
-@pytest.mark.parametrize("scheme", [KITS19, LATERALITY])
-def test_sides_come_from_geometry_where_the_model_does_not_know_them(scheme: Scheme) -> None:
-    hu = np.full((40, 30, 20), 40, np.int16)  # stored as R, A, S
-    hu[:3] = hu[-3:] = -1000
-    kidneys = np.zeros_like(hu, np.uint8)
-    kidneys[6:12, 10:20, 5:15] = kidneys[28:34, 10:20, 5:15] = 1
-    nothing = np.zeros(len(scheme.classes), np.float32)
-    result = Segmentation(labels=kidneys, volumes_ml=nothing, confidence=nothing)
-    model = Model(lambda *_: result, scheme, accept_intensities=True)
-    labels, sided = model.sided_labels(image(hu))
-    assert sided == LATERALITY
-    sides = Volume.from_stored(kidneys, affine_of("RAS")).array.copy()
-    if scheme == KITS19:
-        sides[sides > 0] = 1 + (np.argwhere(sides)[:, 2] >= 20)  # here x runs to the left
-    np.testing.assert_array_equal(labels, sides)
 
 
 def test_a_mask_given_as_a_scan_is_refused() -> None:

@@ -17,7 +17,7 @@ from kits_tf.config import InferenceSettings, ServerSettings
 from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.model import Model
 from kits_tf.inference.segmenter import Segmenter
-from kits_tf.serving.models import load_model
+from kits_tf.serving.models import open_model
 from kits_tf.serving.saved_model import SavedModel, load
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
@@ -122,6 +122,6 @@ def served(request: pytest.FixtureRequest) -> ServedTarget:
     if named:
         grpc_address, rest_port, model_dir = named.split(",")
         rest_address = f"{grpc_address.rpartition(':')[0]}:{rest_port}"
-        return ServedTarget(grpc_address, rest_address, load_model(model_dir))
+        return ServedTarget(grpc_address, rest_address, open_model(model_dir, InferenceSettings()))
     own, saved = request.getfixturevalue("server"), request.getfixturevalue("saved")
     return ServedTarget(own.grpc_address, own.rest_address, Model(saved.segment, saved.metadata.scheme, ()))

@@ -18,7 +18,7 @@ from kits_tf.inference.building import build_segmenter
 from kits_tf.inference.region_of_interest import box_on_grid
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.serving import saved_model
-from kits_tf.serving.models import load_model
+from kits_tf.serving.models import open_model
 from kits_tf.serving.remote_model import Client
 from kits_tf.serving.server.server import Server
 from kits_tf.training.run import load_run
@@ -128,7 +128,7 @@ def test_a_server_does_both_stages(cascade_dir: Path, by_run: np.ndarray, data_d
 
 def test_what_a_cascade_cannot_do_is_refused(run_dir: Path, cascade_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="an exported model has its inference built in"):
-        load_model(cascade_dir, coarse_model=str(run_dir))
+        open_model(str(cascade_dir), InferenceSettings(coarse_model=str(run_dir)))
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
         build_segmenter([load_run(run_dir)], InferenceSettings(coarse_model=str(tmp_path / "nowhere")))
     with pytest.raises(InputError, match="expected a run directory, found an exported model$"):

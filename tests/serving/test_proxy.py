@@ -23,7 +23,7 @@ import sys
 import kits_tf
 for server in sys.argv[1:]:
     try:
-        kits_tf.Client(server, attempts=1, deadline_s=20)
+        kits_tf.connect(server, attempts=1, deadline_s=20)
     except kits_tf.InputError as error:
         print(error)
 """

@@ -26,7 +26,7 @@ from kits_tf.serving import saved_model, versions
 from kits_tf.serving.assets import export_metadata, write_assets
 from kits_tf.serving.metadata import Metadata
 from kits_tf.serving.model_card import model_card
-from kits_tf.serving.models import load_model
+from kits_tf.serving.models import open_model
 from kits_tf.serving.saved_model import SavedModel
 from kits_tf.training.run import load_run
 
@@ -94,7 +94,7 @@ def test_overlap_reaches_the_model_and_cannot_be_changed_after(
     masks = [each.segment(hu, affine)["labels"].numpy() for each in (without, segmenter)]
     assert InferenceSettings().overlap > 0 and (masks[0] != masks[1]).any()
     with pytest.raises(InputError, match="an exported model has its inference built in"):
-        load_model(model_dir, overlap=0.25)
+        open_model(str(model_dir), InferenceSettings(overlap=0.25))
 
 
 @pytest.mark.parametrize(
@@ -194,18 +194,16 @@ def test_the_wrong_level_is_named(tmp_path: Path) -> None:
 
 def test_unusable_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gone: expected a run directory or an exported model, found no such folder"):
-        load_model(tmp_path / "gone")
-    with pytest.raises(InputError, match="expected settings of .*overlap.*, got overlaps"):
-        load_model(tmp_path, overlaps=0.5)
+        open_model(str(tmp_path / "gone"), InferenceSettings())
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(InputError, match="1: expected a SavedModel that kits_tf exported"):
-        load_model(tmp_path)
+        open_model(str(tmp_path), InferenceSettings())
     other = tf.Module()
     other.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([], tf.float32, name="x")])
     tf.saved_model.save(other, str(tmp_path / "2"), signatures={"serving_default": other.f})
     with pytest.raises(InputError, match="2: expected a SavedModel that kits_tf exported: 'probabilities'"):
-        load_model(tmp_path)
+        open_model(str(tmp_path), InferenceSettings())
 
 
 def test_segmenting_a_volume_uses_the_grid_of_the_records(run_dir: Path, data_dir: Path, segmenter: Segmenter) -> None:
@@ -227,16 +225,16 @@ def test_a_chain_goes_with_the_model(run_dir: Path, saved: SavedModel, scan: nib
     segmenter = build_segmenter(runs, chain)
     served = saved_model.ServingModule(segmenter, export_metadata(runs, segmenter, chain, "float32"))
     saved_model.save_version(served, tmp_path / "kits", lambda folder: None)
-    model = load_model(tmp_path / "kits")
+    model = open_model(str(tmp_path / "kits"), InferenceSettings())
     assert ",".join(map(str, model.chain)) == "kidneys,specks:0.5"
     hu, affine = np.asarray(scan.dataobj), scan.affine
     with_crf = model.segment(hu, affine).labels
     np.testing.assert_array_equal(with_crf, segmenter.model().segment(hu, affine).labels)
     assert (with_crf != saved.segment(hu, affine).labels).any()
-    other = load_model(tmp_path / "kits", postprocess="crf,fill")
+    other = open_model(str(tmp_path / "kits"), InferenceSettings(postprocess="crf,fill"))
     assert ",".join(map(str, other.chain)) == "fill"
     with pytest.raises(InputError, match="expected --postprocess with crf, as exported"):
-        load_model(tmp_path / "kits", postprocess="off")
+        open_model(str(tmp_path / "kits"), InferenceSettings(postprocess="off"))
 
 
 def test_nothing_private_and_no_training_is_inside(model_dir: Path, run_dir: Path, data_dir: Path) -> None:
