@@ -31,11 +31,13 @@ _TOOLS = [
     "ipykernel>=6.29",
     "mypy>=1.11",
     "nbclient>=0.10",
+    "pandas>=2.2",
     "playwright>=1.45",
     "pypdf>=5",
     "pytest>=8.2",
     "pytest-xdist>=3.6",
     "ruff>=0.6",
+    "scikit-image>=0.24",
 ]
 # For tests of serving: TensorFlow Serving's own messages, a client of others, HTTP, certificates, a reader of YAML.
 _PEERS = [

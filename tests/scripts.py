@@ -1,7 +1,8 @@
-"""Scripts of docs/ and benchmarks/ as modules."""
+"""Scripts of docs/ and benchmarks/ as modules, and the Python that documents show."""
 
 import contextlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,11 @@ from types import ModuleType
 from absl import flags
 
 ROOT = Path(__file__).parent.parent
+
+
+def python_blocks(page: str) -> list[str]:
+    """Returns the Python of a document of the repository, block by block."""
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
 @contextlib.contextmanager

@@ -1,21 +1,26 @@
 """The library: its names, its example, its reference."""
 
-import re
+import contextlib
+import io
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import nbformat
-import nibabel as nib
 import numpy as np
 import pytest
+from conftest import OF_PHANTOMS
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from scripts import ROOT, loaded_script
+from scripts import ROOT, loaded_script, python_blocks
 
 import kits_tf
-from kits_tf import config, predict
+from kits_tf import config, measure, predict
 from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY
-from kits_tf.serving import models
+from kits_tf.inference.model import Model
+from kits_tf.library import loading
 
 # What a fresh process has imported at each step; runs as the notebook's first cell, since it has a process of its own.
 IMPORTS = """
@@ -23,7 +28,7 @@ import sys, kits_tf
 print(sorted({'tensorflow', 'keras', 'scipy', 'nibabel', 'absl'} & set(sys.modules)))
 [getattr(kits_tf, name) for name in kits_tf._HOMES if name not in kits_tf._ON_TENSORFLOW]
 print('tensorflow' in sys.modules)
-kits_tf.case_figure
+kits_tf.load_model
 print('tensorflow' in sys.modules)
 """
 
@@ -56,34 +61,63 @@ def test_every_name_is_there_and_no_other() -> None:
         kits_tf.segmnet  # noqa: B018
 
 
-def test_the_example_does_what_predict_and_measure_do(
-    data_dir: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    scan = data_dir / "case_00000/imaging.nii.gz"
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/kits").symlink_to(model_dir)
-    (tmp_path / "scan.nii.gz").symlink_to(scan)
-    monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)
-    example = example.replace("load_model()", 'load_model("models/kits")')  # a phantom is nothing to the starter
-    names: dict = {}
-    exec(example, names)
-    said = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in said] == ["right", "left"] and all("mL of tumor" in line for line in said)
+@pytest.fixture(scope="module")
+def documented(data_dir: Path, model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The names after all Python of docs/library.md, in a folder with a phantom, its truth and a model."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "models").mkdir()
+    (folder / "models/kits").symlink_to(model_dir)
+    (folder / "scan.nii.gz").symlink_to(data_dir / "case_00000/imaging.nii.gz")
+    (folder / "segmentation.nii.gz").symlink_to(data_dir / "case_00000/segmentation.nii.gz")
+    names: dict[str, Any] = {"folder": folder}
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(folder)
+        for block in python_blocks("docs/library.md"):  # a phantom is nothing to the starter
+            exec(block.replace("load_model()", 'load_model("models/kits")'), names)
+    return names | {"printed": printed.getvalue().splitlines()}
 
+
+def test_the_library_does_what_predict_and_measure_do(
+    documented: dict[str, Any], model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, scan, folder = documented["mask"], documented["scan"], documented["folder"]
+    assert [line.split()[:2] for line in documented["printed"][:2]] == [["right", "kidney"], ["left", "kidney"]]
+    assert mask.scheme == LATERALITY and mask.warnings == documented["model"].warnings == (OF_PHANTOMS,)
+
+    monkeypatch.chdir(folder)
     predict.main(predict.Predict(model=str(model_dir), output_dir="masks"), ["scan.nii.gz"])
-    mask, expected = nib.load("mask.nii.gz"), nib.load("masks/scan.nii.gz")
-    np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(expected.dataobj))
-    np.testing.assert_array_equal(mask.affine, nib.load(scan).affine)
-    voxels = (names["labels"] == 1).sum() * np.prod(names["scan"].grid.spacing_mm) / 1000
-    right = names["measurements"].kidneys[0]
-    assert right.volume_ml is None or right.volume_ml == pytest.approx(voxels)
+    assert (folder / "mask.nii.gz").read_bytes() == (folder / "masks/scan.nii.gz").read_bytes()
+    measure.main(measure.Measure(image="scan.nii.gz", output_dir="measured"), ["masks/scan.nii.gz"])
+    (measured,) = json.loads((folder / "measured/measurements.json").read_text()).values()
+    assert measured == json.loads(json.dumps(asdict(mask.measure())))
+    assert measured["warnings"] == [OF_PHANTOMS]
+    voxel_ml = np.prod(scan.grid.spacing_mm) / 1000
+    assert mask.volumes_ml["right_kidney"] == pytest.approx((mask.labels == 1).sum() * voxel_ml)
+
+
+def test_pandas_and_scikit_image_take_what_the_library_gives(documented: dict[str, Any]) -> None:
+    mask, regions, scan = documented["mask"], documented["regions"], documented["scan"]
+    assert dict(zip(regions["structure"], regions["volume_ml"], strict=True)) == pytest.approx(mask.volumes_ml)
+    means = {name: scan.array[mask.labels == label].mean() for label, name in enumerate(mask.scheme.classes) if label}
+    assert dict(zip(regions["structure"], regions["intensity_mean"], strict=True)) == pytest.approx(means)
+    table, cohort = documented["table"], documented["cohort"]
+    assert table.columns[:2].to_list() == ["structure", "side"] and len(table) == len(mask.measure().rows())
+    assert cohort.loc["patient 7"].equals(table) and (documented["folder"] / "cohort.csv").exists()
+
+    voxels = np.argwhere(mask.labels == 1) @ scan.grid.affine[:3, :3].T + scan.grid.affine[:3, 3]
+    surface, half_mm = documented["scanner_mm"], np.array(scan.grid.spacing_mm[::-1]) / 2
+    np.testing.assert_allclose(surface.min(axis=0), voxels.min(axis=0) - half_mm, atol=1e-3)
+    np.testing.assert_allclose(surface.max(axis=0), voxels.max(axis=0) + half_mm, atol=1e-3)
+    for name in ("mask.png", "errors.png"):
+        assert (documented["folder"] / name).stat().st_size > 10_000
+    assert documented["own"].scheme == LATERALITY and documented["scores"]["kidney_dice"] > 0
 
 
 def test_the_notebook_runs(notebook: NotebookNode) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     said = "".join(output.get("text", "") for output in outputs)
-    assert "right" in said and "left" in said and "'kidney_dice': 0." in said and "(26, 60, 60) voxels" in said
+    assert "right kidney" in said and "left kidney" in said and "'kidney_dice': 0." in said
+    assert "Volume(26 x 60 x 60 voxels of 8 x 6 x 6 mm, int16)" in said and f"WARNING: {OF_PHANTOMS}" in said
     assert outputs[-1].data["image/png"] and all(output.output_type != "error" for output in outputs)
 
 
@@ -94,9 +128,9 @@ def test_settings_of_inference_are_taken_and_others_refused(
         kits_tf.load_model(run_dir, overlaps=0.5)
     with pytest.raises(InputError, match="--overlap: expected less than 1"):
         kits_tf.load_model(run_dir, overlap=1.5)
-    monkeypatch.setattr(models, "open_model", lambda *given: kits_tf.Model(given, LATERALITY))
+    monkeypatch.setattr(loading, "open_model", lambda *given: Model(given, LATERALITY))
     for accept in (False, True):
-        model = kits_tf.load_model(run_dir, flip_axes="x", accept_intensities=accept)
+        model = kits_tf.load_model(run_dir, flip_axes="x", accept_intensities=accept).network
         assert model.segment == (str(run_dir), config.InferenceSettings(flip_axes="x"))
         assert model.accept_intensities is accept
     assert kits_tf.read_scan(data_dir / "case_00001").array.shape[1:] == (60, 60)
@@ -113,4 +147,15 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert (ROOT / "docs/flags.md").read_text() == flags_page, message
     assert (ROOT / "docs/api.md").read_text().partition(mark)[2] == f"\n{api_reference}", message
     assert "### load_model\n\n`load_model(path='starter', accept_intensities=False, **inference)`" in api_reference
-    assert "#### Model.labels" in api_reference and "`Volume(array, grid, stored, header=None)`" in api_reference
+    assert "#### Model.segment" in api_reference and "`Volume(array, grid, stored, header=None)`" in api_reference
+
+
+def test_all_python_in_documents_is_run_by_a_test() -> None:
+    """README.md, serving.md: test_documents_run.py, the client of serving.md: serving/test_served.py; library.md: here;
+
+    conversion.md: ct/test_layouts.py; extending.md: test_extending.py.
+    """
+    pages = [str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+    counts = {page: len(python_blocks(page)) for page in pages}
+    run = {"README.md": 1, "docs/conversion.md": 1, "docs/extending.md": 9, "docs/library.md": 6, "docs/serving.md": 2}
+    assert {page: count for page, count in counts.items() if count} == run

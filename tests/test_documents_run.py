@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from conftest import OF_PHANTOMS
-from scripts import ROOT
+from scripts import ROOT, python_blocks
 
 from kits_tf import phantom
 from kits_tf.base.command import all_commands
@@ -101,8 +101,9 @@ def test_readme_from_a_scan_to_kits19_and_the_library(clone: Path) -> None:
     assert (clone / "runs/base/evaluation/test/report.html").exists() and (clone / "models/kits/1").is_dir()
     assert read_metadata(clone / "masks/case_00210.nii.gz").warnings == (OF_PHANTOMS,)
 
-    (snippet,) = re.findall(r"```python\n(.*?)```", parts["Use as a library"], re.DOTALL)
-    assert typed(clone, "-c", snippet).startswith("(Kidney(side=")
+    (snippet,) = python_blocks("README.md")
+    printed = typed(clone, "-c", snippet).splitlines()
+    assert [line.split()[:2] for line in printed[:2]] == [["right", "kidney"], ["left", "kidney"]]
 
 
 @pytest.mark.slow
@@ -124,7 +125,7 @@ def test_readme_serves_and_a_client_without_kits_tf_gets_the_same_mask(clone: Pa
             typed(clone, "-m", f"kits_tf.{client[0]}", *[word.replace("8500", str(port)) for word in client[1:]])
         finally:
             server.send_signal(signal.SIGTERM)
-    (snippet,) = re.findall(r"```python\n(import nibabel.*?)```", (ROOT / "docs/serving.md").read_text(), re.DOTALL)
+    snippet, *_ = python_blocks("docs/serving.md")
     typed(clone, "-c", snippet)
     served, alone = (np.asarray(nib.load(clone / name).dataobj) for name in ("masks/scan.nii.gz", "mask.nii.gz"))
     assert served.shape == alone.shape and ((served > 0) == (alone > 0)).mean() > 0.99

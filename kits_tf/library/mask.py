@@ -91,7 +91,7 @@ class Mask:
     def evaluate(self, truth: "Mask") -> ScoreValues:
         """Returns the scores of the mask by name, those of the command evaluate on a scan's own grid.
 
-        Labels that the mask does not have become what they are in its scheme: a cyst of the truth becomes kidney.
+        The truth is brought into the scheme of the mask: where that has no cysts, they become what its `cyst_as` says.
 
         Args:
             truth: the true mask of the same scan.

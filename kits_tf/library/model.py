@@ -1,7 +1,6 @@
 """A model that gives masks: of this process, or on a server. Without TensorFlow."""
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kits_tf.base.words import shortened, warnings_text
@@ -21,11 +20,11 @@ class Model:
 
     Attributes:
         network: `inference.model.Model`, the network with its post-processing.
-        connection: connection to a server, which `close` ends; none by default.
+        connection: connection to a server, which `close` closes; None for a model of this process.
     """
 
     network: inference.Model
-    connection: AbstractContextManager = field(default_factory=nullcontext)
+    connection: Client | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -61,7 +60,8 @@ class Model:
 
     def close(self) -> None:
         """Closes the connection to a server; the end of a `with` does so too."""
-        self.connection.__exit__(None, None, None)
+        if self.connection is not None:
+            self.connection.close()
 
     def __enter__(self) -> "Model":
         return self

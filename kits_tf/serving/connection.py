@@ -59,6 +59,7 @@ class Connection:
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
         self.version = 0
+        self._is_closed = False
         self._metadata = list(authorization(_token(settings)).items())
         self._channel = _channel(settings)
         self._predict = self._channel.unary_unary(
@@ -72,8 +73,11 @@ class Connection:
 
         Raises:
             InputError: the server refuses the inputs, or does not finish in time.
-            UnavailableError: the server cannot be reached, has no such model, or requires another token.
+            UnavailableError: the server cannot be reached, has no such model, or requires another token; or the
+                connection is closed.
         """
+        if self._is_closed:
+            raise UnavailableError(f"{self._settings.server}: expected an open connection, it was closed before")
         request = messages.PredictRequest(model_spec=self._model_spec(signature))
         for name, array in inputs.items():
             write_proto(array, request.inputs[name])
@@ -83,6 +87,7 @@ class Connection:
 
     def close(self) -> None:
         """Closes the connection."""
+        self._is_closed = True
         self._channel.close()
 
     def _model_spec(self, signature: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from scripts import python_blocks
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.registry import import_plugins
@@ -169,32 +170,21 @@ def test_a_folder_beside_the_cases_says_where_they_are(tmp_path: Path) -> None:
     refused(tmp_path, "found no case$")
 
 
-PLUGIN = """
-from kits_tf.ct.layouts import LAYOUTS, CaseFiles
-
-@LAYOUTS.register("flat")
-def flat(root):
-    '''A text file of names: NAME.nii and NAME_mask.nii beside it.'''
-    if root.suffix != ".txt":
-        return None
-    names = root.read_text().split()
-    return [CaseFiles(name, root.parent / f"{name}.nii", root.parent / f"{name}_mask.nii") for name in names]
-"""
-
-
 def test_a_layout_from_outside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(tmp_path, "b.nii", "b_mask.nii", "a.nii", "a_mask.nii")
+    """The one of docs/conversion.md."""
+    make(tmp_path, "b.nii.gz", "b_mask.nii.gz", "a.nii.gz", "a_mask.nii.gz")
     (tmp_path / "names.txt").write_text("b\na\n")
-    (tmp_path / "flat_layout.py").write_text(PLUGIN)
+    (example,) = python_blocks("docs/conversion.md")
+    (tmp_path / "names_layout.py").write_text(example)
     with monkeypatch.context() as patched:
         patched.syspath_prepend(tmp_path)
         patched.setenv("KITS_TF_PLUGINS", "")
         patched.setattr(LAYOUTS, "_things", dict(LAYOUTS._things))
-        import_plugins(("flat_layout",))
-        assert list(LAYOUTS) == ["table", "nnunet", "decathlon", "kits", "flat"]
+        import_plugins(("names_layout",))
+        assert list(LAYOUTS) == ["table", "nnunet", "decathlon", "kits", "names"]
         assert find_cases(str(tmp_path / "names.txt")) == [
-            CaseFiles("a", tmp_path / "a.nii", tmp_path / "a_mask.nii"),
-            CaseFiles("b", tmp_path / "b.nii", tmp_path / "b_mask.nii"),
+            CaseFiles("a", tmp_path / "a.nii.gz", tmp_path / "a_mask.nii.gz"),
+            CaseFiles("b", tmp_path / "b.nii.gz", tmp_path / "b_mask.nii.gz"),
         ]
     refused(tmp_path / "names.txt", "names.txt: expected a folder or a CSV file")
 

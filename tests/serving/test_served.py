@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import requests
 from conftest import OF_PHANTOMS, as_codes
-from scripts import ROOT
+from scripts import ROOT, python_blocks
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -66,6 +66,26 @@ def test_volumes_of_all_orientations_are_as_in_process(served, scans: list[Path]
             for name in RESULTS:
                 assert getattr(got, name).dtype == getattr(expected, name).dtype
                 np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
+
+
+def test_the_library_asks_a_server_as_the_document_says(
+    served, scans: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "scan.nii.gz").symlink_to(scans[0])
+    monkeypatch.chdir(tmp_path)
+    _, example, *_ = python_blocks("docs/serving.md")
+    names: dict = {}
+    exec(example.replace("localhost:8500", served.grpc_address), names)
+    image, mask = read_image(scans[0]), names["mask"]
+    labels = served.model.labels(image)
+    np.testing.assert_array_equal(mask.labels, labels)
+    voxel_ml = float(np.prod(image.grid.spacing_mm)) / 1000
+    counts = np.bincount(labels.ravel(), minlength=len(served.model.scheme.classes))
+    expected = dict(zip(served.model.scheme.classes[1:], (counts[1:] * voxel_ml).tolist(), strict=True))
+    assert mask.volumes_ml == pytest.approx(expected) and capsys.readouterr().out == f"{mask.volumes_ml}\n"
+    assert mask.model.startswith("kits/") and mask.confidence.keys() == set(served.model.scheme.classes)
+    with pytest.raises(UnavailableError, match="expected an open connection, it was closed before"):
+        names["model"].segment(image)
 
 
 def test_a_volume_over_rest_is_as_in_process(served, scans: list[Path]) -> None:
