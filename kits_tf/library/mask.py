@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 # Letters in a line of a figure's title.
-_TITLE_WIDTH = 90
+_TITLE_WIDTH = 100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
