@@ -1,6 +1,5 @@
 """python -m kits_tf.figures: pictures of masks over their scans, beside the truth if there is one; or of patches."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
 from kits_tf.base.files import require_own, require_writable
 from kits_tf.base.packages import require
-from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import (
@@ -27,7 +25,7 @@ from kits_tf.config import (
 
 if TYPE_CHECKING:
     from kits_tf.analysis.mask_files import MaskFolder
-    from kits_tf.views.drawings.prediction_figures import FigurePlan
+    from kits_tf.views.drawings.prediction_figures import Drawings, FigurePlan
 
 AUGMENTATIONS = 16
 _MASKS_DIR = shared.MASKS_DIR
@@ -35,7 +33,10 @@ _MASKS_DIR = shared.MASKS_DIR
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Settings):
-    """Draws masks over their scans, one PNG each: of the SCANs that predict was given, or of a data set with its truth.
+    """Draws masks over their scans, one PNG each: of SCANs, or of a data set with its truth.
+
+    The mask of a SCAN is among the arguments, as in figures scan.nii.gz mask.nii.gz, or in the folder of masks: the one
+    that was made from the scan, or that of its name.
 
     With --augmentations draws one patch of a data set as training would see it.
     """
@@ -78,7 +79,7 @@ class Figures(Settings):
         return Path(self.predictions_dir or _MASKS_DIR)
 
 
-def main(settings: Figures, scans: list[str]) -> None:
+def main(settings: Figures, inputs: list[str]) -> None:
     """Draws the masks of scans or of a data set, or one patch under many augmentations.
 
     Raises:
@@ -86,83 +87,76 @@ def main(settings: Figures, scans: list[str]) -> None:
             are drawn.
     """
     require("figures", "matplotlib")
-    if bool(scans) == (settings.data_dir is not None):
-        raise UsageError(f"expected scans or --data_dir, got {'both' if scans else 'neither'}")
+    if bool(inputs) == (settings.data_dir is not None):
+        raise UsageError(f"expected scans or --data_dir, got {'both' if inputs else 'neither'}")
     require_writable(settings.output_dir)
     start_tensorflow()
     if settings.augmentations:
         _draw_augmentations(settings, str(settings.data_dir))
     else:
-        _draw_masks(settings, scans)
+        _draw_masks(settings, inputs)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Drawings:
-    """What is drawn of a folder of masks.
-
-    Attributes:
-        draw: function that draws one.
-        tasks: its arguments, by name of the mask.
-        plan: kinds of pictures, and the masks.
-        failures: what cannot be drawn so far.
-    """
-
-    draw: Callable[..., None]
-    tasks: dict[str, tuple]
-    plan: "FigurePlan"
-    failures: Failures
-
-
-def _draw_masks(settings: Figures, scans: list[str]) -> None:
+def _draw_masks(settings: Figures, inputs: list[str]) -> None:
     """Draws the mask of every scan, or every mask that has a case in the data set, on several processes.
 
     Raises:
         InputError: a file is there that is no picture of kits_tf, and nothing is drawn; or a mask cannot be drawn, and
             the others are.
     """
-    from kits_tf.analysis.mask_files import check_flags, label_note, open_masks
-    from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
+    from kits_tf.analysis.mask_files import check_flags, label_note
+    from kits_tf.views.drawings.prediction_figures import draw_all
 
-    masks = open_masks(settings.masks_dir, settings.masks)
-    check_flags(masks.masks.values(), settings.masks)
-    of = _of_scans(settings, scans, masks) if scans else _of_data_set(settings, masks)
-    names, done = list(of.tasks), set(of.tasks)
-    require_own(path for name in names for path in of.plan.paths(name))
-    results = run_tasks(of.draw, list(of.tasks.values()), settings.workers, start_tensorflow_in_worker)
-    for index, result in track(results, "figure", len(names)):
-        if isinstance(result, InputError):
-            of.failures.note(names[index], result)
-            done.discard(names[index])
+    drawings = _of_scans(settings, inputs) if inputs else _of_data_set(settings)
+    masks = drawings.plan.masks.masks
+    check_flags(masks.values(), settings.masks)
+    done = draw_all(drawings, settings.workers)
     if done:
-        print(label_note(mask for name, mask in of.plan.masks.masks.items() if name in done))
+        if note := label_note(mask for name, mask in masks.items() if name in done):
+            print(note)
         print(f"wrote {settings.output_dir}")
-    of.failures.check()
+    drawings.failures.check()
 
 
-def _of_scans(settings: Figures, paths: list[str], masks: "MaskFolder") -> _Drawings:
-    """Returns what is to be drawn of scans of any kind, whose masks have the names that predict gives them."""
-    from kits_tf.ct.scans import collect_scans
-    from kits_tf.views.drawings.prediction_figures import draw_scan
+def _of_scans(settings: Figures, inputs: list[str]) -> "Drawings":
+    """Returns the drawings of scans of any kind, whose masks lie in a folder or are among the inputs.
 
-    scans = collect_scans(paths, settings.dicom)
-    failures = Failures("scan", len(scans))
-    for scan in scans:
-        if scan.problem:
-            failures.note(scan.source, scan.problem)
-    plan = _plan(settings, masks)
-    tasks = {scan.name: (scan.source, scan.name, settings.dicom, plan) for scan in scans if not scan.problem}
-    return _Drawings(draw=draw_scan, tasks=tasks, plan=plan, failures=failures)
+    Raises:
+        InputError: there are no masks, or masks are given twice.
+    """
+    from kits_tf.analysis.mask_files import is_mask, masks_at, open_masks
+    from kits_tf.ct.scans import collect_scans, find_masks
+    from kits_tf.ct.volume import has_nifti_suffix
+    from kits_tf.views.drawings.prediction_figures import drawings_of_scans
+
+    files = [text for text in inputs if has_nifti_suffix(Path(text)) and Path(text).is_file()]
+    given = [text for text in files if is_mask(Path(text))]
+    scans = collect_scans([text for text in inputs if text not in given], settings.dicom)
+    if not given:
+        masks = open_masks(settings.masks_dir, settings.masks)
+    elif settings.predictions_dir:
+        raise InputError(f"--predictions_dir: expected no mask among the scans with it, got {given[0]}")
+    elif not scans:
+        raise InputError(f"{given[0]}: expected a scan before its mask, got a mask")
+    else:
+        paths = dict(find_masks(given))
+        if len(paths) == len(scans) == 1:  # whatever their names
+            paths = {scans[0].name: Path(given[0])}
+        masks = masks_at(paths, Path(given[0]).parent, settings.masks)
+    return drawings_of_scans(scans, settings.dicom, _plan(settings, masks))
 
 
-def _of_data_set(settings: Figures, masks: "MaskFolder") -> _Drawings:
-    """Returns what is to be drawn of a data set, beside its true masks.
+def _of_data_set(settings: Figures) -> "Drawings":
+    """Returns the drawings of the cases of a data set that have a mask, beside their true masks.
 
     Raises:
         InputError: the data set cannot be used, or no mask has a case.
     """
+    from kits_tf.analysis.mask_files import open_masks
     from kits_tf.analysis.masks import predicted_cases
-    from kits_tf.views.drawings.prediction_figures import draw_prediction
+    from kits_tf.views.drawings.prediction_figures import Drawings, draw_prediction
 
+    masks = open_masks(settings.masks_dir, settings.masks)
     predicted = predicted_cases(masks.names, settings.masks_dir, str(settings.data_dir))
     masks = masks.with_cysts_of(files.labels for files in predicted.cases if files.labels)
     failures = Failures("case", len(masks.names))
@@ -170,7 +164,7 @@ def _of_data_set(settings: Figures, masks: "MaskFolder") -> _Drawings:
         failures.note(name, problem)
     plan = _plan(settings, masks)
     tasks = {files.case_id: (files, plan) for files in predicted.cases}
-    return _Drawings(draw=draw_prediction, tasks=tasks, plan=plan, failures=failures)
+    return Drawings(draw=draw_prediction, tasks=tasks, plan=plan, failures=failures)
 
 
 def _plan(settings: Figures, masks: "MaskFolder") -> "FigurePlan":

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
+from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.base.packages import require
 from kits_tf.base.progress import counter
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
-from kits_tf.config import DicomSettings, InferenceSettings, ScanSettings, shared
+from kits_tf.config import DicomSettings, InferenceSettings, MaskSchemeSettings, ScanSettings, shared
 
 if TYPE_CHECKING:
+    from kits_tf.ct.scans import Scan
+    from kits_tf.inference.mask_output import MaskOutput
     from kits_tf.inference.model import Model
 
 
@@ -28,6 +32,7 @@ class Predict(Settings):
     uncertainty: bool = setting(
         False, "Also writes NAME_uncertainty.nii.gz: how far models and mirror images disagree, from 0 to 1."
     )
+    figures: bool = setting(False, "Also draws NAME.png: the mask over the scan on three planes, and its surfaces.")
     scans: ScanSettings = field(default_factory=ScanSettings)
     dicom: DicomSettings = field(default_factory=DicomSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
@@ -37,8 +42,11 @@ def main(settings: Predict, inputs: list[str]) -> None:
     """Segments every input and writes NAME.nii.gz.
 
     Raises:
-        InputError: the model cannot be loaded, two inputs would give the same file, or an input failed.
+        InputError: the model cannot be loaded, two inputs would give the same file, or an input failed; with --figures,
+            matplotlib is not installed, or a picture cannot be drawn.
     """
+    if settings.figures:
+        require("figures", "matplotlib")
     from kits_tf.ct.scans import collect_scans
     from kits_tf.inference.batch_prediction import segment_scans
     from kits_tf.inference.mask_output import MAPS, MaskOutput
@@ -51,8 +59,35 @@ def main(settings: Predict, inputs: list[str]) -> None:
         maps=tuple(name for name in MAPS if getattr(settings, name)),
         overwrite=settings.overwrite,
     )
-    for prediction in segment_scans(collect_scans(inputs, settings.dicom), output, lambda: _load(settings)):
-        print(prediction, flush=True)
+    scans = collect_scans(inputs, settings.dicom)
+    failed: InputError | None = None
+    try:
+        for prediction in segment_scans(scans, output, lambda: _load(settings)):
+            print(prediction, flush=True)
+    except UnavailableError:
+        raise
+    except InputError as error:  # the masks of the others are there
+        failed = error
+    if settings.figures:
+        _draw(scans, output, settings.dicom)
+    if failed:
+        raise failed
+
+
+def _draw(scans: "list[Scan]", output: "MaskOutput", dicom: DicomSettings) -> None:
+    """Draws the masks that are there beside them, those of earlier calls too."""
+    from kits_tf.analysis.mask_files import masks_at
+    from kits_tf.views.drawings.prediction_figures import FigurePlan, draw_all, drawings_of_scans
+
+    paths = {scan.name: path for scan in scans if (path := output.mask_path(scan)).exists()}
+    if not paths:
+        return
+    start_tensorflow()
+    masks = masks_at(paths, output.folder, MaskSchemeSettings())
+    plan = FigurePlan(masks=masks, output_dir=output.folder)
+    drawings = drawings_of_scans([scan for scan in scans if scan.name in paths], dicom, plan)
+    draw_all(drawings, workers=1 if len(paths) == 1 else 0)
+    drawings.failures.check()
 
 
 def _load(settings: Predict) -> "Model":

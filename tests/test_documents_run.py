@@ -95,7 +95,7 @@ def test_readme_from_a_scan_to_kits19_and_the_library(clone: Path) -> None:
     parts = readme_parts()
     out = run_lines(clone, parts["Your scan"], left_out=("app",))
     assert "starter network: for trying things out" in out
-    assert (clone / "figures/scan.png").stat().st_size > 10_000 and (clone / "masks/scan.nii.gz").exists()
+    assert (clone / "masks/scan.png").stat().st_size > 10_000 and (clone / "masks/scan.nii.gz").exists()
 
     out = run_lines(clone, parts["Train on KiTS19"])
     assert (clone / "runs/base/evaluation/test/report.html").exists() and (clone / "models/kits/1").is_dir()

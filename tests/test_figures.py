@@ -1,4 +1,5 @@
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_earlier_pictures_are_replaced_and_files_of_others_are_kept(data_dir: Pa
     assert sheet.read_bytes() == b"a picture of mine"
 
 
-def test_masks_of_scans_are_drawn_by_the_names_that_predict_gives_them(
+def test_masks_of_scans_are_found_by_the_scan_they_were_made_from_or_by_name(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     scheme, masks = find_scheme("laterality", "kidney"), tmp_path / "masks"
@@ -126,15 +127,38 @@ def test_masks_of_scans_are_drawn_by_the_names_that_predict_gives_them(
         stored = replace(image, array=labels).as_stored()
         write_stored(masks / f"{name}.nii.gz", stored, image.stored.affine, metadata=origin)
     drawing = figures.Figures(predictions_dir=str(masks), output_dir=str(tmp_path / "out"), workers=1)
-    with pytest.raises(InputError, match="2 of 4 scans failed"):
+    with pytest.raises(InputError, match="1 of 4 scans failed"):
         figures.main(drawing, [*(str(data_dir / f"case_0000{i}") for i in (0, 2, 3)), str(dicom)])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.png", "ct.png"]
+    pictures = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert pictures == ["case_00000.png", "case_00003.png", "ct.png"]  # the mask of the second has another name
     assert "WARNING in 2 masks: for trying out" in capsys.readouterr().out
     messages = "\n".join(caplog.messages)
     assert re.search("case_00002.nii.gz: expected the mask of .*, found that it was made from another scan", messages)
-    assert "expected a mask named case_00003, found none" in messages
+    with pytest.raises(
+        InputError, match="expected a mask named case_00001, or one made from .*case_00001.*, found none"
+    ):
+        figures.main(drawing, [str(data_dir / "case_00001")])
+    masks.joinpath("again.nii.gz").write_bytes((masks / "case_00002.nii.gz").read_bytes())
+    with pytest.raises(InputError, match="expected one mask of .*case_00003.*, found again, case_00002"):
+        figures.main(drawing, [str(data_dir / "case_00003")])
     with pytest.raises(InputError, match="expected scans or --data_dir, got both"):
         figures.main(replace(drawing, data_dir=str(data_dir)), [str(dicom)])
+
+
+def test_a_scan_is_drawn_with_the_mask_that_is_given_after_it(data_dir: Path, tmp_path: Path) -> None:
+    """The mask is of another program, and has another name."""
+    scan, mask = (str(data_dir / "case_00000" / name) for name in ("imaging.nii.gz", "segmentation.nii.gz"))
+    shutil.copyfile(mask, tmp_path / "theirs.nii.gz")
+    drawing = figures.Figures(output_dir=str(tmp_path / "out"), workers=1)
+    figures.main(drawing, [scan, str(tmp_path / "theirs.nii.gz")])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["case_00000.png"]
+    series = write_series(tmp_path / "ct", [float(z) for z in range(0, 30, 3)])
+    with pytest.raises(InputError, match="theirs.nii.gz: expected the scan's"):
+        figures.main(drawing, [str(series), str(tmp_path / "theirs.nii.gz")])
+    with pytest.raises(InputError, match="theirs.nii.gz: expected a scan before its mask, got a mask"):
+        figures.main(drawing, [str(tmp_path / "theirs.nii.gz")])
+    with pytest.raises(InputError, match="--predictions_dir: expected no mask among the scans with it, got .*theirs"):
+        figures.main(replace(drawing, predictions_dir="masks"), [scan, str(tmp_path / "theirs.nii.gz")])
 
 
 def test_previews_are_around_a_label_and_repeat(data_dir: Path) -> None:

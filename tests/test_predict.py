@@ -8,9 +8,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from conftest import OF_PHANTOMS
+from PIL import Image
 
 from kits_tf import config, predict
 from kits_tf.base.errors import InputError
+from kits_tf.ct.labels import LATERALITY
+from kits_tf.ct.mask_doubts import doubts
 from kits_tf.ct.scans import find_scans
 from kits_tf.ct.volume import read_image, read_labels
 from kits_tf.inference.postprocess import parse_postprocess
@@ -35,9 +38,26 @@ def test_case_folders_and_files_are_named_after_the_case(
         mask, scan = nib.load(tmp_path / f"{name}.nii.gz"), nib.load(data_dir / name / "imaging.nii.gz")
         assert mask.shape == scan.shape and (mask.affine == scan.affine).all()
         assert mask.get_data_dtype() == np.uint8
-        tumor_ml = (np.asarray(mask.dataobj) == 3).sum() * 8 * 6 * 6 / 1000
-        assert f"imaging.nii.gz -> {tmp_path / name}.nii.gz: right_kidney " in line
-        assert line.endswith(f" mL, tumor {tumor_ml:.0f} mL WARNING: {OF_PHANTOMS}")
+        labels = np.asarray(mask.dataobj)
+        right_ml, left_ml, tumor_ml = ((labels == label).sum() * 8 * 6 * 6 / 1000 for label in (1, 2, 3))
+        volumes = f"right kidney {right_ml:.0f} mL, left kidney {left_ml:.0f} mL, tumor {tumor_ml:.0f} mL."
+        look = (
+            f"LOOK AT IT: {', '.join(doubts(labels, LATERALITY.classes))}."  # a tiny network's masks reach the border
+        )
+        source = data_dir / name / "imaging.nii.gz"
+        assert line == f"{source} -> {tmp_path / name}.nii.gz: {volumes} {look} WARNING: {OF_PHANTOMS}"
+
+
+def test_figures_are_drawn_beside_the_masks_of_the_scans_that_have_one(
+    data_dir: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
+    inputs = [str(tmp_path / "bad.nii.gz"), str(data_dir / "case_00000")]
+    with pytest.raises(InputError, match="1 of 2 scans failed"):
+        predict.main(replace(settings(run_dir, tmp_path / "out"), figures=True), inputs)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.nii.gz", "case_00000.png"]
+    with Image.open(tmp_path / "out/case_00000.png") as picture:
+        assert np.asarray(picture.convert("RGB")).std() > 20 and "kits_tf" in picture.info["Software"]
 
 
 def test_probabilities_and_uncertainty_lie_beside_the_mask(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -99,7 +119,7 @@ def test_other_intensities_are_refused_or_leave_their_warning(
         for (name, (_, question)), line in zip(changed.items(), lines, strict=True):
             warning, note = read_labels(out / f"{name}.nii.gz").metadata.warnings
             assert question in warning and note == OF_PHANTOMS
-            assert line.endswith(f" mL WARNING: {warning} WARNING: {note}")
+            assert line.endswith(f". WARNING: {warning} WARNING: {note}")
 
 
 def test_what_cannot_be_done_is_refused(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ from kits_tf.ct.labels import (
 from kits_tf.ct.scans import mask_paths
 from kits_tf.ct.volume import Volume, read_labels, read_metadata, strip_suffix
 
+# The largest label of any scheme.
+_MOST_LABELS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskFile:
@@ -176,6 +179,30 @@ class MaskFolder:
         decided = {name: replace(mask, has_cysts=True) for name, mask in undecided.items()}
         return replace(self, masks={**self.masks, **decided})
 
+    def name_for(self, scan: Volume, name: str, source: str) -> str:
+        """Returns the name of the mask of a scan: one that was made from it, whatever its name, or that of its name.
+
+        Args:
+            scan: the scan.
+            name: the scan's name, which decides among several masks, and where a mask does not name its scan.
+            source: path of the scan, for errors.
+
+        Raises:
+            InputError: there is none, several others were made from the scan, or that of its name from another one.
+        """
+        digest = scan.digest()
+        made_from = [other for other, mask in self.masks.items() if mask.scan == digest]
+        if name in made_from or name in self.problems:
+            return name
+        if len(made_from) > 1:
+            raise InputError(f"{self.folder}: expected one mask of {source}, found {', '.join(made_from)}")
+        if made_from:
+            return made_from[0]
+        if name not in self.masks:
+            raise InputError(f"{self.folder}: expected a mask named {name}, or one made from {source}, found none")
+        self.masks[name].check_made_from(scan, source)
+        return name
+
     def read_on_grid_of(self, image: Volume, name: str) -> NDArray[np.uint8]:
         """Returns the labels (z, y, x) of a mask, in the scheme of all, on the grid of its scan.
 
@@ -204,6 +231,20 @@ def open_masks(folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
     paths = mask_paths(folder)
     if not paths:
         raise InputError(f"{folder}: expected masks case_00000.nii.gz, ..., found none")
+    return masks_at(paths, folder, settings)
+
+
+def masks_at(paths: Mapping[str, Path], folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
+    """Returns masks, each with the scheme of its labels.
+
+    Args:
+        paths: files of the masks, by name, one at least.
+        folder: folder to name in errors.
+        settings: scheme of masks that do not name their labels.
+
+    Raises:
+        InputError: none can be used.
+    """
     masks, problems = {}, {}
     for name, path in paths.items():
         try:
@@ -213,6 +254,14 @@ def open_masks(folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
     if not masks:
         raise next(iter(problems.values()))
     return MaskFolder(folder=folder, masks=masks, scheme=common_scheme(masks.values()), problems=problems)
+
+
+def is_mask(path: Path) -> bool:
+    """Returns whether a file is a mask and no scan: it names labels, or has only whole numbers from 0 to 4."""
+    try:
+        return bool(read_metadata(path).classes) or int(read_labels(path).array.max(initial=0)) <= _MOST_LABELS
+    except InputError:
+        return False
 
 
 def check_flags(masks: Iterable[MaskFile], settings: MaskSchemeSettings) -> None:

@@ -14,7 +14,6 @@ SIDES = ("right", "left")
 _DIGITS = {"_ml": 2, "_mm": 1, "_cm2": 1, "_hu": 1}
 # Flags of a kidney or a lesion.
 ABSENT = "absent"
-CUT_OFF = "cut off by the scan"
 FUSED = "fused with the other kidney"
 
 

@@ -10,10 +10,11 @@ from scipy.spatial import KDTree
 
 from kits_tf.analysis import shapes
 from kits_tf.analysis.lesions import SMALLEST_ML
-from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, SIDES, Kidney, LesionMeasures, Measurements
+from kits_tf.analysis.measurements import ABSENT, FUSED, SIDES, Kidney, LesionMeasures, Measurements
 from kits_tf.ct.components import components_26, without_specks
 from kits_tf.ct.geometry import Spacing, bounding_box
 from kits_tf.ct.labels import Scheme
+from kits_tf.ct.mask_doubts import CUT_OFF, kidneys_touch, touches_border
 
 LESIONS = ("tumor", "cyst")
 
@@ -65,9 +66,7 @@ class _LabeledBox:
         self.scheme = scheme
         self.spacing_mm = spacing_mm
         self.voxel_ml = float(np.prod(spacing_mm)) / 1000
-        self._start = tuple(part.start for part in box)
-        # Whether the box reaches the first and the last plane of the scan, along each axis.
-        self._open_ends = [(part.start == 0, part.stop == size) for part, size in zip(box, labels.shape, strict=True)]
+        self._box, self._shape = box, labels.shape
         self._kidneys = {side: self.labels == scheme.classes.index(f"{side}_kidney") for side in SIDES}
         self._trees = {
             side: KDTree(shapes.border_points(kidney, spacing_mm))
@@ -98,7 +97,7 @@ class _LabeledBox:
         mean_hu = None if self.hu is None else float(self.hu[mask].mean())
         std_hu = None if self.hu is None else float(self.hu[mask].std())
         known = LesionMeasures(kind=kind, side=side, deepest_zyx=deepest_zyx, mean_hu=mean_hu, std_hu=std_hu)
-        if self._is_cut_off(mask):
+        if touches_border(mask, self._box, self._shape):
             return _Lesion(replace(known, flags=(CUT_OFF,)), volume_ml)
         exophytic = None
         if side in self._trees:
@@ -122,8 +121,9 @@ class _LabeledBox:
             return Kidney(side=side, flags=(ABSENT,))
         tumors = [lesion for lesion in lesions if lesion.measures.kind == "tumor" and lesion.measures.side == side]
         mean_hu = None if self.hu is None else float(self.hu[mask].mean())
-        is_cut_off = self._is_cut_off(mask) or any(CUT_OFF in tumor.measures.flags for tumor in tumors)
-        flags = [CUT_OFF] * is_cut_off + [FUSED] * self._kidneys_touch()
+        is_cut_off = touches_border(mask, self._box, self._shape)
+        is_cut_off |= any(CUT_OFF in tumor.measures.flags for tumor in tumors)
+        flags = [CUT_OFF] * is_cut_off + [FUSED] * kidneys_touch(*self._kidneys.values())
         if flags:
             return Kidney(side=side, flags=tuple(flags), mean_hu=mean_hu)
         body = without_specks(mask)
@@ -149,27 +149,10 @@ class _LabeledBox:
         depth = edt(inside, anisotropy=self.spacing_mm, black_border=True)
         deepest = np.unravel_index(np.argmax(depth), depth.shape)
         starts = [part.start for part in box]
-        z, y, x = (int(sum(parts)) for parts in zip(self._start, starts, deepest, strict=True))
+        outer = [part.start for part in self._box]
+        z, y, x = (int(sum(parts)) for parts in zip(outer, starts, deepest, strict=True))
         return z, y, x
 
     def _nearest_kidney(self, points: NDArray[np.float64]) -> str:
         distances = {side: float(tree.query(points)[0].mean()) for side, tree in self._trees.items()}
         return min(distances, key=distances.__getitem__, default="")
-
-    def _is_cut_off(self, mask: NDArray[np.bool_]) -> bool:
-        """Returns whether a mask lies in the first or last plane of the scan along an axis."""
-        for axis, (first, last) in enumerate(self._open_ends):
-            planes = np.moveaxis(mask, axis, 0)
-            if (first and planes[0].any()) or (last and planes[-1].any()):
-                return True
-        return False
-
-    def _kidneys_touch(self) -> bool:
-        """Returns whether a voxel of one kidney is a neighbor of one of the other."""
-        right, left = (self._kidneys[side] for side in SIDES)
-        if not right.any() or not left.any():
-            return False
-        near = bounding_box(right)
-        grown = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in near)
-        both = components_26(right[grown] | left[grown])
-        return bool(np.intersect1d(both[right[grown]], both[left[grown]]).size)

@@ -36,7 +36,7 @@ def overwrite_cases() -> Any:
 
 def masks_dir() -> Any:
     return setting(
-        MASKS_DIR, "Folder to write one mask a scan to; scans whose mask by this model is there are left out."
+        MASKS_DIR, "Folder to write one mask a scan to; scans whose mask by this model is there are skipped."
     )
 
 

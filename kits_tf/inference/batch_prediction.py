@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
+from kits_tf.base.words import count_text, listed
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, count_labels, with_sides
+from kits_tf.ct.mask_doubts import doubts
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import MAPS, LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
@@ -22,6 +24,9 @@ from kits_tf.inference.mask_output import MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 
 logger = logging.getLogger(__name__)
+
+# Names in the line about scans that are skipped.
+_NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +37,27 @@ class Prediction:
         source: path of the scan.
         path: path of the mask.
         volumes_ml: volume of each class of the mask but background, by its name.
+        doubts: reasons to look at it before it is used, as phrases.
         warnings: sentences that whoever uses it must know.
     """
 
     source: str
     path: Path
     volumes_ml: dict[str, float]
+    doubts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        volumes = ", ".join(f"{name} {ml:.0f} mL" for name, ml in self.volumes_ml.items())
-        return " ".join([f"{self.source} -> {self.path}: {volumes}", *(f"WARNING: {text}" for text in self.warnings)])
+        volumes = ", ".join(_volume_text(name.replace("_", " "), ml) for name, ml in self.volumes_ml.items())
+        doubts = [f"LOOK AT IT: {', '.join(self.doubts)}."] if self.doubts else []
+        warnings = [f"WARNING: {text}" for text in self.warnings]
+        return " ".join([f"{self.source} -> {self.path}: {volumes}.", *doubts, *warnings])
+
+
+def _volume_text(name: str, ml: float) -> str:
+    if ml == 0:
+        return f"no {name}"
+    return f"{name} {ml:.0f} mL" if ml >= 1 else f"{name} {ml:.1g} mL"
 
 
 class LabelMap(NamedTuple):
@@ -61,7 +76,7 @@ def segment_scans(scans: Sequence[Scan], output: MaskOutput, load: Callable[[], 
     """Segments every scan, writes NAME.nii.gz and yields what was written, in the order of the scans.
 
     While one scan is segmented the next is read and the one before written. A scan whose mask is there,
-    of this very scan by this very model, is left out; one that cannot be read, is refused, or whose place is taken by
+    of this very scan by this very model, is skipped; one that cannot be read, is refused, or whose place is taken by
     another mask is logged and does not stop the others.
 
     Args:
@@ -75,25 +90,31 @@ def segment_scans(scans: Sequence[Scan], output: MaskOutput, load: Callable[[], 
         UnavailableError: the model's server is gone; no further scan is tried.
     """
     output.check(scans)
-    failures, left_out, done = Failures("scan", len(scans)), list[Scan](), 0
+    failures, skipped, done = Failures("scan", len(scans)), list[Scan](), 0
     readings = track(_read_ahead(scans, output), "scan", len(scans))
     try:
-        segmented = _segmented(readings, load, failures, left_out)
+        segmented = _segmented(readings, load, failures, skipped)
         for prediction in _written_behind(segmented, _Writer(output), failures):
             done += 1
             yield prediction
     except UnavailableError as error:
         raise UnavailableError(
-            f"{error} ({done + len(left_out)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
+            f"{error} ({done + len(skipped)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
             "goes on with the others)"
         ) from None
     except OSError as error:  # the disk is full or gone: no further mask could be written either
         raise InputError(
-            f"{error} ({done + len(left_out)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
+            f"{error} ({done + len(skipped)} of {len(scans)} scans are done, {len(failures)} failed; the same command "
             "goes on with the others)"
         ) from None
-    if left_out:
-        logger.info("%d of %d scans have a mask in %s: left out", len(left_out), len(scans), output.folder)
+    if skipped:
+        names = listed([scan.name for scan in skipped], _NAMES_SHOWN)
+        logger.info(
+            "skipped %s, already segmented by this model in %s: %s",
+            count_text(len(skipped), "scan"),
+            output.folder,
+            names,
+        )
     failures.check()
 
 
@@ -157,7 +178,7 @@ def _read_ahead(scans: Sequence[Scan], output: MaskOutput) -> Iterator[_Reading]
 
 
 def _segmented(
-    readings: Iterator[_Reading], load: Callable[[], Model], failures: Failures, left_out: list[Scan]
+    readings: Iterator[_Reading], load: Callable[[], Model], failures: Failures, skipped: list[Scan]
 ) -> Iterator[_SegmentedScan]:
     """Yields the scans that can be read and segmented, and notes the others; the model is loaded for the first one."""
     model: Model | None = None
@@ -168,7 +189,7 @@ def _segmented(
             failures.note(scan.source, error)
             continue
         if content is None:
-            left_out.append(scan)
+            skipped.append(scan)
             continue
         model = model or load()
         try:
@@ -232,4 +253,10 @@ class _Writer:
         write_stored(path, labels, *geometry, replace(origin, classes=classes))
         ml = count_labels(labels, len(classes)) * float(np.prod(volume.grid.spacing_mm)) / 1000
         volumes_ml = dict(zip(classes[1:], ml[1:].tolist(), strict=True))
-        return Prediction(source=scan.source, path=path, volumes_ml=volumes_ml, warnings=segmentation.warnings)
+        return Prediction(
+            source=scan.source,
+            path=path,
+            volumes_ml=volumes_ml,
+            doubts=doubts(labels, classes),
+            warnings=segmentation.warnings,
+        )

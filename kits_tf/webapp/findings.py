@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
-from kits_tf.analysis.measurements import ABSENT, CUT_OFF, FUSED, Measurements
+from kits_tf.analysis.measurements import ABSENT, FUSED, Measurements
 from kits_tf.analysis.morphometry import measure
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import Scheme
+from kits_tf.ct.mask_doubts import CUT_OFF
 from kits_tf.ct.volume import Volume
 from kits_tf.views.drawings import style
 from kits_tf.views.pages.niivue import color_map

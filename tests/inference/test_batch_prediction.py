@@ -1,4 +1,4 @@
-"""Scans that are left out, fail or are written, and masks in every scheme that --labels names."""
+"""Scans that are skipped, fail or are written, and masks in every scheme that --labels names."""
 
 import json
 from pathlib import Path
@@ -45,8 +45,10 @@ def test_labels_are_those_that_were_asked_for(scheme: str, scan: Path, data_dir:
     mask = nib.load(tmp_path / "out" / "scan.nii.gz")
     labels, names = np.asarray(mask.dataobj), json.loads(mask.header.extensions[0].get_content())["labels"]
     ml = np.prod(mask.header.get_zooms()) / 1000
-    volumes = [f"{name} {(labels == i).sum() * ml:.0f} mL" for i, name in enumerate(names.values()) if i]
-    assert str(prediction) == f"{scan} -> {tmp_path / 'out' / 'scan.nii.gz'}: {', '.join(volumes)}"
+    volumes = [
+        f"{name.replace('_', ' ')} {(labels == i).sum() * ml:.0f} mL" for i, name in enumerate(names.values()) if i
+    ]
+    assert str(prediction) == f"{scan} -> {tmp_path / 'out' / 'scan.nii.gz'}: {', '.join(volumes)}."
     assert (labels > 0).sum() * ml > 100
     if scheme != "laterality":
         np.testing.assert_array_equal(labels, official)
@@ -124,7 +126,7 @@ def test_the_mask_before_a_server_is_gone_is_a_result(data_dir: Path, segmenter:
     assert len(calls) == 2
 
 
-def test_what_has_a_mask_is_left_out(
+def test_what_has_a_mask_is_skipped(
     data_dir: Path, segmenter: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "kits_tf")
@@ -132,7 +134,7 @@ def test_what_has_a_mask_is_left_out(
     list(segment_scans(first, output(tmp_path), segmenter.model))
     before = (tmp_path / "case_00000.nii.gz").stat().st_mtime_ns
     (prediction,) = segment_scans(both, output(tmp_path), segmenter.model)
-    assert "1 of 2 scans have a mask in" in caplog.text
+    assert f"skipped 1 scan, already segmented by this model in {tmp_path}: case_00000" in caplog.messages
     assert prediction.path == tmp_path / "case_00001.nii.gz" and prediction.path.is_file()
     assert (tmp_path / "case_00000.nii.gz").stat().st_mtime_ns == before
 
