@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 
@@ -117,7 +117,7 @@ def still_working(work: str, *, is_known: bool = False) -> Iterator[None]:
         yield
 
 
-def awaited(items: Iterable[T], work: str) -> Iterator[T]:
+def awaited(items: Iterable[T], work: str) -> Generator[T, None, None]:
     """Yields the items, and logs as `still_working` does while the next one does not come.
 
     Args:
@@ -164,15 +164,19 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _each(items: Iterable[T], work: Callable[[int], str]) -> Iterator[T]:
+def _each(items: Iterable[T], work: Callable[[int], str]) -> Generator[T, None, None]:
     """Yields the items, and logs work(items that have come) while the next one does not come."""
     waiting, end = iter(items), object()
-    for come in itertools.count():
-        with _saying(work(come), _MOMENT_S):
-            item = next(waiting, end)
-        if item is end:
-            return
-        yield cast(T, item)
+    try:
+        for come in itertools.count():
+            with _saying(work(come), _MOMENT_S):
+                item = next(waiting, end)
+            if item is end:
+                return
+            yield cast(T, item)
+    finally:
+        if isinstance(waiting, Generator):  # its processes are to stop now, not when it is collected
+            waiting.close()
 
 
 @contextlib.contextmanager

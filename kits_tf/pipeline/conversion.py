@@ -1,5 +1,6 @@
 """A whole conversion: the folder locked, cases in any order, the manifest always consistent with the shards."""
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator
@@ -93,22 +94,23 @@ def _convert(
     start = monotonic()
     failures = Failures("case", len(cases))
     num_unchanged = 0
-    results = awaited(_results(settings, tasks, records_dir), "converting")
-    for done, (index, result) in enumerate(results, start=1):
-        if isinstance(result, ConvertedCase) and result == earlier[index]:
-            num_unchanged += 1
-            continue
-        case_id = cases[index].case_id
-        if isinstance(result, InputError):
-            manifest.remove(case_id, shard_name(case_id), records_dir)
+    # Closed at once after an interrupt: no process writes any more when what it left half-written is removed.
+    with contextlib.closing(awaited(_results(settings, tasks, records_dir), "converting")) as results:
+        for done, (index, result) in enumerate(results, start=1):
+            if isinstance(result, ConvertedCase) and result == earlier[index]:
+                num_unchanged += 1
+                continue
+            case_id = cases[index].case_id
+            if isinstance(result, InputError):
+                manifest.remove(case_id, shard_name(case_id), records_dir)
+                manifest.write(records_dir)
+                failures.note(case_id, result)
+                continue
+            manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
             manifest.write(records_dir)
-            failures.note(case_id, result)
-            continue
-        manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
-        manifest.write(records_dir)
-        # After the manifest is written, so that no case is reported and then lost.
-        outcome = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
-        logger.info("case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
+            # After the manifest is written, so that no case is reported and then lost.
+            outcome = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
+            logger.info("case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
     if num_unchanged:
         logger.info("%d cases were converted already", num_unchanged)
     return failures

@@ -2,7 +2,9 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 
+from kits_tf.base.progress import awaited
 from kits_tf.base.words import duration_text
 
 CODE = """
@@ -171,3 +173,20 @@ def test_the_time_left_is_in_the_unit_of_which_there_are_two() -> None:
     assert [duration_text(seconds) for seconds in (0, 41.4, 119, 120, 2040, 7199, 7200, 104400)] == [
         *("0 s", "41 s", "119 s", "2 min", "34 min", "120 min", "2 h", "29 h")
     ]
+
+
+def test_what_is_awaited_ends_with_the_wait() -> None:
+    """The processes of a generator stop when its user fails, not when it is collected as garbage."""
+    ended = []
+
+    def tasks() -> Iterator[int]:
+        try:
+            yield from range(3)
+        finally:
+            ended.append(True)
+
+    running = tasks()
+    waited = awaited(running, "counting")
+    assert next(waited) == 0 and not ended
+    waited.close()
+    assert ended == [True]

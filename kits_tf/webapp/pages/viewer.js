@@ -67,6 +67,8 @@ async function load(scan, findings) {
   closePen();
   for (const volume of [...niivue.volumes]) niivue.removeVolume(volume);
   masks = { model: null, reference: null };
+  look.elements.mask.value = "model";
+  byId("which").hidden = true;
   await addVolume(scan.key, "scan.nii.gz");
   shown = scan.key;
   await takeFindings(findings);
@@ -101,9 +103,9 @@ async function takeFindings(findings) {
 }
 
 async function takeReference(reference) {
-  byId("which").hidden = !reference?.classes;
   if (!reference?.classes) return;
   masks.reference = { volume: await addVolume(shown, "reference.nii.gz"), classes: reference.classes, colorMap: reference.color_map };
+  byId("which").hidden = false;
   adjust();
 }
 
