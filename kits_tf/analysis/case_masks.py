@@ -23,6 +23,7 @@ class CaseMasks:
         predicted: labels of the same shape and scheme.
         scheme: meaning of the labels.
         spacing_mm: voxel sizes (z, y, x).
+        warnings: sentences that everyone who sees the predicted mask must know.
     """
 
     case_id: str
@@ -31,6 +32,7 @@ class CaseMasks:
     predicted: NDArray[np.uint8]
     scheme: Scheme
     spacing_mm: Spacing
+    warnings: tuple[str, ...] = ()
 
     @property
     def known(self) -> NDArray[np.uint8]:
@@ -61,4 +63,5 @@ def with_prediction(case_id: str, scan: LabeledScan, masks: MaskFolder) -> CaseM
         predicted=predicted,
         scheme=masks.scheme,
         spacing_mm=scan.image.grid.spacing_mm,
+        warnings=masks.masks[case_id].warnings,
     )

@@ -1,7 +1,6 @@
 """A mask of a scan: from a model, a file or an array, and always with right and left kidney. Without TensorFlow."""
 
 import os
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,10 +28,6 @@ from kits_tf.library.options import settings_from
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-# Letters in a line of a figure's title.
-_TITLE_WIDTH = 100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -124,12 +119,13 @@ class Mask:
         from kits_tf.views.drawings.case_figure import case_figure
 
         case = CaseMasks(
-            case_id="\n".join([*(textwrap.fill(text, _TITLE_WIDTH) for text in self.warnings), name]),
+            case_id=name,
             hu=self.scan.array,
             truth=None if truth is None else truth._on_grid_of(self),
             predicted=self.labels,
             scheme=self.scheme,
             spacing_mm=self.scan.grid.spacing_mm,
+            warnings=self.warnings,
         )
         return case_figure(case)
 

@@ -124,10 +124,10 @@ def test_scores_are_those_of_the_command(data_dir: Path, tmp_path: Path) -> None
 def test_a_figure_names_the_warnings_and_the_scores() -> None:
     mask = mask_of(LATERALITY)
     assert mask.figure(name="patient 7").get_suptitle() == (
-        "trained on phantoms\nnot for measuring\npatient 7   prediction (there is no truth)"
+        "patient 7   prediction\nWARNING: trained on phantoms\nWARNING: not for measuring"
     )
     figure = replace(mask, warnings=()).figure(truth=mask)
-    assert figure.get_suptitle() == "scan   Dice: kidney 1.000, tumor 1.000\nsolid: truth, dashed: prediction"
+    assert figure.get_suptitle() == "scan   Dice: kidney 1.000, tumor 1.000"
 
 
 def test_what_cannot_be_a_mask_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ _SVG_SETTINGS = {
     "svg.hashsalt": "kits_tf",  # the same chart is the same file
 }
 _WEBP_QUALITY = 80
+# Letters in a line of a warning below a title, and the size of such a title.
+_WARNING_WIDTH, _WARNING_SIZE = 120, 10
+_TITLE_SIZE = 13
 
 
 @contextlib.contextmanager
@@ -64,6 +68,12 @@ def dark_page(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), facecolor=style.FACE)
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure
+
+
+def set_title(figure: Figure, title: str, warnings: Sequence[str]) -> None:
+    """Writes a title above a figure, and below it what everyone who sees the figure must know."""
+    lines = [line for text in warnings for line in textwrap.wrap(f"WARNING: {text}", _WARNING_WIDTH)]
+    figure.suptitle("\n".join([title, *lines]), color=style.TEXT, fontsize=_WARNING_SIZE if lines else _TITLE_SIZE)
 
 
 def decorate(ax: Axes, heading: str) -> None:

@@ -50,7 +50,7 @@ def case_figure(case: CaseMasks) -> Figure:
             _draw_plane(ax, case, plane, mark, field_mm)
         _draw_bar(axes[0])
     _draw_all_surfaces(rows[-1], case)
-    figure.suptitle(_title(case), color=style.TEXT, fontsize=13)
+    canvas.set_title(figure, _title(case), case.warnings)
     legend.add_legend(figure, legend.structures(case.scheme) + _other_entries(case))
     return figure
 

@@ -43,7 +43,7 @@ def montage(case: CaseMasks) -> Figure:
     for ax, z in zip(axes, planes, strict=False):
         canvas.show(ax, _painted(case, z, crop), case.spacing_mm[1:])
         ax.set_title(f"axial {z}", color=style.TEXT, fontsize=8)
-    figure.suptitle(f"{case.case_id}   The patient's right is on the left.", color=style.TEXT)
+    canvas.set_title(figure, f"{case.case_id}   The patient's right is on the left.", case.warnings)
     legend.add_legend(figure, _entries(case))
     return figure
 
