@@ -83,8 +83,8 @@ def test_what_becomes_of_a_tumor() -> None:
     """Of four voxels of tumor one is kept, two are called kidney and one background; without a tumor there is none."""
     truth = np.array([[[1, 3, 3, 3, 3, 2]]], np.uint8)
     predicted = np.array([[[1, 3, 1, 2, 0, 2]]], np.uint8)
-    assert scores.score_case("a", truth, predicted, LATERALITY, SPACING).values["tumor_as_kidney"] == 0.5
-    assert np.isnan(scores.score_case("a", truth % 3, predicted, LATERALITY, SPACING).values["tumor_as_kidney"])
+    assert all_scores(truth, predicted, LATERALITY, SPACING)["tumor_as_kidney"] == 0.5
+    assert np.isnan(all_scores(truth % 3, predicted, LATERALITY, SPACING)["tumor_as_kidney"])
 
 
 def test_by_hand_and_sides_count() -> None:

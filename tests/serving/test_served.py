@@ -309,4 +309,4 @@ def test_the_command_writes_what_predict_writes(
     warning, note = read_labels(tmp_path / "masks" / "lost.nii.gz").metadata.warnings
     assert "was an offset of 1024 or 1000 lost" in warning and note == OF_PHANTOMS
     client.main(settings, inputs[:2])
-    assert "2 of 2 scans have a mask in" in caplog.text
+    assert f"skipped 2 scans, already segmented by this model in {settings.output_dir}: " in caplog.text
