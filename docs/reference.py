@@ -29,7 +29,7 @@ def commands_page() -> str:
     parts = [
         "# Commands",
         "",
-        "`python -m kits_tf.COMMAND` or `kits-tf COMMAND`; [flags](flags.md) has what each takes.",
+        "`python -m kits_tf.COMMAND` or `kits-tf COMMAND`; [flags](flags.md) lists the flags of each.",
         "",
     ]
     for group, names in GROUPS.items():
@@ -41,7 +41,12 @@ def commands_page() -> str:
 
 def flags_page() -> str:
     """Returns what --help of every command prints."""
-    parts = ["# Flags", "", "What `--help` of each command prints; every command takes every flag file.", ""]
+    parts = [
+        "# Flags",
+        "",
+        "This is the output of `--help` of each command; every command accepts every flag file.",
+        "",
+    ]
     for name, command in all_commands().items():
         text = "\n".join(f"    {line}".rstrip() for line in command.help_text().split("\n"))
         parts += [f"## {name}", "", text, ""]

@@ -26,16 +26,16 @@ _GRACE_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class App(Settings):
-    """Offers a page: a scan dropped on it is segmented, shown with its mask, corrected and measured, in any browser."""
+    """Offers a page in the browser: drop a scan on it to segment it, see its mask, correct it and measure it."""
 
     model: str = setting(
-        "", "A run, or an exported model, as for predict; or else --server. Default: starter.", is_path=True
+        "", "A run or an exported model, as for predict; or use --server. Default: starter.", is_path=True
     )
     host: str = setting("127.0.0.1", "Address to listen on; any but this machine's own requires --page_token_file.")
-    page_port: int = setting(8080, "Port of the page; 0 for any that is free.", minimum=0, maximum=65535)
+    page_port: int = setting(8080, "Port of the page; 0 for any free port.", minimum=0, maximum=65535)
     page_token_file: str = setting("", "File with a token that users must enter to open the page.")
     tls_cert: str = setting("", "PEM file of the page's certificate; with --tls_key.", is_path=True)
-    tls_key: str = setting("", "PEM file of its key.", is_path=True)
+    tls_key: str = setting("", "PEM file of the certificate's key.", is_path=True)
     page: PageSettings = field(default_factory=PageSettings)
     connection: ConnectionSettings = field(default_factory=ConnectionSettings)
     scans: ScanSettings = field(default_factory=ScanSettings)

@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Audit(Settings):
-    """Looks for what is wrong or odd about a data set: a table, audit.json, and audit.html with pictures."""
+    """Checks a data set for errors and oddities: a table, audit.json, and audit.html with pictures."""
 
     data_dir: str = shared.data_dir()
     output_dir: str = setting("audit", "Folder to write audit.json and audit.html to.")

@@ -32,15 +32,15 @@ from kits_tf.config import (
 MARKER = ".kits_tf_demo"
 # Everything that a demo writes, and the next one replaces.
 FOLDERS = ("data", "records", "run", "model", "masks", "figures", "real")
-NOTE = "Phantoms: they show that the line runs, nothing about real CT."
+NOTE = "Phantoms: they show that every step runs, and say nothing about real CT."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Settings):
-    """Runs the whole line on phantoms: data, records, training, scores, export, masks, figures; then a real scan."""
+    """Runs every step on phantoms: data, records, training, scores, export, masks, figures; then a real scan."""
 
     output_dir: str = setting(
-        "demo", "Folder for all that the demo writes; an earlier demo in it is replaced, other files in it stay."
+        "demo", "Folder for the files of the demo; an earlier demo in it is replaced, other files in it stay."
     )
     scan: str = setting(
         "", "A real scan (NIfTI), which the starter network segments at the end. Default: phantoms only.", is_path=True

@@ -19,21 +19,21 @@ class Evaluate(Settings):
     """Scores a run on the original grid, or masks from any program; or compares two evaluations."""
 
     run_dir: str | None = setting(
-        None, "Folder of a training run, or of its folds, to score; or give --predictions_dir."
+        None, "Folder of a training run, or of its folds, to score; or use --predictions_dir."
     )
-    split: str = setting("validation", "Which cases of the run to score.", choices=("validation", "test"))
-    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score, of any program.")
+    split: str = setting("validation", "Split of the run to score.", choices=("validation", "test"))
+    predictions_dir: str | None = setting(None, "Folder of masks case_00000.nii.gz, ... to score, by any program.")
     data_dir: str | None = setting(
         None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
     )
     truth_dir: str | None = setting(
         None,
-        "Folder of true masks with the names of those in --predictions_dir, instead of --data_dir. Labels that they do "
-        "not name are the challenge's.",
+        "Folder of true masks, named like those in --predictions_dir, instead of --data_dir. If they do not name their "
+        "labels, these are the challenge's.",
     )
     compare: str = setting(
         "",
-        "Two evaluations, with a comma between: folders with a cases.csv. Shows how the second one differs.",
+        "Two evaluations, separated by a comma: folders with a cases.csv. Shows how the second one differs.",
         is_path=True,
     )
     output_dir: str | None = setting(

@@ -17,7 +17,7 @@ class Measure(Settings):
 
     image: str | None = setting(
         None,
-        "Scan that a single mask belongs to, or folder of scans with the masks' names: for HU, and for sides.",
+        "Scan of a single mask, or folder of scans with the masks' names; used for HU and for sides.",
         is_path=True,
     )
     output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")

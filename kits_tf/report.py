@@ -23,12 +23,12 @@ NAME, COMPARED_NAME = "report.html", "comparison.html"
 class Report(Settings):
     """Writes an evaluation as one page, report.html, that opens from disk: scores, figures, charts, a 3-D viewer.
 
-    The cases must have been scored before, by evaluate.
+    Run evaluate first, to score the cases.
     """
 
-    run_dir: str | None = setting(None, "Folder of a training run; or give --predictions_dir.")
-    split: str = setting("validation", "Which cases of the run.", choices=("validation", "test"))
-    predictions_dir: str | None = setting(None, "Folder of masks of any program, with --data_dir.")
+    run_dir: str | None = setting(None, "Folder of a training run; or use --predictions_dir.")
+    split: str = setting("validation", "Split of the run to show.", choices=("validation", "test"))
+    predictions_dir: str | None = setting(None, "Folder of masks by any program, with --data_dir.")
     data_dir: str | None = setting(
         None, "Folder of the scans and true masks. Default with --run_dir: where convert found them."
     )
@@ -38,15 +38,13 @@ class Report(Settings):
         is_path=True,
     )
     scores_dir: str | None = setting(
-        None, "Folder that evaluate wrote the scores of --predictions_dir to, if it was given --output_dir."
+        None, "Folder of the scores of --predictions_dir, if evaluate was given --output_dir."
     )
     output: str | None = setting(
         None, "File to write. Default: report.html beside the scores, or comparison.html with --compare.", is_path=True
     )
-    data_note: str = setting("", "What the scans are, if they are not what they seem: stands at the head of the page.")
-    viewer: bool = setting(
-        True, "Puts the NiiVue viewer and the scans, thinned, into the page; --noviewer leaves both out."
-    )
+    data_note: str = setting("", "Note for the top of the page, for example that scans are phantoms or simulated.")
+    viewer: bool = setting(True, "Puts the NiiVue viewer and the resampled scans into the page; --noviewer omits both.")
     workers: int = shared.workers()
     masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
 

@@ -22,7 +22,7 @@ class Restore(Settings):
     output_dir: str = required("Folder to write case_00000/imaging.nii.gz and segmentation.nii.gz, ... to.")
     restored_labels: str = setting(
         "challenge",
-        "challenge: 0 background, 1 kidney, 2 tumor, 3 cyst, so that convert can read them; record: as they are.",
+        "challenge: 0 background, 1 kidney, 2 tumor, 3 cyst, so that convert can read them; record: its own labels.",
         choices=("challenge", "record"),
     )
     overwrite: bool = shared.overwrite_cases()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Serve(ServerSettings):
     """Serves exported models over gRPC and REST as TensorFlow Serving does, for development and small sites."""
 
-    page: bool = setting(False, "Offers the page of kits_tf.app too, at / on the port of REST.")
+    page: bool = setting(False, "Also offers the page of kits_tf.app, at / on the REST port.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +64,7 @@ def main(settings: Serve) -> None:
         )
         if not settings.token_file and not is_this_machine(settings.host):
             print(
-                f"WARNING: whoever reaches {settings.host} can use the model; --token_file asks them for a token",
+                f"WARNING: anyone who reaches {settings.host} can use the model; --token_file requires a token",
                 flush=True,
             )
         stop.wait()

@@ -19,28 +19,26 @@ _OF_THE_RUN = {"output_dir", "cases", "workers"}
 
 @dataclass(frozen=True, kw_only=True)
 class Simulate(Settings):
-    """Invents CT scans with masks from label maps of bodies, in KiTS19's layout.
+    """Simulates CT scans with masks from label maps of bodies, in KiTS19's layout.
 
-    Bodies are posed, bent and painted at random, in any contrast phase. A network can learn from such scans where real
-    ones cannot be shared; what it has learned is to be judged on real scans. docs/simulation.md says what is drawn.
+    Bodies are posed, bent and painted at random, in any contrast phase. A network can learn from such scans if real
+    ones cannot be shared, but judge it on real scans. docs/simulation.md says what is drawn.
     """
 
     label_maps: str = required(
         "Folder of label maps of bodies (NIfTI), and classes.json, which names their numbers as TotalSegmentator does.",
         is_path=True,
     )
-    output_dir: str = required(
-        "Folder to write case_01000, case_01001, ... to; cases that are there are left as they are."
-    )
-    cases: str = setting("0-99", "Numbers of the cases to write, as in 0-99,120; number 0 becomes case_01000.")
+    output_dir: str = required("Folder to write case_01000, case_01001, ... to; existing cases are kept.")
+    cases: str = setting("0-99", "Numbers of the cases to write, for example 0-99,120; number 0 becomes case_01000.")
     donors_dir: str | None = setting(
         None,
-        "Data set whose kidneys and tumors half of the bodies get, such as KiTS19. Default: bodies keep their own.",
+        "Data set, such as KiTS19, whose kidneys and tumors half of the bodies get. Default: bodies keep their own.",
     )
-    excluded_donors: str = setting("", "Numbers of cases whose kidneys are not used, as in 1,160-209.")
+    excluded_donors: str = setting("", "Numbers of cases whose kidneys are not used, for example 1,160-209.")
     spacing_mm: float = setting(2.0, "Voxel size in mm; voxels are cubes.", above=0)
     seed: int = shared.seed()
-    workers: int = setting(0, "Processes that draw cases; 0: by cores and memory, 3 GB for each.", minimum=0)
+    workers: int = setting(0, "Processes that draw cases; 0: as many as cores and memory allow, 3 GB each.", minimum=0)
 
 
 def main(settings: Simulate) -> None:

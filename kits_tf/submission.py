@@ -19,15 +19,15 @@ _NO_TUMOR = "%s: none of its masks has a tumor; are the labels right?"
 
 @dataclass(frozen=True, kw_only=True)
 class Submission(Settings):
-    """Makes KiTS19's predictions.zip of a folder of masks, or checks one."""
+    """Makes KiTS19's predictions.zip from a folder of masks, or checks one."""
 
     predictions_dir: str | None = setting(None, "Folder of masks case_00210.nii.gz, ... to pack; with --output.")
     output: str | None = setting(None, "Zip file to write, with prediction_00210.nii.gz, ...", is_path=True)
     check: str | None = setting(None, "Zip file to check; with --data_dir.", is_path=True)
     data_dir: str | None = setting(
         None,
-        "Folder of the scans: every one without a true mask, else every one, is due. With --predictions_dir the masks "
-        "are checked against them before they are packed.",
+        "Folder of the scans. Masks are expected for all scans without a true mask, or, if there are none, for all "
+        "scans. With --predictions_dir the masks are checked against the scans before they are packed.",
     )
     masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)
 
@@ -36,7 +36,7 @@ class Submission(Settings):
         if (self.predictions_dir is None) == (self.check is None):
             raise InputError("expected either --predictions_dir or --check")
         if (self.predictions_dir is None) != (self.output is None):
-            raise InputError("expected --output with --predictions_dir, and not without")
+            raise InputError("expected --predictions_dir and --output together")
         if self.check is not None and self.data_dir is None:
             raise InputError("expected --data_dir with --check")
 
@@ -81,7 +81,7 @@ def _check(submission: str, data_dir: str) -> None:
     if problems:
         print("\n".join(problems))
         raise InputError(f"{submission}: {count_text(len(problems), 'problem')}, the first: {problems[0]}")
-    print(f"{submission}: {count_text(len(cases), 'prediction')}, in order")
+    print(f"{submission}: {count_text(len(cases), 'prediction')}, no problem found")
 
 
 COMMAND = Command(name="submission", settings=Submission, main=main)

@@ -12,14 +12,14 @@ from kits_tf.config import NetworkSettings, shared
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(Settings):
-    """Shows what a network consists of and what it costs, before anything is trained."""
+    """Shows the layers of a network and its cost in time and memory, before anything is trained."""
 
     patch_size_zyx: tuple[int, int, int] = shared.patch_size()
     batch_size: int = shared.batch_size()
     rematerialize: bool = shared.rematerialize()
     label_scheme: str = shared.label_scheme()
     cyst_as: str = shared.cyst_as()
-    graph_png: str = setting("", "PNG to draw the network into. Empty: none.", is_path=True)
+    graph_png: str = setting("", "PNG file for a drawing of the network. Empty: no drawing.", is_path=True)
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
 

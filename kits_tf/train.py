@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Train(RunSettings):
-    """Trains a network on the records; started again on the same folder, it goes on where it stopped."""
+    """Trains a network on the records; started again on the same folder, it continues where it stopped."""
 
 
 def main(settings: Train) -> None:
@@ -79,7 +79,7 @@ def main(settings: Train) -> None:
             raise
         lost = re.search(r"/job:\w+/replica:\d+/task:\d+$", error.message, re.MULTILINE)
         raise InputError(
-            f"lost {lost[0] if lost else 'another worker'}; started again, all workers go on from the last checkpoint"
+            f"lost {lost[0] if lost else 'another worker'}; start all again to continue from the last checkpoint"
         ) from None
 
 

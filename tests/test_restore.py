@@ -112,7 +112,7 @@ def test_cases_that_are_there_are_kept_unless_they_are_to_be_replaced(records: P
     mask.parent.mkdir()
     mask.write_text("corrected by hand")
     settings = restore.Restore(output_dir=str(tmp_path))
-    with pytest.raises(InputError, match=rf"1 of 2 files failed, the first: .*{mask}: is there, and is kept as it is"):
+    with pytest.raises(InputError, match=rf"1 of 2 files failed, the first: .*{mask}: exists already and is kept"):
         restore.main(settings, names)
     assert mask.read_text() == "corrected by hand" and (tmp_path / "case_00001/imaging.nii.gz").exists()
     restore.main(replace(settings, overwrite=True), names)

@@ -55,7 +55,7 @@ def test_masks_are_packed_in_the_challenges_labels_on_the_very_grid(
     assert set(np.unique(expected)) == {0, 1, 2} and theirs.get_data_dtype() == np.uint8
     assert (theirs.affine == ours.affine).all()
     check(packed, data_dir)
-    assert "predictions.zip: 4 predictions, in order" in capsys.readouterr().out
+    assert "predictions.zip: 4 predictions, no problem found" in capsys.readouterr().out
 
 
 def test_masks_without_names_are_of_the_scheme_that_is_given(data_dir: Path, tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def masks_of_cases(predictions_dir: str, settings: MaskSchemeSettings) -> list[M
     if not paths:
         raise InputError(f"{folder}: expected masks case_00210.nii.gz, ..., found none")
     if others := sorted(all_paths.keys() - paths.keys()):
-        left_out = f"{count_text(len(others), 'mask')} left out: {', '.join(others)}"
-        logger.warning("%s: expected masks named as case_00210.nii.gz is; %s", folder, left_out)
+        left_out = f"{count_text(len(others), 'mask')} skipped: {', '.join(others)}"
+        logger.warning("%s: expected masks named like case_00210.nii.gz; %s", folder, left_out)
     masks = [open_mask(path, settings) for path in paths.values()]
     check_flags(masks, settings)
     return masks
@@ -73,7 +73,7 @@ def check_cases(masks: Sequence[MaskFile], cases: Sequence[CaseFiles]) -> None:
         raise InputError(f"expected masks of {len(due)} cases, found none of {len(missing)}: {', '.join(missing)}")
     for mask in masks:
         if mask.name not in due:
-            raise InputError(f"{mask.path}: expected masks of the cases that are due only, {mask.name} is none")
+            raise InputError(f"{mask.path}: expected masks of the data set's cases only, {mask.name} is not one")
         scan, grid = read_grid(due[mask.name].image), read_grid(mask.path)
         if not grid.same_as(scan):
             expected = f"the scan's grid {scan.shape} at {scan.affine.tolist()}"

@@ -107,10 +107,10 @@ class Command:
             "",
             "Every command",
             "  --flagfile=FILE",
-            "      Reads flags from a file, one a line; # starts a comment. Later flags win.",
+            "      Reads flags from a file, one per line; # starts a comment. Later flags win.",
         ]
         if "plugins" not in {item.name for _, item, _ in flag_fields(self.settings)}:
-            lines += ["  --plugins=MODULE,...", "      Modules of your own to import first (docs/extending.md)."]
+            lines += ["  --plugins=MODULE,...", "      Your own modules to import first (docs/extending.md)."]
         return "\n".join(lines)
 
     def _status(self, arguments: Sequence[str]) -> int:
@@ -162,7 +162,7 @@ class Command:
             if argument.startswith("-") and flag_name(argument, own) not in own:
                 given = argument.lstrip("-").partition("=")[0]
                 if flag_name(argument, set(all_flags())) in all_flags():
-                    raise UsageError(f"--{given} is no flag of {self.name}")
+                    raise UsageError(f"--{given} is not a flag of {self.name}")
 
 
 def end_with(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> NoReturn:

@@ -92,7 +92,7 @@ def require_absent(paths: Iterable[str | os.PathLike]) -> None:
     """Raises InputError if one of the files is there, which --overwrite would replace."""
     for path in paths:
         if os.path.lexists(path):
-            raise InputError(f"{path}: is there, and is kept as it is; --overwrite replaces it")
+            raise InputError(f"{path}: exists already and is kept; --overwrite replaces it")
 
 
 def require_own(paths: Iterable[str | os.PathLike], mark: bytes = _MARK) -> None:

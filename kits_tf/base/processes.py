@@ -109,7 +109,7 @@ def _outcome(future: "Future[T]") -> T | InputError:
     except InputError as error:
         return error
     except ProcessExpired as error:
-        return InputError(f"its process died with exit status {error.exitcode}, perhaps for want of memory")
+        return InputError(f"its process died with exit status {error.exitcode}, perhaps because memory ran out")
 
 
 @contextlib.contextmanager

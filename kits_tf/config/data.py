@@ -30,12 +30,16 @@ class ResamplingSettings(Settings):
         (1.6, 1.2, 1.2), "Voxel size that every scan is resampled to, in mm.", above=0
     )
     image_kernel: str = setting(
-        "cubic_fit", "Interpolation of scans; _fit: anti-aliased by least squares.", choices=KERNEL_CHOICES
+        "cubic_fit",
+        "Interpolation of scans; the kernels named _fit avoid aliasing by least squares.",
+        choices=KERNEL_CHOICES,
     )
     label_kernel: str = setting(
-        "cubic_fit", "Interpolation of labels, class by class; the largest wins.", choices=KERNEL_CHOICES
+        "cubic_fit",
+        "Interpolation of labels, class by class; the class with the largest value wins.",
+        choices=KERNEL_CHOICES,
     )
-    crop: str = setting("none", "body: records hold the box around the body, not the air.", choices=("none", "body"))
+    crop: str = setting("none", "body: records hold only the box around the body.", choices=("none", "body"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +54,16 @@ class GridSettings(ResamplingSettings):
 class SplitSettings(Settings):
     """Splits"""
 
-    test_cases: str = setting("180-209", "Numbers of the cases held out for the final test, as in 10-12,15.")
+    test_cases: str = setting("180-209", "Numbers of the cases held out for the final test, for example 10-12,15.")
     validation_fraction: float = setting(
-        0.1, "Share of the other cases that validates, drawn by --seed; at least one case.", above=0, below=1
+        0.1, "Share of the other cases used for validation, drawn by --seed; at least one case.", above=0, below=1
     )
-    exclude_cases: str = setting("", "Numbers of the cases to leave out, as in 15,23.")
+    exclude_cases: str = setting("", "Numbers of the cases to exclude, for example 15,23.")
     splits_file: str = setting(
-        "", 'JSON that lists the splits outright: {"train": [case ids], "validation": [...], "test": [...]}.'
+        "", 'JSON file that lists the splits: {"train": [case ids], "validation": [...], "test": [...]}.'
     )
     num_folds: int = setting(
-        5, "Parts of the training and validation cases for train's --fold, at most one a case; 0: none.", minimum=0
+        5, "Folds of the training and validation cases, for train's --fold; at most one per case. 0: none.", minimum=0
     )
 
 
@@ -75,16 +79,16 @@ def _expectations(*groups: type[Settings]) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordsSettings(_expectations(GridSettings, SplitSettings)):  # type: ignore[misc]
-    """Records, as convert made them; a value that is given must be theirs"""
+    """Records, as convert made them; a value given here must be that of the records"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntensitySettings(Settings):
     """Normalization on the device: (clip(HU) - mean) / std"""
 
-    window_hu: tuple[float, float] = setting((-79.0, 304.0), "Hounsfield units are clipped to this range.")
-    mean_hu: float = setting(101.0, "Subtracted from the clipped Hounsfield units.")
-    std_hu: float = setting(76.9, "The difference is divided by this.", above=0)
+    window_hu: tuple[float, float] = setting((-79.0, 304.0), "Range that Hounsfield units are clipped to.")
+    mean_hu: float = setting(101.0, "Value that is subtracted from the clipped Hounsfield units.")
+    std_hu: float = setting(76.9, "Value that the difference is divided by.", above=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,12 +103,12 @@ class PatchSettings(Settings):
     patch_size_zyx: tuple[int, int, int] = shared.patch_size()
     patches_per_case: int = setting(8, "Patches read from each training case in an epoch.", minimum=1)
     foreground_fraction: float = setting(
-        0.67, "Share of patches around a voxel of a foreground class, classes equally often.", minimum=0, maximum=1
+        0.67, "Share of patches around a voxel of a foreground class, each class equally often.", minimum=0, maximum=1
     )
     crop_shift_fraction: float = setting(
         0.1, "Largest random shift of a training patch, as a share of its size.", minimum=0, maximum=1
     )
-    shuffle_patches: int = setting(64, "Patches held in memory to be shuffled.", minimum=1)
+    shuffle_patches: int = setting(64, "Patches held in memory for shuffling.", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +117,14 @@ class InputSettings(Settings):
 
     patch_order: str = setting(
         "fast",
-        "fixed: batches in the same order whenever the seed is the same, whatever the machine. fast: the same patches, "
+        "fixed: batches in the same order for the same seed, on any machine. fast: the same patches, "
         "each as soon as it is ready.",
         choices=("fast", "fixed"),
     )
-    cases_at_once: int = setting(2, "Cases in memory at once, whose patches are mixed.", minimum=1)
+    cases_at_once: int = setting(2, "Cases in memory at the same time, whose patches are mixed.", minimum=1)
     cache: str = setting(
         "",
-        "Where records are kept once they have been read: memory, or a folder on a fast disk. Empty: nowhere.",
+        "Where records are kept after they have been read: memory, or a folder on a fast disk. Empty: nowhere.",
         is_path=True,
     )
 
@@ -131,18 +135,20 @@ class WarpSettings(Settings):
 
     rotation_probability: float = _chance(0.2, "a rotation")
     rotation_zyx_degrees: tuple[float, float, float] = setting(
-        (30.0, 15.0, 15.0), "Largest rotation about the z, y and x axes either way.", minimum=0, maximum=90
+        (30.0, 15.0, 15.0), "Largest rotation about the z, y and x axes, in either direction.", minimum=0, maximum=90
     )
     scale_probability: float = _chance(0.2, "a magnification")
     scale_range: tuple[float, float] = _range((0.7, 1.4), "Smallest and largest magnification.", above=0)
-    axis_scale_probability: float = _chance(0.0, "a magnification of each axis by itself, on top of the other")
-    axis_scale_range: tuple[float, float] = _range((0.9, 1.1), "Smallest and largest one of an axis.", above=0)
+    axis_scale_probability: float = _chance(0.0, "a separate magnification of each axis, in addition to the other")
+    axis_scale_range: tuple[float, float] = _range(
+        (0.9, 1.1), "Smallest and largest magnification of an axis.", above=0
+    )
     flip_zyx_probability: tuple[float, float, float] = setting(
         (0.0, 0.0, 0.5), "Chance of a mirror image along z, y, x; along x, right and left swap.", minimum=0, maximum=1
     )
     elastic_probability: float = _chance(0.0, "an elastic deformation")
-    elastic_mm: float = setting(8.0, "Largest displacement of a control point along each axis.", minimum=0)
-    elastic_spacing_mm: float = setting(40.0, "Distance of control points.", above=0)
+    elastic_mm: float = setting(8.0, "Largest displacement of a control point along each axis, in mm.", minimum=0)
+    elastic_spacing_mm: float = setting(40.0, "Distance between control points, in mm.", above=0)
     warp_kernel: str = setting("linear", "Interpolation of warped scans.", choices=("linear", "cubic"))
 
     def __post_init__(self) -> None:
@@ -160,19 +166,19 @@ class AppearanceSettings(Settings):
     noise_variance_range: tuple[float, float] = _range((0.0, 0.1), "Smallest and largest variance of the noise.")
     blur_probability: float = _chance(0.2, "Gaussian blur")
     blur_sigma_range: tuple[float, float] = _range((0.5, 1.0), "Smallest and largest sigma in voxels.", above=0)
-    brightness_probability: float = _chance(0.15, "another brightness")
+    brightness_probability: float = _chance(0.15, "a change of brightness")
     brightness_range: tuple[float, float] = _range((0.75, 1.25), "Smallest and largest factor.", above=0)
-    contrast_probability: float = _chance(0.15, "another contrast")
+    contrast_probability: float = _chance(0.15, "a change of contrast")
     contrast_range: tuple[float, float] = _range((0.75, 1.25), "Smallest and largest factor about the mean.", above=0)
     low_resolution_probability: float = _chance(0.25, "simulated low resolution")
     low_resolution_range: tuple[float, float] = _range(
-        (0.5, 1.0), "Smallest and largest share of the voxels along each axis that is kept.", above=0, maximum=1
+        (0.5, 1.0), "Smallest and largest share of the voxels that is kept along each axis.", above=0, maximum=1
     )
-    gamma_probability: float = _chance(0.3, "gamma")
-    inverted_gamma_probability: float = _chance(0.1, "gamma of the negative")
+    gamma_probability: float = _chance(0.3, "a gamma curve")
+    inverted_gamma_probability: float = _chance(0.1, "a gamma curve of the negative")
     gamma_range: tuple[float, float] = _range((0.7, 1.5), "Smallest and largest exponent.", above=0)
     random_convolution_probability: float = _chance(
-        0.0, "random convolutions, which give tissues other grays and textures, to learn for other scanners"
+        0.0, "random convolutions, which change grays and textures of tissues, to prepare for other scanners"
     )
 
 
@@ -188,16 +194,17 @@ class ConversionSettings(Settings):
     workers: int = shared.workers()
     data_note: str = setting(
         "",
-        "What the data is, if masks of networks trained on it are to say so, as in 'phantoms: not for real scans'. "
+        "Description of the data for the masks of networks trained on it, for example 'phantoms: not for real scans'. "
         "Default: data_note.txt in --data_dir, which phantom and simulate write, or nothing.",
     )
     runner: str = setting(
         "processes",
-        "Where cases are converted: in processes of their own, here, one by one, or by an Apache Beam pipeline.",
+        "Where cases are converted. processes: in parallel processes; here: one by one in this process; beam: by an "
+        "Apache Beam pipeline.",
         choices=("processes", "here", "beam"),
     )
     beam_options: str = setting(
-        "", "Options of the Beam pipeline, as in '--runner=FlinkRunner --flink_master=HOST:8081'."
+        "", "Options of the Beam pipeline, for example '--runner=FlinkRunner --flink_master=HOST:8081'."
     )
 
     def __post_init__(self) -> None:

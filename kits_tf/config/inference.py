@@ -18,22 +18,23 @@ class InferenceSettings(Settings):
     )
     flip_axes: str = setting(
         "",
-        "Axes along which mirror images are averaged, as in x or zyx: each doubles the time. Along x the kidneys' "
-        "sides are swapped back. off: none. Default: those of the run's own flags, or none.",
+        "Axes along which mirror images are averaged, for example x or zyx; each doubles the time. Along x, right and "
+        "left kidney are swapped back. off: none. Default: the axes of the run's own flags, or none.",
         choices=FLIP_CHOICES,
     )
     coarse_model: str = setting(
         "",
-        "A cascade: a run whose network, on a coarser grid, finds the box around the kidneys that the model then sees; "
-        "starter/coarse: that of the package. off: the model sees the whole body. Default: that of the run, or off.",
+        "First stage of a cascade: a run whose network, on a coarser grid, finds the box around the kidneys that the "
+        "model then sees; starter/coarse: the starter network's own. off: the model sees the whole body. Default: the "
+        "coarse model of the run, or off.",
         is_path=True,
     )
-    coarse_margin_mm: float = setting(20.0, "Margin around what the coarse model found.", minimum=0)
+    coarse_margin_mm: float = setting(20.0, "Margin around the voxels that the coarse model labels, in mm.", minimum=0)
     postprocess: str = setting(
         "",
-        "Steps that masks go through, as in kidneys,specks:0.5,fill: crf, kidneys, specks:ML, fill, touch, "
-        "no_tumors, open:MM, close:MM, sides (docs/postprocessing.md). off: none. Default: what evaluate "
-        "--postprocess=auto chose for the run on its validation cases, and kept with it, or else its own flags'.",
+        "Steps applied to masks, for example kidneys,specks:0.5,fill. The steps are crf, kidneys, specks:ML, fill, "
+        "touch, no_tumors, open:MM, close:MM and sides (docs/postprocessing.md). off: none. Default: the steps that "
+        "evaluate --postprocess=auto chose for the run, or the steps of the run's own flags.",
     )
 
 
@@ -43,8 +44,8 @@ class ScanSettings(Settings):
 
     accept_intensities: bool = setting(
         False,
-        "Also segments scans whose voxels cannot be Hounsfield units, as of an MR, a window or without their offset. "
-        "The mask keeps a warning.",
+        "Also segments scans whose voxels cannot be Hounsfield units: an MR image, a windowed scan, a lost offset. The "
+        "mask keeps a warning.",
     )
 
 
@@ -52,9 +53,10 @@ class ScanSettings(Settings):
 class DicomSettings(Settings):
     """DICOM"""
 
-    series: str = setting("", "Part of the UID or the description of the series to take, where there are several.")
+    series: str = setting("", "Part of the UID or of the description of the series to use, if there are several.")
     irregular_slices: str = setting(
         "refuse",
-        "Slices that are missing, unevenly spaced or tilted. accept: interpolate to even spacing, set upright.",
+        "Slices that are missing, unevenly spaced or tilted. accept: interpolate them to even spacing and remove the "
+        "tilt.",
         choices=("refuse", "accept"),
     )

@@ -26,13 +26,14 @@ class RunSettings(Settings):
     seed: int = shared.seed()
     fold: int | None = setting(
         None,
-        "Validate on this fold of the records and train on the others. Default: the records' own split.",
+        "Fold of the records to validate on; the others are for training. Default: the records' own split.",
         minimum=0,
     )
     all_folds: bool = setting(False, "Trains on every fold in turn, in RUN/fold0, RUN/fold1, ...")
     deterministic: bool = setting(
         False,
-        "Makes the same run again equal to the last bit on the same machine. Slower, and implies --patch_order=fixed.",
+        "Makes a repeated run equal to the last bit on the same machine. This is slower, and implies "
+        "--patch_order=fixed.",
     )
     checkpoint_minutes: float = setting(
         10.0, "Longest time between two checkpoints; one is written after each epoch too.", above=0
@@ -40,7 +41,7 @@ class RunSettings(Settings):
     profile_steps: int = setting(
         0, "Steps to record with TensorFlow's profiler, after the first two; TensorBoard shows them.", minimum=0
     )
-    plugins: tuple[str, ...] | None = setting(None, "Modules of your own to import first (docs/extending.md).")
+    plugins: tuple[str, ...] | None = setting(None, "Your own modules to import first (docs/extending.md).")
     records: RecordsSettings = field(default_factory=RecordsSettings)
     patches: PatchSettings = field(default_factory=PatchSettings)
     input: InputSettings = field(default_factory=InputSettings)

@@ -26,24 +26,26 @@ class ExportSettings(Settings):
 
     run_dir: str = setting(
         STARTER,
-        "Folder of a training run, of folds, or several with commas between, which are averaged. starter: the network "
+        "Folder of a training run or of its folds, or several, separated by commas, to average. starter: the network "
         "that comes with the package (docs/starter.md).",
         is_path=True,
     )
-    export_dir: str = required("Folder of the model's versions; the next free number is written.")
+    export_dir: str = required("Folder of the model's versions; the export becomes the next free number.")
     records_dir: str | None = setting(
-        None, "Folder of the run's records, for --calibrate. Default: where it was trained on them, or beside it."
+        None,
+        "Folder of the run's records, for --calibrate. Default: the folder that the run was trained on, or one beside "
+        "the run.",
     )
     serving_precision: str = setting(
         "float32",
-        "Precision of the network. float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, slow on a CPU.",
+        "Precision of the network: float32 for CPUs; mixed_bfloat16 or mixed_float16 for GPUs, both slow on a CPU.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     calibrate: bool = setting(
         True,
         "Fits the temperature of the probabilities on the validation cases of the run's records, in one pass. "
-        "--nocalibrate, and a run without validation cases: takes the run's temperature, if it has one. Averages of "
-        "runs have none.",
+        "With --nocalibrate, or without validation cases, the run's own temperature is used, if it has one. Averages "
+        "of runs have none.",
     )
     inference: InferenceSettings = field(default_factory=InferenceSettings)
 
@@ -52,17 +54,21 @@ class ExportSettings(Settings):
 class ConnectionSettings(Settings):
     """Server"""
 
-    server: str = setting("", "HOST:PORT of gRPC of TensorFlow Serving or of kits_tf.serve, usually port 8500.")
+    server: str = setting(
+        "", "HOST:PORT of the gRPC server, TensorFlow Serving or kits_tf.serve; the port is usually 8500."
+    )
     model_name: str = setting("kits", "The server's name for the model.")
     model_version: int | None = setting(None, "Version to use. Default: the server's choice.", minimum=0)
-    model_label: str = setting("", "Label of the version to use, as in canary.")
-    deadline_s: float = setting(600.0, "Longest time that a request may take, with its way there and back.", above=0)
+    model_label: str = setting("", "Label of the version to use, for example canary.")
+    deadline_s: float = setting(600.0, "Longest time that a request may take, including transfer, in seconds.", above=0)
     attempts: int = setting(
-        6, "Attempts to reach a server that does not answer, with longer and longer waits between.", minimum=1
+        6, "Attempts to reach a server that does not answer, with longer and longer waits in between.", minimum=1
     )
     tls: bool = setting(False, "Encrypts the connection.")
     ca_file: str = setting("", "PEM file of certificate authorities to trust. Default: the system's.")
-    token_file: str = setting("", "File with a token to send along. Default: the environment's KITS_TF_TOKEN, if any.")
+    token_file: str = setting(
+        "", "File with a token to send. Default: the environment variable KITS_TF_TOKEN, if it is set."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,12 +87,12 @@ class ConnectionSettings(Settings):
 class PageSettings(Settings):
     """Page"""
 
-    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, in MB of its files as they come.", minimum=1)
+    max_scan_mb: int = setting(2000, "Largest scan that may be dropped, in MB of its files as uploaded.", minimum=1)
     max_scans: int = setting(20, "Scans that a user may have on the page at a time.", minimum=1)
     keep_hours: float = setting(12.0, "Hours after which the scans of an inactive user are deleted.", above=0)
     example: str = setting(
         "",
-        "Scan (NIfTI) that the page offers for a first try. Default: the one that make demo fetched, if it did.",
+        "Scan (NIfTI) that the page offers for a first try. Default: the scan that make demo downloaded, if any.",
         is_path=True,
     )
 
@@ -113,25 +119,25 @@ class ServerSettings(Settings):
 
     export_dir: str = setting(
         "",
-        "Folder of the model's versions; new ones are loaded as they come, the newest is served. Default: the starter "
-        "network of the package, as model kits.",
+        "Folder of the model's versions; new versions are loaded when they appear, and the newest is served. Default: "
+        "the starter network, as model kits.",
         is_path=True,
     )
     model_name: str = setting("", "Name of the model for clients. Default: the folder's name.")
-    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all, which --token_file should then guard.")
-    grpc_port: int = setting(8500, "Port of gRPC; 0 for any that is free.", minimum=0, maximum=65535)
-    rest_port: int = setting(
-        8501, "Port of REST, health and metrics; 0 for any that is free.", minimum=0, maximum=65535
-    )
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all, with --token_file for protection.")
+    grpc_port: int = setting(8500, "Port of gRPC; 0 for any free port.", minimum=0, maximum=65535)
+    rest_port: int = setting(8501, "Port of REST, health and metrics; 0 for any free port.", minimum=0, maximum=65535)
     queue: int = setting(8, "Requests that may wait while one is computed; more are refused.", minimum=0)
     max_message_mb: int = setting(600, "Largest request over gRPC in MB, 2 bytes per voxel.", minimum=1, maximum=2047)
     max_rest_mb: int = setting(64, "Largest request over REST in MB; JSON takes 2 to 6 bytes per voxel.", minimum=1)
-    receive_s: float = setting(120.0, "Longest time that a client may take to send its request.", above=0)
-    poll_s: float = setting(5.0, "Seconds between two looks into the folder for new versions.", above=0)
-    grace_s: float = setting(30.0, "Seconds that requests may still run after the server was asked to stop.", minimum=0)
+    receive_s: float = setting(120.0, "Longest time that a client may take to send its request, in seconds.", above=0)
+    poll_s: float = setting(5.0, "Seconds between two checks of the folder for new versions.", above=0)
+    grace_s: float = setting(
+        30.0, "Seconds that running requests have to finish after the server is asked to stop.", minimum=0
+    )
     token_file: str = setting("", "File with a token that clients must send.")
     tls_cert: str = setting("", "PEM file of the server's certificate; with --tls_key.", is_path=True)
-    tls_key: str = setting("", "PEM file of its key.", is_path=True)
+    tls_key: str = setting("", "PEM file of the certificate's key.", is_path=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,28 +20,28 @@ def data_dir() -> Any:
 def mask_labels() -> Any:
     return setting(
         "laterality",
-        "laterality: right and left kidney, by geometry where the model does not tell them apart. model: labels as the "
-        "model has them. challenge: KiTS19's, background, kidney, tumor.",
+        "laterality: right and left kidney, by geometry if the model does not separate them. model: the model's own "
+        "labels. challenge: KiTS19's labels, background, kidney, tumor.",
         choices=("model", "challenge", "laterality"),
     )
 
 
 def overwrite() -> Any:
-    return setting(False, "Makes masks again that kits_tf wrote, also those of other scans or by other models.")
+    return setting(False, "Replaces masks that kits_tf wrote, including masks of other scans or by other models.")
 
 
 def overwrite_cases() -> Any:
-    return setting(False, "Replaces cases that are there, whoever wrote them; without it they are kept as they are.")
+    return setting(False, "Replaces existing cases, whichever program wrote them; without it they are kept.")
 
 
 def masks_dir() -> Any:
     return setting(
-        MASKS_DIR, "Folder to write one mask a scan to; scans whose mask by this model is there are skipped."
+        MASKS_DIR, "Folder to write one mask per scan to; scans that already have a mask by this model are skipped."
     )
 
 
 def records_dir() -> Any:
-    return required("Folder of TFRecord shards and their manifest.json, as convert writes it.")
+    return required("Folder of TFRecord shards and their manifest.json, as convert writes them.")
 
 
 def run_dir() -> Any:
@@ -50,14 +50,14 @@ def run_dir() -> Any:
 
 def workers() -> Any:
     return setting(
-        0, "Processes that read cases, none of which uses a GPU; 0: by cores and memory, 3 GB for each.", minimum=0
+        0, "Processes that read cases, without a GPU; 0: as many as cores and memory allow, 3 GB each.", minimum=0
     )
 
 
 def model() -> Any:
     return setting(
         STARTER,
-        "A training run, a folder of its folds, or several with commas between, which are averaged; or an exported "
+        "A training run, a folder of its folds, or several, separated by commas, to average; or an exported "
         "model (models/kits or models/kits/1). starter: the network that comes with the package (docs/starter.md).",
         is_path=True,
     )
@@ -84,8 +84,9 @@ def label_scheme() -> Any:
 def scheme_of_masks() -> Any:
     return setting(
         None,
-        "Scheme of masks that do not name their labels, as those of predict do. kits19: background, kidney, tumor, the "
-        "challenge's. laterality: background, right kidney, left kidney, tumor. Default: kits19; that of --run_dir.",
+        "Scheme of masks that do not name their labels (masks of predict do). kits19: background, kidney, tumor, as in "
+        "the challenge. laterality: background, right kidney, left kidney, tumor. Default: kits19; with --run_dir, the "
+        "run's scheme.",
         choices=SCHEME_CHOICES,
     )
 
@@ -93,8 +94,8 @@ def scheme_of_masks() -> Any:
 def cysts_in_masks() -> Any:
     return setting(
         None,
-        "What becomes of label 3, the cysts of KiTS21 and KiTS23, in masks that do not name their labels: kidney, "
-        "background, or a class of its own. Default: a label 3 is refused; with --run_dir as in the run.",
+        "Meaning of label 3, the cysts of KiTS21 and KiTS23, in masks that do not name their labels: kidney, "
+        "background, or a class of its own. Default: a label 3 is refused; with --run_dir, as in the run.",
         choices=CYST_CHOICES,
     )
 
@@ -118,6 +119,6 @@ def batch_size() -> Any:
 def rematerialize() -> Any:
     return setting(
         False,
-        "Levels of the network are computed again for gradients rather than kept: less memory, a third more work. Not "
-        "with batch norm.",
+        "Computes levels of the network again for gradients rather than keeping them: less memory, a third more work. "
+        "Not available with batch norm.",
     )

@@ -145,7 +145,7 @@ def find_series(path: Path, settings: DicomSettings) -> Series:
     passed_over["slice of another series"] = sum(len(each.files) for each in series if each is not chosen)
     if passed_over.total():
         reasons = ", ".join(f"{count} ({reason})" for reason, count in sorted(passed_over.items()) if count)
-        logger.warning("%s: %d slices; files passed over: %s", path, len(chosen.files), reasons)
+        logger.warning("%s: %d slices; skipped files: %s", path, len(chosen.files), reasons)
     return chosen
 
 
@@ -212,9 +212,7 @@ def _check_whole(series: Series, damaged: list[ExaminedFile], other_uids: set[st
     if lost:
         raise InputError(f"{path}: expected a whole series, found files beside its slices {_damages(lost)}")
     if damaged:
-        logger.warning(
-            "%s: passed over %d damaged files that are not of the series: %s", path, len(damaged), _damages(damaged)
-        )
+        logger.warning("%s: skipped %d damaged files outside the series: %s", path, len(damaged), _damages(damaged))
 
 
 def _damages(damaged: list[ExaminedFile]) -> str:
@@ -302,7 +300,7 @@ def _compare_tilt(stack: SliceStack, header: "Dataset", source: str) -> None:
     said = _number(header.get("GantryDetectorTilt"))
     if said is not None and len(stack.names) > 1 and (abs(said) > TILT_DEGREES) != bool(stack.tilt_degrees):
         logger.warning(
-            "%s: GantryDetectorTilt says %g degrees, the places of the slices %.1f: the places are used",
+            "%s: GantryDetectorTilt says %g degrees, the positions of the slices %.1f: the positions are used",
             source, said, stack.tilt_degrees,
         )  # fmt: skip
 

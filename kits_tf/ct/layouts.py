@@ -338,7 +338,7 @@ def _warn_of_missing_masks(root: AnyPath, cases: Sequence[CaseFiles]) -> None:
     )
     if unlabeled and is_later:
         logger.warning(
-            "%s: %d cases without a segmentation are taken as unlabeled, as in KiTS19, but the others are not "
+            "%s: %d cases without a segmentation are treated as unlabeled, as in KiTS19, but the others are not "
             "KiTS19's: are files missing? %s",
             root,
             len(unlabeled),
@@ -387,5 +387,5 @@ def _warn_of_others(root: AnyPath, others: list[AnyPath]) -> None:
     ]
     if passed:
         logger.warning(
-            "%s: left out %d beside the folders case_XXXXX of five digits: %s", root, len(passed), _shown(passed)
+            "%s: skipped %d beside the folders case_XXXXX of five digits: %s", root, len(passed), _shown(passed)
         )

@@ -136,7 +136,7 @@ def listen(host: str, port: int, port_flag: str) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             reason = f"expected a free port, another program listens on {format_address(host, port)}"
-            raise InputError(f"--{port_flag}={port}: {reason}; 0 takes any that is free") from None
+            raise InputError(f"--{port_flag}={port}: {reason}; 0 takes any free port") from None
         if error.errno == errno.EACCES:
             raise InputError(f"--{port_flag}={port}: expected a port that you may use: {error.strerror}") from None
         raise InputError(f"--host={host}: expected an address of this machine: {error.strerror or error}") from None

@@ -114,4 +114,4 @@ class Metadata:
         except (ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{source}: expected a model of kits_tf, its metadata is no JSON: {error}") from None
+            raise InputError(f"{source}: expected a model of kits_tf, its metadata is not JSON: {error}") from None

@@ -56,7 +56,7 @@ def restore(trainer: Trainer, run_dir: Path, strategy: tf.distribute.Strategy) -
         raise InputError(f"{run_dir}: expected a folder that all workers share, another one found another checkpoint")
     if checkpoint:
         trainer.restore(checkpoint.arrays)
-        logger.info("going on in epoch %d after %d of its steps", position.epoch + 1, position.step)
+        logger.info("continuing in epoch %d after %d of its steps", position.epoch + 1, position.step)
     return position
 
 
@@ -148,7 +148,7 @@ class EpochLoop:
             rate = self._trainer.learning_rate
             raise InputError(
                 f"epoch {self.position.epoch + 1}, step {self.position.step + 1}: the loss of patches of {cases} is "
-                f"{step.loss}, expected a number; lower --learning_rate, which is at {rate:.3g} (the best weights stay)"
+                f"{step.loss}, expected a number; lower --learning_rate, now {rate:.3g} (the best weights are kept)"
             )
 
     def _end_epoch(self, validation: Input) -> None:

@@ -95,7 +95,7 @@ def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
         raise InputError(f"--initial_weights={run_dir}: expected a run of the same network and classes as this one")
     for network in (trainer.network, trainer.validated):
         network.set_weights(other.network.get_weights())
-    logger.info("begins with the weights of %s", run_dir)
+    logger.info("beginning with the weights of %s", run_dir)
 
 
 def training_input(settings: RunSettings, manifest: Manifest, shards_dir: str, position: Position = BEGINNING) -> Input:

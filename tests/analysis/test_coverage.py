@@ -195,7 +195,7 @@ def test_masks_with_other_names_are_not_left_out_of_a_submission_without_a_word(
     (masks / "a.nii.gz").rename(masks / "case_00001.nii.gz")
     (masks / "b.nii.gz").rename(masks / "case_2.nii.gz")
     submission.main(submission.Submission(predictions_dir=str(masks), output=str(tmp_path / "a.zip")))
-    assert "expected masks named as case_00210.nii.gz is; 2 masks left out: c, case_2" in caplog.text
+    assert "expected masks named like case_00210.nii.gz; 2 masks skipped: c, case_2" in caplog.text
     assert "a.zip: 1 mask, 1 with a tumor" in capsys.readouterr().out
 
 

@@ -123,7 +123,7 @@ def test_a_tilt_that_only_the_header_has_is_said(
 ) -> None:
     folder, _ = series(tmp_path, **({} if tilt is None else {"GantryDetectorTilt": tilt}))
     read(folder)
-    assert ("GantryDetectorTilt says 15 degrees, the places of the slices 0.0" in caplog.text) == warned
+    assert ("GantryDetectorTilt says 15 degrees, the positions of the slices 0.0" in caplog.text) == warned
     assert ("GantryDetectorTilt" in caplog.text) == warned
 
 
@@ -147,7 +147,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
     (folder / "copy").write_bytes(paths[1].read_bytes())
     with caplog.at_level(logging.WARNING):
         assert len(read(folder).headers) == 3
-    assert "files passed over: 2 (no DICOM), 1 (scout), 3 (system file)" in caplog.text
+    assert "skipped files: 2 (no DICOM), 1 (scout), 3 (system file)" in caplog.text
     assert "1 files are copies of others, and count once" in caplog.text
     rewrite(folder / "copy", PatientID="another")
     with pytest.raises(InputError, match="expected one slice of a SOPInstanceUID, found two that differ"):

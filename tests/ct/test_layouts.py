@@ -245,7 +245,7 @@ def test_what_lies_beside_the_cases_is_named(tmp_path: Path, caplog: pytest.LogC
     assert find_cases(str(tmp_path)) and not caplog.text
     make(tmp_path, "case_12/imaging.nii.gz", "Case_00013/imaging.nii.gz", "loose.nii.gz")
     assert [case.case_id for case in find_cases(str(tmp_path))] == ["case_00000"]
-    assert "left out 3 beside the folders case_XXXXX of five digits: Case_00013, case_12, loose.nii.gz" in caplog.text
+    assert "skipped 3 beside the folders case_XXXXX of five digits: Case_00013, case_12, loose.nii.gz" in caplog.text
 
 
 def test_a_table_in_the_encoding_of_its_mark_and_with_semicolons(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_cases_that_only_kits19_leaves_unlabeled_are_named(
 ) -> None:
     root = kits_with(tmp_path, "case_00000/segmentation.nii.gz", labels, unlabeled=(210, 298))
     assert [case.case_id for case in find_cases(str(root)) if case.labels is None] == ["case_00210", "case_00298"]
-    expected = f"{root}: 2 cases without a segmentation are taken as unlabeled, as in KiTS19, but the others are not"
+    expected = f"{root}: 2 cases without a segmentation are treated as unlabeled, as in KiTS19, but the others are not"
     assert caplog.text.count(expected) == 1 and "case_00210, case_00298" in caplog.text
 
 

@@ -262,8 +262,8 @@ def test_metadata_has_what_a_client_needs(model_dir: Path, saved: SavedModel) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "x: expected a model of kits_tf, its metadata is no JSON"),
-        ("[]", "x: expected a model of kits_tf, its metadata is no JSON"),
+        ("{", "x: expected a model of kits_tf, its metadata is not JSON"),
+        ("[]", "x: expected a model of kits_tf, its metadata is not JSON"),
         ('{"format_version": 9}', "x: expected a model of format version 1, got 9"),
         ('{"format_version": 1}', "x: expected a model of kits_tf: required field missing"),
     ],

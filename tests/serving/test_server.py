@@ -421,7 +421,7 @@ def test_the_command_stops_gracefully(fake_dir: Path, tmp_path: Path) -> None:
     lines = [line for line in lines if not line.startswith("starting TensorFlow")]  # if that takes long
     assert lines[0] == "serving version 1" and lines[1].startswith("model kits: gRPC on 0.0.0.0:")
     assert lines[2:] == [
-        "WARNING: whoever reaches 0.0.0.0 can use the model; --token_file asks them for a token",
+        "WARNING: anyone who reaches 0.0.0.0 can use the model; --token_file requires a token",
         "stopping: running requests are finished first",
     ]
 

@@ -36,7 +36,7 @@ def test_cases_that_are_there_are_kept_unless_they_are_to_be_replaced(tmp_path: 
     patient.parent.mkdir()
     patient.write_text("a patient's scan")
     settings = phantom.Phantom(output_dir=str(tmp_path), num_cases=2, phantom_spacing_zyx_mm=SPACING)
-    with pytest.raises(InputError, match=rf"^{patient}: is there, and is kept as it is; --overwrite replaces it$"):
+    with pytest.raises(InputError, match=rf"^{patient}: exists already and is kept; --overwrite replaces it$"):
         phantom.main(settings)
     assert [path.name for path in tmp_path.iterdir()] == ["case_00001"]
     phantom.main(replace(settings, overwrite=True))

@@ -73,7 +73,7 @@ def test_a_terminated_run_goes_on_as_if_nothing_had_been(
     write_history(tmp_path / "run", [row, replace(row, epoch=1)])  # an epoch that was recorded, but not saved
     monkeypatch.undo()
     train.main(settings)
-    assert "going on in epoch 2 after 1 of its steps" in log
+    assert "continuing in epoch 2 after 1 of its steps" in log
     assert read_history(tmp_path / "run") == read_history(Path(fixed.run_dir))
     weights, undisturbed = (run.load_run(folder).network.get_weights() for folder in (tmp_path / "run", fixed.run_dir))
     for ours, theirs in zip(weights, undisturbed, strict=True):
@@ -91,7 +91,7 @@ def test_a_run_begins_with_the_weights_of_another_one(
     interrupt(monkeypatch, (1, 1), signal.SIGTERM)
     with pytest.raises(SystemExit):
         train.main(settings)
-    assert f"begins with the weights of {other}" in log
+    assert f"beginning with the weights of {other}" in log
     shutil.rmtree(other)  # what goes on has weights of its own
     monkeypatch.undo()
     train.main(settings)
@@ -287,7 +287,7 @@ def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: Ru
         wait_for(chief, "epoch 2/12")
         other.kill()
         # Not every error that TensorFlow raises then names the worker.
-        wait_for(chief, "started again, all workers go on from the last checkpoint")
+        wait_for(chief, "start all again to continue from the last checkpoint")
     assert chief.returncode == 1
     chief, other = start_both(killed, tmp_path)
     with chief, other:

@@ -139,7 +139,7 @@ class Service:
         else:
             with self._device:
                 if not is_active():
-                    raise ServiceError("CANCELLED", "nobody waits for the answer any more")
+                    raise ServiceError("CANCELLED", "the client is no longer waiting for the answer")
                 start = time.monotonic()
                 outputs = _run(signature, tensors)
                 self.metrics.seconds.labels(name).observe(time.monotonic() - start)
