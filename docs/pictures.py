@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from kits_tf import app
 
 HERE = Path(__file__).parent
-WIDTH = 1100
+WIDTH = 1280
 
 
 def main(demo: Path, scan: Path) -> None:

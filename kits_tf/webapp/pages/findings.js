@@ -13,7 +13,7 @@ export function showFindings(scan, findings, goTo) {
   table("kidneys", ["", ...findings.kidneys.map(kidney => head(colors[`${kidney.side} kidney`], kidney.side))],
     shown.kidney.map(([name, text, digits]) => [make("th", { scope: "row" }, text), ...findings.kidneys.map(kidney => number(kidney[name], digits))]));
   byId("asymmetry").textContent = findings.asymmetry === null ? "" :
-    `The right kidney is ${Math.abs(100 * findings.asymmetry).toFixed(0)} % ${findings.asymmetry < 0 ? "smaller" : "larger"} than the left one, of their mean.`;
+    `The right kidney is ${Math.abs(100 * findings.asymmetry).toFixed(0)} % ${findings.asymmetry < 0 ? "smaller" : "larger"} than the left one (in relation to their mean).`;
   if (findings.lesions.length) {
     table("lesions", ["", ...shown.lesion.map(([, text]) => text)], findings.lesions.map((lesion, i) => {
       const name = lesionName(lesion, i);
