@@ -56,7 +56,7 @@ class Prediction:
 
 def _volume_text(name: str, ml: float) -> str:
     if ml == 0:
-        return f"no {name}"
+        return f"no {name} marked"
     return f"{name} {ml:.0f} mL" if ml >= 1 else f"{name} {ml:.1g} mL"
 
 

@@ -92,7 +92,8 @@ def dicom_segmentation(study: Study) -> File:
         path = Path(folder) / "mask.dcm"
         labels, classes = read_labels(study.mask_path).as_stored(), findings.scheme.classes
         try:
-            write_segmentation(path, labels, classes, upload.series, findings.measurements.warnings)
+            comments = [*findings.measurements.warnings, *["corrected by hand"] * study.is_corrected]
+            write_segmentation(path, labels, classes, upload.series, comments)
         except InputError as error:
             raise RefusedError(409, str(error).removeprefix(f"{path}: ")) from None
         return File(f"{study.file_stem}.dcm", path.read_bytes(), "application/dicom")

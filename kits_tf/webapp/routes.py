@@ -262,6 +262,7 @@ class Page:
             "choices": study.choices,
             "is_series": study.is_series,
             "segmentation_problem": study.segmentation_problem,
+            "is_corrected": study.is_corrected,
         }
 
 

@@ -116,10 +116,14 @@ class Study:
         return self.folder / "reference.nii.gz"
 
     @property
+    def is_corrected(self) -> bool:
+        """Whether a person has changed the mask."""
+        return self.findings is not None and self.findings.is_corrected
+
+    @property
     def file_stem(self) -> str:
         """Beginning of the names of downloads: they say which ones are of a mask that a person has changed."""
-        is_corrected = self.findings is not None and self.findings.is_corrected
-        return f"{self.name}_corrected" if is_corrected else self.name
+        return f"{self.name}_corrected" if self.is_corrected else self.name
 
     @property
     def scan_path(self) -> Path:

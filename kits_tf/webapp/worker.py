@@ -11,6 +11,7 @@ from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.memory import return_freed_memory
+from kits_tf.base.words import count_text
 from kits_tf.config import DicomSettings, MaskSchemeSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
 from kits_tf.ct.dicom_files import text_of
@@ -184,9 +185,9 @@ def _describe(study: Study, scan: LoadedScan) -> None:
         study.name = study.name or UNNAMED
         study.details = f"{' x '.join(map(str, reversed(scan.volume.grid.shape)))} voxels of {size}"
         return
-    header, count = scan.series.headers[0], len(scan.series.headers)
+    header, slices = scan.series.headers[0], count_text(len(scan.series.headers), "slice")
     patient = display_name(text_of(header, "PatientID"))
-    parts = [f"patient {patient}" if patient else "", text_of(header, "SeriesDescription"), f"{count} slices", size]
+    parts = [f"patient {patient}" if patient else "", text_of(header, "SeriesDescription"), slices, size]
     study.details = ", ".join(part for part in parts if part)
     study.name = study.name or patient or UNNAMED
     study.segmentation_problem = segmentation_problem(scan.series)

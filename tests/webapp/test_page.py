@@ -180,6 +180,9 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, scan: Path) -> No
     with page.expect_download() as download:
         page.get_by_text("corrected mask, NIfTI").click()
     assert download.value.suggested_filename == "imaging_corrected.nii.gz"
+    page.get_by_role("button", name="Remove imaging", exact=True).click()
+    assert asked[3:] == ["You have corrected this mask. Remove it with its scan?"]
+    expect(page.locator("#list li")).to_have_count(2)  # the question was dismissed
     assert page.locator("#kidneys").inner_text() != before
     expect(page.get_by_role("button", name="Correct the mask")).to_be_visible()
 

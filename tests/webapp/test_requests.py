@@ -44,6 +44,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
         "choices": [],
         "is_series": False,
         "segmentation_problem": "",
+        "is_corrected": False,
     }
     done, total = user.state(key)["windows"]
     assert done == total > 0
@@ -122,6 +123,7 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
     assert found.Modality == "SEG" and found.pixel_array.sum() == (corrected > 0).sum()
+    assert found.ImageComments == f"{OF_PHANTOMS} corrected by hand"
 
 
 def test_without_uids_there_is_no_dicom_seg_and_the_reason_is_known(user, tmp_path: Path) -> None:
@@ -267,7 +269,8 @@ def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
     content = nib.Nifti1Image(np.full(labels.shape, 3, np.uint8), labels.affine).to_bytes()
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
-    assert found.ImageComments == " ".join(warnings_of(user, key)) and "was an offset lost?" in found.ImageComments
+    assert found.ImageComments == f"{' '.join(warnings_of(user, key))} corrected by hand"
+    assert "was an offset lost?" in found.ImageComments
 
 
 @pytest.mark.parametrize(

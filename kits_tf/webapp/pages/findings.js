@@ -48,6 +48,7 @@ function downloads(scan, findings) {
 async function save(event, key, name) {
   event.preventDefault();
   byId("refused").textContent = "";
+  if (byId("stale").textContent && !confirm("You have changed the mask since it was measured. Download the one from before?")) return;
   try {
     await api.download(key, name);
   } catch (error) {

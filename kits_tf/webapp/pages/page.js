@@ -45,7 +45,7 @@ async function showAbout() {
 
 function enlarge() {
   const isLarge = document.querySelector("main").classList.toggle("large");
-  byId("enlarge").setAttribute("aria-pressed", String(isLarge));
+  byId("enlarge").textContent = isLarge ? "Back to the tools" : "Enlarge";
 }
 
 byId("enlarge").addEventListener("click", enlarge);

@@ -123,6 +123,7 @@ async function goOn(scan, request) {
 
 async function remove(scan) {
   if (chosen === scan.key && !mayChange()) return;
+  if (scan.is_corrected && !confirm("You have corrected this mask. Remove it with its scan?")) return;
   uploads.get(scan.key)?.controller.abort();
   try {
     await api.remove(scan.key);

@@ -74,6 +74,7 @@ async function load(scan, findings) {
   await takeFindings(findings);
   await takeReference(findings.reference);
   if (findings.start_mm) goTo(findings.start_mm);
+  else niivue.createOnLocationChange();  // or the line below would still be that of the scan before
   say(findings.reference?.problem ? `The mask beside the scan cannot be shown: ${findings.reference.problem}` : "");
 }
 
