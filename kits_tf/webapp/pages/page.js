@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
 import { hideFindings, markStale, showFindings } from "./findings.js";
-import { startList, tryExample } from "./scans.js";
+import { refresh, startList, tryExample } from "./scans.js";
 import { close, goTo, isPainted, mayLeave, open, startViewer } from "./viewer.js";
 
 let current = null;
@@ -19,6 +19,11 @@ async function choose(scan) {
   } catch (error) {
     byId("problem").textContent = error.message;
   }
+}
+
+function corrected(findings) {
+  showFindings(current, findings, goTo);
+  refresh();
 }
 
 function removed() {
@@ -49,6 +54,6 @@ function enlarge() {
 }
 
 byId("enlarge").addEventListener("click", enlarge);
-startViewer({ corrected: findings => showFindings(current, findings, goTo), painted: markStale, enlarge });
+startViewer({ corrected, painted: markStale, enlarge });
 startList({ choose, removed, mayLeave, isPainted });
 showAbout().catch(error => { byId("problem").textContent = error.message; });

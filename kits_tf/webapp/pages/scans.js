@@ -89,7 +89,7 @@ async function sendScan({ name, files, reference }) {
   }
 }
 
-async function refresh() {
+export async function refresh() {
   clearTimeout(timer);
   try {
     scans = await api.scans();
