@@ -92,8 +92,10 @@ def read_to_measure(mask: MaskFile, image: Volume | None) -> tuple[Volume, Schem
     """
     volume = mask.read()
     if image is not None and not volume.grid.same_as(image.grid):
-        expected = f"the scan's grid {image.grid.shape}"
-        raise InputError(f"{mask.path}: expected {expected}, got {volume.grid.shape}, or elsewhere")
+        if volume.grid.shape != image.grid.shape:
+            raise InputError(f"{mask.path}: expected the scan's grid {image.grid.shape}, got {volume.grid.shape}")
+        expected, got = (grid.affine[:3].round(3).tolist() for grid in (image.grid, volume.grid))
+        raise InputError(f"{mask.path}: expected the scan's place and axes {expected}, got {got}")
     hu = np.broadcast_to(np.int16(AIR_HU), volume.array.shape) if image is None else image.array
     labels, scheme = with_sides(volume.array, mask.scheme, hu, volume.grid.spacing_mm)
     return replace(volume, array=labels), scheme

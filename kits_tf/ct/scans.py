@@ -153,10 +153,10 @@ def mask_paths(folder: Path) -> dict[str, Path]:
 
 
 def _mask_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"{path}: expected a mask or a folder of masks, found no such file or folder")
     if not path.is_dir():
         strip_suffix(path)
-        if not path.is_file():
-            raise InputError(f"{path}: expected a mask, found no such file")
         return [path]
     if (path / LABELS_NAME).is_file():
         return [path / LABELS_NAME]

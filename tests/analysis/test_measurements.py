@@ -127,12 +127,19 @@ def test_what_cannot_be_measured_is_named(data_dir: Path, tmp_path: Path) -> Non
             measure.main(measure.Measure(**flags), inputs)
 
     mask = str(data_dir / "case_00000" / "segmentation.nii.gz")
-    refused("gone.nii: expected a mask, found no such file", [str(tmp_path / "gone.nii")])
+    refused(
+        "gone.nii: expected a mask or a folder of masks, found no such file or folder", [str(tmp_path / "gone.nii")]
+    )
     refused("expected a mask, or a folder of masks, found none", [str(tmp_path)])
     other = str(data_dir / "case_00001")
     (tmp_path / "scan").mkdir()
     write_stored(tmp_path / "scan" / "b.nii.gz", np.zeros((3, 3, 3), np.int16), affine_of("IPL"))
     refused("segmentation.nii.gz: expected the scan's grid", [mask], image=f"{tmp_path}/scan")
+    image = nib.load(mask)
+    moved = image.affine + np.array([[0, 0, 0, 5.0], *[[0] * 4] * 3])  # by 5 mm
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), moved), tmp_path / "moved.nii.gz")
+    scan = str(data_dir / "case_00000")
+    refused("moved.nii.gz: expected the scan's place and axes .*, got ", [str(tmp_path / "moved.nii.gz")], image=scan)
     refused("expected a scan named case_00000, found none", [mask, other], image=other)
     write_stored(tmp_path / "a.nii.gz", np.full((3, 3, 3), 9, np.uint8), affine_of("IPL"))
     path = str(tmp_path / "a.nii.gz")
