@@ -112,7 +112,7 @@ def test_what_is_wrong_is_told(packed: Path, data_dir: Path, tmp_path: Path, cap
 def test_flags_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     for changes, message in (
         ({}, "expected either --predictions_dir or --check"),
-        ({"predictions_dir": "a"}, "expected --output with --predictions_dir"),
+        ({"predictions_dir": "a"}, "expected --predictions_dir and --output together"),
         ({"check": "a.zip"}, "expected --data_dir with --check"),
     ):
         with pytest.raises(InputError, match=message):
