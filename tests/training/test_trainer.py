@@ -308,7 +308,7 @@ def test_a_loss_that_is_no_number_stops_the_run(records_dir: Path, tmp_path: Pat
         InputError, match=r"step \d+: the loss of patches of case_0000.* is (nan|inf), expected"
     ) as caught:
         train.main(train_settings(records_dir, tmp_path / "run", learning_rate=1e36))
-    assert "--learning_rate, which is at 1e+36" in str(caught.value)
+    assert "lower --learning_rate, now 1e+36" in str(caught.value)
     # Nothing was trained: other flags may try again.
     settings = train_settings(records_dir, tmp_path / "run", learning_rate=0.5)
     run.open_run_dir(settings, Manifest.read(records_dir))
