@@ -78,7 +78,7 @@ def test_settings_made_in_python_are_expanded_too(home: Path) -> None:
 @pytest.mark.parametrize("command", all_commands().values(), ids=lambda command: command.name)
 def test_flags_whose_help_begins_with_a_file_or_folder_are_paths(command: Command) -> None:
     for _, item, _ in flag_fields(command.settings):
-        if item.metadata["help"].startswith(("Folder", "File", "PEM", "Zip", "PNG", "JSON that", "A run")):
+        if item.metadata["help"].startswith(("Folder", "File", "PEM", "Zip", "PNG", "JSON file", "A run")):
             assert is_path(item), item.name
 
 
