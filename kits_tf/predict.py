@@ -86,7 +86,7 @@ def _draw(scans: "list[Scan]", output: "MaskOutput", dicom: DicomSettings) -> No
     masks = masks_at(paths, output.folder, MaskSchemeSettings())
     plan = FigurePlan(masks=masks, output_dir=output.folder)
     drawings = drawings_of_scans([scan for scan in scans if scan.name in paths], dicom, plan)
-    draw_all(drawings, workers=1 if len(paths) == 1 else 0)
+    draw_all(drawings, workers=0)
     drawings.failures.check()
 
 

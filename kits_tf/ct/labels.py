@@ -4,6 +4,7 @@ The challenge has 0 background, 1 kidney, 2 tumor; KiTS21 and KiTS23 also 3 cyst
 The default scheme here tells the kidneys apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -144,6 +145,18 @@ def count_labels(labels: NDArray[np.uint8], num_classes: int) -> NDArray[np.int6
     counts = np.bincount(inside.ravel(), minlength=num_classes)
     counts[0] += labels.size - inside.size
     return counts
+
+
+def volumes_ml(labels: NDArray[np.uint8], classes: Sequence[str], spacing_mm: Spacing) -> dict[str, float]:
+    """Returns the volume of each class but background, by name.
+
+    Args:
+        labels: labels of a scan, with axes in any order.
+        classes: names of the labels 0, 1, ...
+        spacing_mm: voxel sizes, in any order.
+    """
+    milliliters = count_labels(labels, len(classes)) * float(np.prod(spacing_mm)) / 1000
+    return dict(zip(classes[1:], milliliters[1:].tolist(), strict=True))
 
 
 def from_challenge(

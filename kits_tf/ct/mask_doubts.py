@@ -21,16 +21,15 @@ def doubts(labels: NDArray[np.uint8], classes: Sequence[str]) -> tuple[str, ...]
     """
     if not labels.any():
         return ("nothing is marked",)
-    box = bounding_box(labels)
-    inside, phrases = labels[box], []
-    for name in classes[1:]:
-        mask = inside == classes.index(name)
+    box, phrases = bounding_box(labels), []
+    masks = {name: labels[box] == label for label, name in enumerate(classes) if label}
+    for name, mask in masks.items():
         words = name.replace("_", " ")
         if "kidney" in name and not mask.any():
             phrases.append(f"no {words}")
         elif touches_border(mask, box, labels.shape):
             phrases.append(f"{words} {CUT_OFF}")
-    if set(_SIDED) <= set(classes) and kidneys_touch(*(inside == classes.index(name) for name in _SIDED)):
+    if set(_SIDED) <= masks.keys() and kidneys_touch(*(masks[name] for name in _SIDED)):
         phrases.append("the kidneys are fused")
     return tuple(phrases)
 

@@ -15,7 +15,7 @@ from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
 from kits_tf.base.words import count_text, listed
 from kits_tf.ct.dicom_seg import write_segmentation
-from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, count_labels, with_sides
+from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, volumes_ml, with_sides
 from kits_tf.ct.mask_doubts import doubts
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import MAPS, LoadedScan, Scan
@@ -251,12 +251,10 @@ class _Writer:
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
         write_stored(path, labels, *geometry, replace(origin, classes=classes))
-        ml = count_labels(labels, len(classes)) * float(np.prod(volume.grid.spacing_mm)) / 1000
-        volumes_ml = dict(zip(classes[1:], ml[1:].tolist(), strict=True))
         return Prediction(
             source=scan.source,
             path=path,
-            volumes_ml=volumes_ml,
+            volumes_ml=volumes_ml(labels, classes, volume.grid.spacing_mm),
             doubts=doubts(labels, classes),
             warnings=segmentation.warnings,
         )

@@ -21,7 +21,7 @@ from kits_tf.base.startup import start_tensorflow
 from kits_tf.base.words import warnings_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import size_text
-from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, count_labels, from_challenge, with_sides
+from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, from_challenge, volumes_ml, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import Volume, strip_suffix, write_stored
 from kits_tf.library.options import settings_from
@@ -75,8 +75,7 @@ class Mask:
     @property
     def volumes_ml(self) -> dict[str, float]:
         """Volume of each class but background, by name; a kidney without the tumors in it."""
-        milliliters = count_labels(self.labels, len(self.scheme.classes)) * np.prod(self.scan.grid.spacing_mm) / 1000
-        return dict(zip(self.scheme.classes[1:], milliliters[1:].tolist(), strict=True))
+        return volumes_ml(self.labels, self.scheme.classes, self.scan.grid.spacing_mm)
 
     def measure(self) -> Measurements:
         """Returns volumes, sizes, shapes and HU of kidneys and lesions, as the command measure does."""

@@ -11,11 +11,11 @@ from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.memory import return_freed_memory
-from kits_tf.base.words import count_text
 from kits_tf.config import DicomSettings, MaskSchemeSettings
 from kits_tf.ct.dicom import Series, SeveralSeriesError
 from kits_tf.ct.dicom_files import text_of
 from kits_tf.ct.dicom_seg import segmentation_problem
+from kits_tf.ct.geometry import size_text
 from kits_tf.ct.hounsfield import IntensityError
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.scans import LoadedScan, find_scans
@@ -178,19 +178,15 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
 
 def _describe(study: Study, scan: LoadedScan) -> None:
     """Notes what a scan is; one without a name gets that of its patient."""
-    z, y, x = scan.volume.grid.spacing_mm
-    size = f"{x:.2g} x {y:.2g} x {z:.2g} mm"
+    patient, parts = "", [size_text(scan.volume.grid)]
+    if scan.series:
+        header = scan.series.headers[0]
+        patient = display_name(text_of(header, "PatientID"))
+        parts = [f"patient {patient}" if patient else "", text_of(header, "SeriesDescription"), *parts]
+        study.segmentation_problem = segmentation_problem(scan.series)
     study.is_series = scan.series is not None
-    if scan.series is None:
-        study.name = study.name or UNNAMED
-        study.details = f"{' x '.join(map(str, reversed(scan.volume.grid.shape)))} voxels of {size}"
-        return
-    header, slices = scan.series.headers[0], count_text(len(scan.series.headers), "slice")
-    patient = display_name(text_of(header, "PatientID"))
-    parts = [f"patient {patient}" if patient else "", text_of(header, "SeriesDescription"), slices, size]
     study.details = ", ".join(part for part in parts if part)
     study.name = study.name or patient or UNNAMED
-    study.segmentation_problem = segmentation_problem(scan.series)
 
 
 def _reference(study: Study, image: Volume) -> Reference | None:

@@ -24,7 +24,7 @@ from kits_tf import app, config, measure, predict
 
 # A real scan takes minutes to segment and, drawn without a GPU, to show.
 REAL_SCAN_MS = 600_000
-# Of all visible texts: WCAG 2.2's contrast ratio of text and what lies behind it. axe leaves out texts over gradients.
+# Of all visible texts: WCAG 2.2's contrast ratio of text and what lies behind it.
 LOWEST_CONTRAST = """() => {
   const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   const light = text => {

@@ -36,7 +36,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
     assert user.wait(key) == {
         "key": key,
         "name": "imaging",
-        "details": f"{' x '.join(map(str, nib.load(scan).shape[::-1]))} voxels of 6 x 6 x 8 mm",
+        "details": f"{' x '.join(map(str, nib.load(scan).shape))} voxels of 8 x 6 x 6 mm",
         "state": "done",
         "message": "",
         "before": 0,
@@ -147,7 +147,9 @@ def test_a_series_without_a_name_gets_its_patients(user, tmp_path: Path) -> None
         user.put(f"api/scans/{key}/files/{number}", data=file.read_bytes(), params={"name": file.name})
     user.post(f"api/scans/{key}/start", json={})
     state = user.wait(key)
-    assert state["name"] == "A 7" and state["details"].startswith("patient A 7, arterial, 12 slices, ")
+    assert state["name"] == "A 7" and re.fullmatch(
+        "patient A 7, arterial, 12 x [0-9]+ x [0-9]+ voxels of 25 x [0-9.]+ x [0-9.]+ mm", state["details"]
+    )
     mask = user.get(f"api/scans/{key}/mask.nii.gz")
     assert mask.headers["content-disposition"] == "attachment; filename*=UTF-8''A%207.nii.gz"
 

@@ -48,7 +48,7 @@ def measurements_document(
     """
     network, _, settings = model.partition(" ")
     whose = f"Mask by the network {network}{', corrected by hand' if is_corrected else ', as the network made it'}."
-    shape, spacing = (" x ".join(texts) for texts in (map(str, case.hu.shape), map("{:.2f}".format, case.spacing_mm)))
+    shape, spacing = (" x ".join(map("{:.4g}".format, sizes)) for sizes in (case.hu.shape, case.spacing_mm))
     head = [
         whose,
         f"Scan of {shape} voxels of {spacing} mm (z, y, x). kits_tf {__version__}, {date.today().isoformat()}.",

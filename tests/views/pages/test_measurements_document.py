@@ -48,7 +48,7 @@ def test_a_page_has_network_voxels_numbers_and_what_must_be_known() -> None:
         "A7: kidneys and lesions",
         "Mask by the network kits, as the network made it.",
         f"network: {MODEL}",
-        "Scan of 30 x 60 x 80 voxels of 4.00 x 2.00 x 1.50 mm",
+        "Scan of 30 x 60 x 80 voxels of 4 x 2 x 1.5 mm (z, y, x)",
         "Not a medical device.",
         "WARNING: trained on phantoms",
         "right kidney",
