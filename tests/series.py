@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -39,7 +40,8 @@ def write_slice(path: Path, position: np.ndarray, axes: tuple = (ROW, COLUMN), *
     data.RescaleSlope, data.RescaleIntercept = 0.5, -1024
     for name, value in changes.items():
         setattr(data, name, value)
-    data.PixelData = np.rint((places @ GRADIENT + 1024) * 2).astype(np.uint16).tobytes()
+    if "PixelData" not in changes:
+        data.PixelData = np.rint((places @ GRADIENT + 1024) * 2).astype(np.uint16).tobytes()
     data.save_as(path, enforce_file_format=True)
     return data
 
@@ -51,4 +53,28 @@ def write_series(folder: Path, places: list[float], axes: tuple = (ROW, COLUMN),
     for number, place in enumerate(places):
         name = f"{'qzmaxkbn'[number % 8]}{number}"
         write_slice(folder / name, np.array([-20.0, 30, -5]) + place * normal, axes, **changes)
+    return folder
+
+
+def write_series_of(folder: Path, scan: Path) -> Path:
+    """Writes the slices of a NIfTI file whose axes are those of the patient, and returns the folder."""
+    image = nib.as_closest_canonical(nib.load(scan))
+    hu = np.asarray(image.dataobj)[::-1, ::-1]  # x to the left, y to the back
+    spacing, size = image.header.get_zooms(), hu.shape
+    first = image.affine @ [size[0] - 1, size[1] - 1, 0, 1]
+    folder.mkdir(parents=True)
+    for number in range(size[2]):
+        write_slice(
+            folder / f"{number:03d}.dcm",
+            np.array([-first[0], -first[1], first[2] + number * spacing[2]]),
+            (np.array([1.0, 0, 0]), np.array([0.0, 1, 0])),
+            Rows=size[1],
+            Columns=size[0],
+            PixelSpacing=[float(spacing[1]), float(spacing[0])],
+            SliceThickness=float(spacing[2]),
+            PixelRepresentation=1,
+            RescaleSlope=1,
+            RescaleIntercept=0,
+            PixelData=hu[:, :, number].T.astype(np.int16).tobytes(),
+        )
     return folder

@@ -1,31 +1,27 @@
 """What documents tell a reader to type: every command line is one that its command takes, and README's lines run."""
 
-import os
+import json
 import re
 import shlex
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import OF_PHANTOMS
-from scripts import ROOT, python_blocks
+from bodies import write_label_maps
+from conftest import OF_PHANTOMS, TINY_SPLITS, convert_settings, train_settings
+from documents import SKIPPED, lay, reader, reason_to_skip, steps
+from scripts import ROOT
 
-from kits_tf import phantom
+from kits_tf import convert, evaluate, phantom, predict, train
 from kits_tf.base.command import all_commands
-from kits_tf.ct.volume import read_metadata
+from kits_tf.ct.volume import read_labels
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("configs/*.flags")])
-# README's commands at the size of a test.
-SMALL_GRID = "--spacing_zyx_mm=16,12,12 --test_cases=3"
-SMALL_RUN = "--patch_size_zyx=8,16,16 --patches_per_case=2 --shuffle_patches=4 --filters=4,8 --epochs=1"
-SMALL = {"convert": SMALL_GRID, "train": f"{SMALL_GRID} {SMALL_RUN} --validation_patches_per_case=2"}
+SPLITS = {"train": ["case_00000", "case_00001"], "validation": ["case_00002"], "test": ["case_00003"]}
 
 
 def command_lines(text: str) -> Iterator[str]:
@@ -49,83 +45,224 @@ def test_every_command_line_is_one_that_its_command_takes(page: Path, monkeypatc
         all_commands()[name].parse(arguments)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a page takes for granted beside KiTS19's data and a scan, and files that its lines leave."""
+
+    given: dict[str, str] = field(default_factory=dict)
+    leaves: tuple[str, ...]
+
+
+def assert_masks_of_clients_agree(clone: Path) -> None:
+    """Those of our client and of one without kits_tf."""
+    served, alone = (np.asarray(nib.load(clone / name).dataobj) for name in ("masks/scan.nii.gz", "mask.nii.gz"))
+    assert served.shape == alone.shape and ((served > 0) == (alone > 0)).mean() > 0.99
+
+
+ORDERED = {
+    "docs/tutorial.md": Page(
+        leaves=(
+            "lesson/audit/audit.html",
+            "lesson/figures/case_00012.png",
+            "lesson/run/curves.png",
+            "lesson/run/evaluation/test/report.html",
+            "lesson/measured/kidneys.csv",
+            "lesson/served/case_00013.nii.gz",
+        )
+    ),
+    "docs/conversion.md": Page(
+        given={"DATA": "data", "SIMULATED_2MM": "data"},
+        leaves=("audit/audit.html", "RECORDS/manifest.json", "PACKED", "NIFTI/case_00003/segmentation.nii.gz"),
+    ),
+    "docs/evaluation.md": Page(
+        given={
+            "runs/base": "run",
+            "runs/other": "scored",
+            "runs/folds": "folds",
+            "masks": "masks",
+            "true_masks": "true_masks",
+        },
+        leaves=(
+            "runs/base/evaluation/test/cases.csv",
+            "masks/evaluation/lesions.csv",
+            "runs/folds/evaluation/validation/summary.json",
+        ),
+    ),
+    "docs/extending.md": Page(
+        given={"DATA": "data", "RECORDS": "records", "FOLDER": "layout", "MASKS": "masks", "SCAN": "case"},
+        leaves=("RUN/history.csv", "MODEL/1", "FIGURES", "AUDIT/audit.json", "MASKS/evaluation/cases.csv"),
+    ),
+    "docs/geometry.md": Page(given={"DIR": "data"}, leaves=("OUT/manifest.json",)),
+    "docs/index.md": Page(leaves=("masks/scan.nii.gz",)),
+    "docs/inference.md": Page(
+        given={"runs/base": "run", "runs/coarse": "run", "runs/fine": "run"},
+        leaves=("predictions.zip", "models/kits/1"),
+    ),
+    "docs/measurements.md": Page(given={"masks": "masks"}, leaves=("measured/lesions.csv",)),
+    "docs/network.md": Page(given={"records": "records"}, leaves=("runs/resenc/history.csv", "winner.png")),
+    "docs/page.md": Page(given={"models/kits": "model"}, leaves=()),
+    "docs/pipeline.md": Page(given={"DATA": "data"}, leaves=("figures", "PHANTOM/case_00000/imaging.nii.gz")),
+    "docs/postprocessing.md": Page(given={"runs/base": "run_of_six"}, leaves=("runs/base/postprocess.json",)),
+    "docs/report.md": Page(
+        given={
+            "DATA": "data",
+            "runs/base": "scored",
+            "runs/other": "scored",
+            "masks": "scored_masks",
+            "other_masks": "scored_masks",
+            "MASKS": "scored_masks",
+            "mask.nii.gz": "scan_mask",
+        },
+        leaves=(
+            "figures/scan.png",
+            "figures/case_00000.png",
+            "runs/base/evaluation/test/comparison.html",
+            "masks/evaluation/comparison.html",
+            "MASKS/evaluation/report.html",
+        ),
+    ),
+    "docs/results.md": Page(given={"SIMULATED": "data", "splits.json": "splits"}, leaves=("RECORDS/manifest.json",)),
+    "docs/serving.md": Page(
+        given={"runs/base": "run"}, leaves=("models/kits/1", "masks/dicom_folder.nii.gz", "mask.json", "mask.nii.gz")
+    ),
+    "docs/simulation.md": Page(
+        given={"LABEL_MAPS": "label_maps"},
+        leaves=("PHANTOMS/case_00000/imaging.nii.gz", "SIMULATED/case_01000/segmentation.nii.gz"),
+    ),
+    "docs/starter.md": Page(given={"DATA": "data"}, leaves=("masks/scan.nii.gz", "runs/mine/history.csv")),
+    "docs/training.md": Page(
+        given={"SIMULATED": "data", "records_2mm": "records", "case_00088": "case"},
+        leaves=("runs/base/curves.png", "runs/body/evaluation/validation/cases.csv", "masks/case_00088.nii.gz"),
+    ),
+}
+
+
+def test_each_line_of_a_document_is_run_or_there_is_a_reason() -> None:
+    pages = [str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+    lines = {page: [step for step in steps((ROOT / page).read_text()) if not step.endswith("\n")] for page in pages}
+    run = {page for page in pages if any(not reason_to_skip(line) for line in lines[page])}
+    assert run == {"README.md", *ORDERED}
+    every = [line for page in pages for line in lines[page]]
+    assert len(every) > 120
+    for beginning, _ in SKIPPED:
+        assert any(line.startswith(beginning) for line in every), f"no document has a line that begins with {beginning}"
+    ours = {line.split()[2] for line in every if reason_to_skip(line) and line.startswith("python -m ")}
+    assert ours == {"kits_tf.demo", "kits_tf.convert"}  # the demo, and buckets
+
+
+@pytest.fixture(scope="session")
+def made(data_dir: Path, records_dir: Path, run_dir: Path, model_dir: Path, made_once: Callable) -> dict[str, Path]:
+    """What pages take for granted, by what it is: made once, and copied by those who use it."""
+    scan = data_dir / "case_00000/imaging.nii.gz"
+
+    def make_masks(folder: Path) -> None:
+        predict.main(predict.Predict(model=str(run_dir), output_dir=str(folder)), [str(data_dir)])
+
+    def make_scored(folder: Path) -> None:
+        shutil.copytree(run_dir, folder)
+        evaluate.main(evaluate.Evaluate(run_dir=str(folder), split="test"))
+
+    def make_scored_masks(folder: Path) -> None:
+        make_masks(folder)
+        evaluate.main(evaluate.Evaluate(predictions_dir=str(folder), data_dir=str(data_dir)))
+
+    def make_run_of_six(folder: Path) -> None:
+        data, records = (folder.with_name(f"{name}_of_six") for name in ("data", "records"))
+        phantom.main(phantom.Phantom(output_dir=str(data), num_cases=8, phantom_spacing_zyx_mm=(12.0, 10.0, 10.0)))
+        splits = replace(TINY_SPLITS, validation_fraction=0.85)
+        convert.main(convert_settings(data, records, splits=splits))
+        train.main(train_settings(records, folder))
+
+    def make_true_masks(folder: Path) -> None:
+        folder.mkdir()
+        for case in data_dir.glob("case_*"):
+            shutil.copyfile(case / "segmentation.nii.gz", folder / f"{case.name}.nii.gz")
+
+    def make_folds(folder: Path) -> None:
+        records = folder.with_name("records_of_folds")
+        splits = replace(TINY_SPLITS, num_folds=2)
+        convert.main(convert_settings(data_dir, records, splits=splits))
+        train.main(replace(train_settings(records, folder), all_folds=True))
+
+    def make_layout(folder: Path) -> None:
+        folder.mkdir()
+        shutil.copyfile(scan, folder / "patient0_ct.nii.gz")
+
+    return {
+        "data": data_dir,
+        "case": data_dir / "case_00003",
+        "scan": scan,
+        "scan_mask": scan.with_name("segmentation.nii.gz"),
+        "records": records_dir,
+        "run": run_dir,
+        "model": model_dir,
+        "masks": made_once("masks_of_documents", make_masks),
+        "scored": made_once("scored", make_scored),
+        "scored_masks": made_once("scored_masks", make_scored_masks),
+        "run_of_six": made_once("run_of_six", make_run_of_six),
+        "true_masks": made_once("true_masks", make_true_masks),
+        "folds": made_once("folds", make_folds),
+        "layout": made_once("layout", make_layout),
+        "label_maps": made_once("label_maps", write_label_maps),
+        "splits": made_once("splits", lambda file: file.write_text(json.dumps(SPLITS))),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ORDERED)
+def test_the_lines_of_a_document_run_in_order(name: str, made: dict[str, Path], tmp_path: Path) -> None:
+    clone = tmp_path / "kits_tf"
+    lay(clone, made, ORDERED[name].given)
+    with reader(clone) as person:
+        person.read((ROOT / name).read_text())
+    missing = [path for path in ORDERED[name].leaves if not (clone / path).exists()]
+    assert not missing
+    if name == "docs/serving.md":
+        assert_masks_of_clients_agree(clone)
+
+
 def readme_parts() -> dict[str, str]:
     """Returns the parts of README by heading."""
     headed = re.split(r"^## (.*)\n", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     return dict(zip(headed[1::2], headed[2::2], strict=True))
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A folder as README has it: this repository's configs, kits19 beside it, and a scan of one's own."""
-    phantom.main(
-        phantom.Phantom(output_dir=str(tmp_path / "kits19/data"), num_cases=4, phantom_spacing_zyx_mm=(8.0, 6.0, 6.0))
-    )
-    (tmp_path / "kits19/data/case_00210").mkdir()
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "scan"), [("laterality", "scan.nii.gz"), ("kits19", "dicom_folder")])
+def test_readme_in_order(scheme: str, scan: str, made: dict[str, Path], tmp_path: Path) -> None:
+    clone, parts = tmp_path / "kits_tf", readme_parts()
+    lay(clone, made, {})
+    in_scheme = [(f"kits_tf.{command}", f"--label_scheme={scheme}") for command in ("convert", "train")]
+    with reader(clone, *in_scheme) as person:
+        out = person.read(parts["Your scan"].replace("scan.nii.gz", scan))
+        name = scan.removesuffix(".nii.gz")
+        assert "starter network: for trying things out" in out
+        assert (clone / f"masks/{name}.png").stat().st_size > 10_000 and (clone / f"masks/{name}.nii.gz").exists()
+        person.leave()
+
+        person.read(parts["Train on KiTS19"])
+        assert json.loads((clone / "records/manifest.json").read_text())["grid"]["label_scheme"] == scheme
+        assert (clone / "runs/base/evaluation/test/report.html").exists() and (clone / "models/kits/1").is_dir()
+        mask = read_labels(clone / "masks/case_00210.nii.gz")
+        assert mask.metadata.warnings == (OF_PHANTOMS,)
+
+        person.read(parts["Serve"].replace("scan.nii.gz", scan))
+        person.leave()
+        printed = person.read(parts["Use as a library"].replace("scan.nii.gz", scan)).splitlines()
+        assert [line.split()[:2] for line in printed[:2]] == [["right", "kidney"], ["left", "kidney"]]
+
+
+@pytest.mark.slow
+def test_your_scan_is_a_file_a_folder_or_a_zip_file(made: dict[str, Path], tmp_path: Path) -> None:
     clone = tmp_path / "kits_tf"
-    clone.mkdir()
-    (clone / "configs").symlink_to(ROOT / "configs")
-    for copy in (tmp_path / "kits19/data/case_00210/imaging.nii.gz", clone / "scan.nii.gz"):
-        shutil.copyfile(tmp_path / "kits19/data/case_00000/imaging.nii.gz", copy)
-    return clone
-
-
-def typed(clone: Path, *command: str) -> str:
-    """Runs a command in the clone and returns what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=clone, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def run_lines(clone: Path, part: str, left_out: tuple[str, ...] = ()) -> str:
-    """Runs the command lines of a part of README in their order, and returns what they printed."""
-    out = ""
-    for line in command_lines(part):
-        name, *arguments = shlex.split(line)
-        if name not in left_out:
-            out += typed(clone, "-m", f"kits_tf.{name}", *arguments, *SMALL.get(name, "").split())
-    return out
-
-
-@pytest.mark.slow
-def test_readme_from_a_scan_to_kits19_and_the_library(clone: Path) -> None:
-    parts = readme_parts()
-    out = run_lines(clone, parts["Your scan"], left_out=("app",))
-    assert "starter network: for trying things out" in out
-    assert (clone / "masks/scan.png").stat().st_size > 10_000 and (clone / "masks/scan.nii.gz").exists()
-
-    out = run_lines(clone, parts["Train on KiTS19"])
-    assert (clone / "runs/base/evaluation/test/report.html").exists() and (clone / "models/kits/1").is_dir()
-    assert read_metadata(clone / "masks/case_00210.nii.gz").warnings == (OF_PHANTOMS,)
-
-    (snippet,) = python_blocks("README.md")
-    printed = typed(clone, "-c", snippet).splitlines()
-    assert [line.split()[:2] for line in printed[:2]] == [["right", "kidney"], ["left", "kidney"]]
-
-
-@pytest.mark.slow
-def test_readme_serves_and_a_client_without_kits_tf_gets_the_same_mask(clone: Path) -> None:
-    """`kits_tf.serve` in the container's place, on a port that is free."""
-    part = readme_parts()["Serve"]
-    lines = [line for line in command_lines(part) if line.startswith(("export", "serve", "client"))]
-    assert [line.split()[0] for line in lines] == ["export", "client", "serve"]
-    export, client, serve = (line.split() for line in lines)
-    typed(clone, "-m", *[f"kits_tf.{export[0]}", *export[1:]])
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", f"kits_tf.{serve[0]}", *serve[1:], f"--grpc_port={port}", "--rest_port=0"]
-    with subprocess.Popen(command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert "gRPC on" in server.stdout.readline()
-            typed(clone, "-m", f"kits_tf.{client[0]}", *[word.replace("8500", str(port)) for word in client[1:]])
-        finally:
-            server.send_signal(signal.SIGTERM)
-    snippet, *_ = python_blocks("docs/serving.md")
-    typed(clone, "-c", snippet)
-    served, alone = (np.asarray(nib.load(clone / name).dataobj) for name in ("masks/scan.nii.gz", "mask.nii.gz"))
-    assert served.shape == alone.shape and ((served > 0) == (alone > 0)).mean() > 0.99
+    lay(clone, made, {"runs/base": "run"})
+    part = readme_parts()["Your scan"]
+    with reader(clone, ("kits_tf.predict", "--model=runs/base"), ("kits_tf.app", "--model=runs/base")) as person:
+        for scan in ("scan.nii.gz", "dicom_folder", "zipped.zip"):
+            person.read(part.replace("scan.nii.gz", scan))
+            person.leave()
+    by_kind = [read_labels(clone / f"masks/{name}.nii.gz") for name in ("scan", "dicom_folder", "zipped")]
+    for mask in by_kind[1:]:
+        np.testing.assert_array_equal(mask.array, by_kind[0].array)
+    for name in ("scan", "dicom_folder", "zipped"):
+        assert (clone / f"masks/{name}.png").stat().st_size > 10_000

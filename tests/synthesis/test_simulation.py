@@ -1,10 +1,10 @@
 """Invented scans show what their labels say, differ as they should, and are the same again for the same seed."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bodies import NUMBERS, body_of_boxes, box, write_label_maps
 from scipy import ndimage
 
 from kits_tf import simulate as simulate_command
@@ -23,33 +23,17 @@ from kits_tf.synthesis.simulation import simulate
 from kits_tf.synthesis.tissues import ANY_PHASE, PHASES, Tissues, draw_tissues
 from kits_tf.synthesis.transplants import Kidney, mirrored, own_kidneys, transplant, varied, whole_kidneys
 
-NUMBERS = {"vertebrae_L1": 1, "kidney_right": 2, "kidney_left": 3, "liver": 4, "femur_left": 5, "kidney_cyst_left": 6}
 SPACING = 4.0
-
-
-def box(array: np.ndarray, value: int, *spans: tuple[int, int]) -> None:
-    array[tuple(slice(*span) for span in spans)] = value
 
 
 @pytest.fixture
 def body() -> Body:
-    """Liver above, kidneys in planes 40 to 60 beside the spine, a femur below; x runs to the left."""
-    structures = np.zeros((120, 50, 70), np.uint8)
-    box(structures, 1, (0, 100), (30, 40), (30, 40))
-    box(structures, 4, (10, 50), (10, 30), (8, 30))
-    box(structures, 2, (40, 60), (28, 40), (12, 24))
-    box(structures, 3, (40, 60), (28, 40), (46, 58))
-    box(structures, 6, (55, 60), (28, 40), (54, 58))
-    box(structures, 5, (100, 120), (20, 30), (45, 55))
-    return Body("box", structures, (4.0, 4.0, 4.0), NUMBERS)
+    return body_of_boxes()
 
 
 @pytest.fixture
-def label_maps(tmp_path: Path, body: Body) -> Path:
-    folder = tmp_path / "maps"
-    write_stored(folder / "box.nii.gz", body.structures, kits19_affine(body.spacing_mm))
-    (folder / "classes.json").write_text(json.dumps(NUMBERS))
-    return folder
+def label_maps(tmp_path: Path) -> Path:
+    return write_label_maps(tmp_path / "maps")
 
 
 def scene_of(body: Body, tissues: Tissues | None = None) -> Scene:
