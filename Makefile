@@ -10,7 +10,7 @@ EXAMPLE = $(VENV)/example/example_ct.nii.gz
 # Whole files go to a process, in the order that tests/running.py gives them.
 TWO_PROCESSES = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate bench-accuracy results reference site pictures help clean
+.PHONY: demo test test-slow test-docs test-addons lint bench bench-convert bench-pipeline bench-train bench-predict bench-evaluate bench-accuracy results reference site pictures help clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ :/'
@@ -23,6 +23,9 @@ test: lint  ## ruff, mypy, and the tests that are not slow, in two processes
 
 test-slow: $(VENV)/.dev  ## the slow tests
 	$(RUN) -m pytest $(TWO_PROCESSES) --durations=15 -m slow --hypothesis-profile=thorough
+
+test-docs: $(VENV)/.dev  ## the command lines of all documents, each page's in their order
+	$(RUN) -m pytest --durations=15 -m docs
 
 test-addons: .venv-addons/.installed  ## our ops beside tensorflow-addons, which needs Python 3.11: PYTHON311=python3.11
 	PYTHONPATH=. .venv-addons/bin/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --disable-warnings tests_addons

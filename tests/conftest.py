@@ -234,5 +234,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    with time_limit().watched(is_slow=item.get_closest_marker("slow") is not None):
+    with time_limit().watched(is_slow=any(item.get_closest_marker(name) for name in ("slow", "docs"))):
         return (yield)

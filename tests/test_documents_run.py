@@ -208,7 +208,7 @@ def made(data_dir: Path, records_dir: Path, run_dir: Path, model_dir: Path, made
     }
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 @pytest.mark.parametrize("name", ORDERED)
 def test_the_lines_of_a_document_run_in_order(name: str, made: dict[str, Path], tmp_path: Path) -> None:
     clone = tmp_path / "kits_tf"
@@ -227,8 +227,13 @@ def readme_parts() -> dict[str, str]:
     return dict(zip(headed[1::2], headed[2::2], strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("scheme", "scan"), [("laterality", "scan.nii.gz"), ("kits19", "dicom_folder")])
+@pytest.mark.parametrize(
+    ("scheme", "scan"),
+    [
+        pytest.param("laterality", "scan.nii.gz", marks=pytest.mark.slow),
+        pytest.param("kits19", "dicom_folder", marks=pytest.mark.docs),
+    ],
+)
 def test_readme_in_order(scheme: str, scan: str, made: dict[str, Path], tmp_path: Path) -> None:
     clone, parts = tmp_path / "kits_tf", readme_parts()
     lay(clone, made, {})
@@ -252,7 +257,7 @@ def test_readme_in_order(scheme: str, scan: str, made: dict[str, Path], tmp_path
         assert [line.split()[:2] for line in printed[:2]] == [["right", "kidney"], ["left", "kidney"]]
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 def test_your_scan_is_a_file_a_folder_or_a_zip_file(made: dict[str, Path], tmp_path: Path) -> None:
     clone = tmp_path / "kits_tf"
     lay(clone, made, {"runs/base": "run"})
