@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ SMALL = (
     ("kits_tf.train", "--validation_patches_per_case=1 --filters=4,8"),
     ("kits_tf.train", "--blur_probability=0 --low_resolution_probability=0"),
     ("kits_tf.train", "--gamma_probability=0 --inverted_gamma_probability=0 --warmup_epochs=0"),
+    ("kits_tf.train --flagfile=configs/body.flags", "--filters=8,16,32,96"),
     ("--preset=resenc_m", "--patch_size_zyx=32,32,32 --filters=4,4,4,4,4,4 --blocks=0,1,1,1,1,1"),
     ("--preset=slim", "--patch_size_zyx=8,16,16"),
     ("--preset=dilated", "--filters=4,4,4"),
@@ -113,17 +114,17 @@ def _one_line(command: str) -> str:
     return " ".join(command.split())
 
 
-def lay(clone: Path, made: dict[str, Path], given: dict[str, str]) -> None:
+def lay(clone: Path, made: Callable[[str], Path], given: dict[str, str]) -> None:
     """Fills a folder with what every page takes for granted, and with what one page does.
 
     Args:
         clone: folder to make; kits19 lies beside it too, as README has it.
-        made: folders by what they are, among them "data".
+        made: function from what a folder or file is, as in "data" or "run", to where one is.
         given: names of what the page takes for granted, with what each is.
     """
     clone.mkdir(parents=True)
     data = clone.parent / "kits19/data"
-    shutil.copytree(made["data"], data)
+    shutil.copytree(made("data"), data)
     scan = data / "case_00000/imaging.nii.gz"
     for copy in (data / "case_00210/imaging.nii.gz", clone / "scan.nii.gz", clone / "more/other.nii.gz"):
         copy.parent.mkdir(exist_ok=True)
@@ -134,7 +135,8 @@ def lay(clone: Path, made: dict[str, Path], given: dict[str, str]) -> None:
     for name, source in given.items():
         copy = clone / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if made[source].is_dir() else shutil.copyfile)(made[source], copy)
+        original = made(source)
+        (shutil.copytree if original.is_dir() else shutil.copyfile)(original, copy)
 
 
 @dataclass(kw_only=True)

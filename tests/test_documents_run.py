@@ -21,7 +21,6 @@ from kits_tf.base.command import all_commands
 from kits_tf.ct.volume import read_labels
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("configs/*.flags")])
-SPLITS = {"train": ["case_00000", "case_00001"], "validation": ["case_00002"], "test": ["case_00003"]}
 
 
 def command_lines(text: str) -> Iterator[str]:
@@ -108,9 +107,9 @@ ORDERED = {
             "DATA": "data",
             "runs/base": "scored",
             "runs/other": "scored",
-            "masks": "scored_masks",
-            "other_masks": "scored_masks",
-            "MASKS": "scored_masks",
+            "masks": "masks",
+            "other_masks": "masks",
+            "MASKS": "masks",
             "mask.nii.gz": "scan_mask",
         },
         leaves=(
@@ -150,67 +149,93 @@ def test_each_line_of_a_document_is_run_or_there_is_a_reason() -> None:
     assert ours == {"kits_tf.demo", "kits_tf.convert"}  # the demo, and buckets
 
 
+def make_scored(folder: Path, where: Callable[[str], Path]) -> None:
+    """A run with scores of its test cases."""
+    shutil.copytree(where("run"), folder)
+    evaluate.main(evaluate.Evaluate(run_dir=str(folder), split="test"))
+
+
+def make_masks(folder: Path, where: Callable[[str], Path]) -> None:
+    """Masks of all cases, with scores."""
+    predict.main(predict.Predict(model=str(where("run")), output_dir=str(folder)), [str(where("data"))])
+    evaluate.main(evaluate.Evaluate(predictions_dir=str(folder), data_dir=str(where("data"))))
+
+
+def make_true_masks(folder: Path, where: Callable[[str], Path]) -> None:
+    """The true masks in one folder."""
+    folder.mkdir()
+    for case in where("data").glob("case_*"):
+        shutil.copyfile(case / "segmentation.nii.gz", folder / f"{case.name}.nii.gz")
+
+
+def make_folds(folder: Path, where: Callable[[str], Path]) -> None:
+    """Runs of two folds."""
+    records = folder.with_name("records_of_folds")
+    convert.main(convert_settings(where("data"), records, splits=replace(TINY_SPLITS, num_folds=2)))
+    train.main(replace(train_settings(records, folder), all_folds=True))
+
+
+def make_run_of_six(folder: Path, where: Callable[[str], Path]) -> None:
+    """A run with six validation cases."""
+    data, records = (folder.with_name(f"{name}_of_six") for name in ("data", "records"))
+    phantom.main(phantom.Phantom(output_dir=str(data), num_cases=8, phantom_spacing_zyx_mm=(12.0, 10.0, 10.0)))
+    convert.main(convert_settings(data, records, splits=replace(TINY_SPLITS, validation_fraction=0.85)))
+    train.main(train_settings(records, folder))
+
+
+def make_layout(folder: Path, where: Callable[[str], Path]) -> None:
+    """A folder in the layout of docs/extending.md."""
+    folder.mkdir()
+    shutil.copyfile(where("data") / "case_00000/imaging.nii.gz", folder / "patient0_ct.nii.gz")
+
+
+def make_label_maps(folder: Path, where: Callable[[str], Path]) -> None:
+    """A label map."""
+    write_label_maps(folder)
+
+
+def make_splits(file: Path, where: Callable[[str], Path]) -> None:
+    """Splits of the four cases."""
+    parts = {"train": ["case_00000", "case_00001"], "validation": ["case_00002"], "test": ["case_00003"]}
+    file.write_text(json.dumps(parts))
+
+
+MAKERS = {
+    "scored": make_scored,
+    "masks": make_masks,
+    "true_masks": make_true_masks,
+    "folds": make_folds,
+    "run_of_six": make_run_of_six,
+    "layout": make_layout,
+    "label_maps": make_label_maps,
+    "splits": make_splits,
+}
+
+
 @pytest.fixture(scope="session")
-def made(data_dir: Path, records_dir: Path, run_dir: Path, model_dir: Path, made_once: Callable) -> dict[str, Path]:
-    """What pages take for granted, by what it is: made once, and copied by those who use it."""
-    scan = data_dir / "case_00000/imaging.nii.gz"
+def made(request: pytest.FixtureRequest, made_once: Callable) -> Callable[[str], Path]:
+    """Returns a function from what a page takes for granted to a folder or file, which is made once."""
+    fixtures = {name: f"{name}_dir" for name in ("data", "records", "run", "model")}
 
-    def make_masks(folder: Path) -> None:
-        predict.main(predict.Predict(model=str(run_dir), output_dir=str(folder)), [str(data_dir)])
+    def where(name: str) -> Path:
+        if name == "case":
+            return where("data") / "case_00003"
+        if name == "scan_mask":
+            return where("data") / "case_00000/segmentation.nii.gz"
+        if name in fixtures:
+            return request.getfixturevalue(fixtures[name])
+        return made_once(f"{name}_of_documents", lambda folder: MAKERS[name](folder, where))
 
-    def make_scored(folder: Path) -> None:
-        shutil.copytree(run_dir, folder)
-        evaluate.main(evaluate.Evaluate(run_dir=str(folder), split="test"))
-
-    def make_scored_masks(folder: Path) -> None:
-        make_masks(folder)
-        evaluate.main(evaluate.Evaluate(predictions_dir=str(folder), data_dir=str(data_dir)))
-
-    def make_run_of_six(folder: Path) -> None:
-        data, records = (folder.with_name(f"{name}_of_six") for name in ("data", "records"))
-        phantom.main(phantom.Phantom(output_dir=str(data), num_cases=8, phantom_spacing_zyx_mm=(12.0, 10.0, 10.0)))
-        splits = replace(TINY_SPLITS, validation_fraction=0.85)
-        convert.main(convert_settings(data, records, splits=splits))
-        train.main(train_settings(records, folder))
-
-    def make_true_masks(folder: Path) -> None:
-        folder.mkdir()
-        for case in data_dir.glob("case_*"):
-            shutil.copyfile(case / "segmentation.nii.gz", folder / f"{case.name}.nii.gz")
-
-    def make_folds(folder: Path) -> None:
-        records = folder.with_name("records_of_folds")
-        splits = replace(TINY_SPLITS, num_folds=2)
-        convert.main(convert_settings(data_dir, records, splits=splits))
-        train.main(replace(train_settings(records, folder), all_folds=True))
-
-    def make_layout(folder: Path) -> None:
-        folder.mkdir()
-        shutil.copyfile(scan, folder / "patient0_ct.nii.gz")
-
-    return {
-        "data": data_dir,
-        "case": data_dir / "case_00003",
-        "scan": scan,
-        "scan_mask": scan.with_name("segmentation.nii.gz"),
-        "records": records_dir,
-        "run": run_dir,
-        "model": model_dir,
-        "masks": made_once("masks_of_documents", make_masks),
-        "scored": made_once("scored", make_scored),
-        "scored_masks": made_once("scored_masks", make_scored_masks),
-        "run_of_six": made_once("run_of_six", make_run_of_six),
-        "true_masks": made_once("true_masks", make_true_masks),
-        "folds": made_once("folds", make_folds),
-        "layout": made_once("layout", make_layout),
-        "label_maps": made_once("label_maps", write_label_maps),
-        "splits": made_once("splits", lambda file: file.write_text(json.dumps(SPLITS))),
-    }
+    return where
 
 
-@pytest.mark.docs
-@pytest.mark.parametrize("name", ORDERED)
-def test_the_lines_of_a_document_run_in_order(name: str, made: dict[str, Path], tmp_path: Path) -> None:
+def marked(name: str) -> pytest.MarkDecorator:
+    """Returns the mark of a page: a client without kits_tf is tried by `make test-slow` too, the others take too long."""
+    return pytest.mark.slow if name == "docs/serving.md" else pytest.mark.docs
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marked(name)) for name in ORDERED])
+def test_the_lines_of_a_document_run_in_order(name: str, made: Callable[[str], Path], tmp_path: Path) -> None:
     clone = tmp_path / "kits_tf"
     lay(clone, made, ORDERED[name].given)
     with reader(clone) as person:
@@ -234,7 +259,7 @@ def readme_parts() -> dict[str, str]:
         pytest.param("kits19", "dicom_folder", marks=pytest.mark.docs),
     ],
 )
-def test_readme_in_order(scheme: str, scan: str, made: dict[str, Path], tmp_path: Path) -> None:
+def test_readme_in_order(scheme: str, scan: str, made: Callable[[str], Path], tmp_path: Path) -> None:
     clone, parts = tmp_path / "kits_tf", readme_parts()
     lay(clone, made, {})
     in_scheme = [(f"kits_tf.{command}", f"--label_scheme={scheme}") for command in ("convert", "train")]
@@ -253,12 +278,14 @@ def test_readme_in_order(scheme: str, scan: str, made: dict[str, Path], tmp_path
 
         person.read(parts["Serve"].replace("scan.nii.gz", scan))
         person.leave()
+        masks = [read_labels(clone / f"{folder}/{name}.nii.gz").array for folder in ("masks", "served")]
+        np.testing.assert_array_equal(*masks)  # both by the starter
         printed = person.read(parts["Use as a library"].replace("scan.nii.gz", scan)).splitlines()
         assert [line.split()[:2] for line in printed[:2]] == [["right", "kidney"], ["left", "kidney"]]
 
 
 @pytest.mark.docs
-def test_your_scan_is_a_file_a_folder_or_a_zip_file(made: dict[str, Path], tmp_path: Path) -> None:
+def test_your_scan_is_a_file_a_folder_or_a_zip_file(made: Callable[[str], Path], tmp_path: Path) -> None:
     clone = tmp_path / "kits_tf"
     lay(clone, made, {"runs/base": "run"})
     part = readme_parts()["Your scan"]
