@@ -230,7 +230,7 @@ def made(request: pytest.FixtureRequest, made_once: Callable) -> Callable[[str],
 
 
 def marked(name: str) -> pytest.MarkDecorator:
-    """Returns the mark of a page: a client without kits_tf is tried by `make test-slow` too, the others take too long."""
+    """Returns the mark of a page: that of other clients is run by make test-slow, the others would take too long."""
     return pytest.mark.slow if name == "docs/serving.md" else pytest.mark.docs
 
 
