@@ -24,6 +24,7 @@ from kits_tf.analysis.score_rows import (
     scores_by_topic,
     scores_of_structures,
 )
+from kits_tf.base.words import structure_text
 from kits_tf.ct.geometry import resampled_shape
 from kits_tf.ct.labels import CHALLENGE_KIDNEY, Scheme, challenge_lookup, region_labels
 
@@ -147,7 +148,7 @@ for _name in ("kidney", "right_kidney", "left_kidney", "tumor", "cyst"):
         applies=partial(_has_class, _name),
         topic=Topic.CLASS,
         class_name=_name,
-        region="kidney alone" if _name == "kidney" else _name.replace("_", " "),
+        region="kidney alone" if _name == "kidney" else structure_text(_name),
         measure="Dice",
         in_means=_name != "tumor",  # which is the challenge's tumor
         in_cases=False,

@@ -22,6 +22,11 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {others} more" if others > 0 else "")
 
 
+def structure_text(name: str) -> str:
+    """Returns the name of a structure for people, as in "right kidney" for right_kidney."""
+    return name.replace("_", " ")
+
+
 def shortened(text: str, most: int) -> str:
     """Returns a text in one line, cut at a space to `most` characters and "..." at its end if it is longer."""
     return textwrap.shorten(text, most, placeholder=" ...")

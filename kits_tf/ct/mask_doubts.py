@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.base.words import structure_text
 from kits_tf.ct.components import components_26
 from kits_tf.ct.geometry import bounding_box
 
@@ -24,7 +25,7 @@ def doubts(labels: NDArray[np.uint8], classes: Sequence[str]) -> tuple[str, ...]
     box, phrases = bounding_box(labels), []
     masks = {name: labels[box] == label for label, name in enumerate(classes) if label}
     for name, mask in masks.items():
-        words = name.replace("_", " ")
+        words = structure_text(name)
         if "kidney" in name and not mask.any():
             phrases.append(f"no {words}")
         elif touches_border(mask, box, labels.shape):

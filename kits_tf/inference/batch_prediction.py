@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
-from kits_tf.base.words import count_text, listed
+from kits_tf.base.words import count_text, listed, structure_text
 from kits_tf.ct.dicom_seg import write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, volumes_ml, with_sides
 from kits_tf.ct.mask_doubts import doubts
@@ -48,7 +48,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        volumes = ", ".join(_volume_text(name.replace("_", " "), ml) for name, ml in self.volumes_ml.items())
+        volumes = ", ".join(_volume_text(structure_text(name), ml) for name, ml in self.volumes_ml.items())
         doubts = [f"LOOK AT IT: {', '.join(self.doubts)}."] if self.doubts else []
         warnings = [f"WARNING: {text}" for text in self.warnings]
         return " ".join([f"{self.source} -> {self.path}: {volumes}.", *doubts, *warnings])

@@ -12,6 +12,7 @@ from kits_tf.analysis.mask_files import open_mask
 from kits_tf.analysis.masks import read_to_measure
 from kits_tf.analysis.measurements import ABSENT, FUSED, Measurements
 from kits_tf.analysis.morphometry import measure
+from kits_tf.base.words import structure_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import Grid
 from kits_tf.ct.labels import Scheme
@@ -136,7 +137,7 @@ def reference_to_json(reference: Reference | None) -> dict[str, Any] | None:
 def _classes(names: Sequence[str]) -> list[dict[str, Any]]:
     """Returns label, name for people, and color of each class except the background."""
     return [
-        {"label": label, "name": style.words(name), "color": style.COLORS[name]}
+        {"label": label, "name": structure_text(name), "color": style.COLORS[name]}
         for label, name in enumerate(names)
         if label
     ]

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from kits_tf.base.words import structure_text
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
 
@@ -22,7 +23,7 @@ _MARGIN_PIXELS = 6
 
 def structures(scheme: Scheme) -> list[Artist]:
     """Returns an entry for each structure of a scheme."""
-    return [Patch(color=style.COLORS[name], label=style.words(name)) for name in scheme.classes[1:]]
+    return [Patch(color=style.COLORS[name], label=structure_text(name)) for name in scheme.classes[1:]]
 
 
 def lines(names: dict[str, str]) -> list[Artist]:

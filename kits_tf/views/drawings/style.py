@@ -1,4 +1,4 @@
-"""Colors, hatches, words and the window of HU of everything drawn: a structure has the same color everywhere."""
+"""Colors, hatches and the window of HU of everything drawn: a structure has the same color everywhere."""
 
 # Near Okabe and Ito's, moved until people with any color vision can distinguish all of a picture, errors among them:
 # tests/views/drawings/test_style.py measures it.
@@ -25,8 +25,3 @@ def rgb(name: str) -> tuple[float, float, float]:
     color = (COLORS | ERROR_COLORS)[name]
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
-
-
-def words(name: str) -> str:
-    """Returns the name of a structure for a person, as in "right kidney"."""
-    return name.replace("_", " ")

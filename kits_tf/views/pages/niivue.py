@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.words import structure_text
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
 
@@ -52,4 +53,4 @@ def color_map(scheme: Scheme) -> dict[str, list]:
     colors = [(0, 0, 0), *(tuple(round(255 * part) for part in style.rgb(name)) for name in names)]
     channels = {channel: [color[i] for color in colors] for i, channel in enumerate("RGB")}
     opacities = [0, *[255] * len(names)]
-    return channels | {"A": opacities, "I": list(range(len(colors))), "labels": ["", *map(style.words, names)]}
+    return channels | {"A": opacities, "I": list(range(len(colors))), "labels": ["", *map(structure_text, names)]}

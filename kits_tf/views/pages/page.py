@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from kits_tf.base.files import MADE_BY
+from kits_tf.base.words import structure_text
 from kits_tf.views.drawings import style
 
 
@@ -61,7 +62,7 @@ def _environment() -> Environment:
         "colors": style.COLORS | style.ERROR_COLORS,
         "errors": list(style.ERROR_COLORS),
         "made_by": MADE_BY,
-        "words": style.words,
+        "words": structure_text,
     }
     environment.filters |= {"script_json": script_json}
     return environment
