@@ -1,7 +1,9 @@
 """python -m kits_tf.measure: masks -> volumes, sizes and shapes of kidneys and lesions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
@@ -10,6 +12,11 @@ from kits_tf.base.progress import track
 from kits_tf.base.settings import Settings, setting
 from kits_tf.config import DicomSettings, MaskSchemeSettings
 
+if TYPE_CHECKING:
+    from kits_tf.analysis.mask_files import MaskFile
+    from kits_tf.ct.scans import Scan
+    from kits_tf.ct.volume import Volume
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Settings):
@@ -17,7 +24,7 @@ class Measure(Settings):
 
     image: str | None = setting(
         None,
-        "Scan of a single mask, or folder of scans with the masks' names; used for HU and for sides.",
+        "Scan of all masks, or folder of scans with the masks' names. It gives HU, and decides sides.",
         is_path=True,
     )
     output_dir: str | None = setting(None, "Folder to write kidneys, pairs and lesions to, as CSV and JSON.")
@@ -42,10 +49,9 @@ def main(settings: Measure, inputs: list[str]) -> None:
         require_own_tables(Path(settings.output_dir))
     paths = find_masks(inputs)
     scans = {scan.name: scan for scan in find_scans([settings.image], DicomSettings())} if settings.image else {}
-    if len(paths) == len(scans) == 1:  # whatever their names
-        scans = {paths[0][0]: next(iter(scans.values()))}
-    if scans and (missing := [name for name, _ in paths if name not in scans]):
-        raise InputError(f"{settings.image}: expected a scan named {missing[0]}, found none")
+    names = {name for name, _ in paths}
+    if len(scans) == 1 and names.isdisjoint(scans):  # the scan of every mask, whatever their names
+        scans = dict.fromkeys(names, next(iter(scans.values())))
     measurements: dict[str, Measurements] = {}
     masks: dict[str, MaskFile] = {}
     failures = Failures("mask", len(paths))
@@ -57,7 +63,7 @@ def main(settings: Measure, inputs: list[str]) -> None:
     check_flags(masks.values(), settings.masks)
     for name, mask in track(masks.items(), "mask", len(masks)):
         try:
-            image = scans[name].read().volume if scans else None
+            image = _scan_of(mask, name, scans, settings.image) if settings.image else None
             volume, scheme = read_to_measure(mask, image)
             hu = None if image is None else image.array
             measured = measure(volume.array, scheme, volume.grid.spacing_mm, hu)
@@ -71,6 +77,15 @@ def main(settings: Measure, inputs: list[str]) -> None:
             write_measurements(measurements, Path(settings.output_dir))
             print(f"wrote {settings.output_dir}")
     failures.check()
+
+
+def _scan_of(mask: "MaskFile", name: str, scans: "Mapping[str, Scan]", given: str) -> "Volume":
+    """Returns the scan of a mask, of scans by the masks' names."""
+    if name not in scans:
+        raise InputError(f"{given}: expected a scan named {name}, found none")
+    scan = scans[name].read().volume
+    mask.check_made_from(scan, scans[name].source)
+    return scan
 
 
 COMMAND = Command(name="measure", settings=Measure, main=main, inputs="MASK")

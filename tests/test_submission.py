@@ -98,9 +98,9 @@ def test_what_is_wrong_is_told(packed: Path, data_dir: Path, tmp_path: Path, cap
     for text in (
         "masks/prediction_00003.nii.gz: expected only predictions of the scans that are due",
         "prediction_00000.nii.gz: expected a prediction of case_00000, found none",
-        f"prediction_00001.nii.gz: expected the scan's shape {scans[1].shape}, found {scans[1].shape[::-1]}",
+        f"prediction_00001.nii.gz: expected the scan's grid of {' x '.join(map(str, scans[1].shape))} voxels, got ",
         "prediction_00002.nii.gz: expected whole numbers as dtype, uint8 at best, found float32",
-        "prediction_00002.nii.gz: expected the scan's affine",
+        "prediction_00002.nii.gz: expected the scan's place and axes",
         "prediction_00002.nii.gz: expected values 0, 1 and 2, found [3]",
         "prediction_00003.nii.gz: expected a whole NIfTI file",
     ):

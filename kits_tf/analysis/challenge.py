@@ -15,7 +15,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import name_in_errors, written_whole
 from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
-from kits_tf.ct.geometry import Grid
+from kits_tf.ct.geometry import Grid, grid_mismatch
 from kits_tf.ct.labels import CHALLENGE_TUMOR, KITS19
 from kits_tf.ct.layouts import CaseFiles, case_number
 from kits_tf.ct.mask_metadata import MaskMetadata
@@ -75,9 +75,8 @@ def check_cases(masks: Sequence[MaskFile], cases: Sequence[CaseFiles]) -> None:
         if mask.name not in due:
             raise InputError(f"{mask.path}: expected masks of the data set's cases only, {mask.name} is not one")
         scan, grid = read_grid(due[mask.name].image), read_grid(mask.path)
-        if not grid.same_as(scan):
-            expected = f"the scan's grid {scan.shape} at {scan.affine.tolist()}"
-            raise InputError(f"{mask.path}: expected {expected}, got {grid.shape} at {grid.affine.tolist()}")
+        if mismatch := grid_mismatch(scan, grid, "scan"):
+            raise InputError(f"{mask.path}: {mismatch}")
 
 
 # The first file of a submission has a name that begins so.
@@ -174,9 +173,7 @@ def _problems_of_mask(mask: Volume, grid: Grid) -> Iterator[str]:
     dtype = mask.header.get_data_dtype() if mask.header else mask.array.dtype
     if dtype.kind not in "iu":
         yield f"expected whole numbers as dtype, uint8 at best, found {dtype}"
-    if mask.stored.shape != grid.shape:
-        yield f"expected the scan's shape {grid.shape}, found {mask.stored.shape}"
-    elif not mask.stored.same_as(grid):
-        yield f"expected the scan's affine {grid.affine.tolist()}, found {mask.stored.affine.tolist()}"
+    if mismatch := grid_mismatch(grid, mask.stored, "scan"):
+        yield mismatch
     if mask.array.max(initial=0) >= len(KITS19.classes):
         yield f"expected values 0, 1 and 2, found {np.unique(mask.array).tolist()}"

@@ -17,6 +17,7 @@ from kits_tf.base.errors import GridMismatchError, InputError
 from kits_tf.base.paths import AnyPath
 from kits_tf.base.words import count_text
 from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.geometry import grid_mismatch
 from kits_tf.ct.labels import (
     CHALLENGE_CLASSES,
     CHALLENGE_CYST,
@@ -85,10 +86,8 @@ class MaskFile:
             InputError: it cannot be read, or has a label that is not of the scheme.
         """
         mask = self.read()
-        if not mask.grid.same_as(other.grid):
-            expected = f"the {whose}'s {other.grid.shape} at {other.grid.affine.tolist()}"
-            got = f"{mask.grid.shape} at {mask.grid.affine.tolist()}"
-            raise GridMismatchError(f"{self.path}: expected {expected}, got {got}")
+        if mismatch := grid_mismatch(other.grid, mask.grid, whose):
+            raise GridMismatchError(f"{self.path}: {mismatch}")
         return mask.array
 
     def _foreign_labels(self, classes: tuple[str, ...], labels: NDArray[np.uint8]) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from kits_tf.analysis.mask_files import MaskFile
-from kits_tf.base.errors import InputError
+from kits_tf.base.errors import GridMismatchError, InputError
 from kits_tf.config import MaskSchemeSettings
+from kits_tf.ct.geometry import grid_mismatch
 from kits_tf.ct.labels import Scheme, with_sides
 from kits_tf.ct.layouts import CaseFiles, find_cases
 from kits_tf.ct.volume import AIR_HU, Volume
@@ -91,11 +92,8 @@ def read_to_measure(mask: MaskFile, image: Volume | None) -> tuple[Volume, Schem
         InputError: it cannot be read, has a label that is not of the scheme, or lies on another grid than its scan.
     """
     volume = mask.read()
-    if image is not None and not volume.grid.same_as(image.grid):
-        if volume.grid.shape != image.grid.shape:
-            raise InputError(f"{mask.path}: expected the scan's grid {image.grid.shape}, got {volume.grid.shape}")
-        expected, got = (grid.affine[:3].round(3).tolist() for grid in (image.grid, volume.grid))
-        raise InputError(f"{mask.path}: expected the scan's place and axes {expected}, got {got}")
+    if image is not None and (mismatch := grid_mismatch(image.grid, volume.grid, "scan")):
+        raise GridMismatchError(f"{mask.path}: {mismatch}")
     hu = np.broadcast_to(np.int16(AIR_HU), volume.array.shape) if image is None else image.array
     labels, scheme = with_sides(volume.array, mask.scheme, hu, volume.grid.spacing_mm)
     return replace(volume, array=labels), scheme

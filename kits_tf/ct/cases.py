@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.base.errors import GridMismatchError
+from kits_tf.ct.geometry import grid_mismatch
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, check_labels, from_challenge
 from kits_tf.ct.layouts import CaseFiles
 from kits_tf.ct.sides import SideDecision
@@ -39,12 +40,8 @@ def read_pair(files: CaseFiles) -> tuple[Volume, Volume | None]:
     if files.labels is None:
         return image, None
     mask = read_labels(files.labels)
-    if image.grid.shape != mask.grid.shape:
-        shapes = f"{mask.stored.shape}, expected the image's {image.stored.shape}"
-        raise GridMismatchError(f"{files.labels}: mask has shape {shapes}")
-    if not image.grid.same_as(mask.grid):
-        affines = f"{mask.stored.affine.tolist()}, expected the image's {image.stored.affine.tolist()}"
-        raise GridMismatchError(f"{files.labels}: mask has affine {affines}")
+    if mismatch := grid_mismatch(image.stored, mask.stored, "scan"):
+        raise GridMismatchError(f"{files.labels}: {mismatch}")
     check_labels(mask.array, len(CHALLENGE_CLASSES), str(files.labels))
     return image, mask
 

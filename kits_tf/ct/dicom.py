@@ -245,9 +245,12 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
         source: path for errors.
 
     Raises:
-        InputError: slices differ in size or direction, lie at the same place, unevenly or tilted, or cannot be decoded.
+        InputError: there is a single slice, or slices differ in size or direction, lie at the same place, unevenly or
+            tilted, or cannot be decoded.
     """
     check_headers(series.headers, [file.name for file in series.files], source)
+    if len(series.files) == 1:
+        raise InputError(f"{source}: expected a series of many slices, found one: {series.files[0].name}")
     stack, accept = _stack(series), settings.irregular_slices == "accept"
     files, headers = ([values[i] for i in stack.order] for values in (series.files, series.headers))
     check_places(stack, source, accept=accept)
@@ -258,10 +261,7 @@ def read_series(series: Series, settings: DicomSettings, source: str) -> SeriesS
         slice_[...] = decoded(file)
     check_neighbors_alike(slices, source)
     array, planes = evenly_spaced(slices, stack.places_mm)
-    if len(files) > 1:
-        step_mm = (stack.positions_mm[-1] - stack.positions_mm[0]) / (len(array) - 1)
-    else:
-        step_mm = stack.normal * float(headers[0].get("SliceThickness") or 1)
+    step_mm = (stack.positions_mm[-1] - stack.positions_mm[0]) / (len(array) - 1)
     origin_mm, corners_rc = stack.positions_mm[0], np.zeros((len(planes), 2), np.int64)
     if stack.tilt_degrees:
         upright = set_upright(array, np.linalg.lstsq(stack.in_plane_mm.T, step_mm, rcond=None)[0])

@@ -175,6 +175,23 @@ def size_text(grid: Grid) -> str:
     return f"{shape} voxels of {spacing} mm"
 
 
+def grid_mismatch(expected: Grid, got: Grid, whose: str) -> str:
+    """Returns in which way a grid is not the expected one, as in "expected the scan's grid ..."; "" if it is the same.
+
+    Args:
+        expected: grid that there should be.
+        got: grid that there is.
+        whose: word for what the expected grid is that of, as "scan".
+    """
+    if expected.same_as(got):
+        return ""
+    if expected.shape != got.shape:
+        shapes = [" x ".join(map(str, grid.shape)) for grid in (expected, got)]
+        return f"expected the {whose}'s grid of {shapes[0]} voxels, got {shapes[1]}"
+    affines = [grid.affine[:3].round(3).tolist() for grid in (expected, got)]
+    return f"expected the {whose}'s place and axes {affines[0]}, got {affines[1]}"
+
+
 def resampled_shape(shape: Triple, spacing_mm: Spacing, new_spacing_mm: Spacing) -> Triple:
     """Returns max(1, round(size * spacing / new spacing)) for each axis, half to even."""
     z, y, x = np.maximum(1, np.rint(np.array(shape) * np.array(spacing_mm) / np.array(new_spacing_mm))).astype(int)

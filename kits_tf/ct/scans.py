@@ -220,6 +220,9 @@ def _read_nifti(path: Path) -> LoadedScan:
     volume = read_image(path)
     if volume.metadata != NO_METADATA:
         raise InputError(f"{path}: expected a scan, found a mask or a map that kits_tf wrote")
+    if 1 in volume.grid.shape:
+        shape = " x ".join(map(str, volume.grid.shape))
+        raise InputError(f"{path}: expected a scan of many slices, got a single plane, {shape} voxels")
     return LoadedScan(volume)
 
 

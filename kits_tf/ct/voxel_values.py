@@ -71,5 +71,6 @@ def to_labels(array: NDArray, path: AnyPath) -> NDArray[np.uint8]:
             is_label &= np.abs(array - labels) <= _LABEL_ROUNDING
     if not is_label.all():
         other = array[~is_label][0]
-        raise InputError(f"{path}: expected labels that are whole numbers in 0..255, found {other:.7g}")
+        question = ": a scan rather than a mask?" if other < 0 else ""
+        raise InputError(f"{path}: expected labels that are whole numbers in 0..255, found {other:.7g}{question}")
     return labels.astype(np.uint8)

@@ -20,7 +20,7 @@ from kits_tf.base.packages import require
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.base.words import warnings_text
 from kits_tf.config import MaskSchemeSettings
-from kits_tf.ct.geometry import size_text
+from kits_tf.ct.geometry import grid_mismatch, size_text
 from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, from_challenge, volumes_ml, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import Volume, strip_suffix, write_stored
@@ -148,13 +148,12 @@ class Mask:
 
     def _on_grid_of(self, other: "Mask") -> NDArray[np.uint8]:
         """Returns the labels (z, y, x) in the scheme of another mask of the same grid."""
-        grid, expected = self.scan.grid, other.scan.grid
-        if not grid.same_as(expected):
-            raise GridMismatchError(f"truth: expected the mask's grid {expected}, got {grid}, or elsewhere")
+        if mismatch := grid_mismatch(other.scan.grid, self.scan.grid, "mask"):
+            raise GridMismatchError(f"truth: {mismatch}")
         if self.scheme.classes == other.scheme.classes:
             return self.labels
         labels = challenge_lookup(self.scheme.classes)[self.labels]
-        return from_challenge(labels, other.scheme, other.scan.array, grid.spacing_mm)[0]
+        return from_challenge(labels, other.scheme, other.scan.array, other.scan.grid.spacing_mm)[0]
 
     def __repr__(self) -> str:
         volumes = ", ".join(f"{name} {ml:.1f} mL" for name, ml in self.volumes_ml.items())

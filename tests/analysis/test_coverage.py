@@ -166,7 +166,7 @@ def test_a_submission_is_checked_before_it_is_packed(data_dir: Path, tmp_path: P
         submission.main(submission.Submission(**pack, data_dir=str(data_dir)))
     other = nib.load(masks / "case_00000.nii.gz")
     nib.save(nib.Nifti1Image(other.dataobj, other.affine * 1.5), masks / "case_00003.nii.gz")
-    with pytest.raises(InputError, match=r"case_00003.nii.gz: expected the scan's grid"):
+    with pytest.raises(InputError, match=r"case_00003.nii.gz: expected the scan's place and axes"):
         submission.main(submission.Submission(**pack, data_dir=str(data_dir)))
     image = nib.load(masks / "case_00001.nii.gz")
     nib.save(nib.Nifti1Image(np.full(image.shape, 3, np.uint8), image.affine), masks / "case_00001.nii.gz")

@@ -251,7 +251,8 @@ def test_what_cannot_be_scored_is_named(perfect: Path, data_dir: Path, run_dir: 
     both = {"predictions_dir": str(perfect), "data_dir": str(data_dir), "workers": 1}
     labels = np.zeros((3, 3, 3), np.uint8)
     nib.save(nib.Nifti1Image(labels, affine_of("IPL")), perfect / "case_00001.nii.gz")
-    refused(r"1 of 2 cases failed, the first: .*case_00001.nii.gz: expected the scan's \(", **both)
+    grids = "expected the scan's grid of 26 x 60 x 60 voxels, got 3 x 3 x 3"
+    refused(f"1 of 2 cases failed, the first: .*case_00001.nii.gz: {grids}", **both)
     (perfect / "case_00001.nii.gz").rename(perfect / "other.nii.gz")
     refused("other: expected a case of", **both)
     (tmp_path / "empty").mkdir()

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from kits_tf.analysis.morphometry import measure as measure_mask
 from kits_tf.base.errors import InputError
 from kits_tf.ct.labels import LATERALITY, find_scheme
 from kits_tf.ct.mask_doubts import CUT_OFF
-from kits_tf.ct.volume import write_stored
+from kits_tf.ct.mask_metadata import MaskMetadata
+from kits_tf.ct.volume import read_image, read_labels, write_stored
 
 ROOT = Path(__file__).parents[2]
 SPACING = (2.0, 1.0, 1.0)
@@ -141,9 +143,38 @@ def test_what_cannot_be_measured_is_named(data_dir: Path, tmp_path: Path) -> Non
     scan = str(data_dir / "case_00000")
     refused("moved.nii.gz: expected the scan's place and axes .*, got ", [str(tmp_path / "moved.nii.gz")], image=scan)
     refused("expected a scan named case_00000, found none", [mask, other], image=other)
+    refused("imaging.nii.gz: expected labels .* found -[0-9]+: a scan rather than a mask", [f"{scan}/imaging.nii.gz"])
     write_stored(tmp_path / "a.nii.gz", np.full((3, 3, 3), 9, np.uint8), affine_of("IPL"))
     path = str(tmp_path / "a.nii.gz")
     refused("a.nii.gz: expected labels 0..2, background, kidney, tumor, as the mask names none, found 9", [path])
+
+
+def test_one_scan_of_several_masks(data_dir: Path, tmp_path: Path, capsys) -> None:
+    """It is that of all masks if none has its name, as those of two readers, and otherwise of the one with its name."""
+    source, scan = data_dir / "case_00000" / "segmentation.nii.gz", str(data_dir / "case_00000")
+    for reader in ("one", "two"):
+        shutil.copy(source, tmp_path / f"{reader}.nii.gz")
+    measure.main(measure.Measure(image=scan), [str(tmp_path)])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    one, two = ([line[1:] for line in lines if line and line[0] == reader] for reader in ("one", "two"))
+    assert one == two and [row[0] for row in one[:2]] == ["right", "left"]
+    (tmp_path / "two.nii.gz").rename(tmp_path / "case_00000.nii.gz")
+    missing = f"1 of 2 masks failed, the first: .*one.nii.gz: {scan}: expected a scan named one"
+    with pytest.raises(InputError, match=missing):
+        measure.main(measure.Measure(image=scan), [str(tmp_path)])
+    assert "case_00000 right" in capsys.readouterr().out
+
+
+def test_a_mask_of_another_scan_is_not_measured_on_it(data_dir: Path, tmp_path: Path) -> None:
+    image = read_image(data_dir / "case_00000" / "imaging.nii.gz")
+    labels = read_labels(data_dir / "case_00000" / "segmentation.nii.gz").as_stored()
+    metadata = MaskMetadata(classes=("background", "kidney", "tumor"), scan=image.digest())
+    write_stored(tmp_path / "mask.nii.gz", labels, image.stored.affine, metadata=metadata)
+    measure.main(measure.Measure(image=str(data_dir / "case_00000")), [str(tmp_path / "mask.nii.gz")])
+    write_stored(tmp_path / "other.nii.gz", image.as_stored() + np.int16(1), image.stored.affine)
+    other = "expected the mask of .*other.nii.gz, found that it was made from another scan"
+    with pytest.raises(InputError, match=other):
+        measure.main(measure.Measure(image=str(tmp_path / "other.nii.gz")), [str(tmp_path / "mask.nii.gz")])
 
 
 def test_it_starts_without_tensorflow(tmp_path: Path) -> None:

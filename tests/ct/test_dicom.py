@@ -59,10 +59,9 @@ def test_compressed_slices_and_zip_files_give_the_same(tmp_path: Path, syntax: s
         np.testing.assert_array_equal(read(path).volume.array, plain.array)
 
 
-def test_a_single_slice_has_its_thickness(tmp_path: Path) -> None:
-    volume = read(write_series(tmp_path, [0.0], SliceThickness=5.0)).volume
-    assert volume.array.shape == (1, *SHAPE)
-    np.testing.assert_allclose(volume.grid.spacing_mm, (5.0, *SPACING))
+def test_a_single_slice_is_no_scan(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a series of many slices, found one: .*/q0"):
+        read(write_series(tmp_path, [0.0], SliceThickness=5.0))
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,19 @@ def test_sheared_affine_uses_each_axis_once() -> None:
     assert geometry.axis_codes(affine) == "LPS"
 
 
+def test_how_grids_differ_is_said() -> None:
+    grid = Grid(SHAPE, affine_of("RAS", (2, 2, 3)))
+    assert geometry.grid_mismatch(grid, grid, "scan") == ""
+    other = Grid((4, 5, 7), grid.affine)
+    assert geometry.grid_mismatch(grid, other, "scan") == "expected the scan's grid of 4 x 5 x 6 voxels, got 4 x 5 x 7"
+    expected, moved = np.diag([2.0, 2, 3, 1]), np.diag([2.0, 2, 3, 1])
+    moved[0, 3] = 1.23456
+    said = geometry.grid_mismatch(Grid(SHAPE, expected), Grid(SHAPE, moved), "mask")
+    y, z = "[0.0, 2.0, 0.0, 0.0]", "[0.0, 0.0, 3.0, 0.0]]"
+    got = f"got [[2.0, 0.0, 0.0, 1.235], {y}, {z}"
+    assert said == f"expected the mask's place and axes [[2.0, 0.0, 0.0, 0.0], {y}, {z}, {got}"
+
+
 def test_resampled_grid_fills_the_same_box() -> None:
     grid = Grid((10, 20, 31), affine_of("IPL", (3.0, 0.8, 0.8)))
     small = grid.resampled((1.6, 1.2, 1.2))

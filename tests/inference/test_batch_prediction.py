@@ -185,6 +185,13 @@ def write_scan(path: Path, level: int) -> Path:
     return path
 
 
+def test_a_single_plane_is_no_scan(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((6, 5, 1), 30, np.int16), np.diag([2, 2, 3, 1])), tmp_path / "plane.nii.gz")
+    (scan,) = find_scans([str(tmp_path / "plane.nii.gz")], DicomSettings())
+    with pytest.raises(InputError, match="plane.nii.gz: expected a scan of many slices, got a single plane, 1 x 5 x 6"):
+        scan.read()
+
+
 def predict_all(inputs: list[Path], place: MaskOutput) -> list[str]:
     scans = collect_scans([str(path) for path in inputs], DicomSettings())
     return [prediction.path.name for prediction in segment_scans(scans, place, lambda: constant_model(place.maps))]
