@@ -1,6 +1,5 @@
 """A model as its users see it: scan in, mask out, wherever its network runs. Without TensorFlow."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +11,6 @@ from kits_tf.ct.hounsfield import IntensityError, hounsfield_problem
 from kits_tf.ct.labels import Scheme, count_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.postprocess import Chain, Context, apply_chain
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +111,6 @@ class Model:
             return ()
         if not self.accept_intensities:
             raise IntensityError(problem)
-        logger.warning("%s It is segmented all the same: believe nothing of the mask that you cannot see.", problem)
         return (problem,)
 
 

@@ -7,7 +7,6 @@ import contextlib
 import io
 import os
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import MADE_BY, name_in_errors, written_whole
 from kits_tf.ct.labels import Scheme
 from kits_tf.views.drawings import style
+from kits_tf.views.drawings.legend import warning_lines
 
 _SVG_SETTINGS = {
     "svg.fonttype": "none",  # text stays text: it can be read, searched, and has the page's font
@@ -72,7 +72,7 @@ def dark_page(width: float, height: float) -> Figure:
 
 def set_title(figure: Figure, title: str, warnings: Sequence[str]) -> None:
     """Writes a title above a figure, and below it what everyone who sees the figure must know."""
-    lines = [line for text in warnings for line in textwrap.wrap(f"WARNING: {text}", _WARNING_WIDTH)]
+    lines = warning_lines(warnings, _WARNING_WIDTH)
     figure.suptitle("\n".join([title, *lines]), color=style.TEXT, fontsize=_WARNING_SIZE if lines else _TITLE_SIZE)
 
 

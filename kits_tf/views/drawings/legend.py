@@ -1,5 +1,6 @@
 """Legends: what a color, a hatch, a line or a mark stands for, below a figure or as a picture of their own."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ ERROR_OPACITY = 0.4
 _TINT_OPACITY = 0.4
 _PICTURE_DPI = 100
 _MARGIN_PIXELS = 6
+# Width of a letter of the legend's picture, with room to spare.
+_LETTER_PIXELS = 7
 
 
 def structures(scheme: Scheme) -> list[Artist]:
@@ -54,6 +57,11 @@ def tint_and_outline(*, has_truth: bool) -> list[Artist]:
     return [tint, outline] if has_truth else [tint]
 
 
+def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
+    """Returns the lines, of a number of letters at most, that say warnings in a picture."""
+    return [line for text in warnings for line in textwrap.wrap(f"WARNING: {text}", width)]
+
+
 def add_legend(figure: Figure, entries: Sequence[Artist], font_size: float = 10) -> None:
     """Puts a legend below a figure, in as few rows as its width allows.
 
@@ -62,32 +70,34 @@ def add_legend(figure: Figure, entries: Sequence[Artist], font_size: float = 10)
         entries: entries of the legend.
         font_size: size of the letters in points.
     """
-    _fit(figure, entries, font_size, "outside lower center")
+    _fit(figure, entries, font_size, "outside lower center", "")
 
 
-def legend_picture(entries: Sequence[Artist], width: int) -> NDArray[np.uint8]:
-    """Returns a legend as pixels (height, width, 3) uint8, as high as it needs to be.
+def legend_picture(entries: Sequence[Artist], width: int, warnings: Sequence[str]) -> NDArray[np.uint8]:
+    """Returns a legend below warnings as pixels (height, width, 3) uint8, as high as it needs to be.
 
     Args:
         entries: entries of the legend.
         width: width in pixels; names that are longer are cut.
+        warnings: sentences that everyone who sees the picture must know.
     """
     figure = Figure(figsize=(width / _PICTURE_DPI, 1), dpi=_PICTURE_DPI, facecolor=style.FACE)
-    height = _fit(figure, entries, 8, "upper center")
+    height = _fit(figure, entries, 8, "upper center", "\n".join(warning_lines(warnings, width // _LETTER_PIXELS)))
     figure.set_size_inches(width / _PICTURE_DPI, round(height + _MARGIN_PIXELS) / _PICTURE_DPI)
     drawn = FigureCanvasAgg(figure)
     drawn.draw()
     return np.asarray(drawn.buffer_rgba())[..., :3]
 
 
-def _fit(figure: Figure, entries: Sequence[Artist], font_size: float, place: str) -> float:
+def _fit(figure: Figure, entries: Sequence[Artist], font_size: float, place: str, title: str) -> float:
     """Adds the legend with as many columns as fit, and returns its height in pixels."""
     drawn = FigureCanvasAgg(figure)
     for columns in range(len(entries), 0, -1):
         legend = figure.legend(
             handles=list(entries), loc=place, ncols=columns, fontsize=font_size, labelcolor=style.TEXT, frameon=False,
-            columnspacing=1.2, borderaxespad=0.2,
+            columnspacing=1.2, borderaxespad=0.2, title=title, title_fontsize=font_size,
         )  # fmt: skip
+        legend.get_title().set_color(style.TEXT)
         box = legend.get_window_extent(drawn.get_renderer())
         if box.width <= figure.bbox.width or columns == 1:
             break

@@ -55,7 +55,7 @@ def animation(case: CaseMasks) -> bytes:
     height_mm, width_mm = _size_mm(case, crop)
     pixels_per_mm = min(GIF_HEIGHT / height_mm, _LARGEST_RATIO * GIF_HEIGHT / width_mm)
     size = max(1, round(width_mm * pixels_per_mm)), max(1, round(height_mm * pixels_per_mm))
-    key = legend.legend_picture(_entries(case), max(size[0], GIF_WIDTH))
+    key = legend.legend_picture(_entries(case), max(size[0], GIF_WIDTH), case.warnings)
     pictures = (_frame(Image.fromarray(_painted(case, z, crop)).resize(size), key) for z in planes)
     palette = _palette(case)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]

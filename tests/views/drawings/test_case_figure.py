@@ -154,6 +154,18 @@ def test_thin_scans_and_masks_that_are_empty_or_everything_are_drawn(shape: tupl
     assert picture.height in (GIF_HEIGHT + 27, GIF_HEIGHT + 44)  # a legend of one row or of two
 
 
+def test_an_animation_says_its_warnings_below_each_plane() -> None:
+    plain, warned = (
+        Image.open(io.BytesIO(animation(replace(case(), warnings=warnings))))
+        for warnings in ((), ("The network was trained on phantoms: do not use it for patients.",))
+    )
+    assert warned.width == plain.width and warned.n_frames == plain.n_frames
+    lines = 2 if plain.width < 500 else 1
+    assert warned.height - plain.height == pytest.approx(lines * 14, abs=6)
+    lit = np.asarray(warned.convert("L"))[GIF_HEIGHT:] > 128
+    assert lit.any(axis=1).sum() > (np.asarray(plain.convert("L"))[GIF_HEIGHT:] > 128).any(axis=1).sum()
+
+
 def test_a_single_row_is_outlined_along_its_edges() -> None:
     ax = Figure().subplots()
     canvas.outline(ax, np.array([[0, 1, 1, 0, 0]], np.uint8), LATERALITY, (4.0, 1.0))

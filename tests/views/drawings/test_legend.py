@@ -36,7 +36,7 @@ def test_a_legend_has_as_many_rows_as_its_width_needs() -> None:
 
 def test_a_picture_of_a_legend_is_as_wide_as_asked_for_and_as_high_as_needed() -> None:
     entries = legend.structures(LATERALITY)
-    wide, narrow = (legend.legend_picture(entries, width) for width in (400, 150))
+    wide, narrow = (legend.legend_picture(entries, width, ()) for width in (400, 150))
     assert (wide.dtype, wide.shape[1:], narrow.shape[1:]) == (np.uint8, (400, 3), (150, 3))
     assert narrow.shape[0] > wide.shape[0]
     for name in LATERALITY.classes[1:]:
