@@ -36,6 +36,7 @@ class Prediction:
     Attributes:
         source: path of the scan.
         path: path of the mask.
+        others: paths of the maps, and of the DICOM SEG, that were written beside it.
         volumes_ml: volume of each class of the mask but background, by its name.
         doubts: reasons to look at it before it is used, as phrases.
         warnings: sentences that whoever uses it must know.
@@ -44,6 +45,7 @@ class Prediction:
     source: str
     path: Path
     volumes_ml: dict[str, float]
+    others: tuple[Path, ...] = ()
     doubts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -51,7 +53,8 @@ class Prediction:
         volumes = ", ".join(_volume_text(structure_text(name), ml) for name, ml in self.volumes_ml.items())
         doubts = [f"LOOK AT IT: {', '.join(self.doubts)}."] if self.doubts else []
         warnings = [f"WARNING: {text}" for text in self.warnings]
-        return " ".join([f"{self.source} -> {self.path}: {volumes}.", *doubts, *warnings])
+        paths = ", ".join(map(str, [self.path, *self.others]))
+        return " ".join([f"{self.source} -> {paths}: {volumes}.", *doubts, *warnings])
 
 
 def _volume_text(name: str, ml: float) -> str:
@@ -238,22 +241,25 @@ class _Writer:
         geometry = (volume.stored.affine, volume.header)
         # A map says of what it is, so that it is never taken for a scan; classes would make it a mask.
         origin = MaskMetadata(scan=digest, model=self.output.identity, warnings=segmentation.warnings)
+        others = []
         for name in MAPS:
             values = getattr(segmentation, name)
             if values is not None:
-                write_shares(self.output.map_path(scan, name), values, *geometry, origin)
+                others.append(self.output.map_path(scan, name))
+                write_shares(others[-1], values, *geometry, origin)
         labels, classes = labels_as(self.output.labels, segmentation.labels, volume, scheme)
         if content.series:
+            segment_path = path.with_name(f"{scan.name}.dcm")
             try:
-                write_segmentation(
-                    path.with_name(f"{scan.name}.dcm"), labels, classes, content.series, segmentation.warnings
-                )
+                write_segmentation(segment_path, labels, classes, content.series, segmentation.warnings)
+                others.append(segment_path)
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
         write_stored(path, labels, *geometry, replace(origin, classes=classes))
         return Prediction(
             source=scan.source,
             path=path,
+            others=tuple(others),
             volumes_ml=volumes_ml(labels, classes, volume.grid.spacing_mm),
             doubts=doubts(labels, classes),
             warnings=segmentation.warnings,

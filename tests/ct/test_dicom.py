@@ -155,13 +155,15 @@ def test_damaged_slices_are_named(tmp_path: Path) -> None:
             read(tmp_path / "broken.zip")
 
 
-def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, run_dir: Path) -> None:
+def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, run_dir: Path, capsys) -> None:
     # A plane of HU between 100 and 300, which is no body, but as bright as what the network was trained to find.
     folder = write_series(tmp_path / "scan", [4.0 * i for i in range(6)], RescaleIntercept=-524)
     settings = predict.Predict(
         model=str(run_dir), output_dir=str(tmp_path / "out"), scans=config.ScanSettings(accept_intensities=True)
     )
     predict.main(settings, [str(folder)])
+    masks = f"{tmp_path}/out/scan.nii.gz, {tmp_path}/out/scan.dcm"
+    assert capsys.readouterr().out.startswith(f"{folder} -> {masks}: right kidney ")
     mask = nib.load(tmp_path / "out" / "scan.nii.gz")
     found = highdicom.seg.segread(tmp_path / "out" / "scan.dcm")
     assert [s.segment_label for s in map(found.get_segment_description, found.segment_numbers)] == [
