@@ -125,11 +125,11 @@ def test_class_voxels_are_bounded_and_empty_for_an_empty_mask() -> None:
 
 def test_image_and_mask_must_lie_on_one_grid(files: CaseFiles, tmp_path: Path) -> None:
     shifted = rewrite(files, tmp_path / "shifted", "IPL", image_shift_mm=5.0)
-    with pytest.raises(InputError, match=r"segmentation.nii.gz: mask has affine .* expected the image's"):
+    with pytest.raises(InputError, match="segmentation.nii.gz: expected the scan's place and axes .*, got "):
         cases.read_pair(shifted)
     mask = nib.load(files.labels)
     nib.save(nib.Nifti1Image(np.asarray(mask.dataobj)[:-1], mask.affine), tmp_path / "short.nii.gz")
-    with pytest.raises(InputError, match=r"short.nii.gz: mask has shape .* expected the image's"):
+    with pytest.raises(InputError, match="short.nii.gz: expected the scan's grid of .* voxels, got "):
         cases.read_pair(CaseFiles("case_00000", files.image, tmp_path / "short.nii.gz"))
 
 
