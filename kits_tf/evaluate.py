@@ -68,10 +68,10 @@ def main(settings: Evaluate) -> None:
     """
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import compare
-    from kits_tf.views.terminal.scores_table import differences_table, folds_table, scores_table
+    from kits_tf.views.terminal.scores_table import comparison_table, folds_table, scores_table
 
     if settings.compare:
-        print(differences_table(compare(*settings.compare.split(","))))
+        print(comparison_table(compare(*settings.compare.split(","))))
         return
     result = _evaluate_run(settings, Path(settings.run_dir)) if settings.run_dir else _evaluate_masks(settings)
     if result.folds:

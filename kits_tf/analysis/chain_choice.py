@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kits_tf.analysis.evaluation import cases_of_split, read_truth
 from kits_tf.analysis.scores import COMPOSITE, class_score, dice_scores
-from kits_tf.analysis.statistics import Difference, difference
+from kits_tf.analysis.statistics import Difference, difference, finite_or_none
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import write_text
 from kits_tf.base.progress import track
@@ -138,7 +138,7 @@ def _write(path: Path, choice: ChainChoice) -> None:
             "chain": trial.chain,
             "mean": trial.mean,
             "gain": trial.gain.mean,
-            "interval_95": trial.gain.interval_95,
+            "interval_95": [finite_or_none(end) for end in trial.gain.interval_95],
             "p_value": trial.gain.p_value,
         }
         for trial in choice.trials

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.evaluation_files import MASKS, scores_dir_of_masks, scores_dir_of_run, write_scores
+from kits_tf.analysis.label_doubts import label_doubts
 from kits_tf.analysis.mask_files import (
     MaskFile,
     MaskFolder,
@@ -134,7 +135,9 @@ def evaluate_run(
     if inference.coarse_model:  # readers of the scores need the model's name, and not its folder
         inference = replace(inference, coarse_model=Path(inference.coarse_model).name)
     coverage = Coverage(
-        labels=f"labels: {', '.join(manifest.scheme.classes[1:])}, as in the run", failed=failures.sources
+        labels=f"labels: {', '.join(manifest.scheme.classes[1:])}, as in the run",
+        failed=failures.sources,
+        warnings=_label_doubts(scores, manifest.scheme),
     )
     return _write(scores, failures, scores_dir, coverage, non_default_flags(inference))
 
@@ -167,7 +170,8 @@ def _evaluate_folds(
     failed = tuple(name for summary in summaries.values() for name in summary.coverage.failed)
     scores = sorted((case for result in results.values() for case in result.scores), key=lambda case: case.case_id)
     failures = Failures.joined([result.failures for result in results.values()])
-    coverage = replace(first.coverage, failed=failed)
+    warnings = tuple(dict.fromkeys(text for summary in summaries.values() for text in summary.coverage.warnings))
+    coverage = replace(first.coverage, failed=failed, warnings=warnings)
     return replace(_write(scores, failures, scores_dir, coverage, first.inference), folds=summaries)
 
 
@@ -213,7 +217,12 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
     tasks = [(files, masks, plan.mlperf_grid) for files in due.cases]
     names = [files.case_id for files in due.cases]
     scores = _scores_in_processes(_score_case, tasks, names, failures, plan.workers)
-    coverage = Coverage(labels=_labels_of_scored(masks, scores), not_predicted=due.missing, failed=failures.sources)
+    coverage = Coverage(
+        labels=_labels_of_scored(masks, scores),
+        not_predicted=due.missing,
+        failed=failures.sources,
+        warnings=_label_doubts(scores, masks.scheme),
+    )
     return _write(scores, failures, scores_dir, coverage)
 
 
@@ -253,7 +262,12 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
     tasks = [(true.masks[name], masks.masks.get(name), scheme, plan.mlperf_grid) for name in ready]
     scores = _scores_in_processes(_score_masks, tasks, ready, failures, plan.workers)
     failed = tuple(name for name in failures.sources if name not in missing)
-    coverage = Coverage(labels=_labels_of_scored(masks, scores), missing=missing, failed=failed)
+    coverage = Coverage(
+        labels=_labels_of_scored(masks, scores),
+        missing=missing,
+        failed=failed,
+        warnings=_label_doubts(scores, scheme),
+    )
     return _write(scores, failures, scores_dir, coverage)
 
 
@@ -319,6 +333,10 @@ def _write(
     summary = summarize(scores, inference, coverage)
     write_scores(scores, summary, scores_dir)
     return EvaluationResult(scores=scores, summary=summary, scores_dir=scores_dir, failures=failures)
+
+
+def _label_doubts(scores: Sequence[CaseScores], scheme: Scheme) -> tuple[str, ...]:
+    return label_doubts([case.counts for case in scores], scheme.classes) if scores else ()
 
 
 def _labels_of_scored(masks: MaskFolder, scores: Sequence[CaseScores]) -> str:

@@ -184,14 +184,33 @@ def cases_of_all(evaluations: Sequence[Evaluation]) -> list[str]:
     return shared_cases(first.scores, last.scores, first.name, last.name)
 
 
-def compare(first_dir: str, second_dir: str) -> list[Difference]:
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two evaluations, on the cases that both have.
+
+    Attributes:
+        differences: the second less the first, for each score.
+        only_in_first: cases of the first one alone.
+        only_in_second: cases of the second one alone.
+    """
+
+    differences: list[Difference]
+    only_in_first: tuple[str, ...]
+    only_in_second: tuple[str, ...]
+
+
+def compare(first_dir: str, second_dir: str) -> Comparison:
     """Returns how the scores of two evaluations differ, on the cases that both have.
 
     Raises:
         InputError: a folder holds no evaluation, or they share no case.
     """
     first, second = read_scores(Path(first_dir)), read_scores(Path(second_dir))
-    return differences(first, second, shared_cases(first, second, first_dir, second_dir))
+    return Comparison(
+        differences=differences(first, second, shared_cases(first, second, first_dir, second_dir)),
+        only_in_first=tuple(name for name in first if name not in second),
+        only_in_second=tuple(name for name in second if name not in first),
+    )
 
 
 def _instead(folder: Path) -> str:
@@ -249,5 +268,5 @@ def _summary_from_json(content: dict) -> Summary:
 
 
 def _coverage_from_json(content: dict) -> Coverage:
-    names = {name: tuple(content.get(name, ())) for name in ("missing", "failed", "not_predicted")}
+    names = {name: tuple(content.get(name, ())) for name in ("missing", "failed", "not_predicted", "warnings")}
     return Coverage(labels=content.get("labels", ""), **names)

@@ -5,7 +5,7 @@ and the report's page read the rows. A module outside the package adds one with 
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -64,16 +64,18 @@ class CaseScores:
         values: value of each score, by the keys of SCORES. Distances are inf where one mask is empty, nan where both
             are. Without a predicted mask Dice are 0, whatever the truth is (`Score.when_missing`).
         lesions: tumors of both masks.
+        counts: (classes, classes) voxel counts of [true label, predicted label].
     """
 
     case_id: str
     values: ScoreValues
     lesions: tuple[Lesion, ...]
+    counts: NDArray[np.int64] = field(compare=False, repr=False)
 
 
 def score_pair(case_id: str, pair: MaskPair) -> CaseScores:
     """Returns all scores of a case that its masks have."""
-    return CaseScores(case_id, score_values(pair), tuple(pair.lesions))
+    return CaseScores(case_id, score_values(pair), tuple(pair.lesions), pair.counts)
 
 
 def score_values(pair: MaskPair, topics: Collection[Topic] = tuple(Topic)) -> ScoreValues:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wilcoxon
 
 from kits_tf.analysis.lesions import LesionCounts, count_lesions
-from kits_tf.analysis.scores import CaseScores, ScoreTable
+from kits_tf.analysis.scores import SCORES, CaseScores, ScoreTable, Topic
 from kits_tf.base.errors import InputError
 
 BOOTSTRAP_DRAWS = 2000
@@ -41,12 +41,14 @@ class Coverage:
         missing: cases that were due and have no mask, scored 0.
         failed: cases with a mask or a scan that cannot be used, and masks that have no case, not scored.
         not_predicted: cases of the data set without a mask, which were not due, not scored.
+        warnings: sentences that whoever reads the scores must know.
     """
 
     labels: str = ""
     missing: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     not_predicted: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,17 +93,20 @@ def statistics_of(values: Sequence[float]) -> Statistics:
     finite, existing = array[np.isfinite(array)], array[~np.isnan(array)]
     mean, (low, high) = mean_with_interval(finite)
     return Statistics(
-        mean=_finite_or_none(mean),
-        interval_95=(_finite_or_none(low), _finite_or_none(high)),
-        median=_finite_or_none(float(np.median(existing)) if existing.size else np.nan),
+        mean=finite_or_none(mean),
+        interval_95=(finite_or_none(low), finite_or_none(high)),
+        median=finite_or_none(float(np.median(existing)) if existing.size else np.nan),
         left_out=len(array) - len(finite),
     )
 
 
 def mean_with_interval(values: NDArray[np.float64]) -> tuple[float, tuple[float, float]]:
-    """Returns the mean of values (n,) and its percentile bootstrap 95 % interval (Efron 1979); nan of none."""
-    if not values.size:
-        return np.nan, (np.nan, np.nan)
+    """Returns the mean of values (n,), nan of none, and its percentile bootstrap 95 % interval (Efron 1979).
+
+    A single value says nothing of an interval: its ends are nan.
+    """
+    if values.size < 2:
+        return float(values.mean()) if values.size else np.nan, (np.nan, np.nan)
     draws = np.random.default_rng(0).integers(0, len(values), (BOOTSTRAP_DRAWS, len(values)))
     low, high = np.percentile(values[draws].mean(axis=1), _PERCENTILES)
     return float(values.mean()), (float(low), float(high))
@@ -138,8 +143,11 @@ def difference(key: str, first: ArrayLike, second: ArrayLike) -> Difference:
 
 
 def differences(first: ScoreTable, second: ScoreTable, case_ids: Sequence[str]) -> list[Difference]:
-    """Returns how the scores that two evaluations have differ, on cases that both have, one at least."""
-    keys = [key for key in first[case_ids[0]] if key in second[case_ids[0]]]
+    """Returns how the scores that two evaluations have differ, on cases that both have, one at least.
+
+    MLPerf's score is none of them: it is taken on the training grid, which the two need not share.
+    """
+    keys = [key for key in first[case_ids[0]] if key in second[case_ids[0]] and not _is_of_training_grid(key)]
     return [
         difference(
             key,
@@ -148,6 +156,10 @@ def differences(first: ScoreTable, second: ScoreTable, case_ids: Sequence[str]) 
         )
         for key in keys
     ]
+
+
+def _is_of_training_grid(key: str) -> bool:
+    return key in SCORES and SCORES[key].topic == Topic.MLPERF
 
 
 def shared_cases(first: ScoreTable, second: ScoreTable, first_name: str, second_name: str) -> list[str]:
@@ -168,5 +180,6 @@ def _signed_rank_p(changes: NDArray[np.float64]) -> float:
     return float(wilcoxon(changes).pvalue) if changes.any() else 1.0
 
 
-def _finite_or_none(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
+    """Returns a number that JSON has, or None."""
     return value if np.isfinite(value) else None

@@ -120,8 +120,8 @@ def _scores(run: Run) -> list[str]:
 
 
 def _score_row(name: str, statistics: Statistics) -> str:
-    low, high = statistics.interval_95
-    return f"| {name} | {statistics.mean:.3f} | {low:.3f}..{high:.3f} |"
+    interval = "..".join(f"{end:.3f}" for end in statistics.interval_95 if end is not None) or "of one case, none"
+    return f"| {name} | {statistics.mean:.3f} | {interval} |"
 
 
 def _calibration(calibration: Calibration | None) -> list[str]:

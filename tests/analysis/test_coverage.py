@@ -14,6 +14,7 @@ from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import write_stored
 
+COPIES = "Every mask equals the true one, voxel for voxel: were the true masks given as the predicted ones?"
 AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])
 
 
@@ -51,8 +52,20 @@ def test_perfect_challenge_masks_are_perfect(folders: tuple[Path, Path], capsys:
         "missing": [],
         "failed": [],
         "not_predicted": [],
+        "warnings": [COPIES],
     }
-    assert capsys.readouterr().out.startswith("labels: kidney, tumor in 3 masks")
+    said = capsys.readouterr().out
+    assert said.startswith("labels: kidney, tumor in 3 masks") and f"\nWARNING: {COPIES}\nwrote" in said
+
+
+def test_labels_that_mean_something_else_are_noticed(folders: tuple[Path, Path], capsys: pytest.CaptureFixture) -> None:
+    truth, masks = folders
+    for name in "abc":
+        exchanged = np.array([0, 2, 1], np.uint8)[challenge()]
+        write_stored(masks / f"{name}.nii.gz", exchanged, AFFINE)
+    (warning,) = run(truth, masks)["coverage"]["warnings"]
+    assert "label 2, read as tumor, fits the true kidney" in warning
+    assert f"\nWARNING: {warning}\nwrote" in capsys.readouterr().out
 
 
 def test_a_true_mask_without_a_predicted_one_counts_as_an_empty_one(folders: tuple[Path, Path]) -> None:

@@ -119,7 +119,14 @@ def test_two_evaluations_are_compared(tmp_path: Path, capsys) -> None:
     tumor, distance = capsys.readouterr().out.splitlines()[-2:]
     # Of 2^6 ways to sign six equal differences two are as far off; the normal approximation, for ties, says less.
     assert tumor.split()[:4] == ["tumor", "Dice", "7", "+0.0857"] and float(tumor.split()[5]) < 0.05
-    assert distance.split() == ["tumor", "HD95", "(mm)", "0", "-", "-..-"]
+    assert distance.split() == ["tumor", "HD95", "(mm)", "0", "-", "-"]
+    path = tmp_path / "second" / "cases.csv"
+    path.write_text(path.read_text().replace("case_00006", "case_00009"))
+    evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/second"))
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "1 case of the first evaluation alone, not compared: case_00006",
+        "1 case of the second evaluation alone, not compared: case_00009",
+    ]
     with pytest.raises(InputError, match=r"gone: expected a folder with the cases.csv .*, found no such folder"):
         evaluate.main(evaluate.Evaluate(compare=f"{tmp_path}/first,{tmp_path}/gone"))
     with pytest.raises(InputError, match=r"writes, found none in it; there is one in \S+/first, \S+/second$"):
@@ -137,7 +144,7 @@ def test_challenge_labels(data_dir: Path, tmp_path: Path) -> None:
         evaluate.Evaluate(predictions_dir=str(tmp_path), data_dir=str(data_dir), workers=1, masks=KITS19_MASKS)
     )
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
-    assert summary["composite"] == {"mean": 1.0, "interval_95": [1.0, 1.0], "median": 1.0, "left_out": 0}
+    assert summary["composite"] == {"mean": 1.0, "interval_95": [None, None], "median": 1.0, "left_out": 0}
     assert set(summary["dice"]) == {"kidney", "tumor"}
 
 
@@ -226,7 +233,7 @@ def test_mlperfs_score_of_masks_is_taken_on_the_grid_that_is_given(perfect: Path
 
 def test_a_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
     values = {"kidney_dice": 0.5, "dice_tumor": 0.25, "tumor_hd95_mm": np.inf}
-    cases = [CaseScores("case_00000", values, (Lesion(True, 10.0, 0.5),))]
+    cases = [CaseScores("case_00000", values, (Lesion(True, 10.0, 0.5),), np.zeros((3, 3), np.int64))]
     summary = summarize(cases, "--flip_axes=x")
     write_scores(cases, summary, tmp_path)
     assert read_summary(tmp_path) == summary and read_scores(tmp_path) == {"case_00000": values}

@@ -9,7 +9,7 @@ from kits_tf.analysis.statistics import Statistics, difference, mean_with_interv
 
 def case(name: str, kidney: float, hd95_mm: float) -> CaseScores:
     values = {"kidney_dice": kidney, "kidney_hd95_mm": hd95_mm, "dice_tumor": kidney / 2}
-    return CaseScores(name, values, (Lesion(True, 1.0, kidney),))
+    return CaseScores(name, values, (Lesion(True, 1.0, kidney),), np.zeros((3, 3), np.int64))
 
 
 def test_means_intervals_and_medians() -> None:

@@ -289,7 +289,11 @@ def test_the_card_has_data_scores_and_use(model_dir: Path, saved: SavedModel, ru
     keys = ("kidney_dice", "tumor_dice", "composite", "dice_right_kidney", "dice_left_kidney", "dice_tumor")
     scores = dict.fromkeys(keys, score) | {"dice_tumor": replace(score, mean=None, interval_95=(None, None))}
     summary = Summary(num_cases=30, scores=scores, lesions_by_size=[], inference="--flip_axes=x")
-    write_scores([CaseScores("case_00000", dict.fromkeys(keys, 0.5), ())], summary, copy / "evaluation" / "test")
+    write_scores(
+        [CaseScores("case_00000", dict.fromkeys(keys, 0.5), (), np.zeros((4, 4), np.int64))],
+        summary,
+        copy / "evaluation" / "test",
+    )
     run = load_run(copy)
     run = replace(run, settings=replace(run.settings, run_dir=str(copy)))
     text = model_card([run], saved.metadata, None)

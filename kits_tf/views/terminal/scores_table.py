@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from kits_tf.analysis.chain_choice import ChainChoice
+from kits_tf.analysis.evaluation_files import Comparison
 from kits_tf.analysis.lesions import LesionCounts
 from kits_tf.analysis.scores import (
     DICE_TOPICS,
@@ -17,12 +18,14 @@ from kits_tf.analysis.scores import (
     class_score,
 )
 from kits_tf.analysis.statistics import Difference, Summary
-from kits_tf.base.words import count_text
+from kits_tf.base.words import count_text, listed
 from kits_tf.views.coverage import coverage_lines
 from kits_tf.views.numbers import number_text, percent_text
 from kits_tf.views.terminal.table import aligned
 
 _DIGITS = 3
+# Names of cases in a line.
+_MOST_NAMES = 8
 # A mean tumor Dice below this is explained.
 _POOR_DICE = 0.7
 # Topics that have their own place: a line for each case, a table by size, the last line.
@@ -55,6 +58,7 @@ def scores_table(scores: Sequence[CaseScores], summary: Summary) -> str:
                 for mean in mlperf
             ),
             *coverage_lines(summary.coverage),
+            *(f"WARNING: {text}" for text in summary.coverage.warnings),
         ]
     )
 
@@ -79,6 +83,17 @@ def folds_table(folds: Mapping[str, Summary]) -> str:
     return "\n".join(["mean Dice of each fold", head, rule, *body[:-1], rule, body[-1]])
 
 
+def comparison_table(comparison: Comparison) -> str:
+    """Returns how two evaluations differ, and which cases only one of them has."""
+    alone = {"first": comparison.only_in_first, "second": comparison.only_in_second}
+    lines = [
+        f"{count_text(len(names), 'case')} of the {which} evaluation alone, not compared: {listed(names, _MOST_NAMES)}"
+        for which, names in alone.items()
+        if names
+    ]
+    return "\n".join([differences_table(comparison.differences), *lines])
+
+
 def differences_table(differences: Sequence[Difference]) -> str:
     """Returns how the second of two evaluations differs from the first, a line for each score."""
     keys = [change.key for change in differences]
@@ -87,10 +102,10 @@ def differences_table(differences: Sequence[Difference]) -> str:
     for change in differences:
         if change.key in SCORES and change.key not in shown:
             continue
-        low, high = (_signed(bound) for bound in change.interval_95)
+        interval = _signed_interval(change.interval_95)
         p_value = "" if np.isnan(change.p_value) else f"{change.p_value:.2g}"
         heading = shown.get(change.key, change.key)  # of a plugin that is not here
-        rows.append([heading, str(change.num_cases), _signed(change.mean), f"{low}..{high}", p_value])
+        rows.append([heading, str(change.num_cases), _signed(change.mean), interval, p_value])
     head, *body = aligned(rows)
     return "\n".join([head, "-" * len(head), *body])
 
@@ -99,8 +114,7 @@ def chains_table(choice: ChainChoice) -> str:
     """Returns what each chain of post-processing gained on validation cases, and which one was chosen."""
     rows = [["post-processing", "score", "gain", "95 % CI", "Wilcoxon p"]]
     for trial in choice.trials:
-        low, high = (_signed(bound) for bound in trial.gain.interval_95)
-        gain = [_signed(trial.gain.mean), f"{low}..{high}", f"{trial.gain.p_value:.2g}"]
+        gain = [_signed(trial.gain.mean), _signed_interval(trial.gain.interval_95), f"{trial.gain.p_value:.2g}"]
         rows.append([trial.chain or "off", f"{trial.mean:.4f}", *(gain if trial.chain else ["", "", ""])])
     head, *body = aligned(rows)
     return "\n".join([head, "-" * len(head), *body, f"chosen: {choice.chain or 'off'}"])
@@ -139,7 +153,8 @@ def _mean_lines(summary: Summary, rows: Sequence[Score]) -> list[str]:
         one = summary.scores[row.key]
         count = str(summary.num_cases - one.left_out)
         mean, low, high, median = (_value(row, value) for value in (one.mean, *one.interval_95, one.median))
-        lines.append([_heading(row, summary.scores), mean, f"{low}..{high}", median, count])
+        interval = "-" if one.interval_95 == (None, None) else f"{low}..{high}"
+        lines.append([_heading(row, summary.scores), mean, interval, median, count])
     return aligned(lines)
 
 
@@ -166,11 +181,15 @@ def _tumor_lines(summary: Summary) -> list[str]:
 
 def _interval(bounds: tuple[float | None, float | None]) -> str:
     low, high = (number_text(bound, _DIGITS) for bound in bounds)
-    return f"{low}..{high}"
+    return "-" if bounds == (None, None) else f"{low}..{high}"
 
 
 def _value(row: Score, value: float | None) -> str:
     return "-" if value is None else row.text_format.format(value)
+
+
+def _signed_interval(bounds: tuple[float, float]) -> str:
+    return "-" if np.isnan(bounds).all() else "..".join(map(_signed, bounds))
 
 
 def _signed(value: float) -> str:

@@ -5,11 +5,13 @@ from kits_tf.analysis.scores import SCORES, CaseScores
 from kits_tf.analysis.statistics import differences, summarize
 from kits_tf.views.terminal.scores_table import differences_table, folds_table, scores_table
 
+COUNTS = np.zeros((3, 3), np.int64)
+
 
 def case(name: str, without: tuple[str, ...] = ("dice_kidney", "dice_cyst"), **values: float) -> CaseScores:
     """Returns a case with two true tumors, one of which is detected, and a false one; scores are 0.5 by default."""
     lesions = (Lesion(True, 10.0, 0.8), Lesion(True, 20.0, 0.0), Lesion(False, 10.0, 0.8), Lesion(False, 1.0, 0.0))
-    return CaseScores(name, {key: 0.5 for key in SCORES if key not in without} | values, lesions)
+    return CaseScores(name, {key: 0.5 for key in SCORES if key not in without} | values, lesions, COUNTS)
 
 
 def table_of(*cases: CaseScores) -> dict[str, list[str]]:
@@ -27,11 +29,13 @@ def test_columns_and_rows_have_the_fields_names() -> None:
     heading = [word.strip() for word in text.splitlines()[1].split("  ") if word]
     assert heading == ["kidney + tumor", "tumor", "mean of both", "right kidney", "left kidney"]
     rows = cells(text)
-    assert rows["tumor HD95 (mm)"] == ["0.5", "0.5..0.5", "0.5", "1"]
-    assert rows["kidney + tumor volume error (mL)"] == ["+0.5", "+0.5..+0.5", "+0.5", "1"]
-    assert rows["kidney + tumor surface Dice"] == ["0.500", "0.500..0.500", "0.500", "1"]
+    assert rows["tumor HD95 (mm)"] == ["0.5", "-", "0.5", "1"]
+    assert rows["kidney + tumor volume error (mL)"] == ["+0.5", "-", "+0.5", "1"]
+    assert rows["kidney + tumor surface Dice"] == ["0.500", "-", "0.500", "1"]
     assert rows["tumor diameter (mm)"] == ["true", "detected", "missed", "false"]
     assert rows["20 to 40"] == ["2", "1", "1", "0"] and rows["all"] == ["2", "1", "1", "1"]
+    two = cells(scores_table([case("a"), case("b")], summarize([case("a"), case("b")])))
+    assert two["tumor HD95 (mm)"] == ["0.5", "0.5..0.5", "0.5", "2"]
     assert not any("KiTS23" in line or "cyst" in line for line in text.splitlines())
 
 

@@ -111,6 +111,7 @@ def report_page(
         title=f"Evaluation of {' and '.join(each.name for each in evaluations)}",
         overview=_overview(evaluations, len(pictures)),
         coverage=[line for each in evaluations for line in _coverage(each)],
+        warnings=[text for each in evaluations for text in each.summary.coverage.warnings],
         data_note=notes.data,
         undrawn=notes.undrawn,
         sections=sections | {"data": "Data"},

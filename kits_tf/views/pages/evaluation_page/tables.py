@@ -178,9 +178,9 @@ def _change_text(change: Difference | None, score: Score) -> str:
 
 
 def _mean_text(result: Statistics | Difference, text_format: str) -> str:
-    """Returns a mean with its interval."""
-    low, high = (text_format.format(bound) for bound in result.interval_95)
-    return f"{text_format.format(result.mean)} ({low} to {high})"
+    """Returns a mean, with its interval if it has one."""
+    ends = [text_format.format(end) for end in result.interval_95 if end is not None and np.isfinite(end)]
+    return " ".join([text_format.format(result.mean), *([f"({' to '.join(ends)})"] if ends else [])])
 
 
 def _column_of(score: Score) -> Column:

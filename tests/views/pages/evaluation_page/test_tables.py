@@ -27,7 +27,10 @@ def evaluation(name: str, tumor: list[float], scheme: Scheme = LATERALITY) -> Ev
     keys = [key for key, row in SCORES.items() if not row.class_name or row.class_name in scheme.classes]
     lesions = (Lesion(True, 10.0, 0.5), Lesion(True, 10.0, 0.0), Lesion(False, 40.0, 0.0))
     halves = dict.fromkeys(keys, 0.5)
-    cases = [CaseScores(f"case_{i}", halves | {"tumor_dice": dice}, lesions) for i, dice in enumerate(tumor)]
+    cases = [
+        CaseScores(f"case_{i}", halves | {"tumor_dice": dice}, lesions, np.zeros((4, 4), np.int64))
+        for i, dice in enumerate(tumor)
+    ]
     cases[0].values["tumor_hd95_mm"] = np.inf
     cases[1].values["kidney_hd95_mm"] = np.nan
     scores = {case.case_id: case.values for case in cases}
