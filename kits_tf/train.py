@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from kits_tf.training.plan import TrainingPlan
 
 
+# No network that has learned anything marks kidneys so badly.
+_LEARNED_DICE = 0.1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train(RunSettings):
     """Trains a network on the records; started again on the same folder, it continues where it stopped."""
@@ -150,6 +154,11 @@ def _conclude(plan: "TrainingPlan", history: "list[HistoryRow]") -> None:
     if best:
         kidney, tumor = (best.deciding_scores(validation)[f"{region}_dice"] for region in ("kidney", "tumor"))
         print(f"best epoch {best.epoch + 1}: kidney {kidney:.3f}, tumor {tumor:.3f}")
+        if kidney < _LEARNED_DICE:
+            print(
+                "WARNING: the network has not learned to find kidneys: lower --learning_rate, now "
+                f"{plan.settings.optimization.learning_rate:g}, or train for more epochs"
+            )
     whole_cases = "whole validation cases"
     over = whole_cases if validation.whole_cases_every else "validation patches; evaluate scores whole cases"
     print(f"wrote {plan.run_dir} (Dice above is over {over})")

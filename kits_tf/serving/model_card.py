@@ -26,9 +26,10 @@ scan as it lies in its file, HU and affine, in any axis order, and returns a mas
 
 Limits: it knows what its training cases showed. Other contrast phases, children, transplanted or absent kidneys,
 horseshoe kidneys, scans that end within a kidney, and scanners unlike those of the training may give wrong masks
-without any sign; `confidence` is the network's own estimate and does not reveal that. Sides are recognized from the
-picture.
+without any sign; `confidence` is the network's own estimate and does not reveal that. {sides}
 """
+_SIDES = "Sides are recognized from the\npicture."
+_NO_SIDES = "It has no labels for\nsides: `predict` tells right from left by where the kidneys lie in the body."
 
 
 def model_card(runs: Sequence[Run], metadata: Metadata, calibration: Calibration | None) -> str:
@@ -39,7 +40,7 @@ def model_card(runs: Sequence[Run], metadata: Metadata, calibration: Calibration
             "",
             *_facts(runs, metadata),
             "",
-            _USE,
+            _USE.format(sides=_SIDES if "right_kidney" in metadata.classes else _NO_SIDES),
             "## Data",
             "",
             *[line for i, run in enumerate(runs) for line in _data(run, i if len(runs) > 1 else None)],

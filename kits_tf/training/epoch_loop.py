@@ -107,6 +107,7 @@ class EpochLoop:
         profile = Profile(self._run_dir, self._settings.profile_steps if self._trainer.is_chief else 0)
         with Interruption() as interruption, contextlib.closing(curves), contextlib.closing(profile):
             train_steps = self._trainer.train(training)
+            interruption.work = "the first step, once it is compiled (a second Ctrl-C or SIGTERM loses nothing)"
             while not self._is_finished():
                 progress.begin_epoch(self.position.epoch)
                 while self.position.step < self._steps:
@@ -114,16 +115,17 @@ class EpochLoop:
                         step = next(train_steps)
                     self._check(step)
                     self.position = Position(self.position.epoch, self.position.step + 1)
+                    interruption.work = "this step"
                     progress.step(self.position.step, step)
                     profile.step()
                     self._save_if_due(interruption)
                 progress.end_training()
-                interruption.work = "validation"
+                interruption.work = "this validation"
                 self._end_epoch(validation)
                 progress.end_epoch(self.history[-1])
                 if self._trainer.is_chief:
                     self._write_curves(curves)
-                interruption.work = "step"
+                interruption.work = "this step"
                 self._save_if_due(interruption)
 
     def _is_finished(self) -> bool:

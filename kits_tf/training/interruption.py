@@ -16,12 +16,12 @@ class Interruption:
 
     Attributes:
         caught: the signal that came, or None.
-        work: noun for what is finished before the process stops, as in "step".
+        work: what is finished before the process stops, as in "this step".
     """
 
     def __init__(self) -> None:
         self.caught: signal.Signals | None = None
-        self.work = "step"
+        self.work = "this step"
         self._is_answered = False
         self._listening = contextlib.ExitStack()
 
@@ -57,5 +57,5 @@ class Interruption:
     def _answer(self, _: signal.Signals) -> None:
         """Says what happens next, while the main thread may be in the middle of a step."""
         if not self._is_answered:
-            logger.info("stopping after this %s; the same command continues", self.work)
+            logger.info("stopping after %s; the same command continues", self.work)
         self._is_answered = True

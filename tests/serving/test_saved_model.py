@@ -300,6 +300,9 @@ def test_the_card_has_data_scores_and_use(model_dir: Path, saved: SavedModel, ru
     assert "test, 30 cases, on the scans' own grids, by --flip_axes=x: mean" in text
     assert "| composite | 0.500 | 0.250..0.750 |\n| right_kidney | 0.500 | 0.250..0.750 |" in text
     assert "| tumor |" not in text  # it has no mean
+    assert "Sides are recognized from the\npicture." in text
+    without_sides = replace(saved.metadata, classes=("background", "kidney", "tumor"))
+    assert "It has no labels for\nsides: `predict` tells right from left" in model_card([run], without_sides, None)
 
 
 def test_several_runs_have_a_manifest_each(run_dir: Path, saved: SavedModel, tmp_path: Path) -> None:

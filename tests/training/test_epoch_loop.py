@@ -134,6 +134,19 @@ def test_a_first_signal_waits_and_a_second_does_not(
     assert log == ["stopping after this step; the same command continues"]
 
 
+@pytest.mark.parametrize("dice", [0.05, 0.6])
+def test_a_network_that_has_learned_nothing_is_named(
+    dice: float, finished: RunSettings, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    scores = {"composite": dice, "kidney_dice": dice, "tumor_dice": dice, "loss": 1.0}
+    row = HistoryRow(epoch=0, learning_rate=1e-3, train=scores, validation=scores)
+    plan = training_plan(replace(finished, run_dir=str(tmp_path), validation=ValidationSettings()))
+    train._conclude(plan, [row])
+    said = capsys.readouterr().out
+    assert f"best epoch 1: kidney {dice:.3f}" in said
+    assert ("WARNING: the network has not learned to find kidneys: lower --learning_rate" in said) == (dice < 0.1)
+
+
 def test_the_best_weights_are_not_overwritten_by_worse_ones(finished: RunSettings, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     network = run.load_run(finished.run_dir).network
