@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,21 @@ def segmentation_problem(scan: SeriesScan) -> str:
     return f"expected {', '.join(missing)} in every slice, found slices without" if missing else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SegmentationNote:
+    """What a DICOM SEG says of its mask.
+
+    Attributes:
+        comments: sentences that whoever uses it must know, kept as its Image Comments.
+        is_corrected: whether a person has changed the network's mask, which makes it semiautomatic.
+    """
+
+    comments: Sequence[str] = ()
+    is_corrected: bool = False
+
+
 def write_segmentation(
-    path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan, comments: Sequence[str] = ()
+    path: Path, labels: NDArray[np.uint8], classes: Sequence[str], scan: SeriesScan, note: SegmentationNote
 ) -> None:
     """Writes a mask as DICOM SEG that refers to the slices, under a temporary name first.
 
@@ -46,7 +60,7 @@ def write_segmentation(
         labels: (i, j, k) uint8 labels, as stored in the volume of `scan`.
         classes: names of the labels, background first.
         scan: series that was segmented.
-        comments: sentences that whoever uses it must know, kept as its Image Comments.
+        note: comments, and whether the mask was corrected.
 
     Raises:
         InputError: the slices lack what a DICOM SEG must refer to.
@@ -56,29 +70,28 @@ def write_segmentation(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names of patients and other fields that are copied
-            segmentation = _segmentation(scan.on_slices(labels), classes, scan.headers)
+            segments = _segments(classes, is_corrected=note.is_corrected)
+            segmentation = _segmentation(scan.on_slices(labels), segments, scan.headers)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: no DICOM SEG: expected slices that it can refer to: {reason}") from None
-    if comments:
-        segmentation.ImageComments = " ".join(comments)
+    if note.comments:
+        segmentation.ImageComments = " ".join(note.comments)
     path.parent.mkdir(parents=True, exist_ok=True)
     with name_in_errors(path), written_whole(path) as partial:
         segmentation.save_as(partial)
 
 
-def _segmentation(labels: NDArray[np.uint8], classes: Sequence[str], headers: Sequence["Dataset"]) -> Any:
+def _segmentation(labels: NDArray[np.uint8], segments: Sequence[Any], headers: Sequence["Dataset"]) -> Any:
     import highdicom as hd
-    from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
-    algorithm = hd.AlgorithmIdentificationSequence("kits_tf", codes.DCM.ArtificialIntelligence, __version__)
     return hd.seg.Segmentation(
         source_images=list(headers),
         pixel_array=labels,
         omit_empty_frames=bool(labels.any()),  # it keeps all of an empty mask, and says so otherwise
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(number, name, algorithm) for number, name in enumerate(classes) if number],
+        segment_descriptions=segments,
         series_instance_uid=generate_uid(),
         series_number=(headers[0].get("SeriesNumber") or 0) + 1000,
         sop_instance_uid=generate_uid(),
@@ -91,16 +104,24 @@ def _segmentation(labels: NDArray[np.uint8], classes: Sequence[str], headers: Se
     )
 
 
-def _segment(number: int, name: str, algorithm: Any) -> Any:
+def _segments(classes: Sequence[str], *, is_corrected: bool) -> list[Any]:
+    """Returns the description of each class but background."""
     import highdicom as hd
+    from pydicom.sr.codedict import codes
     from pydicom.sr.coding import Code
 
-    category, kind = _SEGMENTS[name]
-    return hd.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=name,
-        segmented_property_category=Code(category[0], "SCT", category[1]),
-        segmented_property_type=Code(kind[0], "SCT", kind[1]),
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm,
-    )
+    types = hd.seg.SegmentAlgorithmTypeValues
+    return [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name,
+            segmented_property_category=Code(_SEGMENTS[name][0][0], "SCT", _SEGMENTS[name][0][1]),
+            segmented_property_type=Code(_SEGMENTS[name][1][0], "SCT", _SEGMENTS[name][1][1]),
+            algorithm_type=types.SEMIAUTOMATIC if is_corrected else types.AUTOMATIC,
+            algorithm_identification=hd.AlgorithmIdentificationSequence(
+                "kits_tf", codes.DCM.ArtificialIntelligence, __version__
+            ),
+        )
+        for number, name in enumerate(classes)
+        if number
+    ]

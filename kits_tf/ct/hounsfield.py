@@ -52,7 +52,7 @@ class IntensityError(InputError):
     """The voxels of a scan are no Hounsfield units; the reason is the sentence of `hounsfield_problem`."""
 
     def __init__(self, evidence: str) -> None:
-        super().__init__(evidence, " (--accept_intensities segments it all the same)")
+        super().__init__(evidence, " (--accept_intensities segments it anyway)")
 
 
 @dataclass(frozen=True, kw_only=True)

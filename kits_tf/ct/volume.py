@@ -305,6 +305,8 @@ def _nifti(path: AnyPath) -> Iterator[_Nifti]:
     except InputError:
         raise
     except _UNREADABLE as error:
+        if isinstance(error, EOFError):
+            raise InputError(f"{path}: expected a whole NIfTI file, it ends too early: copy it again") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected a whole NIfTI file, reading it failed: {reason}") from error
 

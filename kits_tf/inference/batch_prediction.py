@@ -14,7 +14,7 @@ from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
 from kits_tf.base.words import count_text, listed, structure_text
-from kits_tf.ct.dicom_seg import write_segmentation
+from kits_tf.ct.dicom_seg import SegmentationNote, write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, volumes_ml, with_sides
 from kits_tf.ct.mask_doubts import doubts
 from kits_tf.ct.mask_metadata import MaskMetadata
@@ -251,7 +251,8 @@ class _Writer:
         if content.series:
             segment_path = path.with_name(f"{scan.name}.dcm")
             try:
-                write_segmentation(segment_path, labels, classes, content.series, segmentation.warnings)
+                note = SegmentationNote(comments=segmentation.warnings)
+                write_segmentation(segment_path, labels, classes, content.series, note)
                 others.append(segment_path)
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)

@@ -1,14 +1,14 @@
 """Files of a study for its user: scan, mask, and measurements."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import CaseMasks
 from kits_tf.analysis.measurements import write_measurements
 from kits_tf.base.errors import InputError
 from kits_tf.config import DicomSettings
-from kits_tf.ct.dicom_seg import write_segmentation
+from kits_tf.ct.dicom_seg import SegmentationNote, write_segmentation
 from kits_tf.ct.volume import read_image, read_labels
 from kits_tf.webapp.findings import Findings
 from kits_tf.webapp.studies import RefusedError, Study
@@ -92,8 +92,8 @@ def dicom_segmentation(study: Study) -> File:
         path = Path(folder) / "mask.dcm"
         labels, classes = read_labels(study.mask_path).as_stored(), findings.scheme.classes
         try:
-            comments = [*findings.measurements.warnings, *["corrected by hand"] * study.is_corrected]
-            write_segmentation(path, labels, classes, upload.series, comments)
+            note = SegmentationNote(comments=_sentences(findings), is_corrected=findings.is_corrected)
+            write_segmentation(path, labels, classes, upload.series, note)
         except InputError as error:
             raise RefusedError(409, str(error).removeprefix(f"{path}: ")) from None
         return File(f"{study.file_stem}.dcm", path.read_bytes(), "application/dicom")
@@ -117,10 +117,16 @@ def lesions(study: Study) -> File:
     return _table(study, "lesions")
 
 
+def _sentences(findings: Findings) -> tuple[str, ...]:
+    """Returns what whoever uses a file of a mask must know."""
+    return (*findings.measurements.warnings, *(["The mask was corrected by hand."] if findings.is_corrected else []))
+
+
 def _table(study: Study, kind: str) -> File:
     findings = require_findings(study)
+    measured = replace(findings.measurements, warnings=_sentences(findings))
     with tempfile.TemporaryDirectory() as folder:
-        write_measurements({study.name: findings.measurements}, Path(folder))
+        write_measurements({study.name: measured}, Path(folder))
         return File(f"{study.file_stem}_{kind}.csv", (Path(folder) / f"{kind}.csv").read_bytes(), "text/csv")
 
 

@@ -19,7 +19,7 @@ from series import COLUMN, GRADIENT, NORMAL, OBLIQUE, ROW, SHAPE, SPACING, write
 from kits_tf import config, predict
 from kits_tf.base.errors import InputError
 from kits_tf.ct import dicom
-from kits_tf.ct.dicom_seg import write_segmentation
+from kits_tf.ct.dicom_seg import SegmentationNote, write_segmentation
 from kits_tf.ct.volume import AIR_HU, Volume
 
 SETTINGS = config.DicomSettings()
@@ -170,6 +170,7 @@ def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, ru
         "right_kidney", "left_kidney", "tumor"
     ]  # fmt: skip
     headers = read(folder).headers
+    assert {segment.SegmentAlgorithmType for segment in found.SegmentSequence} == {"AUTOMATIC"}
     labels = found.get_pixels_by_source_instance(
         [header.SOPInstanceUID for header in headers],
         combine_segments=True,
@@ -183,7 +184,7 @@ def test_predict_writes_a_dicom_seg_that_refers_to_the_slices(tmp_path: Path, ru
 def test_an_empty_mask_is_a_dicom_seg_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scan = read(write_series(tmp_path / "scan", [0.0, 2.0]))
     labels = np.zeros(scan.volume.stored.shape, np.uint8)
-    write_segmentation(tmp_path / "a.dcm", labels, ("background", "kidney"), scan)
+    write_segmentation(tmp_path / "a.dcm", labels, ("background", "kidney"), scan, SegmentationNote())
     assert not pydicom.dcmread(tmp_path / "a.dcm").pixel_array.any()
     assert not caplog.messages
 
@@ -191,7 +192,9 @@ def test_an_empty_mask_is_a_dicom_seg_without_a_word(tmp_path: Path, caplog: pyt
 def test_slices_without_identity_get_no_dicom_seg(tmp_path: Path) -> None:
     scan = read(write_series(tmp_path, [0.0, 2.0], StudyInstanceUID=""))
     with pytest.raises(InputError, match="no DICOM SEG: expected StudyInstanceUID in every slice"):
-        write_segmentation(tmp_path / "a.dcm", np.zeros((2, *SHAPE), np.uint8), ("background", "kidney"), scan)
+        write_segmentation(
+            tmp_path / "a.dcm", np.zeros((2, *SHAPE), np.uint8), ("background", "kidney"), scan, SegmentationNote()
+        )
 
 
 def test_a_zip_file_that_claims_more_than_a_body_is_refused_unread(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_any_memory_order_and_no_voxel() -> None:
 def test_the_error_names_the_flag() -> None:
     error = IntensityError("the evidence")
     assert isinstance(error, InputError) and error.reason == "the evidence"
-    assert str(error) == "the evidence (--accept_intensities segments it all the same)"
+    assert str(error) == "the evidence (--accept_intensities segments it anyway)"
 
 
 @tf.function(input_signature=[tf.TensorSpec([None] * 3, tf.int16)], autograph=False)

@@ -36,7 +36,7 @@ def test_other_intensities_than_hounsfield_units_are_refused_or_bear_a_warning(
     for use in (model.segmentation, model.labels):
         with pytest.raises(IntensityError) as refused:
             use(image(WINDOW))
-        assert str(refused.value) == f"{PROBLEM} (--accept_intensities segments it all the same)"
+        assert str(refused.value) == f"{PROBLEM} (--accept_intensities segments it anyway)"
     accepting = replace(model, accept_intensities=True)
     assert accepting.segmentation(image(CT)).warnings == () and caplog.records == []
     result = accepting.segmentation(image(WINDOW))

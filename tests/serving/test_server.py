@@ -262,6 +262,10 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, fake_
     shutil.copytree(fake_dir / "1", root / ".partial")
     (root / ".partial").rename(root / "3")
     wait_for({1: "END", 2: "END", 3: "AVAILABLE"})
+    (root / "3").rename(root / ".partial")  # which takes it back
+    wait_for({1: "AVAILABLE", 2: "END"})
+    (root / ".partial").rename(root / "3")
+    wait_for({1: "END", 2: "END", 3: "AVAILABLE"})
     shutil.rmtree(root / "1")
     wait_for({2: "END", 3: "AVAILABLE"})
     with Client(server.grpc_address, model_version=3) as client:
@@ -270,6 +274,9 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, fake_
         Client(server.grpc_address, model_version=1)
     with pytest.raises(UnavailableError, match="NOT_FOUND: Servable not found for request: 'kits label canary'"):
         Client(server.grpc_address, model_label="canary")
+    shutil.rmtree(root)  # the last version stays
+    time.sleep(0.5)
+    assert states() == {3: "AVAILABLE"}
 
 
 def test_an_ipv6_address_is_listened_on_and_shown_in_brackets(tmp_path: Path) -> None:

@@ -310,8 +310,16 @@ def test_the_viewer_has_most_of_a_small_screen(open_page, scan: Path, size: tupl
     assert box["height"] > 0.75 * height and box["width"] > 0.45 * width
     tools = page.get_by_role("button", name="Correct the mask").bounding_box()
     assert tools["y"] + tools["height"] < height and tools["x"] > box["x"] + box["width"], "beside it, in sight"
+    page.get_by_role("button", name="Correct the mask").click()
     page.get_by_role("button", name="Enlarge").click()
+    box = page.locator("#canvas").bounding_box()
+    assert box["width"] > 0.65 * width and page.locator("#look select[name=view]").input_value() == "Axial"
+    expect(page.get_by_role("button", name="Measure the corrected mask")).to_be_visible()
+    expect(page.locator("#findings")).to_be_hidden()
+    page.get_by_role("button", name="Discard").click()
     assert page.locator("#canvas").bounding_box()["width"] > 0.95 * width
+    page.get_by_role("button", name="Back to the tools").click()
+    assert page.locator("#look select[name=view]").input_value() == "Multiplanar"
 
 
 def test_of_several_series_one_is_chosen(open_page, tmp_path: Path) -> None:
@@ -349,7 +357,7 @@ def test_a_scan_that_is_no_ct_is_explained_accepted_and_bears_its_warning(
     line = send(page, tmp_path / "window.nii.gz")
     expect(line).to_have_class("refused")
     expect(line).to_contain_text("expected Hounsfield units, got values -160..240")
-    line.get_by_role("button", name="Segment window all the same").click()
+    line.get_by_role("button", name="Segment window anyway").click()
     expect(line).to_have_class("done")
     expect(page.locator("#warnings")).to_contain_text("Do not trust these numbers.")
     expect(page.locator("#warnings")).to_contain_text("was a window applied?")

@@ -123,7 +123,10 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
     assert found.Modality == "SEG" and found.pixel_array.sum() == (corrected > 0).sum()
-    assert found.ImageComments == f"{OF_PHANTOMS} corrected by hand"
+    assert {segment.SegmentAlgorithmType for segment in found.SegmentSequence} == {"SEMIAUTOMATIC"}
+    (right, _) = csv.DictReader(user.get(f"api/scans/{key}/kidneys.csv").text.splitlines())
+    assert right["warnings"] == f"{OF_PHANTOMS}; The mask was corrected by hand."
+    assert found.ImageComments == f"{OF_PHANTOMS} The mask was corrected by hand."
 
 
 def test_without_uids_there_is_no_dicom_seg_and_the_reason_is_known(user, tmp_path: Path) -> None:
@@ -271,7 +274,7 @@ def test_a_dicom_seg_keeps_the_warning(user, tmp_path: Path) -> None:
     content = nib.Nifti1Image(np.full(labels.shape, 3, np.uint8), labels.affine).to_bytes()
     assert user.put(f"api/scans/{key}/mask", data=content).status_code == 200
     found = pydicom.dcmread(io.BytesIO(user.get(f"api/scans/{key}/mask.dcm").content))
-    assert found.ImageComments == f"{' '.join(warnings_of(user, key))} corrected by hand"
+    assert found.ImageComments == f"{' '.join(warnings_of(user, key))} The mask was corrected by hand."
     assert "was an offset lost?" in found.ImageComments
 
 

@@ -43,8 +43,14 @@ class VersionState:
     error: str = ""
 
 
+_UNKNOWN = VersionState(END)
+
+
 class ModelFolder:
     """Loads the newest version in a folder; if a version cannot be loaded, the one before stays.
+
+    If the version that is served is removed, the newest of the others is served in its place, as TensorFlow Serving
+    does it, so that a version is taken back by removing its folder. The last one is served until there is another.
 
     Args:
         root: folder of the versions.
@@ -91,14 +97,16 @@ class ModelFolder:
             self._update()
 
     def _update(self) -> None:
-        """Loads the newest version that was not tried yet, if it is newer than the current one."""
+        """Loads the newest version that is not known to fail, if it is newer than the current one, or that is gone."""
         available = complete_versions(self.root)
         with self._lock:
-            for gone in set(self._states) - set(available):
-                if self._current is None or gone != self._current.number:
-                    del self._states[gone]
-            newest = self._current.number if self._current else -1
-            candidates = [number for number in available if number > newest and number not in self._states]
+            current = self._current.number if self._current else -1
+            for gone in set(self._states) - set(available) - {current}:
+                del self._states[gone]
+            newest = current if current in available else -1
+            candidates = [
+                number for number in available if number > newest and not self._states.get(number, _UNKNOWN).error
+            ]
         for number in reversed(candidates):  # an older one only if the newer ones cannot be loaded
             if self._load(number, available[number]):
                 return

@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { byId, make } from "./dom.js";
 import { hideFindings, markStale, showFindings } from "./findings.js";
 import { refresh, startList, tryExample } from "./scans.js";
-import { close, goTo, isPainted, mayLeave, open, startViewer } from "./viewer.js";
+import { close, goTo, isPainted, mayLeave, open, setLarge, startViewer } from "./viewer.js";
 
 let current = null;
 
@@ -51,6 +51,7 @@ async function showAbout() {
 function enlarge() {
   const isLarge = document.querySelector("main").classList.toggle("large");
   byId("enlarge").textContent = isLarge ? "Back to the tools" : "Enlarge";
+  setLarge(isLarge);
 }
 
 byId("enlarge").addEventListener("click", enlarge);

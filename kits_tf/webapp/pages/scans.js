@@ -168,7 +168,7 @@ function show() {
     const choices = scan.state !== "choosing" ? "" : make("div", { class: "choices", role: "group", "aria-label": `Series of ${scan.name}` },
       ...scan.choices.map(([series, words]) => make("button", { type: "button", onclick: () => goOn(scan, api.start(scan.key, series)) }, words)));
     const accept = scan.state !== "refused" ? "" : make("div", { class: "choices" },
-      make("button", { type: "button", "aria-label": `Segment ${scan.name} all the same`, onclick: () => goOn(scan, api.accept(scan.key)) }, "Segment it all the same"));
+      make("button", { type: "button", "aria-label": `Segment ${scan.name} anyway`, onclick: () => goOn(scan, api.accept(scan.key)) }, "Segment it anyway"));
     const end = OVER.has(scan.state) ? "Remove" : "Cancel";
     const away = make("button", { type: "button", "data-key": `end ${scan.key}`, "aria-label": `${end} ${scan.name}`, onclick: () => remove(scan) }, end);
     const details = scan.details ? make("span", { class: "details" }, scan.details) : "";

@@ -12,7 +12,7 @@ let niivue = null, opening = Promise.resolve();
 let requested = null, shown = null;
 // The mask that can be corrected, and the one that came beside the scan: {volume, classes, colorMap}; null if there is none.
 let masks = { model: null, reference: null };
-let editing = false, wasPainted = false;
+let editing = false, wasPainted = false, viewBefore = null;
 let onCorrected = () => {}, onPainted = () => {}, onEnlarge = () => {};
 
 export function startViewer({ corrected, painted, enlarge }) {
@@ -82,6 +82,14 @@ export function close() {
   if (niivue) closePen();
   shown = requested = null;
   byId("view").hidden = byId("tools").hidden = true;
+}
+
+// Three planes would each stay as small in a larger viewer: it shows the axial one, and all again when it is small.
+export function setLarge(isLarge) {
+  const { view } = look.elements;
+  if (isLarge && view.value === "Multiplanar") [viewBefore, view.value] = [view.value, "Axial"];
+  else if (!isLarge && viewBefore) [viewBefore, view.value] = [null, viewBefore];
+  adjust();
 }
 
 export function goTo(place_mm) {
@@ -158,7 +166,8 @@ function showPlace({ mm, vox, values }) {
   const [r, a, s] = mm, sides = [r < 0 ? "L" : "R", a < 0 ? "P" : "A", s < 0 ? "I" : "S"];
   const place = [r, a, s].map((value, i) => `${sides[i]} ${Math.abs(value).toFixed(0)}`).join("  ");
   const label = labelAt(vox, values), name = current()?.classes.find(each => each.label === label)?.name;
-  byId("place").textContent = `${place} mm   ${Math.round(values[0].value)} HU${name ? `   ${name}` : ""}`;
+  const slice = `axial slice ${Math.round(vox[2]) + 1} of ${niivue.volumes[0].dimsRAS[3]}`;
+  byId("place").textContent = `${place} mm   ${slice}   ${Math.round(values[0].value)} HU${name ? `   ${name}` : ""}`;
 }
 
 // Keys of the viewer, while it has the focus.
