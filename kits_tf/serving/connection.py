@@ -1,5 +1,6 @@
 """The connection to TensorFlow Serving, or a server with the same API, over gRPC. Without TensorFlow."""
 
+import logging
 import os
 import random
 import time
@@ -19,6 +20,7 @@ from kits_tf.serving.proxy import NO_PROXY, proxy_to
 from kits_tf.serving.tensors import from_proto, write_proto
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "KITS_TF_TOKEN"
 _OPTIONS = [*messages.LARGE_MESSAGES, ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -32,6 +34,10 @@ _USELESS = (
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNIMPLEMENTED,
 )
+_ADVICE = {
+    grpc.StatusCode.NOT_FOUND: " (--model_name, --model_version and --model_label say which model)",
+    grpc.StatusCode.UNAUTHENTICATED: " (--token_file names the file that holds it)",
+}
 # What gRPC's details say where a port answers, but in another protocol.
 _OTHER_PROTOCOLS = {
     "http1.x server": "expected gRPC, that port speaks HTTP, as REST does: gRPC has another port, usually 8500",
@@ -114,9 +120,7 @@ class Connection:
         if code in _REFUSED:
             raise InputError(f"refused by {settings.server}: {details}")
         kind = UnavailableError if code in _USELESS else InputError
-        is_gone = code == grpc.StatusCode.NOT_FOUND
-        advice = " (--model_name, --model_version and --model_label say which model)" if is_gone else ""
-        raise kind(f"{settings.server}: {code.name}: {details}", advice)
+        raise kind(f"{settings.server}: {code.name}: {details}", _ADVICE.get(code, ""))
 
 
 def with_back_off(call: Callable[[], T], settings: ConnectionSettings) -> T:
@@ -135,6 +139,8 @@ def with_back_off(call: Callable[[], T], settings: ConnectionSettings) -> T:
                 raise UnavailableError(
                     f"{settings.server}: expected a server, tried {attempt} times{_way(settings)}: {error}"
                 ) from None
+            if attempt == 1:
+                logger.info("%s does not answer yet; it is tried %d times", settings.server, settings.attempts)
         # Random, so that clients that were refused together do not come back together.
         time.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
 

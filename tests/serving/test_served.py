@@ -232,12 +232,14 @@ def test_what_is_no_ct_is_refused_over_rest_too(served) -> None:
     assert predict_over_rest(served, "unchecked", inputs).status_code == 200
 
 
-def test_what_is_not_served_is_unavailable(served) -> None:
+def test_what_is_not_served_is_unavailable(served, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "kits_tf")
     for other in ({"model_name": "hearts"}, {"model_version": 99}):
         with pytest.raises(UnavailableError, match=r"(hearts|99).* \(--model_name, --model_version and --model_label"):
             Client(served.grpc_address, **other)
     with pytest.raises(UnavailableError, match="localhost:1: expected a server, tried 2 times: "):
         Client("localhost:1", attempts=2)
+    assert caplog.messages == ["localhost:1 does not answer yet; it is tried 2 times"]
 
 
 def test_a_port_that_speaks_another_protocol_is_named(served) -> None:

@@ -342,7 +342,7 @@ def test_tls_and_token_guard_both_protocols(make_server, tmp_path: Path, monkeyp
     address = server.grpc_address
     with Client(address, **secret) as client:
         assert client.metadata.classes[3] == "tumor"
-    with pytest.raises(UnavailableError, match="expected the token of this server"):
+    with pytest.raises(UnavailableError, match=r"expected the token of this server \(--token_file"):
         Client(address, tls=True, ca_file=cert)
     with pytest.raises(UnavailableError, match="expected a server"):
         Client(address, attempts=1)
