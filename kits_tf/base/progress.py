@@ -26,7 +26,7 @@ Report = Callable[[int, int], None]
 logger = logging.getLogger(__name__)
 # Shorter work needs no word; longer work says again how long it has taken.
 _MOMENT_S = 2.0
-_AGAIN_S = 10.0
+_AGAIN_S = 5.0
 # Commands import this module first.
 _START = monotonic()
 # One display for all bars: a terminal has one bottom.
@@ -107,7 +107,7 @@ def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:
 
 @contextlib.contextmanager
 def still_working(work: str, *, is_known: bool = False) -> Iterator[None]:
-    """Logs what is done within, if it takes longer than a moment, and every ten seconds how long it has taken.
+    """Logs what is done within, if it takes longer than a moment, and every five seconds how long it has taken.
 
     Args:
         work: what is done, as in "compiling the first step".
