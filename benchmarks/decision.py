@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from absl import app, flags
 
-from kits_tf.analysis.evaluation import cases_of_split, read_truth
+from kits_tf.analysis.case_scoring import read_truth
+from kits_tf.analysis.evaluation import cases_of_split
 from kits_tf.analysis.scores import KIDNEY_DICE, TUMOR_DICE, dice_scores
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.building import build_segmenter

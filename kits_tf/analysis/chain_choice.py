@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kits_tf.analysis.evaluation import cases_of_split, read_truth
+from kits_tf.analysis.case_scoring import read_truth
+from kits_tf.analysis.evaluation import cases_of_split
 from kits_tf.analysis.scores import COMPOSITE, class_score, dice_scores
 from kits_tf.analysis.statistics import Difference, difference, finite_or_none
 from kits_tf.base.errors import InputError

@@ -9,14 +9,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kits_tf.analysis.case_scoring import read_truth, score_case, score_masks, sided
 from kits_tf.analysis.evaluation_files import MASKS, scores_dir_of_masks, scores_dir_of_run, write_scores
-from kits_tf.analysis.label_doubts import label_doubts
+from kits_tf.analysis.label_doubts import label_counts, label_doubts
 from kits_tf.analysis.mask_files import (
-    MaskFile,
     MaskFolder,
     check_flags,
     common_scheme,
-    in_scheme,
     label_note,
     open_masks,
 )
@@ -33,8 +32,6 @@ from kits_tf.base.progress import track
 from kits_tf.base.settings import non_default_flags
 from kits_tf.base.words import listed
 from kits_tf.config import GridSettings, InferenceSettings, MaskSchemeSettings
-from kits_tf.ct.cases import read_labeled
-from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import Volume, write_stored
@@ -137,7 +134,9 @@ def evaluate_run(
     coverage = Coverage(
         labels=f"labels: {', '.join(manifest.scheme.classes[1:])}, as in the run",
         failed=failures.sources,
-        warnings=_label_doubts(scores, manifest.scheme),
+        warnings=label_doubts([case.counts for case in scores], manifest.scheme.classes, is_named=True)
+        if scores
+        else (),
     )
     return _write(scores, failures, scores_dir, coverage, non_default_flags(inference))
 
@@ -187,7 +186,7 @@ def _segment_and_score(files: CaseFiles, model: Model, grid: GridSettings, masks
     pair = MaskPair(
         truth=truth, predicted=predicted, scheme=scheme, spacing_mm=image.grid.spacing_mm, training_grid=grid
     )
-    return score_pair(files.case_id, pair)
+    return score_pair(files.case_id, pair, label_counts(sided(truth, scheme, image), predicted))
 
 
 def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> EvaluationResult:
@@ -216,12 +215,12 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
         failures.note(name, problem)
     tasks = [(files, masks, plan.mlperf_grid) for files in due.cases]
     names = [files.case_id for files in due.cases]
-    scores = _scores_in_processes(_score_case, tasks, names, failures, plan.workers)
+    scores = _scores_in_processes(score_case, tasks, names, failures, plan.workers)
     coverage = Coverage(
         labels=_labels_of_scored(masks, scores),
         not_predicted=due.missing,
         failed=failures.sources,
-        warnings=_label_doubts(scores, masks.scheme),
+        warnings=_doubts_of_masks(masks, scores),
     )
     return _write(scores, failures, scores_dir, coverage)
 
@@ -260,13 +259,13 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
     scheme = common_scheme([*masks.masks.values(), *true.masks.values()])
     ready = [name for name in names if name not in problems]
     tasks = [(true.masks[name], masks.masks.get(name), scheme, plan.mlperf_grid) for name in ready]
-    scores = _scores_in_processes(_score_masks, tasks, ready, failures, plan.workers)
+    scores = _scores_in_processes(score_masks, tasks, ready, failures, plan.workers)
     failed = tuple(name for name in failures.sources if name not in missing)
     coverage = Coverage(
         labels=_labels_of_scored(masks, scores),
         missing=missing,
         failed=failed,
-        warnings=_label_doubts(scores, scheme),
+        warnings=_doubts_of_masks(masks, scores),
     )
     return _write(scores, failures, scores_dir, coverage)
 
@@ -304,18 +303,6 @@ def _accepting(segmenter: Segmenter) -> Model:
     return replace(segmenter.model(), accept_intensities=True)
 
 
-def read_truth(files: CaseFiles, scheme: Scheme) -> tuple[Volume, NDArray[np.uint8]]:
-    """Returns the scan of a case and its true labels (z, y, x), both at native size.
-
-    Raises:
-        InputError: scan or mask cannot be used, or the data has no mask of the case.
-    """
-    scan = read_labeled(files, scheme)
-    if scan.labels is None:
-        raise InputError(f"{files.image}: expected a true mask to compare with, {files.case_id} has none")
-    return scan.image, scan.labels
-
-
 def cases_of_split(manifest: Manifest, split: str, data_dir: str) -> list[CaseFiles]:
     """Returns the files of a split's cases.
 
@@ -335,8 +322,14 @@ def _write(
     return EvaluationResult(scores=scores, summary=summary, scores_dir=scores_dir, failures=failures)
 
 
-def _label_doubts(scores: Sequence[CaseScores], scheme: Scheme) -> tuple[str, ...]:
-    return label_doubts([case.counts for case in scores], scheme.classes) if scores else ()
+def _doubts_of_masks(masks: MaskFolder, scores: Sequence[CaseScores]) -> tuple[str, ...]:
+    """Returns the doubts of the masks that were scored, each once; masks with the same labels are judged together."""
+    counts: dict[tuple[tuple[str, ...], bool], list[NDArray[np.int64]]] = {}
+    for case in scores:
+        if mask := masks.masks.get(case.case_id):
+            counts.setdefault((mask.scheme.classes, mask.is_named), []).append(case.counts)
+    doubts = [label_doubts(of_masks, classes, is_named=is_named) for (classes, is_named), of_masks in counts.items()]
+    return tuple(dict.fromkeys(text for texts in doubts for text in texts))
 
 
 def _labels_of_scored(masks: MaskFolder, scores: Sequence[CaseScores]) -> str:
@@ -358,32 +351,3 @@ def _scores_in_processes(
         else:
             scores[index] = outcome
     return [scores[index] for index in sorted(scores)]
-
-
-def _score_case(files: CaseFiles, masks: MaskFolder, mlperf_grid: GridSettings) -> CaseScores:
-    image, truth = read_truth(files, masks.scheme)
-    pair = MaskPair(
-        truth=truth,
-        predicted=masks.read_on_grid_of(image, files.case_id),
-        scheme=masks.scheme,
-        spacing_mm=image.grid.spacing_mm,
-        training_grid=mlperf_grid,
-    )
-    return score_pair(files.case_id, pair)
-
-
-def _score_masks(true: MaskFile, predicted: MaskFile | None, scheme: Scheme, mlperf_grid: GridSettings) -> CaseScores:
-    """Scores two masks in a scheme that both can be given in, or a true mask without a predicted one."""
-    truth = true.read()
-    labels = np.zeros_like(truth.array)
-    if predicted is not None:
-        labels = in_scheme(predicted.read_on_grid_of(truth, "true mask"), predicted.scheme, scheme)
-    pair = MaskPair(
-        truth=in_scheme(truth.array, true.scheme, scheme),
-        predicted=labels,
-        scheme=scheme,
-        spacing_mm=truth.grid.spacing_mm,
-        training_grid=mlperf_grid,
-        is_missing=predicted is None,
-    )
-    return score_pair(true.name, pair)

@@ -202,6 +202,18 @@ class MaskFolder:
         self.masks[name].check_made_from(scan, source)
         return name
 
+    def find(self, name: str) -> MaskFile:
+        """Returns a mask by its name.
+
+        Raises:
+            InputError: there is no such mask, or its header cannot be used.
+        """
+        if name in self.problems:
+            raise self.problems[name]
+        if name not in self.masks:
+            raise InputError(f"{self.folder}: expected a mask named {name}, found none")
+        return self.masks[name]
+
     def read_on_grid_of(self, image: Volume, name: str) -> NDArray[np.uint8]:
         """Returns the labels (z, y, x) of a mask, in the scheme of all, on the grid of its scan.
 
@@ -209,11 +221,7 @@ class MaskFolder:
             GridMismatchError: it lies on another grid.
             InputError: there is no such mask, it cannot be read, or has a label that is not of its scheme.
         """
-        if name in self.problems:
-            raise self.problems[name]
-        if name not in self.masks:
-            raise InputError(f"{self.folder}: expected a mask named {name}, found none")
-        mask = self.masks[name]
+        mask = self.find(name)
         return in_scheme(mask.read_on_grid_of(image, "scan"), mask.scheme, self.scheme)
 
 

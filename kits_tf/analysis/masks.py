@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kits_tf.analysis.mask_files import MaskFile
 from kits_tf.base.errors import GridMismatchError, InputError
@@ -94,6 +95,11 @@ def read_to_measure(mask: MaskFile, image: Volume | None) -> tuple[Volume, Schem
     volume = mask.read()
     if image is not None and (mismatch := grid_mismatch(image.grid, volume.grid, "scan")):
         raise GridMismatchError(f"{mask.path}: {mismatch}")
-    hu = np.broadcast_to(np.int16(AIR_HU), volume.array.shape) if image is None else image.array
+    hu = hu_or_air(image, volume.array.shape)
     labels, scheme = with_sides(volume.array, mask.scheme, hu, volume.grid.spacing_mm)
     return replace(volume, array=labels), scheme
+
+
+def hu_or_air(image: Volume | None, shape: tuple[int, ...]) -> NDArray[np.int16]:
+    """Returns the HU (z, y, x) of a scan, or air in a shape where there is none: the middle is then the picture's."""
+    return np.broadcast_to(np.int16(AIR_HU), shape) if image is None else image.array

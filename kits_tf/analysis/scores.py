@@ -64,7 +64,7 @@ class CaseScores:
         values: value of each score, by the keys of SCORES. Distances are inf where one mask is empty, nan where both
             are. Without a predicted mask Dice are 0, whatever the truth is (`Score.when_missing`).
         lesions: tumors of both masks.
-        counts: (classes, classes) voxel counts of [true label, predicted label].
+        counts: `label_counts` of the masks, which doubts of the labels rest on.
     """
 
     case_id: str
@@ -73,9 +73,9 @@ class CaseScores:
     counts: NDArray[np.int64] = field(compare=False, repr=False)
 
 
-def score_pair(case_id: str, pair: MaskPair) -> CaseScores:
-    """Returns all scores of a case that its masks have."""
-    return CaseScores(case_id, score_values(pair), tuple(pair.lesions), pair.counts)
+def score_pair(case_id: str, pair: MaskPair, counts: NDArray[np.int64]) -> CaseScores:
+    """Returns all scores of a case that its masks have, with the `label_counts` of these masks."""
+    return CaseScores(case_id, score_values(pair), tuple(pair.lesions), counts)
 
 
 def score_values(pair: MaskPair, topics: Collection[Topic] = tuple(Topic)) -> ScoreValues:

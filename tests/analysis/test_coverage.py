@@ -14,7 +14,7 @@ from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import write_stored
 
-COPIES = "Every mask equals the true one, voxel for voxel: were the true masks given as the predicted ones?"
+COPIES = "Every mask equals the true mask of its case, voxel for voxel: these are the references themselves."
 AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])
 
 
@@ -64,7 +64,7 @@ def test_labels_that_mean_something_else_are_noticed(folders: tuple[Path, Path],
         exchanged = np.array([0, 2, 1], np.uint8)[challenge()]
         write_stored(masks / f"{name}.nii.gz", exchanged, AFFINE)
     (warning,) = run(truth, masks)["coverage"]["warnings"]
-    assert "label 2, read as tumor, fits the true kidney" in warning
+    assert "label 2 fits the kidney (Dice 1.000) rather than the tumor (0.000)" in warning
     assert f"\nWARNING: {warning}\nwrote" in capsys.readouterr().out
 
 
