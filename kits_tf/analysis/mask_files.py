@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import GridMismatchError, InputError
 from kits_tf.base.paths import AnyPath
-from kits_tf.base.words import count_text
+from kits_tf.base.words import count_text, structure_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import grid_mismatch
 from kits_tf.ct.labels import (
@@ -96,12 +96,20 @@ class MaskFile:
         if self.is_named:
             return f"{self.path}: expected {expected}, as the mask names them, found {values}"
         message = f"{self.path}: expected {expected}, as the mask names none, found {values}"
+        if labels.max() > 3 and np.array_equal(np.unique(labels), [0, labels.max()]):
+            write = f"write {self._labels_to_write()} where it has {labels.max()}"
+            return f"{message}: the mask has one structure and does not say which: {write}"
         if self.scheme.name != KITS19.name or labels.max() > 3:
             return message
         return (
             f"{message}; --cyst_as=kidney, background or class reads 3 as a cyst of KiTS21 and KiTS23, "
             "--label_scheme=laterality reads 1, 2 and 3 as right kidney, left kidney and tumor"
         )
+
+    def _labels_to_write(self) -> str:
+        """Returns the labels of the scheme with their names, as in "1 (kidney) or 2 (tumor)"."""
+        *first, last = (f"{label} ({structure_text(name)})" for label, name in enumerate(self.scheme.classes) if label)
+        return f"{', '.join(first)} or {last}"
 
 
 def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:

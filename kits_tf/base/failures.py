@@ -1,19 +1,23 @@
 """The failures of a command over many inputs: one bad input never costs the others, and none is forgotten."""
 
 import logging
+import re
 from collections.abc import Sequence
 
 from kits_tf.base.errors import InputError
-from kits_tf.base.words import count_text
+from kits_tf.base.words import count_text, listed
 
 logger = logging.getLogger(__name__)
+
+# Names of the inputs that failed for one reason in a line.
+_MOST_NAMES = 8
 
 
 class Failures:
     """The inputs that failed while the others were done.
 
     Each is logged when it fails; a command of more than one input lists all of them once more at its end, where they
-    are not lost between the lines of a long run.
+    are not lost between the lines of a long run. A reason that several inputs have is said once, with their names.
 
     Args:
         noun: word for an input, as in "scan".
@@ -56,13 +60,14 @@ class Failures:
         """
         reason = " ".join(str(error).split()) or type(error).__name__
         message = reason if source in reason else f"{source}: {reason}"
+        first = self._alike().get(_kind(source, message), [source])[0]
         self._messages.append(message)
         self._sources.append(source)
         if self._total > 1:
-            logger.error("failed: %s", message)
+            logger.error("failed: %s", message if first == source else f"{source}, for the same reason as {first}")
 
     def check(self, advice: str = "") -> None:
-        """Lists the failures, if there are any.
+        """Lists the failures, if there are several reasons, and raises an error that names the first of them.
 
         Args:
             advice: end of the error's line: what to do next.
@@ -75,7 +80,27 @@ class Failures:
         if self._total == 1:
             raise InputError(f"{self._messages[0]}{advice}")
         count = f"{len(self)} of {count_text(self._total, self._noun)} failed"
-        logger.error("%s:", count)
-        for message in self._messages:
-            logger.error("  %s", message)
-        raise InputError(f"{count}, the first: {self._messages[0]}{advice}")
+        by_source = dict(zip(self._sources, self._messages, strict=True))
+        lines = [f"{by_source[first]}{_others(others)}" for first, *others in self._alike().values()]
+        if len(lines) > 1:
+            logger.error("%s:", count)
+            for line in lines:
+                logger.error("  %s", line)
+            raise InputError(f"{count}, the first: {self._messages[0]}{advice}")
+        raise InputError(f"{count}, the first: {lines[0]}{advice}")
+
+    def _alike(self) -> dict[str, list[str]]:
+        """Returns the inputs that failed for the same reason, by that reason, in the order in which they failed."""
+        alike: dict[str, list[str]] = {}
+        for source, message in zip(self._sources, self._messages, strict=True):
+            alike.setdefault(_kind(source, message), []).append(source)
+        return alike
+
+
+def _kind(source: str, message: str) -> str:
+    """Returns a message without the name of its input."""
+    return re.sub(rf"(?<!\w){re.escape(source)}(?!\w)", "", message)
+
+
+def _others(names: Sequence[str]) -> str:
+    return f"; the same for {listed(names, _MOST_NAMES)}" if names else ""

@@ -54,7 +54,7 @@ def test_labels_that_a_scheme_does_not_have_are_refused(tmp_path: Path) -> None:
         values_of(path, UNNAMED)
     with pytest.raises(InputError, match=r"expected labels 0\.\.2, .* as the mask names them, found 0, 3$"):
         values_of(write(tmp_path / "b.nii", [0, 3], KITS19.classes), SIDES)
-    with pytest.raises(InputError, match=r"found 0, 9$"):
+    with pytest.raises(InputError, match=r"found 0, 9: the mask has one structure .*: write 1 \(right kidney\), 2 "):
         values_of(write(tmp_path / "c.nii", [0, 9]), SIDES)
     with pytest.raises(InputError, match=r"d\.nii: expected labels of a scheme of kits_tf, found background, liver"):
         open_mask(write(tmp_path / "d.nii", [0, 1], ("background", "liver")), UNNAMED)
