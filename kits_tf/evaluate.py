@@ -37,7 +37,9 @@ class Evaluate(Settings):
         is_path=True,
     )
     output_dir: str | None = setting(
-        None, "Folder to write the scores to. Default: the folder evaluation in --predictions_dir or --run_dir."
+        None,
+        "Folder to write the scores to; those of an earlier evaluation in it are replaced. Default: the folder "
+        "evaluation in --predictions_dir or --run_dir.",
     )
     workers: int = shared.workers()
     masks: MaskSchemeSettings = field(default_factory=MaskSchemeSettings)

@@ -70,6 +70,7 @@ def main(settings: Report) -> None:
         require_own([settings.output])
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import cases_of_all
+    from kits_tf.analysis.mask_files import label_note
     from kits_tf.analysis.scores import COMPOSITE
     from kits_tf.ct.findings import audit
     from kits_tf.views.pages.evaluation_page.case import picture_cases
@@ -81,7 +82,7 @@ def main(settings: Report) -> None:
     evaluations = read_evaluations(settings)
     path = Path(settings.output or evaluations[0].scores_dir / (COMPARED_NAME if settings.compare else NAME))
     require_own([path])
-    for line in filter(None, dict.fromkeys(each.labels for each in evaluations)):
+    for line in filter(None, dict.fromkeys(label_note(each.scored) for each in evaluations)):
         print(line)
     composites = {case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in cases_of_all(evaluations)}
     plans = plan(composites, len(evaluations), settings.viewer)

@@ -10,13 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kits_tf.analysis.case_scoring import read_truth, score_case, score_masks, sided
-from kits_tf.analysis.evaluation_files import MASKS, scores_dir_of_masks, scores_dir_of_run, write_scores
+from kits_tf.analysis.evaluation_files import (
+    MASKS,
+    require_own_scores,
+    scores_dir_of_masks,
+    scores_dir_of_run,
+    write_scores,
+)
 from kits_tf.analysis.label_doubts import label_counts, label_doubts
 from kits_tf.analysis.mask_files import (
+    MaskFile,
     MaskFolder,
     check_flags,
     common_scheme,
-    label_note,
+    labels_read,
+    mask_warnings,
     open_masks,
 )
 from kits_tf.analysis.mask_pair import MaskPair
@@ -26,7 +34,6 @@ from kits_tf.analysis.statistics import Coverage, Summary, summarize
 from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
-from kits_tf.base.files import require_writable
 from kits_tf.base.processes import run_tasks, start_tensorflow_in_worker
 from kits_tf.base.progress import track
 from kits_tf.base.settings import non_default_flags
@@ -109,7 +116,7 @@ def evaluate_run(
     """
     folders = run_folders(str(run_dir))
     scores_dir = plan.output_dir or scores_dir_of_run(run_dir, split)
-    require_writable(scores_dir)
+    require_own_scores(scores_dir)
     if split == "validation" and len(folders) > 1:
         return _evaluate_folds(folders, data_dir, inference, replace(plan, output_dir=scores_dir))
     runs, inference = [load_run(folder) for folder in folders], own_settings(folders, inference)
@@ -205,7 +212,7 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
             or no case can be scored.
     """
     scores_dir = plan.output_dir or scores_dir_of_masks(masks_dir)
-    require_writable(scores_dir)
+    require_own_scores(scores_dir)
     masks = open_masks(masks_dir, plan.masks)
     check_flags(masks.masks.values(), plan.masks)
     due = predicted_cases(masks.names, masks_dir, data_dir)
@@ -217,10 +224,10 @@ def evaluate_masks(masks_dir: Path, data_dir: str, plan: EvaluationPlan) -> Eval
     names = [files.case_id for files in due.cases]
     scores = _scores_in_processes(score_case, tasks, names, failures, plan.workers)
     coverage = Coverage(
-        labels=_labels_of_scored(masks, scores),
+        labels=labels_read(_of_scored(masks, scores)),
         not_predicted=due.missing,
         failed=failures.sources,
-        warnings=_doubts_of_masks(masks, scores),
+        warnings=(*mask_warnings(_of_scored(masks, scores)), *_doubts_of_masks(masks, scores)),
     )
     return _write(scores, failures, scores_dir, coverage)
 
@@ -242,7 +249,7 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
             on the predicted masks, or no case can be scored.
     """
     scores_dir = plan.output_dir or scores_dir_of_masks(masks_dir)
-    require_writable(scores_dir)
+    require_own_scores(scores_dir)
     masks = open_masks(masks_dir, plan.masks)
     check_flags(masks.masks.values(), plan.masks)
     true = open_masks(truth_dir, MaskSchemeSettings(cyst_as=masks.scheme.cyst_as))
@@ -262,10 +269,10 @@ def evaluate_mask_pairs(masks_dir: Path, truth_dir: Path, plan: EvaluationPlan) 
     scores = _scores_in_processes(score_masks, tasks, ready, failures, plan.workers)
     failed = tuple(name for name in failures.sources if name not in missing)
     coverage = Coverage(
-        labels=_labels_of_scored(masks, scores),
+        labels=labels_read(_of_scored(masks, scores)),
         missing=missing,
         failed=failed,
-        warnings=_doubts_of_masks(masks, scores),
+        warnings=(*mask_warnings(_of_scored(masks, scores)), *_doubts_of_masks(masks, scores)),
     )
     return _write(scores, failures, scores_dir, coverage)
 
@@ -332,10 +339,9 @@ def _doubts_of_masks(masks: MaskFolder, scores: Sequence[CaseScores]) -> tuple[s
     return tuple(dict.fromkeys(text for texts in doubts for text in texts))
 
 
-def _labels_of_scored(masks: MaskFolder, scores: Sequence[CaseScores]) -> str:
-    """Returns what the labels were read as of the masks that were scored."""
-    names = {case.case_id for case in scores}
-    return label_note(mask for name, mask in masks.masks.items() if name in names)
+def _of_scored(masks: MaskFolder, scores: Sequence[CaseScores]) -> list[MaskFile]:
+    """Returns the masks that were scored."""
+    return [masks.masks[case.case_id] for case in scores if case.case_id in masks.masks]
 
 
 def _scores_in_processes(

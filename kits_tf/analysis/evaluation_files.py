@@ -1,23 +1,26 @@
 """An evaluation as it lies on a disk: cases.csv, lesions.csv, summary.json, and the masks that were scored."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kits_tf.analysis.lesions import Lesion, LesionCounts
-from kits_tf.analysis.mask_files import MaskFolder, label_note, open_masks
+from kits_tf.analysis.mask_files import MaskFile, MaskFolder, open_masks
 from kits_tf.analysis.masks import check_scheme
 from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, CaseScores, ScoreTable, class_score
 from kits_tf.analysis.statistics import Coverage, Difference, Statistics, Summary, differences, shared_cases
 from kits_tf.base.errors import InputError
-from kits_tf.base.files import read_table, read_text, write_table, write_text
+from kits_tf.base.files import read_table, read_text, require_own, require_writable, write_table, write_text
 from kits_tf.base.words import listed
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.labels import Scheme
 from kits_tf.ct.layouts import CaseFiles, find_cases_named
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.run_files import is_run, what_is_at
+
+logger = logging.getLogger(__name__)
 
 CASES_NAME = "cases.csv"
 LESIONS_NAME = "lesions.csv"
@@ -61,9 +64,9 @@ class Evaluation:
         return self.masks.scheme
 
     @property
-    def labels(self) -> str:
-        """Line about the labels that the masks of the cases are read as."""
-        return label_note(mask for name, mask in self.masks.masks.items() if name in self.scores)
+    def scored(self) -> list[MaskFile]:
+        """The masks of the cases."""
+        return [mask for name, mask in self.masks.masks.items() if name in self.scores]
 
 
 def scores_dir_of_run(run_dir: Path, split: str) -> Path:
@@ -76,8 +79,24 @@ def scores_dir_of_masks(masks_dir: Path) -> Path:
     return masks_dir / "evaluation"
 
 
+def require_own_scores(scores_dir: Path) -> None:
+    """Checks before long work that `write_scores` can write, and replaces nothing but an earlier evaluation.
+
+    Raises:
+        InputError: another file has the name of one of its files, or nothing can be written.
+    """
+    require_writable(scores_dir)
+    require_own([scores_dir / CASES_NAME, scores_dir / LESIONS_NAME], b"case_id")
+    require_own([scores_dir / SUMMARY_NAME], b'"num_cases"')
+
+
 def write_scores(scores: Sequence[CaseScores], summary: Summary, output_dir: Path) -> None:
-    """Writes cases.csv, lesions.csv and summary.json of one case or more, each whole or not at all."""
+    """Writes cases.csv, lesions.csv and summary.json of one case or more, each whole or not at all.
+
+    An earlier evaluation in the folder is replaced, which is logged.
+    """
+    if (output_dir / CASES_NAME).exists():
+        logger.info("replacing the earlier evaluation in %s", output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     rows = [{"case_id": case.case_id, **case.values} for case in scores]
     write_table(output_dir / CASES_NAME, list(rows[0]), rows)
@@ -190,13 +209,13 @@ class Comparison:
 
     Attributes:
         differences: the second less the first, for each score.
-        only_in_first: cases of the first one alone.
-        only_in_second: cases of the second one alone.
+        first_cases: cases of the first one.
+        second_cases: cases of the second one.
     """
 
     differences: list[Difference]
-    only_in_first: tuple[str, ...]
-    only_in_second: tuple[str, ...]
+    first_cases: tuple[str, ...]
+    second_cases: tuple[str, ...]
 
 
 def compare(first_dir: str, second_dir: str) -> Comparison:
@@ -208,8 +227,8 @@ def compare(first_dir: str, second_dir: str) -> Comparison:
     first, second = read_scores(Path(first_dir)), read_scores(Path(second_dir))
     return Comparison(
         differences=differences(first, second, shared_cases(first, second, first_dir, second_dir)),
-        only_in_first=tuple(name for name in first if name not in second),
-        only_in_second=tuple(name for name in second if name not in first),
+        first_cases=tuple(first),
+        second_cases=tuple(second),
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kits_tf.base.errors import GridMismatchError, InputError
 from kits_tf.base.paths import AnyPath
-from kits_tf.base.words import count_text, structure_text
+from kits_tf.base.words import count_text, listed, structure_text
 from kits_tf.config import MaskSchemeSettings
 from kits_tf.ct.geometry import grid_mismatch
 from kits_tf.ct.labels import (
@@ -33,6 +33,8 @@ from kits_tf.ct.volume import Volume, read_labels, read_metadata, strip_suffix
 
 # The largest label of any scheme.
 _MOST_LABELS = 4
+# Folders in an error.
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,8 +247,15 @@ def open_masks(folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
     """
     paths = mask_paths(folder)
     if not paths:
-        raise InputError(f"{folder}: expected masks case_00000.nii.gz, ..., found none")
+        below = [str(path) for path in _folders_below(folder) if mask_paths(path)]
+        instead = f"; there are such files in {listed(below, _MOST_NAMES)}" if below else ""
+        raise InputError(f"{folder}: expected masks case_00000.nii.gz, ..., found none in it{instead}")
     return masks_at(paths, folder, settings)
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """Returns the folders in a folder and in those, in order; hidden ones are none."""
+    return sorted(path for pattern in ("[!.]*", "[!.]*/[!.]*") for path in folder.glob(pattern) if path.is_dir())
 
 
 def masks_at(paths: Mapping[str, Path], folder: Path, settings: MaskSchemeSettings) -> MaskFolder:
@@ -331,18 +340,31 @@ def in_scheme(labels: NDArray[np.uint8], scheme: Scheme, target: Scheme) -> NDAr
     return challenge_to(target)[challenge_lookup(scheme.classes)[labels]]
 
 
-def label_note(masks: Iterable[MaskFile]) -> str:
-    """Returns in a line what the labels of masks were read as, and what the masks warn of; "" of none.
+def labels_read(masks: Iterable[MaskFile]) -> str:
+    """Returns in a line what the labels of masks were read as; "" of none.
 
-    As in "labels: kidney, tumor in 3 masks, named in the files; WARNING in 2 masks: not for measuring".
+    As in "labels: kidney, tumor in 3 masks, named in the files".
     """
-    masks = list(masks)
     counts = Counter((mask.is_named, mask.scheme.classes, mask.has_cysts) for mask in masks)
     parts = []
     for (is_named, classes, has_cysts), count in sorted(counts.items(), reverse=True):
         cysts = " (3 is a cyst)" if has_cysts else ""
         how = "named in the files" if is_named else "not named in the files (--label_scheme)"
         parts.append(f"{', '.join(classes[1:])}{cysts} in {count_text(count, 'mask')}, {how}")
-    warnings = Counter(text for mask in masks for text in mask.warnings)
-    parts += [f"WARNING in {count_text(count, 'mask')}: {text}" for text, count in sorted(warnings.items())]
     return f"labels: {'; '.join(parts)}" if parts else ""
+
+
+def mask_warnings(masks: Iterable[MaskFile]) -> tuple[str, ...]:
+    """Returns what the files of masks warn of, each sentence once, as in "in 2 masks: not for measuring"."""
+    warnings = Counter(text for mask in masks for text in mask.warnings)
+    return tuple(f"in {count_text(count, 'mask')}: {text}" for text, count in sorted(warnings.items()))
+
+
+def label_note(masks: Iterable[MaskFile]) -> str:
+    """Returns in a line what the labels of masks were read as, and what the masks warn of; "" of none.
+
+    As in "labels: kidney, tumor in 3 masks, named in the files; WARNING in 2 masks: not for measuring".
+    """
+    masks = list(masks)
+    warnings = [f"WARNING {text}" for text in mask_warnings(masks)]
+    return "; ".join(filter(None, [labels_read(masks), *warnings]))

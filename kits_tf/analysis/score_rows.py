@@ -1,7 +1,7 @@
 """What a score is: a row of SCORES, which `analysis.scores` fills, and modules outside the package too."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +39,13 @@ class Score:
 
     Attributes:
         key: name of the column.
-        title: words for the report's table of means, without the unit.
+        title: what the score is, in words, without the unit.
         value: function that computes the score of a pair of masks.
         applies: whether a pair of masks has the score; each evaluation has it for all its cases or for none.
         topic: place among the other scores.
-        short_title: words for the report's table of cases, where they differ from `title`.
-        region: what the score is of, for tables on the terminal, as in "kidney + tumor"; "" for what is of no region.
-        measure: name of the score without its region, for the same tables, as in "surface Dice"; "" where `title` is
-            all that there is to say.
+        region: what the score is of, for its heading, as in "kidney + tumor"; "" for what is of no region.
+        measure: name of the score without its region, for its heading, as in "surface Dice"; "" where `title` is
+            the heading.
         structure: kidney or tumor, where the score has a color and a place in charts; else "".
         class_name: class of the scheme that the score is of; else "".
         unit: unit of the values, as in "mm"; "" for shares and counts.
@@ -62,7 +61,6 @@ class Score:
     value: Callable[[MaskPair], float]
     applies: Callable[[MaskPair], bool] = _is_always_there
     topic: Topic = Topic.OTHER
-    short_title: str = ""
     region: str = ""
     measure: str = ""
     structure: str = ""
@@ -78,21 +76,15 @@ class Score:
         """Format of a difference of two values, with its sign."""
         return self.text_format.replace("{:.", "{:+.")
 
-    @property
-    def row_heading(self) -> str:
-        """Heading of the row in the report's table of means."""
-        return ", ".join(filter(None, [self.title, self.unit]))
+    def heading(self, keys: Collection[str]) -> str:
+        """Returns the heading on terminal and page, as in "tumor HD95 (mm)"; without cysts it does not speak of them.
 
-    @property
-    def column_heading(self) -> str:
-        """Heading of the column in the report's table of cases."""
-        return ", ".join(filter(None, [self.short_title or self.title, self.unit]))
-
-    @property
-    def terminal_heading(self) -> str:
-        """Heading of the row on the terminal, as in "tumor HD95 (mm)"."""
+        Args:
+            keys: keys of the scores that an evaluation has.
+        """
+        words = " ".join(filter(None, [self.region, self.measure])) if self.measure else self.title
         unit = f" ({self.unit})" if self.unit else ""
-        return f"{' '.join(filter(None, [self.region, self.measure])) or self.title}{unit}"
+        return f"{words if has_cysts(keys) else words.replace(' + cyst', '')}{unit}"
 
 
 # In the order of the columns of cases.csv.
@@ -123,3 +115,8 @@ def scores_of_structures(topic: Topic) -> dict[str, str]:
 def class_score(class_name: str) -> str:
     """Returns the key of the Dice of a class."""
     return f"dice_{class_name}"
+
+
+def has_cysts(keys: Collection[str]) -> bool:
+    """Returns whether an evaluation with these scores has labels of cysts."""
+    return class_score("cyst") in keys

@@ -128,7 +128,7 @@ def tumor_dice(pair: MaskPair) -> float:
     return pair.dice(region_labels(pair.scheme)["tumor"])
 
 
-@score(COMPOSITE, "composite", topic=Topic.CHALLENGE, region="mean of both", measure="Dice", when_missing=0.0)
+@score(COMPOSITE, "mean of both Dice", topic=Topic.CHALLENGE, region="mean of both", measure="Dice", when_missing=0.0)
 def composite(pair: MaskPair) -> float:
     """Returns the mean of KiTS19's Dice of kidney and of tumor."""
     return (kidney_dice(pair) + tumor_dice(pair)) / 2
@@ -229,7 +229,6 @@ def _add_scores_of_structure(structure: str) -> None:
     hausdorff = score(
         f"{structure}_hd95_mm",
         f"{structure} Hausdorff distance, 95 %",
-        short_title=f"{structure} HD95",
         topic=Topic.HD95,
         measure="HD95",
         **distance,
@@ -247,7 +246,6 @@ def _add_scores_of_structure(structure: str) -> None:
     volume_error = score(
         f"{structure}_volume_error_ml",
         f"{structure} volume, predicted - true",
-        short_title=f"{structure} error",
         topic=Topic.VOLUME,
         structure=structure,
         region=_REGION_WORDS[region],
@@ -299,7 +297,7 @@ def num_lesions_detected(pair: MaskPair) -> int:
     return sum(lesion.is_true and lesion.matched for lesion in pair.lesions)
 
 
-@score("lesions_falsely_raised", "falsely raised", measure="false tumors", **_COUNT, when_missing=np.nan)
+@score("lesions_falsely_raised", "false tumors", measure="false tumors", **_COUNT, when_missing=np.nan)
 def num_lesions_falsely_raised(pair: MaskPair) -> int:
     """Returns the number of tumors of the predicted mask that the true one lacks."""
     return sum(not lesion.is_true and not lesion.matched for lesion in pair.lesions)

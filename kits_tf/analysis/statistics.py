@@ -31,6 +31,11 @@ class Statistics:
     median: float | None
     left_out: int
 
+    @property
+    def median_or_inf(self) -> float | None:
+        """The median; inf where a mean of finite values exists and the median does not: most cases are infinite."""
+        return np.inf if self.median is None and self.mean is not None else self.median
+
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:

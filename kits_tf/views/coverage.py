@@ -1,5 +1,7 @@
 """What an evaluation covers, in lines for terminal and page."""
 
+from collections.abc import Collection
+
 from kits_tf.analysis.statistics import Coverage
 from kits_tf.base.words import count_text, listed
 
@@ -16,4 +18,22 @@ def coverage_lines(coverage: Coverage) -> list[str]:
     )
     return [
         f"{count_text(len(names), 'case')} {words}: {listed(names, _MOST_NAMES)}" for words, names in kinds if names
+    ]
+
+
+def alone_lines(first: Collection[str], second: Collection[str]) -> list[str]:
+    """Returns a line for each of two evaluations that has cases which the other one lacks.
+
+    Args:
+        first: cases of the first evaluation.
+        second: cases of the second one.
+    """
+    alone = {
+        "first": [name for name in first if name not in second],
+        "second": [name for name in second if name not in first],
+    }
+    return [
+        f"{count_text(len(names), 'case')} of the {which} evaluation alone, not compared: {listed(names, _MOST_NAMES)}"
+        for which, names in alone.items()
+        if names
     ]

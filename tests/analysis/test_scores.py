@@ -148,16 +148,16 @@ def test_the_truth_itself_has_the_best_scores() -> None:
         else:
             assert worse[key] < value, key
         assert not row.unit or key.endswith(f"_{row.unit.lower()}"), key
-    headings = [row.row_heading for row in scores.SCORES.values()]
-    assert len(set(headings)) == len(headings)
-    assert scores.SCORES["tumor_hd95_mm"].row_heading == "tumor Hausdorff distance, 95 %, mm"
-    assert scores.SCORES["tumor_hd95_mm"].column_heading == "tumor HD95, mm"
     assert scores.SCORES["tumor_volume_error_ml"].difference_format == "{:+.1f}"
-    on_the_terminal = [row.terminal_heading for row in scores.SCORES.values() if row.key != "dice_tumor"]
-    assert len(set(on_the_terminal)) == len(on_the_terminal)
-    assert {"kidney + tumor Dice", "tumor HD95 (mm)", "tumor volume error (mL)", "right kidney Dice"} < {
-        *on_the_terminal
+    titles = [row.title for row in scores.SCORES.values()]
+    assert len(set(titles)) == len(titles)
+    headings = [row.heading(["dice_cyst"]) for row in scores.SCORES.values() if row.key != "dice_tumor"]
+    assert len(set(headings)) == len(headings)
+    assert {"kidney + tumor Dice", "mean of both Dice", "tumor HD95 (mm)", "right kidney Dice", "false tumors"} < {
+        *headings
     }
+    assert scores.SCORES["kidney_volume_error_ml"].heading(["dice_cyst"]) == "kidney + tumor + cyst volume error (mL)"
+    assert scores.SCORES["kidney_volume_error_ml"].heading(["dice_kidney"]) == "kidney + tumor volume error (mL)"
     assert scores.scores_of_structures(scores.Topic.SURFACE_DICE) == {
         "kidney": "kits23_kidney_and_mass_surface_dice", "tumor": "kits23_tumor_surface_dice"
     }  # fmt: skip

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.findings import SEVERITIES, Finding
+from kits_tf.ct.layouts import data_note
 from kits_tf.views.drawings import style
 from kits_tf.views.pages.page import data_url, render
 
-_FACTS = ("voxels (z, y, x)", "mm (z, y, x)", "axes", "types", "HU", "kidney, mL", "tumor, mL", "parts", "specks")
+_FACTS = ("voxels (z, y, x)", "mm (z, y, x)", "axes", "types", "HU", "kidney (mL)", "tumor (mL)", "parts", "specks")
 _LABEL_FACTS = 4
 
 
@@ -29,10 +30,10 @@ def audit_page(
     findings: Sequence[Finding],
     thumbnails: Mapping[str, bytes],
 ) -> str:
-    """Returns the page: the numbers of findings, then a table of cases to sort and to filter.
+    """Returns the page: the data's own note, the numbers of findings, then a table of cases to sort and to filter.
 
     Args:
-        data_dir: folder of the data, named in the heading.
+        data_dir: folder of the data, named in the heading; its data_note.txt says what the scans are.
         facts: facts of each case by its id; None for a case that cannot be read.
         findings: findings of all cases.
         thumbnails: JPEG of each case that has one, by its id.
@@ -52,6 +53,7 @@ def audit_page(
     return render(
         "audit.html",
         title=f"Audit of {data_dir}",
+        data_note=data_note(data_dir),
         labeled=sum(1 for of_case in facts.values() if of_case and of_case.labels),
         counts=count_findings(findings),
         facts=_FACTS,

@@ -7,6 +7,7 @@ import numpy as np
 from kits_tf.analysis.chain_choice import ChainChoice
 from kits_tf.analysis.evaluation_files import Comparison
 from kits_tf.analysis.lesions import LesionCounts
+from kits_tf.analysis.score_rows import has_cysts
 from kits_tf.analysis.scores import (
     DICE_TOPICS,
     SCORES,
@@ -15,17 +16,14 @@ from kits_tf.analysis.scores import (
     CaseScores,
     Score,
     Topic,
-    class_score,
 )
 from kits_tf.analysis.statistics import Difference, Summary
-from kits_tf.base.words import count_text, listed
-from kits_tf.views.coverage import coverage_lines
-from kits_tf.views.numbers import number_text, percent_text
+from kits_tf.base.words import count_text
+from kits_tf.views.coverage import alone_lines, coverage_lines
+from kits_tf.views.numbers import number_text, percent_text, score_text
 from kits_tf.views.terminal.table import aligned
 
 _DIGITS = 3
-# Names of cases in a line.
-_MOST_NAMES = 8
 # A mean tumor Dice below this is explained.
 _POOR_DICE = 0.7
 # Topics that have their own place: a line for each case, a table by size, the last line.
@@ -85,19 +83,14 @@ def folds_table(folds: Mapping[str, Summary]) -> str:
 
 def comparison_table(comparison: Comparison) -> str:
     """Returns how two evaluations differ, and which cases only one of them has."""
-    alone = {"first": comparison.only_in_first, "second": comparison.only_in_second}
-    lines = [
-        f"{count_text(len(names), 'case')} of the {which} evaluation alone, not compared: {listed(names, _MOST_NAMES)}"
-        for which, names in alone.items()
-        if names
-    ]
+    lines = alone_lines(comparison.first_cases, comparison.second_cases)
     return "\n".join([differences_table(comparison.differences), *lines])
 
 
 def differences_table(differences: Sequence[Difference]) -> str:
     """Returns how the second of two evaluations differs from the first, a line for each score."""
     keys = [change.key for change in differences]
-    shown = {row.key: _heading(row, keys) for row in _shown(keys)}
+    shown = {row.key: row.heading(keys) for row in _shown(keys)}
     rows = [["second - first", "cases", "mean", "95 % CI", "Wilcoxon p"]]
     for change in differences:
         if change.key in SCORES and change.key not in shown:
@@ -122,17 +115,8 @@ def chains_table(choice: ChainChoice) -> str:
 
 def _shown(keys: Collection[str]) -> list[Score]:
     """Returns the scores to show of those that an evaluation has; without cysts KiTS23's repeat the others."""
-    further = {Topic.LESIONS, *((Topic.KITS23_DICE, Topic.SURFACE_DICE) if _has_cysts(keys) else ())}
+    further = {Topic.LESIONS, *((Topic.KITS23_DICE, Topic.SURFACE_DICE) if has_cysts(keys) else ())}
     return [row for key, row in SCORES.items() if key in keys and (row.in_means or row.topic in further)]
-
-
-def _has_cysts(keys: Collection[str]) -> bool:
-    return class_score("cyst") in keys
-
-
-def _heading(row: Score, keys: Collection[str]) -> str:
-    """Returns the heading of a score's row among others: where there are no cysts, it does not speak of them."""
-    return row.terminal_heading if _has_cysts(keys) else row.terminal_heading.replace(" + cyst", "")
 
 
 def _dice_lines(scores: Sequence[CaseScores], summary: Summary, columns: Sequence[Score]) -> list[str]:
@@ -140,7 +124,10 @@ def _dice_lines(scores: Sequence[CaseScores], summary: Summary, columns: Sequenc
     heading = ["", *(row.region or row.title for row in columns)]
     cases = [[case.case_id, *(number_text(case.values[row.key], _DIGITS) for row in columns)] for case in scores]
     means = ["mean", *(number_text(one.mean, _DIGITS) for one in statistics)]
-    intervals = ["95 % CI of the mean", *(_interval(one.interval_95) for one in statistics)]
+    intervals = [
+        "95 % CI of the mean" if len(scores) > 1 else "95 % CI (none, n=1)",
+        *(_interval(one.interval_95) for one in statistics),
+    ]
     medians = ["median", *(number_text(one.median, _DIGITS) for one in statistics)]
     head, *body = aligned([heading, *cases, means, intervals, medians], least_width=13)
     rule = "-" * len(head)
@@ -152,9 +139,9 @@ def _mean_lines(summary: Summary, rows: Sequence[Score]) -> list[str]:
     for row in rows:
         one = summary.scores[row.key]
         count = str(summary.num_cases - one.left_out)
-        mean, low, high, median = (_value(row, value) for value in (one.mean, *one.interval_95, one.median))
+        mean, low, high, median = (_value(row, value) for value in (one.mean, *one.interval_95, one.median_or_inf))
         interval = "-" if one.interval_95 == (None, None) else f"{low}..{high}"
-        lines.append([_heading(row, summary.scores), mean, interval, median, count])
+        lines.append([row.heading(summary.scores), mean, interval, median, count])
     return aligned(lines)
 
 
@@ -185,7 +172,7 @@ def _interval(bounds: tuple[float | None, float | None]) -> str:
 
 
 def _value(row: Score, value: float | None) -> str:
-    return "-" if value is None else row.text_format.format(value)
+    return score_text(value, row.text_format)
 
 
 def _signed_interval(bounds: tuple[float, float]) -> str:

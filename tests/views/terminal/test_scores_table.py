@@ -36,6 +36,9 @@ def test_columns_and_rows_have_the_fields_names() -> None:
     assert rows["20 to 40"] == ["2", "1", "1", "0"] and rows["all"] == ["2", "1", "1", "1"]
     two = cells(scores_table([case("a"), case("b")], summarize([case("a"), case("b")])))
     assert two["tumor HD95 (mm)"] == ["0.5", "0.5..0.5", "0.5", "2"]
+    far = [case("a"), case("b", tumor_hd95_mm=np.inf)]
+    assert cells(scores_table(far, summarize(far)))["tumor HD95 (mm)"] == ["0.5", "-", "∞", "1"]
+    assert rows["95 % CI (none, n=1)"] == ["-"] * 5 and two["95 % CI of the mean"] == ["0.500..0.500"] * 5
     assert not any("KiTS23" in line or "cyst" in line for line in text.splitlines())
 
 

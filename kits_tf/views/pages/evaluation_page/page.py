@@ -8,6 +8,7 @@ from pathlib import Path
 from isal import igzip
 
 from kits_tf.analysis.evaluation_files import Evaluation
+from kits_tf.analysis.mask_files import labels_read, mask_warnings
 from kits_tf.analysis.mask_pair import KITS23_REGIONS, STRUCTURES
 from kits_tf.analysis.scores import COMPOSITE, ScoreTable, Topic, scores_of_structures
 from kits_tf.analysis.statistics import Difference, differences
@@ -16,7 +17,7 @@ from kits_tf.base.words import count_text
 from kits_tf.ct.findings import SEVERITIES, Finding
 from kits_tf.training.history import read_history
 from kits_tf.training.run import ENVIRONMENT, FLAGS
-from kits_tf.views.coverage import coverage_lines
+from kits_tf.views.coverage import alone_lines, coverage_lines
 from kits_tf.views.drawings import canvas, style
 from kits_tf.views.drawings.learning_curves import learning_curves
 from kits_tf.views.pages.audit_page import count_findings, severities
@@ -110,8 +111,11 @@ def report_page(
         "report.html",
         title=f"Evaluation of {' and '.join(each.name for each in evaluations)}",
         overview=_overview(evaluations, len(pictures)),
-        coverage=[line for each in evaluations for line in _coverage(each)],
-        warnings=[text for each in evaluations for text in each.summary.coverage.warnings],
+        coverage=[
+            *(line for each in evaluations for line in _coverage(each)),
+            *alone_lines(evaluations[0].scores, evaluations[-1].scores),
+        ],
+        warnings=list(dict.fromkeys(text for each in evaluations for text in _warnings(each))),
         data_note=notes.data,
         undrawn=notes.undrawn,
         sections=sections | {"data": "Data"},
@@ -162,7 +166,12 @@ def _overview(evaluations: Sequence[Evaluation], num_shown: int) -> str:
 def _coverage(evaluation: Evaluation) -> list[str]:
     """Returns what the labels of the masks were read as, by evaluate and for the page, and which cases are special."""
     coverage = evaluation.summary.coverage
-    return [*filter(None, dict.fromkeys([coverage.labels, evaluation.labels])), *coverage_lines(coverage)]
+    return [*filter(None, dict.fromkeys([coverage.labels, labels_read(evaluation.scored)])), *coverage_lines(coverage)]
+
+
+def _warnings(evaluation: Evaluation) -> tuple[str, ...]:
+    """Returns what the masks warn of, and what evaluate has noticed."""
+    return (*mask_warnings(evaluation.scored), *evaluation.summary.coverage.warnings)
 
 
 def _differences(evaluations: Sequence[Evaluation], case_ids: Sequence[str]) -> dict[str, Difference]:

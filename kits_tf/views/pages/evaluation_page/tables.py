@@ -11,6 +11,7 @@ from kits_tf.analysis.scores import KIDNEY_DICE, SCORES, TUMOR_DICE, Score, Topi
 from kits_tf.analysis.statistics import Difference, Statistics
 from kits_tf.ct.case_facts import CaseFacts
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme
+from kits_tf.views.numbers import score_text
 
 _VOLUME_FORMAT = "{:.1f}"
 # Labels of the challenge that make up a structure.
@@ -88,7 +89,7 @@ def mean_rows(evaluations: Sequence[Evaluation], changes: Mapping[str, Differenc
         change = changes.get(score.key)
         cells = [_statistics_text(evaluation.summary.scores.get(score.key), score) for evaluation in evaluations]
         p_value = f"{change.p_value:.2g}" if change and change.num_cases else "-"
-        rows.append(MeanRow(score.row_heading, cells, _change_text(change, score), p_value))
+        rows.append(MeanRow(score.heading(evaluations[0].summary.scores), cells, _change_text(change, score), p_value))
     return rows
 
 
@@ -125,17 +126,16 @@ def lesion_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]
 
 def columns(evaluations: Sequence[Evaluation]) -> list[Column]:
     """Returns the columns of numbers in the table of cases."""
-    shown = scores_by_topic(in_cases=True)
+    shown, keys = scores_by_topic(in_cases=True), evaluations[0].summary.scores
     dice = [score for score in shown if score.topic == Topic.CHALLENGE]
     others = [score for score in shown if score.topic != Topic.CHALLENGE]
     compared = []
     if len(evaluations) > 1:
-        compared = [Column(f"second_{s.key}", f"second's {s.column_heading}", s.text_format) for s in dice]
-        compared += [
-            Column(f"change_{s.key}", f"{s.column_heading}, second - first", s.difference_format) for s in dice
-        ]
-    volumes = [Column(f"true_{name}_ml", f"true {name}, mL", _VOLUME_FORMAT) for name in _MEMBERS]
-    return [*map(_column_of, dice), *compared, *volumes, *map(_column_of, others)]
+        compared = [Column(f"second_{s.key}", f"second's {s.heading(keys)}", s.text_format) for s in dice]
+        compared += [Column(f"change_{s.key}", f"{s.heading(keys)}, second - first", s.difference_format) for s in dice]
+    volumes = [Column(f"true_{name}_ml", f"true {name} (mL)", _VOLUME_FORMAT) for name in _MEMBERS]
+    own = [[Column(s.key, s.heading(keys), s.text_format) for s in group] for group in (dice, others)]
+    return [*own[0], *compared, *volumes, *own[1]]
 
 
 def cells(case_id: str, evaluations: Sequence[Evaluation], facts: CaseFacts) -> list[Cell]:
@@ -164,9 +164,9 @@ def _scores_of(scheme: Scheme) -> list[Score]:
 
 def _statistics_text(statistics: Statistics | None, score: Score) -> str:
     """Returns mean, interval and median in words; "-" where there is none."""
-    if statistics is None or statistics.median is None:
+    if statistics is None or statistics.median_or_inf is None:
         return "-"
-    median = f"median {score.text_format.format(statistics.median)}"
+    median = f"median {score_text(statistics.median_or_inf, score.text_format)}"
     if statistics.mean is None:
         return median
     left_out = f", {statistics.left_out} left out" if statistics.left_out else ""
@@ -183,13 +183,6 @@ def _mean_text(result: Statistics | Difference, text_format: str) -> str:
     return " ".join([text_format.format(result.mean), *([f"({' to '.join(ends)})"] if ends else [])])
 
 
-def _column_of(score: Score) -> Column:
-    return Column(score.key, score.column_heading, score.text_format)
-
-
 def _cell(column: Column, value: float) -> Cell:
-    if np.isnan(value):
-        return Cell(column.key, "", "-")
-    if np.isinf(value):
-        return Cell(column.key, "Infinity", "∞")
-    return Cell(column.key, repr(float(value)), column.text_format.format(value))
+    sorted_by = "" if np.isnan(value) else "Infinity" if np.isinf(value) else repr(float(value))
+    return Cell(column.key, sorted_by, score_text(value, column.text_format))

@@ -48,12 +48,17 @@ def evaluation(name: str, tumor: list[float], scheme: Scheme = LATERALITY) -> Ev
 def test_means_have_interval_median_and_what_is_left_out() -> None:
     rows = {row.name: row for row in tables.mean_rows([evaluation("a", [0.2, 0.4, 0.9])], {})}
     assert rows["tumor Dice"].cells[0].startswith("0.500 (0.2") and rows["tumor Dice"].cells[0].endswith("median 0.400")
-    assert rows["kidney Dice"].cells == ["0.500 (0.500 to 0.500), median 0.500"]
-    assert rows["tumor Hausdorff distance, 95 %, mm"].cells == ["0.5 (0.5 to 0.5), median 0.5, 1 left out"]
-    assert "right kidney alone, Dice" in rows and len(rows) == 3 + 2 + 10
-    assert rows["kidney volume, predicted - true, mL"].cells[0].startswith("+0.5")
+    assert rows["kidney + tumor Dice"].cells == ["0.500 (0.500 to 0.500), median 0.500"]
+    assert rows["tumor HD95 (mm)"].cells == ["0.5 (0.5 to 0.5), median 0.5, 1 left out"]
+    assert "right kidney Dice" in rows and len(rows) == 3 + 2 + 10
+    assert rows["kidney + tumor volume error (mL)"].cells[0].startswith("+0.5")
+    mostly_infinite = evaluation(
+        "a", [0.2, 0.4]
+    )  # of two distances one, so that the median is infinite and the mean is not
+    rows = {row.name: row for row in tables.mean_rows([mostly_infinite], {})}
+    assert rows["tumor HD95 (mm)"].cells == ["0.5, median ∞, 1 left out"]
     without_sides = {row.name for row in tables.mean_rows([evaluation("a", [0.2, 0.4], KITS19)], {})}
-    assert "kidney alone, Dice" in without_sides and "right kidney alone, Dice" not in without_sides
+    assert "kidney alone Dice" in without_sides and "right kidney Dice" not in without_sides
 
 
 def test_differences_are_the_second_minus_the_first() -> None:
@@ -61,7 +66,10 @@ def test_differences_are_the_second_minus_the_first() -> None:
     changes = {each.key: each for each in differences(first.scores, second.scores, list(first.scores))}
     rows = {row.name: row for row in tables.mean_rows([first, second], changes)}
     assert rows["tumor Dice"].difference == "+0.100 (+0.100 to +0.100)" and rows["tumor Dice"].p_value == "0.25"
-    assert rows["kidney Dice"].difference == "+0.000 (+0.000 to +0.000)" and rows["kidney Dice"].p_value == "1"
+    assert (
+        rows["kidney + tumor Dice"].difference == "+0.000 (+0.000 to +0.000)"
+        and rows["kidney + tumor Dice"].p_value == "1"
+    )
     keys = [column.key for column in tables.columns([first, second])]
     cells = {cell.key: cell for cell in tables.cells("case_1", [first, second], FACTS)}
     assert list(cells) == keys and len(keys) == 3 + 6 + 2 + 9
