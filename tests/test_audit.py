@@ -49,7 +49,8 @@ def test_damage_is_found_named_and_shown(damaged: Path, tmp_path: Path) -> None:
     flags = [f"--data_dir={damaged}", f"--output_dir={tmp_path / 'out'}", "--workers=1"]
     done = subprocess.run([sys.executable, "-c", AUDIT, *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.search(r"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: expected the scan's grid of ", done.stderr)
+    grids = "expected the scan's grid of 25 x 60 x 60 voxels, got 24 x 60 x 60"
+    assert re.search(rf"damaged\d+: 3 errors, the first: .*case_00002/segmentation.nii.gz: {grids}", done.stderr)
     found = json.loads((tmp_path / "out/audit.json").read_text())
     assert [(f["severity"], f["code"], f["case_id"]) for f in found["findings"] if f["severity"] != "note"] == [
         ("error", "grid_mismatch", "case_00002"),
