@@ -40,6 +40,11 @@ def run_submission(data_dir: Path, masks_dir: Path, output: Path) -> None:
     submission.main(submission.Submission(predictions_dir=str(masks_dir), output=str(output)))
 
 
+def run_evaluate(data_dir: Path, masks_dir: Path, output: Path) -> None:
+    settings = {"predictions_dir": str(masks_dir), "data_dir": str(data_dir), "output_dir": str(output.parent)}
+    evaluate.main(evaluate.Evaluate(**settings, workers=1))
+
+
 def run_report(data_dir: Path, masks_dir: Path, output: Path) -> None:
     settings = {"predictions_dir": str(masks_dir), "data_dir": str(data_dir), "output": str(output)}
     report.main(report.Report(**settings, viewer=False, workers=1))
@@ -59,6 +64,9 @@ def run_summary(data_dir: Path, masks_dir: Path, output: Path) -> None:
     [
         (run_audit, "audit.html"),
         (run_audit, "audit.json"),
+        (run_evaluate, "cases.csv"),
+        (run_evaluate, "lesions.csv"),
+        (run_evaluate, "summary.json"),
         (run_measure, "kidneys.csv"),
         (run_measure, "measurements.json"),
         (run_submission, "predictions.zip"),

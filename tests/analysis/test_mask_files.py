@@ -94,6 +94,17 @@ def test_warnings_of_masks_stand_beside_their_labels(tmp_path: Path) -> None:
     assert label_note([]) == ""
 
 
+def test_folders_that_hold_masks_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected masks case_00000.nii.gz, ..., found none in it$"):
+        open_masks(tmp_path, UNNAMED)
+    for folder in ("first", "second/evaluation", ".hidden"):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder / "a.nii", [0, 1])
+    places = f"{tmp_path}/first, {tmp_path}/second/evaluation"
+    with pytest.raises(InputError, match=f"found none in it; there are such files in {places}$"):
+        open_masks(tmp_path, UNNAMED)
+
+
 def test_a_folder_of_several_schemes_is_read_in_the_challenges(tmp_path: Path) -> None:
     write(tmp_path / "a.nii", [0, 1, 2, 3], LATERALITY.classes)
     masks = open_masks(tmp_path, UNNAMED)
