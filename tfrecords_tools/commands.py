@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tfrecords_tools.errors import RecordError
-from tfrecords_tools.signals import heard_at_once
+from tfrecords_tools.signals import SECOND_SIGNAL, heard_at_once, is_free_to_end
 
 # The status that a shell gives to a program whose reader has gone, as in `show FILE | head`.
 _BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -52,7 +52,8 @@ def run(
 ) -> NoReturn:
     """Calls main(arguments) and exits with its status, or with one line for its error.
 
-    After SIGINT or SIGTERM half-written files are removed. A second one ends the process at once.
+    After SIGINT or SIGTERM half-written files are removed. A second one ends the process at once; so does the first in
+    a block of `signals.free_to_end`.
 
     Args:
         main: function of the arguments that returns the exit status.
@@ -62,7 +63,8 @@ def run(
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names and texts of records may be any Unicode
-    with heard_at_once(_Stop(stopped).hear):
+    stop = _Stop(stopped)
+    with heard_at_once(stop.hear):
         status = _status(main, sys.argv[1:] if arguments is None else arguments, stopped)
     try:
         print(end="", flush=True)
@@ -70,6 +72,9 @@ def run(
         # What is still buffered has nowhere to go; without this the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = status or (_BROKEN_PIPE if isinstance(error, BrokenPipeError) else 1)
+    if stop.is_stopping:
+        # Its memory is the system's to free: TensorFlow takes up to half a minute, and nobody says why.
+        os._exit(status)
     sys.exit(status)
 
 
@@ -103,20 +108,28 @@ class _Stop:
 
     Args:
         stopped: line for a command that was stopped.
+
+    Attributes:
+        is_stopping: whether a signal has come.
     """
 
     def __init__(self, stopped: str) -> None:
         self._stopped = stopped
-        self._is_stopping = False
+        self.is_stopping = False
 
-    def hear(self, kind: signal.Signals) -> None:
-        """Says after a moment that the command is about to stop; ends the process if it has said so before."""
-        if self._is_stopping:
+    def hear(self, kind: signal.Signals, is_answered: bool) -> bool:
+        """Says after a moment that the command is about to stop, unless something else has said what happens.
+
+        Ends the process if a signal came before, or if nothing would be lost.
+        """
+        if self.is_stopping or is_free_to_end():
             self._end_at_once(kind)
-        self._is_stopping = True
-        waiting = threading.Timer(_PATIENCE_S, say, ["stopping; a second Ctrl-C or SIGTERM stops at once"])
-        waiting.daemon = True  # a command that has ended says nothing
-        waiting.start()
+        self.is_stopping = True
+        if not is_answered:
+            waiting = threading.Timer(_PATIENCE_S, say, [f"stopping; {SECOND_SIGNAL}"])
+            waiting.daemon = True  # a command that has ended says nothing
+            waiting.start()
+        return True
 
     def _end_at_once(self, kind: signal.Signals) -> NoReturn:
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -19,7 +19,8 @@ from kits_tf.config import RunSettings
 from kits_tf.pipeline.patches import case_ids
 from kits_tf.training import run
 from kits_tf.training.checkpoint import BEGINNING, Checkpoint, Position, load_checkpoint, save_checkpoint
-from kits_tf.training.history import HistoryRow, is_finished, read_history, write_history
+from kits_tf.training.divergence import Kept, diverged, epoch_problem, state_problem, step_problem
+from kits_tf.training.history import HistoryRow, best_row, is_finished, read_history, write_history
 from kits_tf.training.interruption import Interruption
 from kits_tf.training.monitoring import Curves, Profile, TrainingProgress
 from kits_tf.training.replicated import Input, ReplicatedTrainer, TrainingStep
@@ -86,6 +87,8 @@ class EpochLoop:
         self._steps = steps
         self._hooks = hooks
         self._saved = monotonic()
+        self._saved_position = BEGINNING
+        self._first_loss: float | None = None
 
     def run(self, training: Input, validation: Input, progress: TrainingProgress, start: Position = BEGINNING) -> None:
         """Trains to the end.
@@ -97,21 +100,22 @@ class EpochLoop:
             start: position to go on from.
 
         Raises:
-            InputError: the loss became infinite or NaN.
+            InputError: the training has diverged: a loss or a weight is infinite or NaN, or the loss has grown beyond
+                measure. Nothing of it is kept.
             SystemExit, KeyboardInterrupt: SIGTERM or Ctrl-C came, to any worker; the state is saved.
         """
-        self.position = start
+        self.position = self._saved_position = start
         # An epoch that was recorded after the checkpoint is trained again.
         self.history = [row for row in read_history(self._run_dir) if row.epoch < start.epoch]
         curves = Curves(self._run_dir)
         profile = Profile(self._run_dir, self._settings.profile_steps if self._trainer.is_chief else 0)
         with Interruption() as interruption, contextlib.closing(curves), contextlib.closing(profile):
             train_steps = self._trainer.train(training)
-            interruption.work = "the first step, once it is compiled (a second Ctrl-C or SIGTERM loses nothing)"
+            interruption.work = "the first step, once it is compiled"
             while not self._is_finished():
                 progress.begin_epoch(self.position.epoch)
                 while self.position.step < self._steps:
-                    with progress.taking_step(self.position.step + 1):
+                    with progress.taking_step(self.position.step + 1), self._may_end(interruption):
                         step = next(train_steps)
                     self._check(step)
                     self.position = Position(self.position.epoch, self.position.step + 1)
@@ -128,6 +132,14 @@ class EpochLoop:
                 interruption.work = "this step"
                 self._save_if_due(interruption)
 
+    def _may_end(self, interruption: Interruption) -> contextlib.AbstractContextManager[None]:
+        """Returns a context for a step: the first one is compiled for minutes, and until then nothing can be lost.
+
+        Where there are other workers, they would wait for one that has ended.
+        """
+        is_first = self._first_loss is None
+        return interruption.suspended() if is_first and self._trainer.is_alone else contextlib.nullcontext()
+
     def _is_finished(self) -> bool:
         return is_finished(self.history, self._settings.optimization.epochs, self._settings.validation)
 
@@ -136,7 +148,7 @@ class EpochLoop:
         is_due = monotonic() - self._saved > 60 * self._settings.checkpoint_minutes
         stop, save = self._trainer.any_worker(interruption.caught is not None, is_due)
         if stop or save:
-            self._save()
+            self._save(self._finite_state())
         if stop:
             done = f"{self.position.step} of {self._steps} steps of epoch {self.position.epoch + 1}"
             message = f"stopped after {done}: saved; the same command continues"
@@ -145,13 +157,19 @@ class EpochLoop:
 
     def _check(self, step: TrainingStep) -> None:
         """Stops the run at a loss that is not a finite number."""
-        if not math.isfinite(step.loss):
+        if problem := step_problem(step.loss):
             cases = ", ".join(case_id for part in step.patches for case_id in case_ids(part))
-            rate = self._trainer.learning_rate
-            raise InputError(
-                f"epoch {self.position.epoch + 1}, step {self.position.step + 1}: the loss of patches of {cases} is "
-                f"{step.loss}, expected a number; lower --learning_rate, now {rate:.3g} (the best weights are kept)"
-            )
+            where = f"epoch {self.position.epoch + 1}, step {self.position.step + 1}"
+            self._end_diverged(where, f"the loss of patches of {cases} is {problem}")
+        if self._first_loss is None:
+            self._first_loss = step.loss
+
+    def _end_diverged(self, where: str, problem: str) -> None:
+        """Raises the error of a run that has diverged if there is a problem."""
+        if problem:
+            best = best_row([row for row in self.history if row.epoch < self.position.epoch], self._settings.validation)
+            kept = Kept(run_dir=self._run_dir, best_epoch=best.epoch if best else None, saved=self._saved_position)
+            raise diverged(where, problem, self._settings.optimization, kept)
 
     def _end_epoch(self, validation: Input) -> None:
         """Validates, then keeps weights, history and state in an order that is safe to interrupt."""
@@ -159,6 +177,9 @@ class EpochLoop:
         learning_rate, train = self._trainer.learning_rate, self._trainer.results()
         with still_working(f"validating epoch {epoch + 1}"):
             validated = self._trainer.validate(validation)
+        problem = epoch_problem(self._first_loss, train["loss"], validated["loss"])
+        self._end_diverged(f"epoch {epoch + 1}", problem)
+        state = self._finite_state()
         row = HistoryRow(
             epoch=epoch,
             learning_rate=learning_rate,
@@ -170,7 +191,7 @@ class EpochLoop:
         self.position = Position(epoch + 1)
         if self._trainer.is_chief:
             self._keep(row)
-        self._save()
+        self._save(state)
 
     def _score_cases(self, epoch: int) -> dict[str, float]:
         every = self._settings.validation.whole_cases_every
@@ -194,9 +215,15 @@ class EpochLoop:
             with still_working("drawing validation patches for TensorBoard"):
                 curves.write_pictures(self.position.epoch - 1, self._hooks.draw(self._trainer.validated))
 
-    def _save(self) -> None:
-        with still_working("saving the state"):
-            state = self._trainer.state()  # not for the chief alone: every worker takes part in reading it
-            if self._trainer.is_chief:
+    def _finite_state(self) -> Mapping[str, NDArray]:
+        """Returns all that changes in training; every worker has to ask at the same time, as each takes part in it."""
+        with still_working("reading the state"):
+            state = self._trainer.state()
+            self._end_diverged(f"epoch {self.position.epoch + 1}", state_problem(state))
+        return state
+
+    def _save(self, state: Mapping[str, NDArray]) -> None:
+        if self._trainer.is_chief:
+            with still_working("saving the state"):
                 save_checkpoint(self._run_dir / run.CHECKPOINTS, Checkpoint(self.position, state))
-        self._saved = monotonic()
+        self._saved, self._saved_position = monotonic(), self.position

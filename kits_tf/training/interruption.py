@@ -3,10 +3,11 @@
 import contextlib
 import logging
 import signal
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-from kits_tf.base.signals import heard_at_once
+from kits_tf.base.signals import SECOND_SIGNAL, free_to_end, heard_at_once
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,16 @@ class Interruption:
         self._restore_handlers()
         self._listening.close()
 
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Within, a signal ends the process as it would without this object, and a command at once: nothing is lost."""
+        self.__exit__()
+        try:
+            with free_to_end():
+                yield
+        finally:
+            self.__enter__()
+
     def end(self, message: str) -> NoReturn:
         """Ends the process: as interrupted after Ctrl-C, otherwise with status 0.
 
@@ -54,8 +65,9 @@ class Interruption:
         for kind, handler in self._before.items():
             signal.signal(kind, handler)
 
-    def _answer(self, _: signal.Signals) -> None:
+    def _answer(self, _: signal.Signals, is_answered: bool) -> bool:
         """Says what happens next, while the main thread may be in the middle of a step."""
-        if not self._is_answered:
-            logger.info("stopping after %s; the same command continues", self.work)
+        if not self._is_answered and not is_answered:
+            logger.info("stopping after %s; the same command continues (%s)", self.work, SECOND_SIGNAL)
         self._is_answered = True
+        return True

@@ -61,6 +61,11 @@ class ReplicatedTrainer:
         """Whether this worker writes files and log."""
         return is_chief(self._strategy)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no other worker."""
+        return num_workers(self._strategy) == 1
+
     def results(self) -> dict[str, float]:
         """Returns the loss and the Dice scores since the last reset, over all replicas."""
         return self._trainer.results()
@@ -93,7 +98,7 @@ class ReplicatedTrainer:
 
     def any_worker(self, *answers: bool) -> list[bool]:
         """Returns for each question whether any worker answers yes; all workers have to ask at the same time."""
-        if num_workers(self._strategy) == 1:
+        if self.is_alone:
             return list(answers)
         own = tf.constant(answers, tf.float32)
         local = self._strategy.run(lambda: tf.identity(own))

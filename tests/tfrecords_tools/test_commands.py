@@ -61,6 +61,32 @@ def test_a_command_in_a_long_call_answers_and_a_second_signal_ends_it(kind: sign
         assert process.returncode == status
 
 
+@pytest.mark.parametrize(
+    ("block", "error"),
+    [
+        ("free_to_end()", "stopped\n"),  # although Python runs no handler before the call is over
+        ("heard_at_once(lambda kind, _: not print('answered', file=sys.stderr, flush=True))", "answered\n"),
+    ],
+)
+def test_blocks_end_a_command_at_once_or_answer_in_its_place(block: str, error: str) -> None:
+    busy = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)" if "free" in block else "time.sleep(3)"
+    code = (
+        f"{PREFIX}import atexit, hashlib, threading, time\nfrom tfrecords_tools.signals import *\n"
+        "def main(arguments):\n    atexit.register(print, 'the end of the interpreter')\n"
+        "    threading.Timer(0.5, print, ['busy'], {'flush': True}).start()\n"
+        f"    with {block}:\n        try:\n            {busy}\n"
+        "        except KeyboardInterrupt:\n            time.sleep(2)\n"
+        "            raise KeyboardInterrupt('said already') from None\ncommands.run(main)\n"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=10) == ("", error)
+        assert process.returncode == 130
+
+
 def test_a_reader_that_went_away_is_no_error() -> None:
     read, write = os.pipe()
     os.close(read)

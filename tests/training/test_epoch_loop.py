@@ -26,6 +26,7 @@ from kits_tf.training import epoch_loop, fit, run
 from kits_tf.training.history import HistoryRow, is_finished, read_history, write_history
 from kits_tf.training.interruption import Interruption
 from kits_tf.training.monitoring import TrainingProgress
+from tfrecords_tools.signals import is_free_to_end
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, at: tuple[int, int], kind: signal.Signals) -> None:
@@ -131,7 +132,21 @@ def test_a_first_signal_waits_and_a_second_does_not(
             interruption.end("saved")
     assert caught.value.args == (("saved",) if kind == signal.SIGINT else (0,))
     assert signal.getsignal(kind) is before
-    assert log == ["stopping after this step; the same command continues"]
+    assert log == ["stopping after this step; the same command continues (a second Ctrl-C or SIGTERM stops at once)"]
+
+
+def test_a_signal_is_answered_as_before_while_nothing_can_be_lost(log: list[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        catching = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), interruption.suspended():
+            assert is_free_to_end()
+            os.kill(os.getpid(), signal.SIGINT)
+        assert not is_free_to_end()
+        assert signal.getsignal(signal.SIGINT) == catching != before
+        assert interruption.caught is None
+    assert signal.getsignal(signal.SIGINT) is before
+    assert log == []
 
 
 @pytest.mark.parametrize("dice", [0.05, 0.6])
