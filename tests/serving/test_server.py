@@ -26,6 +26,7 @@ from kits_tf.config import ConnectionSettings, ServerSettings
 from kits_tf.serving import messages, tensors
 from kits_tf.serving.connection import Connection
 from kits_tf.serving.remote_model import Client
+from kits_tf.serving.server import model_folder
 from kits_tf.serving.server.server import Server
 
 SCAN = {"hu": np.zeros((3, 3, 3), np.int16), "affine": np.eye(4, dtype=np.float32)}
@@ -243,7 +244,10 @@ def test_a_client_that_vanishes_is_not_computed_for(make_server) -> None:
     assert "kits_tf_seconds_count" not in server.service.metrics.text().decode()
 
 
-def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, fake_dir: Path, tmp_path: Path) -> None:
+def test_new_versions_replace_old_ones_and_broken_ones_do_not(
+    make_server, fake_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "kits_tf")
     root = tmp_path / "kits"
     shutil.copytree(fake_dir / "1", root / "1")
     server = make_server(export_dir=str(root))
@@ -264,6 +268,15 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, fake_
     wait_for({1: "END", 2: "END", 3: "AVAILABLE"})
     (root / "3").rename(root / ".partial")  # which takes it back
     wait_for({1: "AVAILABLE", 2: "END"})
+    wait_until(lambda: "serving version 1 in place of 3" in caplog.messages)
+    assert caplog.messages.count(f"version 3 is no longer in {root}: loading the newest of the others") == 1
+
+    def unreadable(_: Path) -> dict[int, Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(model_folder, "complete_versions", unreadable)
+    wait_until(lambda: f"{root}: cannot be read, it is tried again: Permission denied" in caplog.messages)
+    monkeypatch.undo()  # and the folder is watched as before
     (root / ".partial").rename(root / "3")
     wait_for({1: "END", 2: "END", 3: "AVAILABLE"})
     shutil.rmtree(root / "1")
@@ -277,6 +290,7 @@ def test_new_versions_replace_old_ones_and_broken_ones_do_not(make_server, fake_
     shutil.rmtree(root)  # the last version stays
     time.sleep(0.5)
     assert states() == {3: "AVAILABLE"}
+    assert caplog.messages.count(f"version 3 is no longer in {root}: it is served until there is another") == 1
 
 
 def test_an_ipv6_address_is_listened_on_and_shown_in_brackets(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class ModelFolder:
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._current: ModelVersion | None = None
         self._states: dict[int, VersionState] = {}
+        self._said = ""
         self._watcher = threading.Thread(target=self._watch, name="model folder", daemon=True)
 
     def start(self) -> None:
@@ -94,7 +95,10 @@ class ModelFolder:
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._poll_s):
-            self._update()
+            try:
+                self._update()
+            except OSError as error:  # as of a folder that is being moved, or that may not be read at the moment
+                self._say_once(f"{self.root}: cannot be read, it is tried again: {error.strerror}")
 
     def _update(self) -> None:
         """Loads the newest version that is not known to fail, if it is newer than the current one, or that is gone."""
@@ -107,6 +111,9 @@ class ModelFolder:
             candidates = [
                 number for number in available if number > newest and not self._states.get(number, _UNKNOWN).error
             ]
+        if newest < current:
+            following = "loading the newest of the others" if candidates else "it is served until there is another"
+            self._say_once(f"version {current} is no longer in {self.root}: {following}")
         for number in reversed(candidates):  # an older one only if the newer ones cannot be loaded
             if self._load(number, available[number]):
                 return
@@ -128,6 +135,12 @@ class ModelFolder:
                 self._states[before.number] = VersionState(END)
         logger.info("serving version %d%s", number, f" in place of {before.number}" if before else "")
         return True
+
+    def _say_once(self, message: str) -> None:
+        """Logs a message, unless it was the last one that this logged."""
+        if message != self._said:
+            logger.warning("%s", message)
+        self._said = message
 
     def _set_state(self, number: int, state: VersionState) -> None:
         with self._lock:
