@@ -1,4 +1,4 @@
-"""What lies beside the graph in assets.extra: warm-up requests, the manifests of the runs, and the model card."""
+"""What lies beside the graph in assets.extra: warm-up requests, the manifests of the runs, metadata, the model card."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,16 @@ from kits_tf.ct.geometry import CANONICAL_WORLD_AXES
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.serving.messages import PredictionLog, PredictRequest, TensorProto
-from kits_tf.serving.metadata import METADATA, PROBABILITIES, SIGNATURES, UNCHECKED, VOLUME, CoarseStage, Metadata
+from kits_tf.serving.metadata import (
+    METADATA,
+    METADATA_NAME,
+    PROBABILITIES,
+    SIGNATURES,
+    UNCHECKED,
+    VOLUME,
+    CoarseStage,
+    Metadata,
+)
 from kits_tf.serving.model_card import CARD_NAME, model_card
 from kits_tf.serving.saved_model import SavedModel
 from kits_tf.serving.tensors import dtype_number, from_proto, to_proto
@@ -77,6 +86,7 @@ def write_assets(folder: Path, runs: Sequence[Run], metadata: Metadata, calibrat
         place = folder if len(runs) == 1 else folder / f"run{i}"
         place.mkdir(exist_ok=True)
         _public_manifest(run).write(place)
+    (folder / METADATA_NAME).write_text(metadata.to_json(), encoding="utf-8")
     (folder / CARD_NAME).write_text(model_card(runs, metadata, calibration), encoding="utf-8")
 
 

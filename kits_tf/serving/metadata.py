@@ -1,5 +1,6 @@
 """The description of an exported model, which its signature `metadata` gives as JSON. Without TensorFlow."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -12,6 +13,9 @@ from kits_tf.ct.labels import Scheme, scheme_of
 from kits_tf.inference.postprocess import Postprocessing, parse_postprocess
 
 FORMAT_VERSION = 1
+# The folder of a version for what lies beside the graph, and the metadata there, the same bytes as the signature gives.
+ASSETS_FOLDER = "assets.extra"
+METADATA_NAME = "metadata.json"
 # Names of the signatures.
 VOLUME = "serving_default"
 UNCHECKED = "unchecked"
@@ -115,3 +119,20 @@ class Metadata:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{source}: expected a model of kits_tf, its metadata is not JSON: {error}") from None
+
+
+def export_digest(text: str | bytes, source: str) -> str:
+    """Returns the digest of an export, the same in its folder and on a server.
+
+    Args:
+        text: JSON of its metadata, as it was written.
+        source: folder or server that it came from, for errors.
+
+    Returns:
+        Digest of the JSON, which has the digest of the exported weights; "" if it does not have it.
+
+    Raises:
+        InputError: it is no JSON, lacks a field, or has another format version.
+    """
+    content = text.encode() if isinstance(text, str) else text
+    return hashlib.sha256(content).hexdigest() if Metadata.parse(text, source).model else ""

@@ -14,7 +14,7 @@ from kits_tf.ct.labels import check_labels
 from kits_tf.ct.volume import Volume
 from kits_tf.inference.identity import identity
 from kits_tf.inference.model import Model, Segmentation
-from kits_tf.serving.metadata import METADATA, Metadata
+from kits_tf.serving.metadata import METADATA, Metadata, export_digest
 
 
 class Client:
@@ -53,14 +53,17 @@ class Client:
 
         self._connection = Connection(self.settings)
         try:
-            self.metadata = Metadata.parse(self._connection.predict(METADATA, {})["json"].item(), self._server)
+            json = self._connection.predict(METADATA, {})["json"].item()
+            self.metadata = Metadata.parse(json, self._server)
         except BaseException:
             self.close()
             raise
         chain = self.metadata.postprocessing.chain
-        # A server gives no weights: its version stands for them.
         version = self._connection.version
-        digest = sha256(f"{version} {self.metadata.to_json()}".encode()).hexdigest()
+        # A server gives no weights: if the metadata does not know them, the version stands for them.
+        digest = (
+            export_digest(json, self._server) or sha256(f"{version} {self.metadata.to_json()}".encode()).hexdigest()
+        )
         self.model = Model(
             self._segment_stored,
             self.metadata.scheme,

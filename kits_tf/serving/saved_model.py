@@ -21,12 +21,19 @@ from kits_tf.inference.ensemble import Ensemble
 from kits_tf.inference.model import Segmentation
 from kits_tf.inference.progress import WindowProgress
 from kits_tf.inference.segmenter import Segmenter, run_graph
-from kits_tf.serving.metadata import METADATA, PROBABILITIES, SIGNATURES, UNCHECKED, VOLUME, Metadata
+from kits_tf.serving.metadata import (
+    ASSETS_FOLDER,
+    METADATA,
+    PROBABILITIES,
+    SIGNATURES,
+    UNCHECKED,
+    VOLUME,
+    Metadata,
+)
 from kits_tf.serving.versions import version_folders
 
 T = TypeVar("T")
 
-ASSETS_FOLDER = "assets.extra"
 _MOST_WINDOWS = 64
 
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_text
 from kits_tf.base.settings import non_default_flags
 from kits_tf.config import InferenceSettings
 from kits_tf.inference.identity import files_digest, folder_name, identity, runs_identity
 from kits_tf.inference.own_settings import own_settings
+from kits_tf.serving.metadata import ASSETS_FOLDER, METADATA_NAME, export_digest
 from kits_tf.training.run_files import SAVED_MODEL, is_run, run_folder, run_folders, what_is_at
 
 logger = logging.getLogger(__name__)
@@ -83,10 +85,17 @@ def model_identity(path: str, inference: InferenceSettings) -> str:
     if version is None:
         runs = run_folders(path)
         return runs_identity(runs, own_settings(runs, inference))
-    # The graph with its metadata, and the weights; assets are for people, and the fingerprint is made of the rest.
-    files = [version / SAVED_MODEL, *sorted((version / _VARIABLES).glob("*"))]
     name = folder_name(version)
     if name.isdecimal():
         name = f"{folder_name(version.absolute().parent)}/{name}"
     flags = non_default_flags(replace(InferenceSettings(), postprocess=inference.postprocess))
-    return identity(name, [files_digest(version, files)], flags)
+    return identity(name, [_version_digest(version)], flags)
+
+
+def _version_digest(version: Path) -> str:
+    """Returns the digest of an exported model: that of its metadata, which a server gives too, or else of its files."""
+    file = version / ASSETS_FOLDER / METADATA_NAME
+    if file.is_file() and (digest := export_digest(read_text(file), str(file))):
+        return digest
+    # The graph with its metadata, and the weights; assets are for people, and the fingerprint is made of the rest.
+    return files_digest(version, [version / SAVED_MODEL, *sorted((version / _VARIABLES).glob("*"))])

@@ -1,9 +1,11 @@
 """Identities of models: by the bytes that decide the masks, and never by where they lie."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_model import FAKE_METADATA
 
 from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
@@ -76,8 +78,20 @@ def test_an_export_is_known_by_graph_and_weights(tmp_path: Path) -> None:
     (version / "assets.extra" / "model_card.md").write_text("a card decides no mask")
     expected = f"kits/3 sha256:{digest_of(files)[:16]}"
     assert model_identity(str(version), PLAIN) == model_identity(str(tmp_path / "kits"), PLAIN) == expected
+    # Metadata that does not know the weights changes nothing.
+    metadata = version / "assets.extra" / "metadata.json"
+    metadata.write_text(FAKE_METADATA.to_json())
+    assert model_identity(str(version), PLAIN) == expected
     (version / "variables" / "variables.index").write_bytes(b"others")
     assert not same_model(model_identity(str(version), PLAIN), expected)
+    text = replace(FAKE_METADATA, model="base sha256:0123456789abcdef").to_json()
+    metadata.write_text(text)
+    of_metadata = f"kits/3 sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    assert model_identity(str(version), PLAIN) == of_metadata
+    assert model_identity(str(version), InferenceSettings(postprocess="fill")) == f"{of_metadata} --postprocess=fill"
+    metadata.write_text("{}")
+    with pytest.raises(InputError, match="metadata.json: expected a model of format version 1, got None"):
+        model_identity(str(version), PLAIN)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "best.weights.h5", "train.flags"])

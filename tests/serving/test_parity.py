@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import nibabel as nib
@@ -10,11 +11,14 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kits_tf import predict
+from kits_tf import client, config, predict
 from kits_tf.ct.volume import read_image
 from kits_tf.inference.segmenter import Segmenter
 from kits_tf.serving import assets
+from kits_tf.serving.remote_model import Client
 from kits_tf.serving.saved_model import SavedModel
+from kits_tf.serving.server.server import Server
+from kits_tf.serving.versions import model_identity
 
 # In a process without kits_tf: the model must bring all it needs.
 FOREIGN = """
@@ -163,3 +167,18 @@ def test_warm_up_requests_are_those_that_the_server_can_read(model_dir: Path, sa
         if names[-1] in ("serving_default", "unchecked"):
             assert found["labels"].shape == (8, 16, 16)  # one window, on the training grid
     assert names == ["serving_default", "unchecked", "probabilities", "metadata"]
+
+
+def test_an_export_is_one_model_for_client_and_predict(
+    server: Server, scans: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, model_dir: Path
+) -> None:
+    caplog.set_level("INFO", "kits_tf")
+    with Client(server.grpc_address) as remote:
+        metadata, identity = remote.metadata.to_json(), remote.model.identity
+    assert identity == f"kits/1 sha256:{sha256(metadata.encode()).hexdigest()[:16]}"
+    assert identity == model_identity(str(model_dir), config.InferenceSettings())
+    assert (model_dir / "1" / "assets.extra" / "metadata.json").read_text() == metadata
+    settings = client.Client(output_dir=str(tmp_path), connection=config.ConnectionSettings(server=server.grpc_address))
+    client.main(settings, [str(scans[0])])
+    predict.main(predict.Predict(model=str(model_dir), output_dir=str(tmp_path)), [str(scans[0])])
+    assert f"skipped 1 scan, already segmented by this model in {tmp_path}: " in caplog.text

@@ -9,7 +9,8 @@ from kits_tf.base.errors import InputError
 from kits_tf.config import InferenceSettings
 from kits_tf.serving.assets import warm_up
 from kits_tf.serving.messages import AVAILABLE, END, LOADING
-from kits_tf.serving.saved_model import ASSETS_FOLDER, SavedModel, load
+from kits_tf.serving.metadata import ASSETS_FOLDER
+from kits_tf.serving.saved_model import SavedModel, load
 from kits_tf.serving.versions import complete_versions, model_identity, require_versions
 
 logger = logging.getLogger(__name__)
