@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _PREAMBLE = 128
+_ZIP = b"PK\x03\x04"
 # A file holds a slice, of 0.5 MB as a rule; a zip file that claims more than a whole body is made to do harm.
 _LARGEST_FILE, _LARGEST_ZIP = 256_000_000, 16_000_000_000
 # What damage raises in files, zip files (encrypted ones, too) and the parser of DICOM.
@@ -93,8 +94,7 @@ def files_of(path: Path) -> list[DicomFile]:
         archive = zipfile.ZipFile(path)
         members = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
     except UNREADABLE as error:
-        reason = "found an empty file" if not path.stat().st_size else f"it cannot be read: {error}"
-        raise InputError(f"{path}: expected a zip file of DICOM slices, {reason}") from None
+        raise InputError(f"{path}: expected a zip file of DICOM slices, {_what_is_wrong(path, error)}") from None
     # zipfile reads no more of a member than it claims to have.
     for size, limit, what in (
         (max((info.file_size for info in members), default=0), _LARGEST_FILE, "a file"),
@@ -106,6 +106,15 @@ def files_of(path: Path) -> list[DicomFile]:
         DicomFile(f"{path}/{_printable(info.filename)}", functools.partial(archive.open, info), info.file_size)
         for info in members
     ]
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    """Returns in plain words why a zip file cannot be read."""
+    with path.open("rb") as file:
+        start = file.read(len(_ZIP))
+    if start == _ZIP and isinstance(error, zipfile.BadZipFile):  # its list of files is at its end
+        return "it ends too early: copy it again"
+    return f"it cannot be read: {error}" if start else "found an empty file"
 
 
 def is_system_file(file: DicomFile) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,9 @@ _UNREADABLE = (
     ImageFileError,
 )
 _GZIP = b"\x1f\x8b"
+# What nibabel says of a file that was cut off, and zlib of one whose bytes were changed.
+_CUT_OFF = re.compile(r"Expected \d+ bytes, got \d+ bytes")
+_DAMAGED = re.compile(r"CRC check failed|Incorrect length|Error -\d")
 # Voxels read at a time: 128 MB where the file holds float64.
 _SLAB_VOXELS = 1 << 24
 # A block copied from one axis order to another: voxels of a row of the target, and rows.
@@ -305,10 +309,17 @@ def _nifti(path: AnyPath) -> Iterator[_Nifti]:
     except InputError:
         raise
     except _UNREADABLE as error:
-        if isinstance(error, EOFError):
-            raise InputError(f"{path}: expected a whole NIfTI file, it ends too early: copy it again") from error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: expected a whole NIfTI file, reading it failed: {reason}") from error
+        raise InputError(f"{path}: expected a whole NIfTI file, {_what_is_wrong(error)}") from error
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """Returns in plain words why a file cannot be read."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, EOFError) or _CUT_OFF.match(reason):
+        return "it ends too early: copy it again"
+    if _DAMAGED.match(reason):
+        return "it is damaged: copy it again"
+    return f"reading it failed: {reason}"
 
 
 @contextlib.contextmanager

@@ -149,7 +149,11 @@ def test_damaged_slices_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected the same PixelSpacing in every slice"):
         write_slice(write_series(tmp_path / "two", [0.0]) / "b", 2 * NORMAL, PixelSpacing=[1.0, 1.0])
         read(tmp_path / "two")
-    for content, reason in ((b"PK nothing", "it cannot be read: File is not a zip file"), (b"", "found an empty file")):
+    for content, reason in (
+        (b"PK nothing", "it cannot be read: File is not a zip file"),
+        (b"PK\x03\x04 and half of it", "it ends too early: copy it again"),
+        (b"", "found an empty file"),
+    ):
         (tmp_path / "broken.zip").write_bytes(content)
         with pytest.raises(InputError, match=f"broken.zip: expected a zip file of DICOM slices, {reason}$"):
             read(tmp_path / "broken.zip")

@@ -182,6 +182,20 @@ def test_another_kind_of_file_is_named(tmp_path: Path, make: Callable, kind: str
     refused(tmp_path / f"a.{suffix}", f"expected a whole NIfTI file, got {kind}")
 
 
+def test_a_file_that_was_cut_off_or_damaged_says_so_in_plain_words(tmp_path: Path) -> None:
+    content = image_of().to_bytes()
+    packed = gzip.compress(content)
+    for name, given, reason in (
+        ("a.nii", content[:-20], "it ends too early: copy it again"),
+        ("a.nii.gz", packed[: len(packed) // 2], "it ends too early: copy it again"),
+        ("b.nii.gz", packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:], "it is damaged: copy it again"),
+        ("c.nii.gz", packed[:-1] + bytes([packed[-1] ^ 1]), "it is damaged: copy it again"),
+    ):
+        (tmp_path / name).write_bytes(given)
+        with pytest.raises(InputError, match=f"{name}: expected a whole NIfTI file, {reason}$"):
+            volume.read_image(tmp_path / name)
+
+
 def test_content_says_whether_it_is_compressed(tmp_path: Path) -> None:
     content = image_of().to_bytes()
     (tmp_path / "gzipped.nii").write_bytes(gzip.compress(content))
