@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE_MS, go_to
 from conftest import OF_PHANTOMS
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, Download, FilePayload, Locator, Page, expect
 from pydicom.uid import generate_uid
 from series import write_series
 
@@ -185,6 +185,43 @@ def test_a_correction_is_measured_and_can_be_undone(open_page, scan: Path) -> No
     expect(page.locator("#list li")).to_have_count(2)  # the question was dismissed
     assert page.locator("#kidneys").inner_text() != before
     expect(page.get_by_role("button", name="Correct the mask")).to_be_visible()
+
+
+def test_a_download_has_the_strokes_that_were_not_measured_yet(open_page, scan: Path, tmp_path: Path) -> None:
+    page = open_page()
+    open_scan(page, scan)
+    page.get_by_label("View").select_option("Axial")
+    with page.expect_download() as download:
+        page.get_by_text("mask, NIfTI").click()
+    before = labels_in(download.value, tmp_path)
+    page.locator("#canvas").focus()
+    for key in "e3":
+        page.keyboard.press(key)
+    stroke(page)
+    expect(page.locator("#stale")).to_contain_text("from before")
+    page.route("**/mask", lambda route: route.fulfill(status=409, json={"error": "The server is busy."}))
+    page.get_by_role("link", name="kidneys, CSV").click()
+    expect(page.locator("#refused")).to_have_text("kidneys, CSV: The server is busy.")
+    expect(page.locator("#stale")).to_contain_text("from before")
+    page.unroute("**/mask")
+    stroke(page)  # the pen still draws
+    with page.expect_download() as download:
+        page.get_by_role("link", name="kidneys, CSV").click()
+    assert download.value.suggested_filename == "imaging_corrected_kidneys.csv"
+    expect(page.locator("#stale")).to_have_text("")
+    expect(page.locator("#corrected")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_text("corrected mask, NIfTI").click()
+    after = labels_in(download.value, tmp_path)
+    painted = after != before
+    assert painted.sum() > 10 and set(after[painted]) == {3}
+
+
+def labels_in(download: Download, folder: Path) -> np.ndarray:
+    """Returns the labels of a mask that was downloaded."""
+    path = folder / download.suggested_filename
+    download.save_as(path)
+    return np.asarray(nib.load(path).dataobj)
 
 
 def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, scan: Path) -> None:

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { byId, make, swatch } from "./dom.js";
 
-export function showFindings(scan, findings, goTo) {
+export function showFindings(scan, findings, { goTo, measureStrokes }) {
   const { shown } = findings;  // [field, words, digits]
   byId("findings").hidden = false;
   byId("refused").textContent = "";
@@ -30,12 +30,12 @@ export function showFindings(scan, findings, goTo) {
   byId("notes").replaceChildren(...notes.map(note => make("li", {}, note)));
   table("confidence", ["structure", "mean probability"], Object.entries(findings.confidence).map(([name, share]) =>
     [make("th", { scope: "row" }, name.replace("_", " ")), number(share || null, 2)]));
-  byId("downloads").replaceChildren(...downloads(scan, findings).map(item => make("li", {}, item)));
+  byId("downloads").replaceChildren(...downloads(scan, findings, measureStrokes).map(item => make("li", {}, item)));
 }
 
 // The files that a person can have, and why not where one cannot be.
-function downloads(scan, findings) {
-  const link = (name, text) => make("a", { href: api.address(scan.key, name), onclick: event => save(event, scan.key, name) }, text);
+function downloads(scan, findings, measureStrokes) {
+  const link = (name, text) => make("a", { href: api.address(scan.key, name), onclick: event => save(event, scan.key, name, measureStrokes) }, text);
   const which = findings.is_corrected ? "corrected mask" : "mask";
   const items = [link("mask.nii.gz", `${which}, NIfTI`)];
   if (scan.segmentation_problem) items.push(`DICOM SEG: cannot be made (${scan.segmentation_problem}). Take the NIfTI file instead.`);
@@ -45,11 +45,12 @@ function downloads(scan, findings) {
   return [...items, link("measurements.pdf", "measurements and pictures, PDF")];
 }
 
-async function save(event, key, name) {
+// Files are of the mask as it is on the screen: strokes are measured first.
+async function save(event, key, name, measureStrokes) {
   event.preventDefault();
   byId("refused").textContent = "";
-  if (byId("stale").textContent && !confirm("You have changed the mask since it was measured. Download the one from before?")) return;
   try {
+    if (byId("stale").textContent) await measureStrokes();
     await api.download(key, name);
   } catch (error) {
     byId("refused").textContent = `${event.target.textContent}: ${error.message}`;

@@ -3,26 +3,27 @@ import * as api from "./api.js";
 import { byId, make } from "./dom.js";
 import { hideFindings, markStale, showFindings } from "./findings.js";
 import { refresh, startList, tryExample } from "./scans.js";
-import { close, goTo, isPainted, mayLeave, open, setLarge, startViewer } from "./viewer.js";
+import { close, goTo, isPainted, mayLeave, measureStrokes, open, setLarge, startViewer } from "./viewer.js";
 
 let current = null;
 
 async function choose(scan) {
   current = scan;
-  byId("problem").textContent = "";
   try {
     const findings = await api.findings(scan.key);
     if (current !== scan) return;
     setOpen(true);
-    showFindings(scan, findings, goTo);
+    byId("view").hidden = false;
+    byId("view").scrollIntoView({ block: "nearest" });
+    showFindings(scan, findings, { goTo, measureStrokes });
     await open(scan, findings);
   } catch (error) {
-    byId("problem").textContent = error.message;
+    if (current === scan) byId("problem").textContent = error.message;
   }
 }
 
-function corrected(findings) {
-  showFindings(current, findings, goTo);
+function corrected(key, findings) {
+  if (current?.key === key) showFindings(current, findings, { goTo, measureStrokes });
   refresh();
 }
 
@@ -42,8 +43,7 @@ async function showAbout() {
   const { model, notices, example } = await api.about();
   byId("model").textContent = `Network: ${model.split(" ")[0]}`;
   byId("model").title = model;
-  byId("knows").hidden = !notices.length;
-  byId("knows").querySelector("ul").replaceChildren(...notices.map(text => make("li", {}, text)));
+  byId("notices").replaceChildren(...notices.map(text => make("li", {}, text)));
   byId("example").hidden = !example;
   byId("example").querySelector("button").addEventListener("click", tryExample);
 }

@@ -13,11 +13,17 @@ let requested = null, shown = null;
 // The mask that can be corrected, and the one that came beside the scan: {volume, classes, colorMap}; null if there is none.
 let masks = { model: null, reference: null };
 let editing = false, wasPainted = false, viewBefore = null;
+// The correction that is being measured; null if none is.
+let measuring = null;
 let onCorrected = () => {}, onPainted = () => {}, onEnlarge = () => {};
 
 export function startViewer({ corrected, painted, enlarge }) {
   [onCorrected, onPainted, onEnlarge] = [corrected, painted, enlarge];
-  look.addEventListener("input", event => { if (event.target.name === "mask") listStructures(); adjust(); });
+  look.addEventListener("input", ({ target }) => {
+    if (target.name === "mask") listStructures();
+    if (target.name === "view") takeView();
+    else adjust();
+  });
   look.addEventListener("submit", event => event.preventDefault());
   pen.addEventListener("submit", event => event.preventDefault());
   pen.elements.edit.addEventListener("click", edit);
@@ -27,7 +33,7 @@ export function startViewer({ corrected, painted, enlarge }) {
   for (const name of ["label", "size", "filled"]) pen.elements[name].addEventListener("input", takePen);
   canvas.addEventListener("keydown", pressed);
   addEventListener("keydown", event => {
-    if (editing && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); undo(); }
+    if (editing && !measuring && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); undo(); }
   });
   // NiiVue's own listeners, which end the stroke, come first.
   for (const name of ["mouseup", "touchend"]) addEventListener(name, () => setTimeout(afterStroke));
@@ -54,7 +60,10 @@ async function begin() {
 // One after the other: of two at a time, parts of both would be shown.
 export function open(scan, findings) {
   requested = scan.key;
-  opening = opening.catch(() => {}).then(() => load(scan, findings));
+  opening = opening.catch(() => {}).then(() => load(scan, findings)).catch(error => {
+    say("");
+    throw error;
+  });
   return opening;
 }
 
@@ -63,6 +72,9 @@ async function load(scan, findings) {
   say("loading");
   byId("view").hidden = byId("tools").hidden = false;
   byId("view-heading").textContent = scan.name;
+  byId("place").textContent = "";
+  byId("structures").replaceChildren();
+  pen.elements.edit.disabled = true;
   await begin();
   closePen();
   for (const volume of [...niivue.volumes]) niivue.removeVolume(volume);
@@ -74,7 +86,8 @@ async function load(scan, findings) {
   await takeFindings(findings);
   await takeReference(findings.reference);
   if (findings.start_mm) goTo(findings.start_mm);
-  else niivue.createOnLocationChange();  // or the line below would still be that of the scan before
+  else niivue.createOnLocationChange();  // or the line below would be empty
+  pen.elements.edit.disabled = false;
   say(findings.reference?.problem ? `The mask beside the scan cannot be shown: ${findings.reference.problem}` : "");
 }
 
@@ -89,7 +102,7 @@ export function setLarge(isLarge) {
   const { view } = look.elements;
   if (isLarge && view.value === "Multiplanar") [viewBefore, view.value] = [view.value, "Axial"];
   else if (!isLarge && viewBefore) [viewBefore, view.value] = [null, viewBefore];
-  adjust();
+  takeView();
 }
 
 export function goTo(place_mm) {
@@ -108,7 +121,9 @@ async function takeFindings(findings) {
   if (masks.model) niivue.removeVolume(masks.model.volume);
   masks.model = { volume: await addVolume(shown, "mask.nii.gz"), classes: findings.classes, colorMap: findings.color_map };
   pen.elements.label.replaceChildren(...findings.classes.map(each => make("option", { value: each.label }, each.name)), make("option", { value: 0 }, "erase"));
-  show("model");
+  look.elements.mask.value = "model";
+  listStructures();
+  adjust();
 }
 
 async function takeReference(reference) {
@@ -119,12 +134,6 @@ async function takeReference(reference) {
 }
 
 const current = () => masks[look.elements.mask.value];
-
-function show(which) {
-  look.elements.mask.value = which;
-  listStructures();
-  adjust();
-}
 
 function listStructures() {
   byId("structures").replaceChildren(make("legend", {}, "Structures"), ...current().classes.map(each => make("label", { class: "inline" },
@@ -137,22 +146,25 @@ function colors() {
   return { ...current().colorMap, A: current().colorMap.I.map(label => isShown(label) ? 255 : 0) };
 }
 
+function takeView() {
+  if (niivue?.volumes.length) niivue.setSliceType(niivue[`sliceType${look.elements.view.value}`]);
+}
+
+// NiiVue computes all layers anew in updateGLVolume, which takes seconds for a large scan without a GPU: once is enough.
 function adjust() {
   if (!niivue?.volumes.length) return;
   const [low, high] = look.elements.window.value.split(",").map(Number);
   Object.assign(niivue.volumes[0], { cal_min: low, cal_max: high });
-  niivue.setSliceType(niivue[`sliceType${look.elements.view.value}`]);
+  niivue.opts.sliceType = niivue[`sliceType${look.elements.view.value}`];
   const opacity = Number(look.elements.opacity.value);
   for (const mask of [masks.model, masks.reference]) {
     if (!mask) continue;
     if (mask === current()) mask.volume.setColormapLabel(colors());
-    niivue.setOpacity(niivue.volumes.indexOf(mask.volume), mask === current() && !editing ? opacity : 0);
+    mask.volume.opacity = mask === current() && !editing ? opacity : 0;
   }
-  if (editing) {
-    niivue.setDrawColormap(colors());
-    niivue.setDrawOpacity(opacity);
-  }
-  niivue.updateGLVolume();
+  niivue.drawOpacity = opacity;
+  if (editing) niivue.setDrawColormap(colors());  // which draws all
+  else niivue.updateGLVolume();
 }
 
 // The label at a voxel: while the mask is being corrected, that of the strokes.
@@ -176,7 +188,7 @@ function pressed(event) {
   const step = STEPS[event.key];
   if (step) niivue.moveCrosshairInVox(...step);
   else if (event.key === "f" || event.key === "F") onEnlarge();
-  else if (!editing && (event.key === "e" || event.key === "E")) edit();
+  else if (!editing && !pen.elements.edit.disabled && (event.key === "e" || event.key === "E")) edit();
   else if (editing && /^[0-9]$/.test(event.key)) select("label", event.key);
   else if (editing && (event.key === "[" || event.key === "]")) resizePen(event.key === "]" ? 1 : -1);
   else return;
@@ -196,8 +208,9 @@ function resizePen(step) {
 }
 
 function edit() {
-  show("model");
+  look.elements.mask.value = "model";
   look.elements.mask.disabled = true;
+  listStructures();
   niivue.loadDrawing(masks.model.volume);
   niivue.setDrawingEnabled(true);
   editing = true;
@@ -229,17 +242,37 @@ function takePen() {
   niivue.setPenValue(Number(pen.elements.label.value), pen.elements.filled.checked);
 }
 
-async function apply() {
+function apply() {
+  measureStrokes().catch(() => {});  // the pen has said it
+}
+
+// Measures the mask with its strokes, during which there can be no others.
+export function measureStrokes() {
+  measuring ??= correct(shown).finally(() => {
+    measuring = null;
+    pen.querySelector(".editing").inert = false;
+  });
+  return measuring;
+}
+
+async function correct(key) {
   say("measuring");
+  pen.querySelector(".editing").inert = true;
+  niivue.setDrawingEnabled(false);
   try {
-    const mask = await niivue.saveImage({ filename: "", isSaveDrawing: true });
-    const findings = await api.correct(shown, mask);
-    closePen();
-    await takeFindings(findings);
-    onCorrected(findings);
-    say("Measured.");
+    const findings = await api.correct(key, await niivue.saveImage({ filename: "", isSaveDrawing: true }));
+    if (requested === key) {
+      closePen();
+      await takeFindings(findings);
+      say("Measured.");
+    }
+    onCorrected(key, findings);
   } catch (error) {
-    say(error.message);
+    if (requested === key) {
+      niivue.setDrawingEnabled(true);
+      say(error.message);
+    }
+    throw error;
   }
 }
 
