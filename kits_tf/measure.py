@@ -67,7 +67,9 @@ def main(settings: Measure, inputs: list[str]) -> None:
             volume, scheme = read_to_measure(mask, image)
             hu = None if image is None else image.array
             measured = measure(volume.array, scheme, volume.grid.spacing_mm, hu)
-            measurements[name] = replace(measured, labels=mask.scheme.classes, warnings=mask.warnings)
+            measurements[name] = replace(
+                measured, labels=mask.scheme.classes, warnings=mask.warnings, is_corrected=mask.is_corrected
+            )
         except InputError as error:
             failures.note(str(mask.path), error)
     if measurements:

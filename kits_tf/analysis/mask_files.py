@@ -30,6 +30,7 @@ from kits_tf.ct.labels import (
 )
 from kits_tf.ct.scans import mask_paths
 from kits_tf.ct.volume import Volume, read_labels, read_metadata, strip_suffix
+from kits_tf.inference.identity import is_corrected
 
 # The largest label of any scheme.
 _MOST_LABELS = 4
@@ -49,6 +50,7 @@ class MaskFile:
         has_cysts: whether a label 3 of the file is the challenge's cyst, which the scheme says what becomes of.
         warnings: sentences in the file that a reader of the mask must know.
         scan: digest of the scan that it was made from, if the file says so.
+        is_corrected: whether it says that a person has corrected it on the page.
     """
 
     name: str
@@ -58,6 +60,7 @@ class MaskFile:
     has_cysts: bool = False
     warnings: tuple[str, ...] = ()
     scan: str = ""
+    is_corrected: bool = False
 
     def check_made_from(self, scan: Volume, source: str) -> None:
         """Raises InputError if the mask says that it was made from another scan than this one, of a path."""
@@ -134,7 +137,13 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
         if scheme.cyst_as != "class" and settings.cyst_as not in (None, "class"):
             scheme = replace(scheme, cyst_as=settings.cyst_as)
         return MaskFile(
-            name=name, path=path, scheme=scheme, is_named=True, warnings=metadata.warnings, scan=metadata.scan
+            name=name,
+            path=path,
+            scheme=scheme,
+            is_named=True,
+            warnings=metadata.warnings,
+            scan=metadata.scan,
+            is_corrected=is_corrected(metadata.model),
         )
     scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
     has_cysts = scheme.name == KITS19.name and settings.cyst_as is not None
@@ -146,6 +155,7 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
         has_cysts=has_cysts,
         warnings=metadata.warnings,
         scan=metadata.scan,
+        is_corrected=is_corrected(metadata.model),
     )
 
 

@@ -81,6 +81,8 @@ class LesionMeasures:
 
 # Columns of `Measurements.rows`: what is measured, then the fields of both kinds.
 _FIELDS = [column.name for kind in (Kidney, LesionMeasures) for column in fields(kind)]
+# Columns of every table, of the mask as a whole.
+_OF_MASK = ("is_corrected", "warnings")
 _COLUMNS = tuple(dict.fromkeys(["structure", *(name for name in _FIELDS if name != "kind")]))
 
 
@@ -94,6 +96,7 @@ class Measurements:
         asymmetry: (right - left) / mean of the kidneys' volumes; None where one of them is None.
         labels: names of the labels 0, 1, ... that the file of the mask was read with; () if they are not known.
         warnings: sentences that everyone who reads the numbers must know, from the mask.
+        is_corrected: whether a person has corrected the mask on the page.
     """
 
     kidneys: tuple[Kidney, Kidney]
@@ -101,6 +104,7 @@ class Measurements:
     asymmetry: float | None
     labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_corrected: bool = False
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for each kidney and each lesion, as for pandas.DataFrame; all have the same keys.
@@ -145,14 +149,14 @@ def write_measurements(measurements: Mapping[str, Measurements], output_dir: Pat
     output_dir.mkdir(parents=True, exist_ok=True)
     content = {name: asdict(of_mask) for name, of_mask in measurements.items()}
     for table, kind in (("kidneys", Kidney), ("lesions", LesionMeasures)):
-        columns = ["name", *(column.name for column in fields(kind)), "warnings"]
+        columns = ["name", *(column.name for column in fields(kind)), *_OF_MASK]
         rows = [
-            {"name": name, **row, "warnings": of_mask["warnings"]}
+            {"name": name, **row, **{column: of_mask[column] for column in _OF_MASK}}
             for name, of_mask in content.items()
             for row in of_mask[table]
         ]
         _write_rounded(output_dir / f"{table}.csv", columns, rows)
-    columns = ["name", "asymmetry", "warnings"]
+    columns = ["name", "asymmetry", *_OF_MASK]
     pairs = [{"name": name, **{key: of_mask[key] for key in columns[1:]}} for name, of_mask in content.items()]
     _write_rounded(output_dir / "pairs.csv", columns, pairs)
     write_text(output_dir / "measurements.json", json.dumps(content, indent=1) + "\n")

@@ -24,6 +24,7 @@ from kits_tf.ct.geometry import grid_mismatch, size_text
 from kits_tf.ct.labels import Scheme, challenge_lookup, check_labels, from_challenge, volumes_ml, with_sides
 from kits_tf.ct.mask_metadata import MaskMetadata
 from kits_tf.ct.volume import Volume, strip_suffix, write_stored
+from kits_tf.inference.identity import is_corrected
 from kits_tf.library.options import settings_from
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ class Mask:
     def measure(self) -> Measurements:
         """Returns volumes, sizes, shapes and HU of kidneys and lesions, as the command measure does."""
         measured = measure(self.labels, self.scheme, self.scan.grid.spacing_mm, self.scan.array)
-        return replace(measured, labels=self.scheme.classes, warnings=self.warnings)
+        return replace(
+            measured, labels=self.scheme.classes, warnings=self.warnings, is_corrected=is_corrected(self.model)
+        )
 
     def evaluate(self, truth: "Mask") -> ScoreValues:
         """Returns the scores of the mask by name, those of the command evaluate on a scan's own grid.

@@ -43,4 +43,4 @@ def correct(study: Study, content: bytes) -> None:
         made = read_metadata(study.mask_path)
         metadata = replace(made, classes=before.scheme.classes, model=corrected(made.model))
         write_stored(study.mask_path, stored, image.stored.affine, image.header, metadata)
-        study.findings = findings.find(study.mask_path, image, before.confidence, is_corrected=True)
+        study.findings = findings.find(study.mask_path, image, before.confidence)

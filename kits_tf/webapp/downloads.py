@@ -1,7 +1,7 @@
 """Files of a study for its user: scan, mask, and measurements."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from kits_tf.analysis.case_masks import CaseMasks
@@ -92,7 +92,9 @@ def dicom_segmentation(study: Study) -> File:
         path = Path(folder) / "mask.dcm"
         labels, classes = read_labels(study.mask_path).as_stored(), findings.scheme.classes
         try:
-            note = SegmentationNote(comments=_sentences(findings), is_corrected=findings.is_corrected)
+            by_hand = ["The mask was corrected by hand."] if findings.is_corrected else []
+            comments = [*findings.measurements.warnings, *by_hand]
+            note = SegmentationNote(comments=comments, is_corrected=findings.is_corrected)
             write_segmentation(path, labels, classes, upload.series, note)
         except InputError as error:
             raise RefusedError(409, str(error).removeprefix(f"{path}: ")) from None
@@ -117,16 +119,10 @@ def lesions(study: Study) -> File:
     return _table(study, "lesions")
 
 
-def _sentences(findings: Findings) -> tuple[str, ...]:
-    """Returns what whoever uses a file of a mask must know."""
-    return (*findings.measurements.warnings, *(["The mask was corrected by hand."] if findings.is_corrected else []))
-
-
 def _table(study: Study, kind: str) -> File:
     findings = require_findings(study)
-    measured = replace(findings.measurements, warnings=_sentences(findings))
     with tempfile.TemporaryDirectory() as folder:
-        write_measurements({study.name: measured}, Path(folder))
+        write_measurements({study.name: findings.measurements}, Path(folder))
         return File(f"{study.file_stem}_{kind}.csv", (Path(folder) / f"{kind}.csv").read_bytes(), "text/csv")
 
 

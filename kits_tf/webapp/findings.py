@@ -43,7 +43,6 @@ class Findings:
             most kidney; None for an empty mask.
         scheme: scheme of its labels.
         confidence: mean probability of each kind of structure that the mask has, from the network.
-        is_corrected: whether a person has changed the mask.
     """
 
     measurements: Measurements
@@ -51,7 +50,11 @@ class Findings:
     start_mm: Place | None
     scheme: Scheme
     confidence: Mapping[str, float]
-    is_corrected: bool
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether a person has changed the mask."""
+        return self.measurements.is_corrected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +70,21 @@ class Reference:
     problem: str = ""
 
 
-def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_corrected: bool) -> Findings:
+def find(mask_path: Path, image: Volume, confidence: Mapping[str, float]) -> Findings:
     """Returns the findings of a mask.
 
     Args:
         mask_path: file of the mask, with sides.
         image: its scan.
         confidence: mean probability of each class, by the class's name.
-        is_corrected: whether a person has changed the mask.
 
     Raises:
         InputError: the mask cannot be used, or lies on another grid.
     """
-    mask, scheme = read_to_measure(open_mask(mask_path, MaskSchemeSettings()), image)
+    file = open_mask(mask_path, MaskSchemeSettings())
+    mask, scheme = read_to_measure(file, image)
     measured = measure(mask.array, scheme, mask.grid.spacing_mm, image.array)
-    measurements = replace(measured, warnings=mask.metadata.warnings)
+    measurements = replace(measured, warnings=file.warnings, is_corrected=file.is_corrected)
     kinds = {lesion.kind for lesion in measurements.lesions}
     places = tuple(_place_mm(np.array(lesion.deepest_zyx, float), mask.grid) for lesion in measurements.lesions)
     return Findings(
@@ -90,7 +93,6 @@ def find(mask_path: Path, image: Volume, confidence: Mapping[str, float], *, is_
         start_mm=places[0] if places else _middle_mm(mask),
         scheme=scheme,
         confidence={name: share for name, share in confidence.items() if "kidney" in name or name in kinds},
-        is_corrected=is_corrected,
     )
 
 
@@ -121,7 +123,6 @@ def to_json(findings: Findings) -> dict[str, Any]:
         "color_map": color_map(findings.scheme),
         "start_mm": findings.start_mm,
         "confidence": findings.confidence,
-        "is_corrected": findings.is_corrected,
     }
 
 

@@ -172,7 +172,7 @@ def _segment(study: Study, find_model: Callable[[], Model], dicom: DicomSettings
     write_stored(study.scan_path, volume.as_stored(), affine, header)
     write_stored(study.mask_path, labels, affine, header, metadata)
     confidence = dict(zip(model.scheme.classes[1:], segmentation.confidence[1:].tolist(), strict=True))
-    study.findings = findings.find(study.mask_path, volume, confidence, is_corrected=False)
+    study.findings = findings.find(study.mask_path, volume, confidence)
     study.advance(State.DONE)
 
 

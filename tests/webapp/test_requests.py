@@ -72,7 +72,9 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
         table = user.get(f"api/scans/{key}/{kind}.csv")
         assert table.headers["content-disposition"] == f"attachment; filename*=UTF-8''imaging_{kind}.csv"
         rows = list(csv.DictReader(io.StringIO(table.text)))
-        assert [row["warnings"] for row in rows] == [OF_PHANTOMS] * len(expected[kind])
+        assert [(row["is_corrected"], row["warnings"]) for row in rows] == [("False", OF_PHANTOMS)] * len(
+            expected[kind]
+        )
         for row, known in zip(rows, expected[kind], strict=True):
             for name, digits in (("volume_ml", 2), ("mean_hu", 1)):
                 assert row[name] == ("" if known[name] is None else str(round(known[name], digits))), name
@@ -81,7 +83,7 @@ def test_a_scan_is_segmented_measured_and_taken_home(user, scan: Path, predicted
     assert refused.status_code == 404 and "expected a scan that came as DICOM" in refused.json()["error"]
 
 
-def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted: Path) -> None:
+def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted: Path, tmp_path: Path) -> None:
     key = user.drop(scan)
     user.wait(key)
     image = nib.load(predicted)
@@ -102,6 +104,14 @@ def test_a_corrected_mask_is_kept_and_measured_anew(user, scan: Path, predicted:
         assert refused.status_code == 400
         assert refused.json()["error"] == "expected a mask of this scan, with the labels that it has"
     assert user.put(f"api/scans/{key}/mask", data=b"no NIfTI").status_code == 400
+    # What measure says of the mask as it was downloaded.
+    mask = tmp_path / "imaging_corrected.nii.gz"
+    mask.write_bytes(user.get(f"api/scans/{key}/mask.nii.gz").content)
+    measure.main(measure.Measure(output_dir=str(tmp_path)), [str(mask)])
+    (measured,) = json.loads((tmp_path / "measurements.json").read_text()).values()
+    assert measured["is_corrected"] is True
+    rows = list(csv.DictReader((tmp_path / "kidneys.csv").read_text().splitlines()))
+    assert [row["is_corrected"] for row in rows] == ["True", "True"]
     for file, name in (
         ("mask.nii.gz", "imaging_corrected.nii.gz"),
         ("kidneys.csv", "imaging_corrected_kidneys.csv"),
@@ -125,7 +135,7 @@ def test_a_series_gives_a_dicom_seg(user, tmp_path: Path) -> None:
     assert found.Modality == "SEG" and found.pixel_array.sum() == (corrected > 0).sum()
     assert {segment.SegmentAlgorithmType for segment in found.SegmentSequence} == {"SEMIAUTOMATIC"}
     (right, _) = csv.DictReader(user.get(f"api/scans/{key}/kidneys.csv").text.splitlines())
-    assert right["warnings"] == f"{OF_PHANTOMS}; The mask was corrected by hand."
+    assert (right["is_corrected"], right["warnings"]) == ("True", OF_PHANTOMS)
     assert found.ImageComments == f"{OF_PHANTOMS} The mask was corrected by hand."
 
 
@@ -310,7 +320,7 @@ def test_a_lost_slice_is_named_in_the_users_words(user, tmp_path: Path) -> None:
     assert (found["state"], found["message"]) == (
         "failed",
         "thorax: expected evenly spaced slices, found 50.00 mm after z1 where 25.00 mm is usual (1 such gap): slices "
-        "are missing",
+        "are missing; export the series again with all of them, since what lies between them is not known",
     )
 
 
