@@ -136,7 +136,8 @@ def check_places(stack: SliceStack, source: str, *, accept: bool) -> None:
         first, usual = uneven[0], float(np.median(gaps))
         raise InputError(
             f"{source}: expected evenly spaced slices, found {gaps[first]:.2f} mm after {stack.names[first]} where "
-            f"{usual:.2f} mm is usual ({count_text(uneven.size, 'such gap')}): slices are missing",
+            f"{usual:.2f} mm is usual ({count_text(uneven.size, 'such gap')}): slices are missing; export "
+            "the series again with all of them, since what lies between them is not known",
             " (--irregular_slices=accept interpolates)",
         )
     if stack.tilt_degrees:

@@ -70,7 +70,8 @@ def test_a_single_slice_is_no_scan(tmp_path: Path) -> None:
         ([0.0, 2.0, 2.0, 4.0], "expected one slice a place, found .* and .* at one"),
         (
             [0.0, 2.0, 6.0, 8.0, 10.0],
-            r"found 4.00 mm after .* where 2.00 mm is usual \(1 such gap\): slices are missing \(--irregular",
+            r"found 4.00 mm after .* where 2.00 mm is usual \(1 such gap\): slices are missing; export the series "
+            r"again with all of them, since what lies between them is not known \(--irregular",
         ),
         ([0.0, 2.0, 4.0, 7.0, 9.0], "expected evenly spaced slices, found 3.00 mm"),
     ],
