@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE_MS, go_to
 from conftest import OF_PHANTOMS
 from PIL import Image
-from playwright.sync_api import Browser, Download, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, Download, FilePayload, Locator, Page, Route, expect
 from pydicom.uid import generate_uid
 from series import write_series
 
@@ -242,6 +242,12 @@ def test_a_click_on_a_lesion_moves_the_crosshair_there(open_page, scan: Path) ->
     page.locator("#canvas").click(position={"x": 20, "y": 20})
     lesions.first.click()
     expect(page.locator("#place")).to_contain_text("tumor")
+    # The whole table is seen, mean HU at its right end.
+    for width, height in ((1280, 720), (1024, 768), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        table = page.locator(".scrolled")
+        assert table.evaluate("each => each.scrollWidth - each.clientWidth") == 0, width
+        assert lesions.first.bounding_box()["height"] < 60, "a name of two lines"
 
 
 def test_the_line_below_the_viewer_has_the_label_that_was_just_painted(open_page, scan: Path) -> None:
@@ -264,6 +270,58 @@ def test_the_line_below_the_viewer_has_the_label_that_was_just_painted(open_page
     expect(page.locator("#stale")).to_have_text("")
     page.keyboard.press("]")
     expect(page.locator("[name=size]")).to_have_value("9")
+
+
+def test_of_several_scans_the_first_that_is_done_opens(open_page, scan: Path) -> None:
+    page = open_page()
+    photo = {"name": "photo.nii.gz", "mimeType": "application/gzip", "buffer": b"no scan"}
+    page.locator("#file").set_input_files([photo])
+    expect(page.locator("#list li")).to_have_class("failed")
+    names = ("broken.nii.gz", "first.nii.gz", "second.nii.gz")
+    contents = (b"no scan", scan.read_bytes(), scan.read_bytes())
+    page.locator("#file").set_input_files(
+        [
+            {"name": name, "mimeType": "application/gzip", "buffer": content}
+            for name, content in zip(names, contents, strict=True)
+        ]
+    )
+    expect(page.locator("#view-heading")).to_have_text("first")
+    expect(page.locator("#welcome")).to_be_hidden()
+    expect(page.locator("#list li")).to_have_class(["failed", "failed", "done", "done"])
+    expect(page.locator("#view-heading")).to_have_text("first")  # the second does not take its place
+
+
+def test_nothing_of_the_scan_before_is_left(open_page, scan: Path, tmp_path: Path) -> None:
+    image = nib.load(scan)
+    flat = nib.Nifti1Image(np.full(image.shape, -77, np.int16), image.affine)
+    flat.to_filename(tmp_path / "flat.nii.gz")
+    page = open_page()
+    open_scan(page, scan)
+    page.get_by_role("button", name="Correct the mask").click()
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator("#pen output")).to_have_text("Discarded.")
+    place = page.locator("#place").inner_text()
+    # While the next scan is on its way, the line is empty and there is nothing to correct.
+    held: list[Route] = []
+    page.route("**/scan.nii.gz", lambda route: held.append(route))
+    line = send(page, tmp_path / "flat.nii.gz")
+    line.get_by_role("button", name="Segment flat anyway").click()
+    expect(page.locator("#view-heading")).to_have_text("flat")
+    expect(page.locator("#place")).to_have_text("")
+    expect(page.locator("#structures label")).to_have_count(0)
+    expect(page.get_by_role("button", name="Correct the mask")).to_be_disabled()
+    held[0].continue_()
+    expect(page.locator("#pen output")).to_have_text("")
+    expect(page.locator("#place")).to_contain_text("-77 HU")
+    expect(page.get_by_role("button", name="Correct the mask")).to_be_enabled()
+    assert place and "-77 HU" not in place
+    # Of one that cannot be fetched there is no place either, nor is it still loading.
+    page.unroute("**/scan.nii.gz")
+    page.route("**/scan.nii.gz", lambda route: route.fulfill(status=404, json={"error": "It is gone."}))
+    page.get_by_role("button", name="imaging", exact=True).click()
+    expect(page.locator("#problem")).to_have_text("It is gone.")
+    expect(page.locator("#pen output")).to_have_text("")
+    expect(page.locator("#place")).to_have_text("")
 
 
 def test_a_case_s_folder_is_one_scan_with_its_mask_over_it(open_page, data_dir: Path, tmp_path: Path) -> None:
@@ -357,6 +415,22 @@ def test_the_viewer_has_most_of_a_small_screen(open_page, scan: Path, size: tupl
     assert page.locator("#canvas").bounding_box()["width"] > 0.95 * width
     page.get_by_role("button", name="Back to the tools").click()
     assert page.locator("#look select[name=view]").input_value() == "Multiplanar"
+
+
+@pytest.mark.parametrize("size", [(390, 844), (768, 1024)])
+def test_held_upright_the_viewer_comes_before_the_scans(open_page, scan: Path, size: tuple[int, int]) -> None:
+    page = open_page(viewport={"width": size[0], "height": size[1]})
+    assert places(page, "#scans", "#welcome") == ["#scans", "#welcome"]
+    open_scan(page, scan)
+    order = ["#view", "#tools", "#scans", "#findings"]
+    assert places(page, *reversed(order)) == order
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    assert page.locator("#canvas").bounding_box()["y"] < size[1] / 4
+
+
+def places(page: Page, *parts: str) -> list[str]:
+    """Returns parts of the page from top to bottom."""
+    return sorted(parts, key=lambda part: page.locator(part).bounding_box()["y"])
 
 
 def test_of_several_series_one_is_chosen(open_page, tmp_path: Path) -> None:

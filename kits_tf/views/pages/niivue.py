@@ -20,7 +20,8 @@ _EXPORT = re.compile(r"export\{[^{}]*\};?\s*$")
 # Scans lie as radiologists expect them, on all our pages; dropping a file on the canvas does not read it.
 _OPTIONS = """export const OPTIONS = {
   isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 1, multiplanarLayout: 2,
-  backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, crosshairWidthUnit: "mm",
+  multiplanarPadPixels: 8, showAllOrientationMarkers: true, fontColor: [1, 1, 1, 0.9], backColor: [0, 0, 0, 1],
+  crosshairColor: [1, 1, 1, 0.6], crosshairWidth: 0.5, crosshairWidthUnit: "mm",
   show3Dcrosshair: true, dragAndDropEnabled: false, logLevel: "silent",
 };
 """

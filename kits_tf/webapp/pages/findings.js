@@ -17,7 +17,8 @@ export function showFindings(scan, findings, { goTo, measureStrokes }) {
   if (findings.lesions.length) {
     table("lesions", ["", ...shown.lesion.map(([, text]) => text)], findings.lesions.map((lesion, i) => {
       const name = lesionName(lesion, i);
-      const go = make("button", { type: "button", "aria-label": `Show ${name} in the scan`, onclick: () => goTo(lesion.place_mm) }, swatch(colors[lesion.kind]), name);
+      const go = make("button", { type: "button", "aria-label": `Show ${name} in the scan`, onclick: () => goTo(lesion.place_mm) },
+        swatch(colors[lesion.kind]), ...(lesion.side ? [make("span", {}, lesion.side), " "] : []), make("span", {}, `${lesion.kind} ${i + 1}`));
       return [make("th", { scope: "row" }, go), ...shown.lesion.map(([key, , digits]) => number(lesion[key], digits))];
     }));
   } else {

@@ -9,8 +9,8 @@ const OVER = new Set(["done", "failed", "refused", "cancelled"]), STILL = new Se
 // key -> {sent, total, controller} of what this page is sending
 const uploads = new Map();
 let scans = [], chosen = null, timer = null;
-// Key of the scan that opens by itself once it is segmented: the first one that was sent last.
-let awaited = null;
+// Keys of the scans that were sent last, until one of them is segmented and opens by itself.
+let awaited = new Set();
 let onChosen = () => {}, onRemoved = () => {}, mayChange = () => true, isBusy = () => false;
 
 export async function startList({ choose, removed, mayLeave, isPainted }) {
@@ -37,8 +37,9 @@ export async function startList({ choose, removed, mayLeave, isPainted }) {
 
 export async function tryExample() {
   say("");
+  byId("passed-over").textContent = "";
   try {
-    ({ key: awaited } = await api.example());
+    awaited = new Set([(await api.example()).key]);
   } catch (error) {
     say(error.message);
   }
@@ -49,7 +50,7 @@ async function send(files) {
   const { scans: dropped, notes } = scansOf(files), problems = [];
   byId("passed-over").textContent = notes.join(" ");
   say("");
-  awaited = null;
+  awaited = new Set();
   for (const scan of dropped) {
     try {
       await sendScan(scan);
@@ -62,7 +63,7 @@ async function send(files) {
 
 async function sendScan({ name, files, reference }) {
   const { key } = await api.add(name);
-  awaited ??= key;
+  awaited?.add(key);
   const sent = new Array(files.length).fill(0), controller = new AbortController();
   const total = files.reduce((sum, file) => sum + file.size, 0);
   uploads.set(key, { sent, total, controller });
@@ -93,8 +94,8 @@ export async function refresh() {
   clearTimeout(timer);
   try {
     scans = await api.scans();
-    const next = scans.find(scan => scan.key === awaited);
-    if (next?.state === "done") {
+    const next = scans.find(scan => scan.state === "done" && awaited?.has(scan.key));
+    if (next) {
       awaited = null;
       if (!isBusy()) open(next);
     }
@@ -106,7 +107,9 @@ export async function refresh() {
 }
 
 function choose(scan) {
-  if (mayChange()) open(scan);
+  if (!mayChange()) return;
+  say("");
+  open(scan);
 }
 
 function open(scan) {
