@@ -15,6 +15,8 @@ from conftest import convert_settings
 
 from kits_tf import config, convert
 from kits_tf.base.errors import InputError
+from kits_tf.ct.layouts import write_data_note
+from kits_tf.views.pages.audit_page import audit_page
 
 
 def change(path: Path, function) -> None:
@@ -80,3 +82,9 @@ def test_convert_stops_at_errors_and_goes_on_with_warnings(damaged: Path, tmp_pa
     said = capsys.readouterr().out
     assert "warning duplicate: case_00004: the same scan as case_00000" in said
     assert "warning cut_off: case_00003" in said
+
+
+def test_the_page_has_the_datas_own_note(tmp_path: Path) -> None:
+    assert '<p class="banner">' not in audit_page(str(tmp_path), {}, [], {})
+    write_data_note(tmp_path, "phantoms: <not> for real scans")
+    assert '<p class="banner"><b>phantoms: &lt;not&gt; for real scans</b></p>' in audit_page(str(tmp_path), {}, [], {})

@@ -152,9 +152,9 @@ def test_sorting_and_filtering(page_path: Path, open_page: Callable[..., Page]) 
     expect(page.locator("form.filter output")).to_have_text("1 of 4 cases")
     page.get_by_label("Search").fill("")
     limit = sorted(set(ascending))[0]
-    page.get_by_label("tumor Dice at most").fill(f"{limit + 1e-6:.6f}")
+    page.get_by_label("tumor Dice at most", exact=True).fill(f"{limit + 1e-6:.6f}")
     assert column(page, "tumor_dice") == [value for value in ascending if value <= limit + 1e-6]
-    page.get_by_label("tumor Dice at most").fill("")
+    page.get_by_label("tumor Dice at most", exact=True).fill("")
     page.get_by_label("error").check()
     assert shown_cases(page) == []
     page.get_by_label("error").uncheck()
@@ -171,7 +171,9 @@ def test_a_case_opens_from_its_thumbnail_a_chart_or_the_address(
     picture = dialog.locator("img").first
     picture.evaluate("image => image.decode()")
     assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight > 800]") == [1000, True]
-    expect(dialog.locator("dl div", has_text="tumor Dice").locator("dd")).to_have_text(re.compile(r"[01]\.\d{3}"))
+    expect(dialog.locator("dl div", has_text=re.compile(r"^\s*tumor Dice")).locator("dd")).to_have_text(
+        re.compile(r"[01]\.\d{3}")
+    )
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_role("heading")).to_have_text("case_00002")
     page.keyboard.press("ArrowLeft")
@@ -338,7 +340,7 @@ def test_two_evaluations_side_by_side(
     expected = [float(scores[1][case]["tumor_dice"]) - float(scores[0][case]["tumor_dice"]) for case in scores[1]]
     assert shown_cases(page) == ["case_00000", "case_00001"]  # those that both have
     assert column(page, "change_tumor_dice") == pytest.approx(expected)
-    row = page.locator("#summary table").first.locator("tr", has_text="tumor Dice").locator("td")
+    row = page.locator("#summary table").first.locator("tr", has_text=re.compile(r"^\s*tumor Dice")).locator("td")
     expect(row.nth(2)).to_contain_text(f"{np.mean(expected):+.3f} (")
     page.locator("#case-table tr[data-case=case_00000] a").click()
     expect(page.get_by_role("dialog").locator("figcaption")).to_have_text([first, second])
