@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kits_tf.base.command import Command
 from kits_tf.base.files import require_writable
+from kits_tf.base.parts import parse_part
 from kits_tf.config import ConversionSettings
 
 
@@ -27,6 +28,10 @@ def main(settings: Convert) -> None:
 
     require_writable(settings.records_dir)
     manifest = convert_all(settings, included_cases(find_cases(settings.data_dir), settings.splits))
+    if settings.part and not manifest.is_complete:
+        part = parse_part(settings.part)
+        print(f"converted part {part} into {settings.records_dir}; the last part that ends writes the manifest")
+        return
     print(findings_table(manifest.findings()))
     print(splits_table(manifest))
     if not manifest.splits["test"]:

@@ -11,7 +11,7 @@ LOCK_NAME = ".lock"
 
 
 @contextlib.contextmanager
-def locked(directory: AnyPath, work: str) -> Iterator[None]:
+def locked(directory: AnyPath, work: str, *, shared: bool = False) -> Iterator[None]:
     """Holds a folder against other processes; the system lets go of it however this one ends.
 
     A remote folder has no such lock: that nothing else writes to it is the caller's to know.
@@ -19,6 +19,7 @@ def locked(directory: AnyPath, work: str) -> Iterator[None]:
     Args:
         directory: folder that is there.
         work: noun for what is done, as in "conversion".
+        shared: whether others may hold it as shared, too, as the parts of one work do.
 
     Raises:
         InputError: another process holds it.
@@ -28,7 +29,7 @@ def locked(directory: AnyPath, work: str) -> Iterator[None]:
         return
     with open(directory / LOCK_NAME, "a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{directory}: another {work} is writing to it") from None
         yield

@@ -192,6 +192,7 @@ class ConversionSettings(Settings):
     grid: GridSettings = field(default_factory=GridSettings)
     splits: SplitSettings = field(default_factory=SplitSettings)
     workers: int = shared.workers()
+    part: str = shared.part()
     data_note: str = setting(
         "",
         "Description of the data for the masks of networks trained on it, for example 'phantoms: not for real scans'. "

@@ -54,6 +54,15 @@ def workers() -> Any:
     )
 
 
+def part() -> Any:
+    return setting(
+        "",
+        "Part of the work to do. 3/16: the third of 16 parts of about the same size, which run anywhere, in any order, "
+        "again or twice. slurm or kubernetes: the part of this task of an array or indexed job. summary: no part; the "
+        "results are collected, and what is missing is named. Default: all of it.",
+    )
+
+
 def model() -> Any:
     return setting(
         STARTER,

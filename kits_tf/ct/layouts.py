@@ -7,6 +7,7 @@ of its kind. They are asked in the order in which they were registered, those of
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +117,11 @@ def find_cases(data: str) -> list[CaseFiles]:
             f"{root}: expected folders case_XXXXX with {IMAGE_NAME} and {LABELS_NAME}, or imagesTr, labelsTr and "
             f"{DATASET_JSON}, or a CSV file with columns image and label; found no case{_nearby(root)}"
         )
-    ids = [case.case_id for case in cases]
-    for case in cases:
-        if not re.fullmatch(r"[\w.-]+", case.case_id):
-            raise InputError(f"{root}: expected a case id of letters, digits, _, . and -, found {case.case_id!r}")
-        if ids.count(case.case_id) > 1:
-            raise InputError(f"{root}: expected every case once, found {case.case_id} {ids.count(case.case_id)} times")
+    for case_id, count in Counter(case.case_id for case in cases).items():
+        if not re.fullmatch(r"[\w.-]+", case_id):
+            raise InputError(f"{root}: expected a case id of letters, digits, _, . and -, found {case_id!r}")
+        if count > 1:
+            raise InputError(f"{root}: expected every case once, found {case_id} {count} times")
     return sorted(cases, key=lambda case: case.case_id)
 
 

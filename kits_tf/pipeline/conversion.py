@@ -4,60 +4,171 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from time import monotonic
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.failures import Failures
 from kits_tf.base.files import remove_partial
 from kits_tf.base.locks import locked
+from kits_tf.base.parts import SUMMARY, WHOLE, Part, parse_part
 from kits_tf.base.paths import AnyPath, as_path
-from kits_tf.base.processes import THREADS, choose_workers, run_here, run_in_processes, start_tensorflow_in_worker
 from kits_tf.base.progress import awaited, pace
 from kits_tf.base.provenance import package_versions
-from kits_tf.base.startup import start_tensorflow
+from kits_tf.base.results import RESULTS_NAME, Done, Results
+from kits_tf.base.spread import Work, spread
+from kits_tf.base.words import listed
 from kits_tf.config import ConversionSettings
 from kits_tf.ct.layouts import CaseFiles, data_note
-from kits_tf.pipeline.beam import run_on_beam
-from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case, shard_name
+from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.splits import assign_splits, make_folds
 from tfrecords_tools.index import MANIFEST_NAME
 
 logger = logging.getLogger(__name__)
 
+_NAMES_SHOWN = 12
+
 
 def convert_all(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifest:
-    """Returns the manifest of all cases, converted now or by an earlier run.
+    """Returns the manifest of all cases, converted now or by earlier runs and other parts.
 
     Each case is logged when it is done, with what is wrong with it if it failed.
 
     Raises:
         InputError: the folder is another run's, or has records of other settings, or some cases failed: the others
-            are converted.
+            are converted; for the summary of parts, that cases are missing.
         OSError: the folder cannot be written.
     """
-    records_dir = as_path(settings.records_dir)
+    part, records_dir = parse_part(settings.part), as_path(settings.records_dir)
     records_dir.mkdir(parents=True, exist_ok=True)
-    with locked(records_dir, "conversion"):
-        manifest = _start_manifest(settings, cases, records_dir)
-        remove_partial(records_dir)
-        manifest.write(records_dir)
-        try:
-            failures = _convert(settings, cases, records_dir, manifest)
-        finally:
-            remove_partial(records_dir)
-    failures.check("; run convert again once they are mended or excluded")
+    conversion = _Conversion(settings, cases, records_dir)
+    if part in (WHOLE, SUMMARY):
+        with locked(records_dir, "conversion"):
+            return conversion.whole(part)
+    with locked(records_dir, "conversion", shared=True):
+        manifest = conversion.start()
+        failures = conversion.convert(part)
+    with contextlib.suppress(InputError), locked(records_dir, "conversion"):  # the last part that ends
+        manifest = conversion.collected(manifest)
+    failures.check("; run this part again once they are mended")
     return manifest
 
 
-def _start_manifest(settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath) -> Manifest:
-    """Returns the manifest to fill: a new one, or that of an earlier run with the same settings.
+@dataclass(frozen=True)
+class _Conversion:
+    """A conversion: its cases, and where their shards and results lie."""
 
-    Raises:
-        InputError: the folder has a manifest of other settings or cases, or one that cannot be read.
-    """
+    settings: ConversionSettings
+    cases: list[CaseFiles]
+    records_dir: AnyPath
+
+    @property
+    def results(self) -> Results[ConvertedCase]:
+        return Results(self.records_dir / RESULTS_NAME, ConvertedCase)
+
+    def whole(self, part: Part) -> Manifest:
+        """Converts all cases, or none for the summary, while nobody else writes to the folder."""
+        manifest = self.start()
+        remove_partial(self.records_dir)
+        try:
+            failures = self.convert(part)
+        finally:
+            remove_partial(self.records_dir)
+            remove_partial(self.results.folder)
+            manifest = self.collected(manifest)
+        failures.check("; run convert again once they are mended or excluded")
+        if part.is_summary and not manifest.is_complete:
+            raise InputError(self._missing(manifest))
+        return manifest
+
+    def start(self) -> Manifest:
+        """Returns the manifest to fill, which is written if there is none.
+
+        Raises:
+            InputError: the folder has a manifest of other settings or cases, or one that cannot be read.
+        """
+        manifest = _new_manifest(self.settings, self.cases)
+        if (self.records_dir / MANIFEST_NAME).exists():
+            earlier = Manifest.read(self.records_dir)
+            if differences := earlier.differences(manifest):
+                raise InputError(
+                    f"{self.records_dir}: holds records of other settings: {'; '.join(differences)}; use a new folder"
+                )
+        else:
+            manifest.write(self.records_dir)
+        return manifest
+
+    def collected(self, manifest: Manifest) -> Manifest:
+        """Returns a manifest with all cases that are converted, and writes it."""
+        shards, entries = {}, {}
+        for case in self.cases:
+            result = self.results.read(case.case_id)
+            if isinstance(result, ConvertedCase) and result.grid == self.settings.grid:
+                shards[result.name], entries[case.case_id] = result.shard, result.entry
+        manifest = dataclasses.replace(manifest, shards=shards, cases=entries)
+        manifest.write(self.records_dir)
+        return manifest
+
+    def convert(self, part: Part) -> Failures:
+        """Converts the cases of a part, and returns those that failed."""
+        cases = [self.cases[index] for index in part.items([_size(case) for case in self.cases])]
+        work = Work(
+            function=convert_case,
+            names=[case.case_id for case in cases],
+            tasks=[(case, self.settings.grid, self.records_dir) for case in cases],
+            results=self.results,
+        )
+        outcomes = spread(work, self.settings.runner, self.settings.workers, self.settings.beam_options)
+        # Closed at once after an interrupt: no process writes any more when what it left half-written is removed.
+        with contextlib.closing(awaited(outcomes, "converting")) as results:
+            return _log(results, cases)
+
+    def _missing(self, manifest: Manifest) -> str:
+        """Returns which cases are not converted, in a line that gives the reasons of those that failed."""
+        missing = [case.case_id for case in self.cases if case.case_id not in manifest.cases]
+        results = {case_id: self.results.read(case_id) for case_id in missing}
+        for case_id, result in results.items():
+            if isinstance(result, InputError):
+                logger.error("failed: %s: %s", case_id, result)
+        return (
+            f"{self.records_dir}: {len(missing)} of {len(self.cases)} cases are missing, run their parts again: "
+            f"{listed(missing, _NAMES_SHOWN)}"
+        )
+
+
+def _log(results: Iterator[tuple[int, Done[ConvertedCase] | InputError]], cases: list[CaseFiles]) -> Failures:
+    """Logs what becomes of each case, and returns those that failed."""
+    failures, start, num_unchanged = Failures("case", len(cases)), monotonic(), 0
+    for done, (index, outcome) in enumerate(results, start=1):
+        case_id = cases[index].case_id
+        if isinstance(outcome, InputError):
+            failures.note(case_id, outcome)
+        elif not outcome.is_new:
+            num_unchanged += 1
+        else:
+            facts = f"{outcome.result.shard.num_bytes / 1e6:.1f} MB, {outcome.result.entry}"
+            place = f" on {outcome.host}" if outcome.host else ""
+            logger.info(
+                "case %d/%d %s: %s (%s)%s", done, len(cases), case_id, facts, pace(done, len(cases), start), place
+            )
+    if num_unchanged:
+        logger.info("%d cases were converted already", num_unchanged)
+    return failures
+
+
+def _size(case: CaseFiles) -> int:
+    """Returns the size of a case's scan in bytes; 0 if it is not there, which its conversion says."""
+    try:
+        return case.image.stat().st_size
+    except OSError:
+        return 0
+
+
+def _new_manifest(settings: ConversionSettings, cases: list[CaseFiles]) -> Manifest:
+    """Returns a manifest without cases."""
     splits = assign_splits(cases, settings.splits, settings.seed)
-    manifest = Manifest(
+    return Manifest(
         data_dir=str(as_path(settings.data_dir).resolve()),
         seed=settings.seed,
         grid=settings.grid,
@@ -67,63 +178,3 @@ def _start_manifest(settings: ConversionSettings, cases: list[CaseFiles], record
         versions=package_versions(),
         data_note=settings.data_note or data_note(settings.data_dir),
     )
-    if not (records_dir / MANIFEST_NAME).exists():
-        return manifest
-    earlier = Manifest.read(records_dir)
-    if differences := earlier.differences(manifest):
-        raise InputError(f"{records_dir}: holds records of other settings: {'; '.join(differences)}; use a new folder")
-    return dataclasses.replace(manifest, shards=earlier.shards, cases=earlier.cases)
-
-
-def _earlier_result(manifest: Manifest, case_id: str, records_dir: AnyPath) -> ConvertedCase | None:
-    """Returns the result of an earlier run for a case; None if its shard is not there in full length."""
-    name = shard_name(case_id)
-    shard, entry = manifest.shards.get(name), manifest.cases.get(case_id)
-    path = records_dir / name
-    if shard is None or entry is None or not path.is_file() or path.stat().st_size != shard.num_bytes:
-        return None
-    return ConvertedCase(name=name, shard=shard, entry=entry)
-
-
-def _convert(
-    settings: ConversionSettings, cases: list[CaseFiles], records_dir: AnyPath, manifest: Manifest
-) -> Failures:
-    """Fills the manifest, writes it after each case, and returns the cases that failed."""
-    earlier = [_earlier_result(manifest, case.case_id, records_dir) for case in cases]
-    tasks = [(case, settings.grid, records_dir, result) for case, result in zip(cases, earlier, strict=True)]
-    start = monotonic()
-    failures = Failures("case", len(cases))
-    num_unchanged = 0
-    # Closed at once after an interrupt: no process writes any more when what it left half-written is removed.
-    with contextlib.closing(awaited(_results(settings, tasks, records_dir), "converting")) as results:
-        for done, (index, result) in enumerate(results, start=1):
-            if isinstance(result, ConvertedCase) and result == earlier[index]:
-                num_unchanged += 1
-                continue
-            case_id = cases[index].case_id
-            if isinstance(result, InputError):
-                manifest.remove(case_id, shard_name(case_id), records_dir)
-                manifest.write(records_dir)
-                failures.note(case_id, result)
-                continue
-            manifest.shards[result.name], manifest.cases[case_id] = result.shard, result.entry
-            manifest.write(records_dir)
-            # After the manifest is written, so that no case is reported and then lost.
-            outcome = f"{result.shard.num_bytes / 1e6:.1f} MB, {result.entry}"
-            logger.info("case %d/%d %s: %s (%s)", done, len(cases), case_id, outcome, pace(done, len(cases), start))
-    if num_unchanged:
-        logger.info("%d cases were converted already", num_unchanged)
-    return failures
-
-
-def _results(
-    settings: ConversionSettings, tasks: list[tuple], records_dir: AnyPath
-) -> Iterator[tuple[int, ConvertedCase | InputError]]:
-    """Yields (index of the task, result) of each case, in any order."""
-    if settings.runner == "processes":
-        workers = choose_workers(settings.workers, len(tasks))
-        return run_in_processes(convert_case, tasks, workers, start_tensorflow_in_worker)
-    if settings.runner == "beam":
-        return run_on_beam(convert_case, tasks, records_dir, settings.beam_options)
-    start_tensorflow(THREADS)
-    return run_here(convert_case, tasks)

@@ -6,11 +6,12 @@ import os
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from cattrs import BaseValidationError, Converter, transform_error
+from cattrs import BaseValidationError, transform_error
 
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import read_text, write_text
 from kits_tf.base.paths import AnyPath, as_path
+from kits_tf.base.results import JSON
 from kits_tf.base.settings import format_value
 from kits_tf.config import GridSettings, RecordsSettings, SplitSettings
 from kits_tf.ct.case_facts import CaseFacts
@@ -22,7 +23,6 @@ from kits_tf.ct.sides import SideDecision
 from tfrecords_tools.index import MANIFEST_NAME, Shard
 
 FORMAT_VERSION = 4
-JSON = Converter(forbid_extra_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +176,6 @@ class Manifest:
         }
         examples = {name: shard.examples for name, shard in self.shards.items()}
         return self.versions.get("kits_tf"), self.grid, self.splits, self.folds, examples, cases
-
-    def remove(self, case_id: str, shard: str, records_dir: str | os.PathLike) -> None:
-        """Forgets a case and its shard, whose file is removed, if there are any."""
-        self.cases.pop(case_id, None)
-        self.shards.pop(shard, None)
-        (as_path(records_dir) / shard).unlink(missing_ok=True)
 
     def to_json(self) -> str:
         """Returns the text of manifest.json, cases in order."""

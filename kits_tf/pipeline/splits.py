@@ -1,6 +1,7 @@
 """Splits and folds: the cases that train, validate and test."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def assign_splits(cases: Sequence[CaseFiles], settings: SplitSettings, seed: int
     count = min(len(others) - 1, max(1, round(settings.validation_fraction * len(others))))
     drawn = np.random.default_rng(seed).choice(len(others), count, replace=False)
     validation = [others[i] for i in sorted(drawn)]
-    train = [c for c in others if c not in validation]
+    held_back = set(validation)
+    train = [c for c in others if c not in held_back]
     return {"train": train, "validation": validation, "test": test, "unlabeled": unlabeled}
 
 
@@ -73,15 +75,16 @@ def _listed(path: Path, labeled: list[str]) -> dict[str, list[str]]:
         ) from None
     if unknown := set(content) - set(splits):
         raise InputError(f"{path}: expected train, validation and test, found {', '.join(sorted(unknown))}")
-    listed = sorted(case_id for ids in splits.values() for case_id in ids)
-    for case_id in listed:
-        if case_id not in labeled:
+    counts = Counter(sorted(case_id for ids in splits.values() for case_id in ids))
+    known = set(labeled)
+    for case_id, count in counts.items():
+        if case_id not in known:
             raise InputError(f"{path}: expected labeled cases of the data set, found {case_id}")
-        if listed.count(case_id) > 1:
-            raise InputError(f"{path}: expected every case once, found {case_id} {listed.count(case_id)} times")
+        if count > 1:
+            raise InputError(f"{path}: expected every case once, found {case_id} {count} times")
     if not splits["train"] or not splits["validation"]:
         raise InputError(f"{path}: expected one or more cases in train and in validation")
-    if missing := sorted(set(labeled) - set(listed)):
+    if missing := sorted(known - set(counts)):
         raise InputError(
             f"{path}: expected every labeled case, {', '.join(missing)} missing; --exclude_cases drops some"
         )

@@ -1,5 +1,6 @@
 """Conversions that are stopped, killed, out of space, or not alone; manifest and shards are always consistent."""
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -18,14 +19,16 @@ from conftest import TINY_GRID, convert_settings
 
 from kits_tf import convert, phantom
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import sha256
 from kits_tf.base.settings import format_value
 from kits_tf.ct.volume import read_labels, write_labels
+from kits_tf.pipeline import case_conversion
 from kits_tf.pipeline.manifest import Manifest
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns every file of a folder, hidden ones too, by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Returns every file in and below a folder, hidden ones too, by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def command(data_dir: Path, records_dir: Path, *flags: str) -> list[str]:
@@ -91,6 +94,64 @@ def test_two_runs_on_one_folder(data_dir: Path, tmp_path: Path) -> None:
     convert.main(convert_settings(data_dir, tmp_path))
 
 
+def test_parts_end_in_the_same_bytes_in_any_order_and_twice(
+    data_dir: Path, records_dir: Path, tmp_path: Path, caplog
+) -> None:
+    """The last part that ends writes the manifest of all."""
+    caplog.set_level("INFO", "kits_tf")
+    for number in (3, 1, 1):
+        convert.main(convert_settings(data_dir, tmp_path, part=f"{number}/3"))
+    assert "1 cases were converted already" in caplog.text or "2 cases were converted already" in caplog.text
+    assert not Manifest.read(tmp_path).is_complete
+    before = {path.name: path.stat().st_ino for path in tmp_path.glob("*.tfrecord")}
+    with pytest.raises(InputError, match=r"[12] of 4 cases are missing, run their parts again: case_0000\d"):
+        convert.main(convert_settings(data_dir, tmp_path, part="summary"))
+    convert.main(convert_settings(data_dir, tmp_path, part="2/3"))
+    assert before.items() <= {path.name: path.stat().st_ino for path in tmp_path.glob("*.tfrecord")}.items()
+    assert Manifest.read(tmp_path).is_complete
+    convert.main(convert_settings(data_dir, tmp_path, part="summary"))
+    assert contents(tmp_path) == contents(records_dir)
+
+
+def test_a_part_runs_beside_others_and_not_beside_all(data_dir: Path, tmp_path: Path) -> None:
+    part = convert_settings(data_dir, tmp_path, part="1/2")
+    with open(tmp_path / ".lock", "a") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        convert.main(part)
+        with pytest.raises(InputError, match="another conversion is writing to it"):
+            convert.main(convert_settings(data_dir, tmp_path))
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another conversion is writing to it"):
+            convert.main(part)
+
+
+def test_the_summary_says_why_cases_failed(data_dir: Path, tmp_path: Path, caplog) -> None:
+    data, records = shutil.copytree(data_dir, tmp_path / "data"), tmp_path / "records"
+    (data / "case_00001/imaging.nii.gz").write_bytes(b"no scan")
+    for number in (1, 2):
+        with contextlib.suppress(InputError):
+            convert.main(convert_settings(data, records, part=f"{number}/2"))
+    caplog.clear()
+    with pytest.raises(InputError, match="1 of 4 cases are missing, run their parts again: case_00001"):
+        convert.main(convert_settings(data, records, part="summary"))
+    (message,) = caplog.messages
+    assert message.startswith("failed: ") and "case_00001/imaging.nii.gz" in message
+
+
+def test_files_that_did_not_change_are_not_read_again(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, records = shutil.copytree(data_dir, tmp_path / "data"), tmp_path / "records"
+    convert.main(convert_settings(data, records))
+    read: list[str] = []
+    monkeypatch.setattr(case_conversion, "sha256", lambda path: read.append(path.parent.name) or sha256(path))
+    convert.main(convert_settings(data, records))
+    assert read == []
+    os.utime(data / "case_00002" / "imaging.nii.gz")  # as a copy of the data has another time
+    convert.main(convert_settings(data, records))
+    assert read == ["case_00002", "case_00002"]
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(data_dir: Path, tmp_path: Path) -> None:
     def no_large_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # a shard has 60 to 70 thousand bytes
@@ -119,7 +180,10 @@ def test_an_output_that_cannot_be_a_folder(data_dir: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_run_leaves_whole_shards(data_dir: Path, tmp_path: Path, sent: signal.Signals, status: int) -> None:
     run = subprocess.Popen(
-        command(data_dir, tmp_path, "--workers=1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(data_dir, tmp_path, "--workers=1", "--spacing_zyx_mm=2,2,2"),  # so that four cases take a while
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert run.stderr is not None and run.stderr.readline() == "starting 1 worker\n"
     assert any("case 1/4" in line for line in run.stderr)  # on a busy machine after a line that says "converting"

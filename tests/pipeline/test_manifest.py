@@ -167,8 +167,8 @@ def test_an_interrupted_conversion_goes_on_and_ends_the_same(data_dir: Path, rec
     convert.main(settings)
     assert (tmp_path / "case_00001.tfrecord").stat().st_mtime_ns == kept
     assert Manifest.read(tmp_path) == manifest
-    for path in records_dir.iterdir():
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    for path in (path for path in records_dir.rglob("*") if path.is_file()):
+        assert (tmp_path / path.relative_to(records_dir)).read_bytes() == path.read_bytes()
 
 
 def test_a_manifest_from_before_the_check_of_intensities_is_read(records_dir: Path, tmp_path: Path) -> None:

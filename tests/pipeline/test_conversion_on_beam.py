@@ -1,5 +1,7 @@
 """Conversions beyond one machine: by Beam's in-process runner, and on TensorFlow's ram:// as a remote file system."""
 
+import pickle
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,9 +14,11 @@ import tensorflow as tf
 from conftest import convert_settings
 
 from kits_tf import config, convert
+from kits_tf.base import beam
 from kits_tf.base.errors import InputError
+from kits_tf.base.results import RESULTS_NAME, Results
 from kits_tf.ct.layouts import CaseFiles
-from kits_tf.pipeline import beam, conversion
+from kits_tf.pipeline import conversion
 from kits_tf.pipeline.case import CASE_SPEC
 from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case
 from kits_tf.pipeline.manifest import Manifest
@@ -25,8 +29,10 @@ IN_THIS_PROCESS = "--direct_running_mode=in_memory"
 
 
 def contents(folder: AnyPath) -> dict[str, bytes]:
-    """Returns the files of a folder by name, but for the lock."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
+    """Returns the records of a folder and their manifest by name."""
+    return {
+        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name not in (".lock", RESULTS_NAME)
+    }
 
 
 def upload(source: Path, target: AnyPath) -> AnyPath:
@@ -42,6 +48,11 @@ def upload(source: Path, target: AnyPath) -> AnyPath:
 
 def broken(*_: object) -> None:
     raise OSError("no space\nleft")
+
+
+def run_broken(folder: Path, options: str) -> None:
+    results = Results(folder, ConvertedCase)
+    list(beam.run_on_beam([(broken, results, "a", 1)], ["a"], results, options))
 
 
 def all_but_case_2(files: CaseFiles, *rest: Any) -> ConvertedCase:
@@ -78,12 +89,12 @@ def test_a_bad_case_fails_alone(data_dir: Path, tmp_path: Path, caplog) -> None:
         convert.main(convert_settings(data, records, runner="beam"))
     assert "failed: " in caplog.text
     assert sorted(Manifest.read(records).cases) == ["case_00000", "case_00002", "case_00003"]
-    assert not (records / beam.RESULTS_NAME).exists()
+    assert not (records / RESULTS_NAME / beam.NOTES_NAME).exists()
 
 
 def test_any_other_error_fails_the_pipeline_in_one_line(tmp_path: Path, capfd) -> None:
     with pytest.raises(InputError, match=r"^--runner=beam: the pipeline failed: [^\n]*left[^\n]*$"):
-        list(beam.run_on_beam(broken, [(1,)], tmp_path, ""))
+        run_broken(tmp_path, "")
     assert "Traceback" not in capfd.readouterr().err and not list(tmp_path.iterdir())
 
 
@@ -97,17 +108,36 @@ def test_what_a_failing_pipeline_did_is_kept(
         with pytest.raises(InputError, match="^--runner=beam: the pipeline failed: "):
             convert.main(settings)
     kept = sorted(Manifest.read(tmp_path).cases)
-    assert kept and "case_00002" not in kept and not (tmp_path / beam.RESULTS_NAME).exists()
+    assert kept and "case_00002" not in kept and not (tmp_path / RESULTS_NAME / beam.NOTES_NAME).exists()
     caplog.clear()
     convert.main(settings)
     assert f"{len(kept)} cases were converted already" in caplog.text
     assert contents(tmp_path) == contents(records_dir)
 
 
+def test_an_item_that_ends_its_workers_fails_alone_and_none_is_done_twice(tmp_path: Path) -> None:
+    """As an engine has it that gives what a lost worker had to others: begun twice and not ended is once too often."""
+    results, notes = Results(tmp_path, ConvertedCase), beam._Notes(tmp_path / beam.NOTES_NAME)
+    notes.folder.mkdir()
+    element = pickle.dumps((0, (broken, results, "a", 1)))
+    for _ in range(2):
+        with pytest.raises(OSError, match="no space"):
+            beam._do(element, notes)
+    host = platform.node()
+    assert notes.begun(0) == [host, host] and not notes.has_ended(0) and results.read("a") is None
+    beam._do(element, notes)
+    reason = results.read("a")
+    assert isinstance(reason, InputError) and str(reason) == (
+        f"began 2 times, on {host}, {host}, and ended its process each time: memory ran out?"
+    )
+    assert notes.ended()[0].host == host
+    beam._do(element, notes)  # is over at once
+
+
 @pytest.mark.parametrize("options", ["--runner=NoSuchRunner", "--sdk_worker_parallelism=many", "'"])
 def test_wrong_options_are_one_line(tmp_path: Path, options: str) -> None:
     with pytest.raises(InputError, match="^--(beam_options|runner=beam): [^\n]+$"):
-        list(beam.run_on_beam(broken, [(1,)], tmp_path, options))
+        run_broken(tmp_path, options)
     assert not list(tmp_path.iterdir())
 
 
@@ -119,7 +149,7 @@ def test_options_without_beam_are_refused() -> None:
 def test_without_apache_beam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(InputError, match=r"--runner=beam needs apache-beam: pip install 'kits_tf\[beam\]'"):
-        list(beam.run_on_beam(broken, [], tmp_path, ""))
+        run_broken(tmp_path, "")
 
 
 @pytest.mark.parametrize("runner", ["here", "beam"])
