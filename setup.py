@@ -19,6 +19,8 @@ EXTRAS = {
 }
 # Figures, and NiiVue out of ipyniivue's package.
 EXTRAS["report"] = [*EXTRAS["figures"], "ipyniivue>=2.4,<3"]
+# Lists of scans, and tables of what predict has done, as Parquet.
+EXTRAS["parquet"] = ["pyarrow>=15"]
 # The site: make site.
 EXTRAS["docs"] = ["mkdocs>=1.6,<2"]
 # The development server.
@@ -49,7 +51,7 @@ _PEERS = [
     "types-pyyaml",
     "types-requests",
 ]
-EXTRAS["dev"] = [*(package for name in ("app", "beam", "docs", "serve") for package in EXTRAS[name])]
+EXTRAS["dev"] = [*(package for name in ("app", "beam", "docs", "parquet", "serve") for package in EXTRAS[name])]
 EXTRAS["dev"] += [*_TOOLS, *_PEERS]
 # Peers are measured in an environment of their own: see BUILD.md.
 EXTRAS["bench"] = EXTRAS["figures"]

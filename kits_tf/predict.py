@@ -4,12 +4,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kits_tf.base.command import Command
+from kits_tf.base.command import Command, UsageError
 from kits_tf.base.errors import InputError, UnavailableError
+from kits_tf.base.failures import Failures
 from kits_tf.base.packages import require
+from kits_tf.base.parts import WHOLE, parse_part
 from kits_tf.base.progress import counter
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
+from kits_tf.base.words import count_text
 from kits_tf.config import DicomSettings, InferenceSettings, MaskSchemeSettings, ScanSettings, shared
 
 if TYPE_CHECKING:
@@ -24,6 +27,12 @@ class Predict(Settings):
 
     model: str = shared.model()
     output_dir: str = shared.masks_dir()
+    scans_file: str | None = setting(
+        None,
+        "List of scans, instead of or beside those after the flags: a text file with a path in each line, or a CSV or "
+        "Parquet file with a column path.",
+    )
+    part: str = shared.part()
     labels: str = shared.mask_labels()
     overwrite: bool = shared.overwrite()
     probabilities: bool = setting(
@@ -45,11 +54,15 @@ def main(settings: Predict, inputs: list[str]) -> None:
         InputError: the model cannot be loaded, two inputs would give the same file, or an input failed; with --figures,
             matplotlib is not installed, or a picture cannot be drawn.
     """
+    part = parse_part(settings.part)
+    if not inputs and not settings.scans_file:
+        raise UsageError("expected at least one SCAN after the flags, or --scans_file")
     if settings.figures:
         require("figures", "matplotlib")
-    from kits_tf.ct.scans import collect_scans
+    from kits_tf.ct.scans import collect_scans, listed_scans
     from kits_tf.inference.batch_prediction import segment_scans
     from kits_tf.inference.mask_output import MAPS, MaskOutput
+    from kits_tf.inference.prediction_results import require_own_table, size_of, write_predictions
     from kits_tf.serving.versions import model_identity
 
     output = MaskOutput(
@@ -59,7 +72,13 @@ def main(settings: Predict, inputs: list[str]) -> None:
         maps=tuple(name for name in MAPS if getattr(settings, name)),
         overwrite=settings.overwrite,
     )
-    scans = collect_scans(inputs, settings.dicom)
+    require_own_table(output)
+    listed = listed_scans(Path(settings.scans_file)) if settings.scans_file else []
+    everything = collect_scans([*inputs, *listed], settings.dicom)
+    if part.is_summary:
+        _summarize(everything, output)
+        return
+    scans = [everything[index] for index in part.items([size_of(scan) for scan in everything])]
     failed: InputError | None = None
     try:
         for prediction in segment_scans(scans, output, lambda: _load(settings)):
@@ -70,8 +89,28 @@ def main(settings: Predict, inputs: list[str]) -> None:
         failed = error
     if settings.figures:
         _draw(scans, output, settings.dicom)
+    if part == WHOLE:
+        write_predictions(scans, output)
     if failed:
         raise failed
+
+
+def _summarize(scans: "list[Scan]", output: "MaskOutput") -> None:
+    """Writes the table of all scans that are done, and says what became of the others.
+
+    Raises:
+        InputError: a scan failed, or nobody has done it.
+    """
+    from kits_tf.inference.prediction_results import TABLE_NAME, write_predictions
+
+    summary = write_predictions(scans, output)
+    print(f"{summary.done} of {count_text(len(scans), 'scan')} are done: {output.folder / TABLE_NAME}")
+    failures = Failures("scan", len(scans))
+    for name, reason in summary.failed.items():
+        failures.note(name, InputError(reason))
+    for name in summary.missing:
+        failures.note(name, InputError("expected a mask, found none: run its part again"))
+    failures.check()
 
 
 def _draw(scans: "list[Scan]", output: "MaskOutput", dicom: DicomSettings) -> None:
@@ -100,7 +139,7 @@ def _load(settings: Predict) -> "Model":
     return replace(model, accept_intensities=settings.scans.accept_intensities)
 
 
-COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN", continues=True)
+COMMAND = Command(name="predict", settings=Predict, main=main, inputs="SCAN", needs_inputs=False, continues=True)
 
 if __name__ == "__main__":
     COMMAND.run()

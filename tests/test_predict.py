@@ -1,17 +1,22 @@
 """The command, from flags to files; the library below it is tested in tests/inference."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from conftest import OF_PHANTOMS
 from PIL import Image
 
 from kits_tf import config, predict
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_table
+from kits_tf.ct import scans as scans_module
 from kits_tf.ct.labels import LATERALITY
 from kits_tf.ct.mask_doubts import doubts
 from kits_tf.ct.scans import find_scans
@@ -32,7 +37,7 @@ def test_case_folders_and_files_are_named_after_the_case(
 ) -> None:
     inputs = [str(data_dir / "case_00000"), str(data_dir / "case_00001" / "imaging.nii.gz")]
     predict.main(settings(run_dir, tmp_path), inputs)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["case_00000.nii.gz", "case_00001.nii.gz"]
+    assert sorted(p.name for p in tmp_path.glob("*.nii.gz")) == ["case_00000.nii.gz", "case_00001.nii.gz"]
     lines = capsys.readouterr().out.splitlines()
     for name, line in zip(("case_00000", "case_00001"), lines, strict=True):
         mask, scan = nib.load(tmp_path / f"{name}.nii.gz"), nib.load(data_dir / name / "imaging.nii.gz")
@@ -48,6 +53,92 @@ def test_case_folders_and_files_are_named_after_the_case(
         assert line == f"{source} -> {tmp_path / name}.nii.gz: {volumes} {look} WARNING: {OF_PHANTOMS}"
 
 
+def run(model: Path, folder: Path, inputs: list[Path], **flags: object) -> None:
+    predict.main(replace(settings(model, folder), **flags), [str(path) for path in inputs])
+
+
+def test_parts_and_their_summary(data_dir: Path, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Parts make the masks of an undisturbed run; the summary tells what is missing until all is done."""
+    scans, out = sorted(data_dir.glob("case_*/imaging.nii.gz")), tmp_path / "out"
+    run(run_dir, tmp_path / "whole", scans)
+    run(run_dir, out, scans, part="2/2")
+    assert len(list(out.glob("*.nii.gz"))) == 2 and not (out / "predictions.csv").exists()
+    with pytest.raises(
+        InputError, match=r"2 of 4 scans failed, the first: case_0000\d: expected a mask, found none: run"
+    ):
+        run(run_dir, out, scans, part="summary")
+    assert "2 of 4 scans are done" in capsys.readouterr().out
+    run(run_dir, out, scans, part="1/2")
+    run(run_dir, out, scans, part="summary")
+    for mask in (tmp_path / "whole").glob("*.nii.gz"):
+        assert (out / mask.name).read_bytes() == mask.read_bytes()
+    rows, whole = (read_table(folder / "predictions.csv", ("name",)) for folder in (out, tmp_path / "whole"))
+    assert [row["name"] for row in rows.values()] == [f"case_0000{number}" for number in range(4)]
+    for row, other in zip(rows.values(), whole.values(), strict=True):
+        assert row | {"seconds": ""} == other | {"seconds": ""} and float(row["seconds"]) > 0
+    first = nib.load(out / "case_00000.nii.gz")
+    assert float(rows[2]["right_kidney_ml"]) == pytest.approx(
+        (np.asarray(first.dataobj) == 1).sum() * np.prod(first.header.get_zooms()) / 1000, abs=0.01
+    )
+    assert rows[2]["warnings"] == OF_PHANTOMS and rows[2]["source"] == str(scans[0])
+    table = pyarrow.parquet.read_table(out / "predictions.parquet").to_pylist()
+    assert [each["name"] for each in table] == [row["name"] for row in rows.values()]
+    assert table[0]["right_kidney_ml"] == float(rows[2]["right_kidney_ml"])
+
+
+def test_what_is_done_is_known_without_reading_it(
+    data_dir: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, out = tmp_path / "a.nii.gz", tmp_path / "out"
+    shutil.copy(data_dir / "case_00000" / "imaging.nii.gz", scan)
+    run(run_dir, out, [scan])
+    read: list[Path] = []
+    monkeypatch.setattr(scans_module, "read_image", lambda path: read.append(path) or read_image(path))
+    run(run_dir, out, [scan])
+    assert read == []
+    os.utime(scan)  # then the digests decide
+    run(run_dir, out, [scan])
+    run(run_dir, out, [scan])
+    assert read == [scan]
+    shutil.rmtree(out / ".results")  # as of an earlier version's masks
+    run(run_dir, out, [scan])
+    run(run_dir, out, [scan])
+    assert read == [scan, scan] and len(read_table(out / "predictions.csv", ("name",))) == 1
+    (out / "a.nii.gz").write_bytes(b"")  # a disk was full
+    with pytest.raises(InputError, match="a.nii.gz: expected a whole NIfTI file"):
+        run(run_dir, out, [scan])
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".parquet"])
+def test_a_file_may_list_the_scans(suffix: str, data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+    paths = [str(data_dir / name) for name in ("case_00000", "case_00001")]
+    listed = tmp_path / f"scans{suffix}"
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.table({"path": paths}), listed)
+    else:
+        lines = ["# my scans", *paths] if suffix == ".txt" else ["age,path", *(f"50,{path}" for path in paths)]
+        listed.write_text("\n".join(lines) + "\n")
+    run(run_dir, tmp_path / "out", [], scans_file=str(listed))
+    masks = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
+    assert masks == ["case_00000.nii.gz", "case_00001.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.txt", None, "gone.txt: expected a list of scans, found no such file"),
+        ("a.txt", b"# nothing\n\n", "a.txt: expected a list of scans, found none in it"),
+        ("a.csv", b"scan\nx.nii\n", "a.csv: expected columns path, found scan"),
+        ("a.parquet", b"no table", "a.parquet: expected a Parquet file with a column path"),
+    ],
+)
+def test_what_is_no_list_of_scans(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        run(Path("starter"), tmp_path / "out", [], scans_file=str(tmp_path / name))
+
+
 def test_figures_are_drawn_beside_the_masks_of_the_scans_that_have_one(
     data_dir: Path, run_dir: Path, tmp_path: Path
 ) -> None:
@@ -55,7 +146,7 @@ def test_figures_are_drawn_beside_the_masks_of_the_scans_that_have_one(
     inputs = [str(tmp_path / "bad.nii.gz"), str(data_dir / "case_00000")]
     with pytest.raises(InputError, match="1 of 2 scans failed"):
         predict.main(replace(settings(run_dir, tmp_path / "out"), figures=True), inputs)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case_00000.nii.gz", "case_00000.png"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("case*")) == ["case_00000.nii.gz", "case_00000.png"]
     with Image.open(tmp_path / "out/case_00000.png") as picture:
         assert np.asarray(picture.convert("RGB")).std() > 20 and "kits_tf" in picture.info["Software"]
 
@@ -110,7 +201,7 @@ def test_other_intensities_are_refused_or_leave_their_warning(
         out = tmp_path / model.name
         with pytest.raises(InputError, match="4 of 5 scans failed"):
             predict.main(settings(model, out), [*inputs, str(data_dir / "case_00001")])
-        assert [path.name for path in out.iterdir()] == ["case_00001.nii.gz"]
+        assert [path.name for path in out.glob("*.nii.gz")] == ["case_00001.nii.gz"]
         assert read_labels(out / "case_00001.nii.gz").metadata.warnings == (OF_PHANTOMS,)
         capsys.readouterr()
         scans = config.ScanSettings(accept_intensities=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import read_table, read_text
+from kits_tf.base.packages import require
 from kits_tf.config import DicomSettings
 from kits_tf.ct.dicom import SeriesScan, SeveralSeriesError, find_series, read_series
 from kits_tf.ct.layouts import LABELS_NAME
@@ -103,6 +105,41 @@ def collect_scans(inputs: list[str], dicom: DicomSettings) -> list[Scan]:
     for (key, path), name in zip(paths.items(), names, strict=True):
         scans[key] = replace(scans[key], name=name) if name else _missing(str(path), _no_name(path, paths.values()))
     return list(scans.values())
+
+
+def listed_scans(path: Path) -> list[str]:
+    """Returns the scans that a file lists, as they would stand on a command line.
+
+    Args:
+        path: text with a scan in each line, of which those that begin with # are none; or a table, *.csv or *.parquet,
+            with a column "path".
+
+    Raises:
+        InputError: there is no such file, it is no such table, or it names no scan; pyarrow is missing for Parquet.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a list of scans, found no such file")
+    if path.suffix == ".parquet":
+        scans = _parquet_column(path, "path")
+    elif path.suffix == ".csv":
+        scans = [row["path"] for row in read_table(path, ("path",)).values()]
+    else:
+        scans = [line.strip() for line in read_text(path).splitlines()]
+    scans = [text for text in scans if text and not text.startswith("#")]
+    if not scans:
+        raise InputError(f"{path}: expected a list of scans, found none in it")
+    return scans
+
+
+def _parquet_column(path: Path, name: str) -> list[str]:
+    require("parquet", "pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return [str(value) for value in pyarrow.parquet.read_table(path, columns=[name])[name].to_pylist()]
+    except (pyarrow.ArrowException, KeyError) as error:
+        raise InputError(f"{path}: expected a Parquet file with a column {name}: {error}") from None
 
 
 def find_masks(inputs: list[str]) -> list[tuple[str, Path]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from kits_tf.base.errors import InputError, UnavailableError
 from kits_tf.base.failures import Failures
 from kits_tf.base.progress import track
+from kits_tf.base.results import Results, stamp
 from kits_tf.base.words import count_text, listed, structure_text
 from kits_tf.ct.dicom_seg import SegmentationNote, write_segmentation
 from kits_tf.ct.labels import CHALLENGE_CLASSES, Scheme, volumes_ml, with_sides
@@ -22,6 +24,13 @@ from kits_tf.ct.scans import MAPS, LoadedScan, Scan
 from kits_tf.ct.volume import Volume, write_shares, write_stored
 from kits_tf.inference.mask_output import MaskOutput
 from kits_tf.inference.model import Model, Segmentation
+from kits_tf.inference.prediction_results import (
+    PredictedScan,
+    is_known,
+    keep_mask_that_is_there,
+    prediction_results,
+    source_stamp,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +102,7 @@ def segment_scans(scans: Sequence[Scan], output: MaskOutput, load: Callable[[], 
         UnavailableError: the model's server is gone; no further scan is tried.
     """
     output.check(scans)
-    failures, skipped, done = Failures("scan", len(scans)), list[Scan](), 0
+    failures, skipped, done = _KeptFailures(scans, prediction_results(output)), list[Scan](), 0
     readings = track(_read_ahead(scans, output), "scan", len(scans))
     try:
         segmented = _segmented(readings, load, failures, skipped)
@@ -140,10 +149,11 @@ def labels_as(name: str, labels: NDArray[np.uint8], image: Volume, scheme: Schem
 
 
 class _Content(NamedTuple):
-    """A scan as it was read, and its digest."""
+    """A scan as it was read, its digest, and the stamp of its files before they were read."""
 
     loaded: LoadedScan
     digest: str
+    stamp: tuple[int, int]
 
 
 class _Reading(NamedTuple):
@@ -158,14 +168,37 @@ class _SegmentedScan(NamedTuple):
     content: _Content
     segmentation: Segmentation
     scheme: Scheme
+    seconds: float
+
+
+class _KeptFailures(Failures):
+    """The scans that failed, each of whose reasons is kept beside the masks too."""
+
+    def __init__(self, scans: Sequence[Scan], results: Results[PredictedScan]) -> None:
+        super().__init__("scan", len(scans))
+        self._names = {scan.source: scan.name for scan in scans}
+        self._results = results
+
+    def note(self, source: str, error: Exception) -> None:
+        super().note(source, error)
+        if name := self._names.get(source):
+            self._results.fail(name, InputError(self.messages[-1]))
 
 
 def _read(scan: Scan, output: MaskOutput) -> _Content | None:
     """Returns a scan; None if its mask is there, of this scan by this model."""
-    existing = None if scan.problem else output.existing(scan)
+    results = prediction_results(output)
+    if is_known(scan, output, results):
+        return None
+    if scan.problem:
+        raise scan.problem
+    existing, before = output.existing(scan), source_stamp(scan.source)
     loaded = scan.read()
     digest = loaded.volume.digest()
-    return None if output.is_done(scan, existing, digest) else _Content(loaded, digest)
+    if not output.is_done(scan, existing, digest):
+        return _Content(loaded, digest, before)
+    keep_mask_that_is_there(scan, output, results, digest)
+    return None
 
 
 def _read_ahead(scans: Sequence[Scan], output: MaskOutput) -> Iterator[_Reading]:
@@ -195,6 +228,7 @@ def _segmented(
             skipped.append(scan)
             continue
         model = model or load()
+        start = monotonic()
         try:
             segmentation = model.segmentation(content.loaded.volume)
         except UnavailableError:
@@ -202,7 +236,7 @@ def _segmented(
         except InputError as error:
             failures.note(scan.source, error)
         else:
-            yield _SegmentedScan(scan, content, segmentation, model.scheme)
+            yield _SegmentedScan(scan, content, segmentation, model.scheme, monotonic() - start)
 
 
 def _written_behind(segmented: Iterator[_SegmentedScan], writer: "_Writer", failures: Failures) -> Iterator[Prediction]:
@@ -236,7 +270,7 @@ class _Writer:
 
     def write(self, result: _SegmentedScan) -> Prediction:
         """Writes a segmentation, the mask last: a scan with a mask is done."""
-        scan, (content, digest), segmentation, scheme = result
+        scan, (content, digest, source), segmentation, scheme, seconds = result
         path, volume = self.output.mask_path(scan), content.volume
         geometry = (volume.stored.affine, volume.header)
         # A map says of what it is, so that it is never taken for a scan; classes would make it a mask.
@@ -257,11 +291,24 @@ class _Writer:
             except InputError as error:  # the mask is good without it
                 logger.warning("%s", error)
         write_stored(path, labels, *geometry, replace(origin, classes=classes))
+        kept = PredictedScan(
+            source=scan.source,
+            source_stamp=source,
+            scan=digest,
+            model=self.output.identity,
+            mask=path.name,
+            mask_stamp=stamp(path),
+            volumes_ml=volumes_ml(labels, classes, volume.grid.spacing_mm),
+            doubts=doubts(labels, classes),
+            warnings=segmentation.warnings,
+            seconds=seconds,
+        )
+        prediction_results(self.output).write(scan.name, kept)
         return Prediction(
             source=scan.source,
             path=path,
             others=tuple(others),
-            volumes_ml=volumes_ml(labels, classes, volume.grid.spacing_mm),
-            doubts=doubts(labels, classes),
-            warnings=segmentation.warnings,
+            volumes_ml=kept.volumes_ml,
+            doubts=kept.doubts,
+            warnings=kept.warnings,
         )

@@ -69,7 +69,7 @@ def test_one_bad_scan_does_not_stop_the_others(
     assert next(predictions).path == tmp_path / "out" / "case_00000.nii.gz"
     with pytest.raises(InputError, match=r"1 of 2 scans failed, the first: .*bad.nii.gz: expected a whole NIfTI file"):
         next(predictions)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["case_00000.nii.gz"]
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["case_00000.nii.gz"]
     assert "bad.nii.gz: expected" in caplog.text
 
 
@@ -81,6 +81,7 @@ def test_a_mask_that_cannot_be_written_is_a_failure_of_its_own_scan(
     def write(path: Path, *_: object, **__: object) -> None:
         if path.name == "case_00000.nii.gz":
             raise InputError("expected a disk with room")
+        path.touch()
 
     monkeypatch.setattr(batch_prediction, "write_stored", write)
     predictions = segment_scans(scans, output(tmp_path), segmenter.model)
@@ -106,7 +107,7 @@ def test_a_full_disk_ends_the_run_with_what_is_done(
     message = r"No space left on device.*case_00001.nii.gz.*\(1 of 4 scans are done, 0 failed; the same command goes on"
     with pytest.raises(InputError, match=message):
         next(predictions)
-    assert [path.name for path in tmp_path.iterdir()] == ["case_00000.nii.gz"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["case_00000.nii.gz"]
 
 
 def test_the_mask_before_a_server_is_gone_is_a_result(data_dir: Path, segmenter: Segmenter, tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_what_predict_wrote_is_no_scan(tmp_path: Path) -> None:
         assert nib.load(path).header.get_intent()[0] == ("label" if name == "ct" else "none")
         with pytest.raises(InputError, match=f"out/{name}.nii.gz: expected .*{words}"):
             predict_all([path], output(tmp_path / "again"))
-    assert not (tmp_path / "again").exists() or not list((tmp_path / "again").iterdir())
+    assert not list((tmp_path / "again").glob("[!.]*"))
 
 
 def test_no_map_is_left_beside_a_mask_that_it_does_not_belong_to(tmp_path: Path) -> None:
