@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf.base import devices
 from kits_tf.base.command import Command
-from kits_tf.base.errors import InputError
+from kits_tf.base.errors import InputError, TryAgainError
 from kits_tf.base.files import require_writable
 from kits_tf.base.memory import keep_freed_memory
 from kits_tf.base.packages import is_installed
@@ -59,7 +59,7 @@ def main(settings: Train) -> None:
     manifest.check_shards(settings.records_dir)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = choose_strategy()
+    strategy = choose_strategy(settings.cluster)
     try:
         for run in _runs(settings, manifest):
             plan = TrainingPlan(
@@ -71,6 +71,10 @@ def main(settings: Train) -> None:
             _train(plan, strategy)
         if settings.all_folds and is_chief(strategy):
             print(f"python -m kits_tf.evaluate --run_dir={settings.run_dir} scores all folds together")
+    except SystemExit:  # after SIGTERM, with all saved
+        if settings.cluster:
+            raise SystemExit(TryAgainError.status) from None
+        raise
     except (tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
         # A folder in the place of a record, or a disk that fails; but also whatever else TensorFlow refuses.
         _name_damage(manifest, settings.records_dir)
@@ -82,7 +86,7 @@ def main(settings: Train) -> None:
         if num_workers(strategy) == 1:
             raise
         lost = re.search(r"/job:\w+/replica:\d+/task:\d+$", error.message, re.MULTILINE)
-        raise InputError(
+        raise TryAgainError(
             f"lost {lost[0] if lost else 'another worker'}; start all again to continue from the last checkpoint"
         ) from None
 

@@ -68,9 +68,7 @@ SKIPPED = (
     ("python -m kits_tf.demo ", "takes minutes: tests/test_demo.py runs the demo"),
     ("python -m kits_tf.convert --data_dir=gs://", "needs a bucket and a cluster that are not here"),
     ("TF_CONFIG=", _HOSTS),
-    ("hosts=$(scontrol ", _HOSTS),
-    ("export hosts", _HOSTS),
-    ("srun ", _HOSTS),
+    ("sbatch ", _HOSTS),
 )
 
 

@@ -127,7 +127,7 @@ class Command:
             return 2
         except InputError as error:
             commands.say_error(str(error))
-            return 1
+            return error.status
         except OSError:
             raise
         except Exception as error:

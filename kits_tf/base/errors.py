@@ -12,11 +12,20 @@ class InputError(ValueError):
 
     Attributes:
         reason: the message without the advice.
+        status: exit status of a command that it ends.
     """
+
+    status = 1
 
     def __init__(self, message: str = "", advice: str = "") -> None:
         super().__init__(message + advice)
         self.reason = message
+
+
+class TryAgainError(InputError):
+    """What may succeed if the same command is started again: EX_TEMPFAIL of sysexits.h, as batch systems know it."""
+
+    status = 75
 
 
 class GridMismatchError(InputError):

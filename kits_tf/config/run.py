@@ -35,6 +35,12 @@ class RunSettings(Settings):
         "Makes a repeated run equal to the last bit on the same machine. This is slower, and implies "
         "--patch_order=fixed.",
     )
+    cluster: str = setting(
+        "",
+        "What names the processes that train together. slurm: srun has started them, one on each node. Default: "
+        "TF_CONFIG, if it is set.",
+        choices=("", "slurm"),
+    )
     checkpoint_minutes: float = setting(
         10.0, "Longest time between two checkpoints; one is written after each epoch too.", above=0
     )

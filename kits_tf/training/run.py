@@ -49,7 +49,7 @@ _SCORE = "composite"
 # More than what HDF5 adds to the weights.
 _ROOM_BYTES = 1 << 20
 # Flags that may differ when a run goes on: where things lie, and how often it is saved.
-_CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes"}
+_CHANGEABLE = {"records_dir", "run_dir", "cache", "checkpoint_minutes", "cluster"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,48 +1,38 @@
 """Which devices and machines a training runs on."""
 
-import json
 import logging
 import os
 
 import tensorflow as tf
 
-from kits_tf.base.errors import InputError
+from kits_tf.training.cluster import TF_CONFIG, of_slurm, of_tf_config, waiting_for
 
 logger = logging.getLogger(__name__)
 
 
-def choose_strategy() -> tf.distribute.Strategy:
+def choose_strategy(cluster: str) -> tf.distribute.Strategy:
     """Returns the strategy that suits the machine: MultiWorkerMirrored, Mirrored or OneDevice.
 
-    The first where TF_CONFIG names several workers, in which case nothing may have been computed before; the second
-    where there are several GPUs.
+    The first where there are several processes, in which case nothing may have been computed before; the second where
+    there are several GPUs.
+
+    Args:
+        cluster: "" for the processes of TF_CONFIG, if there are any; "slurm" for the tasks of a step of SLURM.
 
     Raises:
-        InputError: TF_CONFIG does not describe such a strategy.
+        InputError: TF_CONFIG does not describe such a strategy, this is no such task, or a host cannot be found.
     """
-    if _has_cluster():
-        logger.info("waiting for all workers of TF_CONFIG")
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    processes = of_slurm() if cluster == "slurm" else of_tf_config()
+    if processes and processes.others:
+        os.environ[TF_CONFIG] = processes.to_tf_config()
+        logger.info("process %d of %d, waiting for the others", processes.index + 1, len(processes.addresses))
+        with waiting_for(processes):
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    os.environ.pop(TF_CONFIG, None)  # of one process
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-
-
-def _has_cluster() -> bool:
-    try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        cluster, task = config.get("cluster", {}), config.get("task", {})
-        count = sum(len(addresses) for addresses in cluster.values())
-        is_valid = not count or (set(cluster) <= {"chief", "worker"} and task["index"] < len(cluster[task["type"]]))
-    except (ValueError, AttributeError, KeyError, TypeError):
-        is_valid = False
-    if not is_valid:
-        raise InputError(
-            'TF_CONFIG: expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": N}}, '
-            f"got {os.environ['TF_CONFIG']}"
-        )
-    return count > 1
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:

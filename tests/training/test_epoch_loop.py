@@ -316,7 +316,7 @@ def test_two_workers_of_which_one_is_killed_end_as_if_nothing_had_been(fixed: Ru
         other.kill()
         # Not every error that TensorFlow raises then names the worker.
         wait_for(chief, "start all again to continue from the last checkpoint")
-    assert chief.returncode == 1
+    assert chief.returncode == 75
     chief, other = start_both(killed, tmp_path)
     with chief, other:
         wait_for(chief, "wrote")
