@@ -67,6 +67,7 @@ SKIPPED = (
     ("GLIBC_TUNABLES=", _BENCHMARK),
     ("python -m kits_tf.demo ", "takes minutes: tests/test_demo.py runs the demo"),
     ("python -m kits_tf.convert --data_dir=gs://", "needs a bucket and a cluster that are not here"),
+    ("python -m kits_tf.convert --runner=beam ", _HOSTS),
     ("TF_CONFIG=", _HOSTS),
     ("sbatch ", _HOSTS),
 )
@@ -101,7 +102,7 @@ def steps(text: str) -> list[str]:
 def _steps_of_block(block: str) -> list[str]:
     if block.startswith("```"):
         return [block.removeprefix("```python\n")]
-    if not re.match(r"#|(\S*/)?(python3?|pip|make|docker|curl|tensorboard|time) |[A-Z_]+=", block):
+    if not re.match(r"#|(\S*/)?(python3?|pip|make|docker|curl|tensorboard|time|sbatch) |[A-Z_]+=", block):
         return []
     lines = [re.sub(r"(^|\s+)#.*", "", line) for line in block.splitlines()]
     return [_one_line(part) for line in lines for part in line.split(" && ")]

@@ -69,6 +69,10 @@ ORDERED = {
             "lesson/served/case_00013.nii.gz",
         )
     ),
+    "docs/clusters.md": Page(
+        given={"DATA": "data", "scans.txt": "list_of_scans"},
+        leaves=("masks/predictions.csv", "masks/other.nii.gz", "RECORDS/manifest.json"),
+    ),
     "docs/conversion.md": Page(
         given={"DATA": "data", "SIMULATED_2MM": "data"},
         leaves=("audit/audit.html", "RECORDS/manifest.json", "PACKED", "NIFTI/case_00003/segmentation.nii.gz"),
@@ -194,6 +198,11 @@ def make_label_maps(folder: Path, where: Callable[[str], Path]) -> None:
     write_label_maps(folder)
 
 
+def make_list_of_scans(file: Path, where: Callable[[str], Path]) -> None:
+    """A list of the scans that every page has."""
+    file.write_text("scan.nii.gz\nmore/other.nii.gz\n")
+
+
 def make_splits(file: Path, where: Callable[[str], Path]) -> None:
     """Splits of the four cases."""
     parts = {"train": ["case_00000", "case_00001"], "validation": ["case_00002"], "test": ["case_00003"]}
@@ -208,6 +217,7 @@ MAKERS = {
     "run_of_six": make_run_of_six,
     "layout": make_layout,
     "label_maps": make_label_maps,
+    "list_of_scans": make_list_of_scans,
     "splits": make_splits,
 }
 
