@@ -28,6 +28,8 @@ class Failures:
         self._noun, self._total = noun, total
         self._messages: list[str] = []
         self._sources: list[str] = []
+        # The inputs that failed for the same reason, by that reason.
+        self._alike: dict[str, list[str]] = {}
 
     @classmethod
     def joined(cls, parts: Sequence["Failures"]) -> "Failures":
@@ -36,6 +38,8 @@ class Failures:
         for part in parts:
             result._messages += part._messages
             result._sources += part._sources
+            for reason, sources in part._alike.items():
+                result._alike.setdefault(reason, []).extend(sources)
         return result
 
     def __len__(self) -> int:
@@ -60,11 +64,12 @@ class Failures:
         """
         reason = " ".join(str(error).split()) or type(error).__name__
         message = reason if source in reason else f"{source}: {reason}"
-        first = self._alike().get(_kind(source, message), [source])[0]
+        alike = self._alike.setdefault(_kind(source, message), [])
+        alike.append(source)
         self._messages.append(message)
         self._sources.append(source)
         if self._total > 1:
-            logger.error("failed: %s", message if first == source else f"{source}, for the same reason as {first}")
+            logger.error("failed: %s", message if alike == [source] else f"{source}, for the same reason as {alike[0]}")
 
     def check(self, advice: str = "") -> None:
         """Lists the failures, if there are several reasons, and raises an error that names the first of them.
@@ -81,20 +86,13 @@ class Failures:
             raise InputError(f"{self._messages[0]}{advice}")
         count = f"{len(self)} of {count_text(self._total, self._noun)} failed"
         by_source = dict(zip(self._sources, self._messages, strict=True))
-        lines = [f"{by_source[first]}{_others(others)}" for first, *others in self._alike().values()]
+        lines = [f"{by_source[first]}{_others(others)}" for first, *others in self._alike.values()]
         if len(lines) > 1:
             logger.error("%s:", count)
             for line in lines:
                 logger.error("  %s", line)
             raise InputError(f"{count}, the first: {self._messages[0]}{advice}")
         raise InputError(f"{count}, the first: {lines[0]}{advice}")
-
-    def _alike(self) -> dict[str, list[str]]:
-        """Returns the inputs that failed for the same reason, by that reason, in the order in which they failed."""
-        alike: dict[str, list[str]] = {}
-        for source, message in zip(self._sources, self._messages, strict=True):
-            alike.setdefault(_kind(source, message), []).append(source)
-        return alike
 
 
 def _kind(source: str, message: str) -> str:
