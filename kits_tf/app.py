@@ -76,11 +76,17 @@ def serve_page(settings: App) -> Iterator[str]:
         InputError: the model cannot be loaded, or the port is taken.
         UnavailableError: the model's server does not answer.
     """
+    from kits_tf.serving.credentials import read_token
+    from kits_tf.serving.http_server import Endpoint, HttpServer, require_free_port
+    from kits_tf.serving.versions import model_identity
+
+    token = read_token(settings.page_token_file)
+    if not settings.connection.server:
+        model_identity(settings.model or STARTER, settings.inference)  # which names what is missing
+    require_free_port(settings.host, settings.page_port, "page_port")
     start_tensorflow()
     from starlette.applications import Starlette
 
-    from kits_tf.serving.credentials import read_token
-    from kits_tf.serving.http_server import Endpoint, HttpServer
     from kits_tf.webapp.routes import Access
     from kits_tf.webapp.service import PageService
 
@@ -91,9 +97,7 @@ def serve_page(settings: App) -> Iterator[str]:
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
     )
-    access = Access(
-        host=settings.host, token=read_token(settings.page_token_file), is_encrypted=bool(settings.tls_cert)
-    )
+    access = Access(host=settings.host, token=token, is_encrypted=bool(settings.tls_cert))
     # The connection to a model on a server is closed last: until the page has ended it may be in use.
     with contextlib.ExitStack() as stack, PageService(settings.page, settings.dicom, access) as page:
         http = HttpServer(Starlette(routes=page.routes), endpoint, _GRACE_S)

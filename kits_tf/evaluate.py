@@ -68,19 +68,37 @@ def main(settings: Evaluate) -> None:
         InputError: run, predictions or data cannot be used, there is nothing to score, or a case that was due could not
             be scored; the others are scored and written all the same.
     """
-    start_tensorflow()
     from kits_tf.analysis.evaluation_files import compare
-    from kits_tf.views.terminal.scores_table import comparison_table, folds_table, scores_table
 
     if settings.compare:
+        from kits_tf.views.terminal.scores_table import comparison_table
+
         print(comparison_table(compare(*settings.compare.split(","))))
         return
+    _require_inputs(settings)
+    start_tensorflow()
+    from kits_tf.views.terminal.scores_table import folds_table, scores_table
+
     result = _evaluate_run(settings, Path(settings.run_dir)) if settings.run_dir else _evaluate_masks(settings)
     if result.folds:
         print(folds_table(result.folds))
     print(scores_table(result.scores, result.summary))
     print(f"wrote {result.scores_dir}")
     result.failures.check()
+
+
+def _require_inputs(settings: Evaluate) -> None:
+    """Raises InputError if a run, a folder or a data set is missing, before TensorFlow is started for it."""
+    from kits_tf.ct.layouts import require_data_set
+    from kits_tf.ct.scans import mask_paths
+    from kits_tf.training.run_files import require_run, run_folders
+
+    for folder in run_folders(settings.run_dir) if settings.run_dir else ():
+        require_run(folder)
+    for masks_dir in filter(None, (settings.predictions_dir, settings.truth_dir)):
+        mask_paths(Path(masks_dir))
+    if settings.data_dir:
+        require_data_set(settings.data_dir)
 
 
 def _evaluate_run(settings: Evaluate, run_dir: Path) -> "EvaluationResult":

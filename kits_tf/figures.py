@@ -90,7 +90,6 @@ def main(settings: Figures, inputs: list[str]) -> None:
     if bool(inputs) == (settings.data_dir is not None):
         raise UsageError(f"expected scans or --data_dir, got {'both' if inputs else 'neither'}")
     require_writable(settings.output_dir)
-    start_tensorflow()
     if settings.augmentations:
         _draw_augmentations(settings, str(settings.data_dir))
     else:
@@ -105,9 +104,10 @@ def _draw_masks(settings: Figures, inputs: list[str]) -> None:
             the others are.
     """
     from kits_tf.analysis.mask_files import check_flags, label_note
-    from kits_tf.views.drawings.prediction_figures import draw_all
 
     drawings = _of_scans(settings, inputs) if inputs else _of_data_set(settings)
+    from kits_tf.views.drawings.prediction_figures import draw_all
+
     masks = drawings.plan.masks.masks
     check_flags(masks.values(), settings.masks)
     done = draw_all(drawings, settings.workers)
@@ -127,7 +127,6 @@ def _of_scans(settings: Figures, inputs: list[str]) -> "Drawings":
     from kits_tf.analysis.mask_files import is_mask, masks_at, open_masks
     from kits_tf.ct.scans import collect_scans, find_masks
     from kits_tf.ct.volume import has_nifti_suffix
-    from kits_tf.views.drawings.prediction_figures import drawings_of_scans
 
     files = [text for text in inputs if has_nifti_suffix(Path(text)) and Path(text).is_file()]
     given = [text for text in files if is_mask(Path(text))]
@@ -143,6 +142,9 @@ def _of_scans(settings: Figures, inputs: list[str]) -> "Drawings":
         if len(paths) == len(scans) == 1:  # whatever their names
             paths = {scans[0].name: Path(given[0])}
         masks = masks_at(paths, Path(given[0]).parent, settings.masks)
+    start_tensorflow()
+    from kits_tf.views.drawings.prediction_figures import drawings_of_scans
+
     return drawings_of_scans(scans, settings.dicom, _plan(settings, masks))
 
 
@@ -154,7 +156,6 @@ def _of_data_set(settings: Figures) -> "Drawings":
     """
     from kits_tf.analysis.mask_files import open_masks
     from kits_tf.analysis.masks import predicted_cases
-    from kits_tf.views.drawings.prediction_figures import Drawings, draw_prediction
 
     masks = open_masks(settings.masks_dir, settings.masks)
     predicted = predicted_cases(masks.names, settings.masks_dir, str(settings.data_dir))
@@ -162,6 +163,9 @@ def _of_data_set(settings: Figures) -> "Drawings":
     failures = Failures("case", len(masks.names))
     for name, problem in predicted.surplus.items():
         failures.note(name, problem)
+    start_tensorflow()
+    from kits_tf.views.drawings.prediction_figures import Drawings, draw_prediction
+
     plan = _plan(settings, masks)
     tasks = {files.case_id: (files, plan) for files in predicted.cases}
     return Drawings(draw=draw_prediction, tasks=tasks, plan=plan, failures=failures)
@@ -179,9 +183,12 @@ def _draw_augmentations(settings: Figures, data_dir: str) -> None:
     Raises:
         InputError: the folder has no such case with a mask, or it cannot be used.
     """
+    from kits_tf.ct.layouts import case_number, find_cases, require_data_set
+
+    require_data_set(data_dir)
+    start_tensorflow()
     from kits_tf.ct.cases import read_labeled
     from kits_tf.ct.labels import scheme_of
-    from kits_tf.ct.layouts import case_number, find_cases
     from kits_tf.pipeline.case import to_training_grid
     from kits_tf.pipeline.preview import preview_augmentations
     from kits_tf.pipeline.recipe import PatchRecipe

@@ -68,6 +68,9 @@ def main(settings: Report) -> None:
     require_packages(with_viewer=settings.viewer)
     if settings.output:
         require_own([settings.output])
+    evaluations = read_evaluations(settings)
+    path = Path(settings.output or evaluations[0].scores_dir / (COMPARED_NAME if settings.compare else NAME))
+    require_own([path])
     start_tensorflow()
     from kits_tf.analysis.evaluation_files import cases_of_all
     from kits_tf.analysis.mask_files import label_note
@@ -79,9 +82,6 @@ def main(settings: Report) -> None:
     from kits_tf.views.pages.niivue import niivue_module
 
     module = niivue_module() if settings.viewer else None
-    evaluations = read_evaluations(settings)
-    path = Path(settings.output or evaluations[0].scores_dir / (COMPARED_NAME if settings.compare else NAME))
-    require_own([path])
     for line in filter(None, dict.fromkeys(label_note(each.scored) for each in evaluations)):
         print(line)
     composites = {case_id: evaluations[0].scores[case_id][COMPOSITE] for case_id in cases_of_all(evaluations)}

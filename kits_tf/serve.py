@@ -48,6 +48,7 @@ def main(settings: Serve) -> None:
         signal.signal(name, lambda *_: stop.set())
     if settings.export_dir:
         require_versions(Path(settings.export_dir))
+    _require_files_and_ports(settings)
     start_tensorflow()
     from kits_tf.serving.server.server import Server
 
@@ -70,6 +71,18 @@ def main(settings: Serve) -> None:
         stop.wait()
         print("stopping: running requests are finished first", flush=True)
         server.stop()
+
+
+def _require_files_and_ports(settings: Serve) -> None:
+    """Raises InputError if a secret cannot be read or a port is taken, before TensorFlow is started for it."""
+    from kits_tf.serving.credentials import read_file, read_token
+    from kits_tf.serving.http_server import require_free_port
+
+    read_token(settings.token_file)
+    for path in (settings.tls_cert, settings.tls_key):
+        read_file(path)
+    for flag in ("grpc_port", "rest_port"):
+        require_free_port(settings.host, getattr(settings, flag), flag)
 
 
 @contextlib.contextmanager

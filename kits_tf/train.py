@@ -1,5 +1,6 @@
 """python -m kits_tf.train: records -> a trained network in a run directory."""
 
+import os
 import re
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -41,22 +42,16 @@ def main(settings: Train) -> None:
         InputError: records or run directory do not fit the settings, the loss became infinite, or a worker is lost.
     """
     keep_freed_memory()
+    manifest = _checked_manifest(settings)
     start_tensorflow()
     import tensorflow as tf
 
-    from kits_tf.inference.postprocess import parse_postprocess
     from kits_tf.network.architecture import make_architecture
-    from kits_tf.pipeline.manifest import Manifest
     from kits_tf.training.plan import TrainingPlan
     from kits_tf.training.strategy import choose_strategy, is_chief, num_workers
 
-    parse_postprocess(settings.inference.postprocess)  # which the run's masks go through by default
     architecture = make_architecture(settings.network)
     architecture.check_training(settings.patches.patch_size_zyx, settings.optimization.rematerialize)
-    require_writable(settings.run_dir)
-    manifest = Manifest.read(settings.records_dir)
-    manifest.check_settings(settings.records, settings.records_dir)
-    manifest.check_shards(settings.records_dir)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = choose_strategy(settings.cluster)
@@ -89,6 +84,29 @@ def main(settings: Train) -> None:
         raise TryAgainError(
             f"lost {lost[0] if lost else 'another worker'}; start all again to continue from the last checkpoint"
         ) from None
+
+
+def _checked_manifest(settings: Train) -> "Manifest":
+    """Returns the manifest of the records, after all that can be checked without TensorFlow.
+
+    Raises:
+        InputError: records, folder or initial weights do not fit the settings.
+    """
+    from kits_tf.inference.postprocess import parse_postprocess
+    from kits_tf.pipeline.manifest import Manifest
+    from kits_tf.training.run_files import require_own_or_new, require_run, run_folder
+
+    parse_postprocess(settings.inference.postprocess)  # which the run's masks go through by default
+    manifest = Manifest.read(settings.records_dir)
+    manifest.check_settings(settings.records, settings.records_dir)
+    manifest.check_shards(settings.records_dir)
+    for run in _runs(settings, manifest):
+        if not os.environ.get("TF_CONFIG"):  # else another worker may be writing to it at the moment
+            require_own_or_new(Path(run.run_dir))
+    if settings.optimization.initial_weights:
+        require_run(run_folder(settings.optimization.initial_weights))
+    require_writable(settings.run_dir)
+    return manifest
 
 
 def _name_damage(manifest: "Manifest", records_dir: str) -> None:

@@ -62,7 +62,7 @@ class ConnectionSettings(Settings):
     model_label: str = setting("", "Label of the version to use, for example canary.")
     deadline_s: float = setting(600.0, "Longest time that a request may take, including transfer, in seconds.", above=0)
     attempts: int = setting(
-        6, "Attempts to reach a server that does not answer, with longer and longer waits in between.", minimum=1
+        5, "Attempts to reach a server that does not answer, with longer and longer waits in between.", minimum=1
     )
     tls: bool = setting(False, "Encrypts the connection.")
     ca_file: str = setting("", "PEM file of certificate authorities to trust. Default: the system's.")

@@ -92,6 +92,18 @@ class CaseFiles:
 LAYOUTS: Registry[Callable[[AnyPath], list[CaseFiles] | None]] = Registry("data layout")
 
 
+def require_data_set(data: str) -> AnyPath:
+    """Returns the path of a data set, of which nothing is read.
+
+    Raises:
+        InputError: there is no such path.
+    """
+    root = as_path(data)
+    if not root.exists():
+        raise InputError(f"{root}: expected a data set, found no such file or folder")
+    return root
+
+
 def find_cases(data: str) -> list[CaseFiles]:
     """Returns the cases of a data set, ordered by id.
 
@@ -106,9 +118,7 @@ def find_cases(data: str) -> list[CaseFiles]:
         InputError: there is no such path or no case in it, two cases have the same id, or
             dataset.json means other labels than the challenge's.
     """
-    root = as_path(data)
-    if not root.exists():
-        raise InputError(f"{root}: expected a data set, found no such file or folder")
+    root = require_data_set(data)
     cases = next((cases for layout in LAYOUTS.values() if (cases := layout(root)) is not None), None)
     if cases is None and root.is_file():
         raise InputError(f"{root}: expected a folder or a CSV file")

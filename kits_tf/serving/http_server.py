@@ -142,3 +142,8 @@ def listen(host: str, port: int, port_flag: str) -> socket.socket:
         raise InputError(f"--host={host}: expected an address of this machine: {error.strerror or error}") from None
     listener.listen()
     return listener
+
+
+def require_free_port(host: str, port: int, port_flag: str) -> None:
+    """Raises InputError as `listen` does, and leaves the address to whoever listens on it next."""
+    listen(host, port, port_flag).close()

@@ -31,7 +31,7 @@ from kits_tf.base import devices
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import name_in_errors, read_text, write_text, written_whole
 from kits_tf.base.flagfile import from_flagfile, to_flagfile
-from kits_tf.base.locks import LOCK_NAME, locked
+from kits_tf.base.locks import locked
 from kits_tf.base.progress import still_working
 from kits_tf.base.provenance import environment
 from kits_tf.base.settings import changed_flags
@@ -40,7 +40,15 @@ from kits_tf.network.architecture import Architecture, make_architecture
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.history import HISTORY
 from kits_tf.training.places import at, with_absolute_paths
-from kits_tf.training.run_files import BEST_WEIGHTS, FLAGS, NOTICE, POSTPROCESS, is_run, run_folders, what_is_at
+from kits_tf.training.run_files import (
+    BEST_WEIGHTS,
+    FLAGS,
+    NOTICE,
+    POSTPROCESS,
+    require_own_or_new,
+    require_run,
+    run_folders,
+)
 
 ENVIRONMENT, LAST_WEIGHTS = "environment.json", "last.weights.h5"
 CHECKPOINTS, CURVES = "checkpoints", "curves.png"
@@ -80,7 +88,7 @@ def locked_run_dir(run_dir: Path) -> Iterator[None]:
     Raises:
         InputError: another training writes to it, or it holds something that is no run.
     """
-    _check_own(run_dir)
+    require_own_or_new(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     with locked(run_dir, "training"):
         yield
@@ -97,7 +105,7 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
     if (run_dir / FLAGS).exists() and ((run_dir / HISTORY).exists() or (run_dir / CHECKPOINTS).exists()):
         _check_same_run(run_dir, settings, manifest)
         return
-    _check_own(run_dir)
+    require_own_or_new(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     manifest.write(run_dir)
     (run_dir / NOTICE).unlink(missing_ok=True)
@@ -106,13 +114,6 @@ def open_run_dir(settings: RunSettings, manifest: Manifest) -> None:
     write_text(run_dir / ENVIRONMENT, json.dumps(environment(), indent=1) + "\n")
     flags = to_flagfile(with_absolute_paths(settings), "train")
     write_text(run_dir / FLAGS, flags)  # last: a folder with flags is a run
-
-
-def _check_own(run_dir: Path) -> None:
-    """Raises InputError if a folder is neither a run nor new nor empty."""
-    is_other = run_dir.is_dir() and not (run_dir / FLAGS).exists()
-    if is_other and any(path.name != LOCK_NAME for path in run_dir.iterdir()):
-        raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
 
 
 def _check_same_run(run_dir: Path, settings: RunSettings, manifest: Manifest) -> None:
@@ -161,8 +162,7 @@ def load_run(run_dir: str | os.PathLike) -> Run:
         InputError: a file of the run is missing, or the weights are of another architecture, NaN or infinite.
     """
     root = Path(run_dir)
-    if not is_run(root):
-        raise InputError(f"{root}: expected a run directory, {what_is_at(root)}")
+    require_run(root)
     settings, manifest = at(root, from_flagfile(RunSettings, root / FLAGS)), Manifest.read(root)
     weights = root / BEST_WEIGHTS
     if not weights.is_file():

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from kits_tf.base.errors import InputError
+from kits_tf.base.locks import LOCK_NAME
 from kits_tf.base.paths import listed_paths
 from kits_tf.base.words import listed
 from kits_tf.config.shared import STARTER
@@ -39,6 +41,19 @@ def run_folders(model: str) -> list[Path]:
 def is_run(path: Path) -> bool:
     """Returns whether a path is the folder of a run."""
     return (path / FLAGS).is_file()
+
+
+def require_run(path: Path) -> None:
+    """Raises InputError if a path is not the folder of a run."""
+    if not is_run(path):
+        raise InputError(f"{path}: expected a run directory, {what_is_at(path)}")
+
+
+def require_own_or_new(run_dir: Path) -> None:
+    """Raises InputError if a folder is neither a run nor new nor empty."""
+    is_other = run_dir.is_dir() and not is_run(run_dir)
+    if is_other and any(path.name != LOCK_NAME for path in run_dir.iterdir()):
+        raise InputError(f"{run_dir}: expected a new or an empty folder, or an earlier run")
 
 
 def what_is_at(path: Path) -> str:
