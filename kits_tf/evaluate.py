@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kits_tf.base.command import Command
 from kits_tf.base.errors import InputError
+from kits_tf.base.files import require_writable
 from kits_tf.base.settings import Settings, setting
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import InferenceSettings, MaskSchemeSettings, shared
@@ -88,11 +89,13 @@ def main(settings: Evaluate) -> None:
 
 
 def _require_inputs(settings: Evaluate) -> None:
-    """Raises InputError if a run, a folder or a data set is missing, before TensorFlow is started for it."""
+    """Raises InputError if scores cannot be written, or an input is missing, before TensorFlow is started for it."""
     from kits_tf.ct.layouts import require_data_set
     from kits_tf.ct.scans import mask_paths
     from kits_tf.training.run_files import require_run, run_folders
 
+    if settings.output_dir:
+        require_writable(settings.output_dir)
     for folder in run_folders(settings.run_dir) if settings.run_dir else ():
         require_run(folder)
     for masks_dir in filter(None, (settings.predictions_dir, settings.truth_dir)):

@@ -14,6 +14,7 @@ from conftest import OF_PHANTOMS
 from PIL import Image
 
 from kits_tf import config, predict
+from kits_tf.base.command import UsageError
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import read_table
 from kits_tf.ct import scans as scans_module
@@ -121,6 +122,11 @@ def test_a_file_may_list_the_scans(suffix: str, data_dir: Path, run_dir: Path, t
     run(run_dir, tmp_path / "out", [], scans_file=str(listed))
     masks = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
     assert masks == ["case_00000.nii.gz", "case_00001.nii.gz"]
+
+
+def test_without_scans_there_is_nothing_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected at least one SCAN after the flags, or --scans_file"):
+        run(Path("starter"), tmp_path / "out", [])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kits_tf
-from kits_tf import config, convert, demo, evaluate, figures, predict, train
+from kits_tf import config, convert, demo, evaluate, figures, measure, predict, train
 from kits_tf.__main__ import GROUPS
 from kits_tf.base.command import Command, UsageError, all_commands
 from kits_tf.base.errors import InputError
@@ -101,8 +101,8 @@ def test_a_flag_of_yes_or_no_needs_no_value() -> None:
 def test_required_flags_and_inputs() -> None:
     with pytest.raises(UsageError, match="--records_dir is required: Folder of TFRecord shards"):
         convert.COMMAND.parse(CONVERT[:1])
-    with pytest.raises(UsageError, match="expected at least one SCAN after the flags"):
-        predict.COMMAND.parse(["--model=m", "--output_dir=o"])
+    with pytest.raises(UsageError, match="expected at least one MASK after the flags"):
+        measure.COMMAND.parse(["--output_dir=o"])
     _, inputs = predict.COMMAND.parse(["a.nii", "--model=m", "--output_dir=o", "b.nii"])
     assert inputs == ["a.nii", "b.nii"]
 

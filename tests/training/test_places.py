@@ -14,7 +14,7 @@ from kits_tf.base.flagfile import from_flagfile, to_flagfile
 from kits_tf.config import InferenceSettings, RunSettings
 from kits_tf.ct.layouts import find_cases
 from kits_tf.inference.own_settings import notices
-from kits_tf.pipeline.conversion import _start_manifest
+from kits_tf.pipeline.conversion import _new_manifest
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.training.places import at, with_absolute_paths
 from kits_tf.training.run import CALIBRATION, FLAGS, load_run, load_runs, locked_run_dir, open_run_dir
@@ -38,7 +38,7 @@ def test_what_the_data_is_goes_with_the_run(data_dir: Path, tmp_path: Path) -> N
     notes = []
     for name, flags in (("own", {}), ("given", {"data_note": "scans of one hospital"})):
         settings = config.ConversionSettings(records_dir=str(tmp_path / name), **known, **flags)
-        manifest = _start_manifest(settings, find_cases(str(data_dir)), tmp_path / name)
+        manifest = _new_manifest(settings, find_cases(str(data_dir)))
         run_dir = tmp_path / f"run_{name}"
         open_run_dir(config.RunSettings(records_dir=str(tmp_path / name), run_dir=str(run_dir)), manifest)
         notes.append(notices([run_dir]))
