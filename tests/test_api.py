@@ -126,7 +126,7 @@ def test_settings_of_inference_are_taken_and_others_refused(
 ) -> None:
     with pytest.raises(InputError, match=r"expected settings of overlap, .*, got overlaps"):
         kits_tf.load_model(run_dir, overlaps=0.5)
-    with pytest.raises(InputError, match="--overlap: expected less than 1"):
+    with pytest.raises(InputError, match="^overlap: expected less than 1, got 1.5$"):
         kits_tf.load_model(run_dir, overlap=1.5)
     monkeypatch.setattr(loading, "open_model", lambda *given: Model(given, LATERALITY))
     for accept in (False, True):

@@ -7,7 +7,7 @@ from typing import Any
 from kits_tf.config import InferenceSettings
 from kits_tf.config.shared import STARTER
 from kits_tf.library.model import Model
-from kits_tf.library.options import settings_from
+from kits_tf.library.options import parameters_named, settings_from
 from kits_tf.serving.models import open_model
 
 
@@ -24,5 +24,6 @@ def load_model(path: str | os.PathLike = STARTER, *, accept_intensities: bool = 
     Raises:
         InputError: there is no model, or it has no such setting.
     """
-    network = open_model(os.fspath(path), settings_from(InferenceSettings, inference))
+    with parameters_named():
+        network = open_model(os.fspath(path), settings_from(InferenceSettings, inference))
     return Model(network=replace(network, accept_intensities=accept_intensities))

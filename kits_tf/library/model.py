@@ -10,7 +10,7 @@ from kits_tf.ct.volume import Volume
 from kits_tf.inference import model as inference
 from kits_tf.inference.identity import with_labels
 from kits_tf.library.mask import Mask
-from kits_tf.library.options import settings_from
+from kits_tf.library.options import parameters_named, settings_from
 from kits_tf.serving.remote_model import Client
 
 
@@ -90,6 +90,7 @@ def connect(server: str, *, accept_intensities: bool = False, **options: Any) ->
             names cannot be read.
         UnavailableError: the server cannot be reached, or has no such model.
     """
-    settings = settings_from(ConnectionSettings, {"server": server, **options})
-    client = Client(settings, accept_intensities=accept_intensities)
+    with parameters_named():
+        settings = settings_from(ConnectionSettings, {"server": server, **options})
+        client = Client(settings, accept_intensities=accept_intensities)
     return Model(network=client.model, connection=client)

@@ -10,6 +10,7 @@ from kits_tf.ct.hounsfield import IntensityError
 from kits_tf.ct.labels import KITS19, LATERALITY, Scheme
 from kits_tf.ct.volume import Volume
 from kits_tf.inference import model as inference
+from kits_tf.library.options import parameters_named
 
 
 def two_kidneys() -> Volume:
@@ -69,3 +70,13 @@ def test_settings_that_are_none_are_refused(run_dir: Path) -> None:
         kits_tf.connect("localhost:1", versions=3)
     with pytest.raises(UnavailableError, match="localhost:1"):
         kits_tf.connect("localhost:1", attempts=1)
+    with pytest.raises(kits_tf.InputError, match="^attempts: expected 1 or more, got 0"):
+        kits_tf.connect("localhost:1", attempts=0)
+
+
+def test_errors_name_parameters_where_commands_name_flags() -> None:
+    message = "a--b: UNAUTHENTICATED: expected the token of this server (--token_file names the file), or --tls=on"
+    with pytest.raises(UnavailableError) as caught, parameters_named():
+        raise UnavailableError(message)
+    expected = "a--b: UNAUTHENTICATED: expected the token of this server (token_file names the file), or tls=on"
+    assert str(caught.value) == expected
