@@ -1,11 +1,13 @@
 """python -m kits_tf.export: a run -> a SavedModel for TensorFlow Serving."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kits_tf.base.command import Command
 from kits_tf.base.files import require_writable
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ExportSettings
+from kits_tf.serving.versions import require_export_dir
 from kits_tf.training.run_files import require_run, run_folders
 
 
@@ -23,6 +25,7 @@ def main(settings: Export) -> None:
     require_writable(settings.export_dir)
     for folder in run_folders(settings.run_dir):
         require_run(folder)
+    require_export_dir(Path(settings.export_dir))
     start_tensorflow()
     from kits_tf.serving.exporting import export
 

@@ -1,6 +1,7 @@
 """Simple mistakes are found at once: before TensorFlow is imported, which takes seconds."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,6 +38,11 @@ def test_what_is_missing_is_named_before_tensorflow_is_imported(
 ) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("to keep")
+    (tmp_path / "untrained").mkdir()
+    shutil.copy(run_dir / "train.flags", tmp_path / "untrained")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "kits").symlink_to(model_dir)
+    next_version = "expected a new folder, or that of an exported model for its next version"
     records, scan = f"--records_dir={records_dir}", str(data_dir / "case_00000" / "imaging.nii.gz")
     fitting = [records, "--spacing_zyx_mm=12,10,10", "--test_cases=3", "--validation_fraction=0.3"]
     no_run = "no: expected a run directory, found no such folder"
@@ -55,6 +61,14 @@ def test_what_is_missing_is_named_before_tensorflow_is_imported(
         ("evaluate", "--predictions_dir=other", "--data_dir=no"): no_data,
         ("export", "--run_dir=no", "--export_dir=x"): no_run,
         ("export", f"--run_dir={model_dir}", "--export_dir=x"): exported,
+        ("export", "--run_dir=untrained", "--export_dir=x"): "untrained/best.weights.h5: expected the weights of a",
+        ("export", f"--run_dir={run_dir}", f"--export_dir={run_dir}"): f"{run_dir}: {next_version}; found a run",
+        ("export", f"--run_dir={run_dir}", f"--export_dir={model_dir}/1"): (
+            f"{model_dir}/1: {next_version}; found a version of an exported model"
+        ),
+        ("export", f"--run_dir={run_dir}", "--export_dir=models"): (
+            f"models: {next_version}; found a folder that holds models/kits (an exported model)"
+        ),
         ("serve", "--export_dir=no"): "no: expected the folder of an exported model, which holds its versions; found",
         ("serve", f"--export_dir={model_dir}", "--token_file=no"): secret,
         ("serve", f"--export_dir={model_dir}", "--tls_cert=no", "--tls_key=no"): secret,

@@ -142,6 +142,8 @@ class ServerSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_tls(self.tls_cert, self.tls_key)
+        if self.grpc_port == self.rest_port != 0:
+            raise InputError(f"--rest_port: expected another port than --grpc_port, got {self.rest_port} for both")
 
     @property
     def max_message_bytes(self) -> int:

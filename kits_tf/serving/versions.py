@@ -51,6 +51,14 @@ def require_versions(root: Path) -> None:
     raise InputError(f"{root}: {expected}; {what_is_at(root)}{advice}")
 
 
+def require_export_dir(root: Path) -> None:
+    """Raises InputError if the next version of a model must not be written to a folder, which is something else."""
+    is_folder_of_models = any(root.glob(f"*/*/{SAVED_MODEL}"))
+    if is_run(root) or (root / SAVED_MODEL).is_file() or is_folder_of_models:
+        expected = "expected a new folder, or that of an exported model for its next version"
+        raise InputError(f"{root}: {expected}; {what_is_at(root)}")
+
+
 def find_saved_model(path: str | os.PathLike) -> Path | None:
     """Returns the SavedModel at a path, or the highest version in it; None if there is neither.
 

@@ -90,9 +90,12 @@ def begin_with(trainer: Trainer, run_dir: str, scheme: Scheme) -> None:
     """
     other = run.load_run(run_folder(run_dir))
     shapes = [weight.shape for weight in trainer.network.weights]
-    is_same = shapes == [weight.shape for weight in other.network.weights]
-    if not is_same or other.manifest.scheme.classes != scheme.classes:
-        raise InputError(f"--initial_weights={run_dir}: expected a run of the same network and classes as this one")
+    expected = f"--initial_weights={run_dir}: expected a run of the same network and classes as this one"
+    if (classes := other.manifest.scheme.classes) != scheme.classes:
+        raise InputError(f"{expected}: its classes are {', '.join(classes)}, this run's {', '.join(scheme.classes)}")
+    if shapes != [weight.shape for weight in other.network.weights]:
+        counts = [f"{network.count_params():,}" for network in (other.network, trainer.network)]
+        raise InputError(f"{expected}: its network has other layers ({counts[0]} parameters, this run's {counts[1]})")
     for network in (trainer.network, trainer.validated):
         network.set_weights(other.network.get_weights())
     logger.info("beginning with the weights of %s", run_dir)

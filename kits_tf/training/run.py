@@ -165,8 +165,6 @@ def load_run(run_dir: str | os.PathLike) -> Run:
     require_run(root)
     settings, manifest = at(root, from_flagfile(RunSettings, root / FLAGS)), Manifest.read(root)
     weights = root / BEST_WEIGHTS
-    if not weights.is_file():
-        raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
     architecture = make_architecture(settings.network)
     with still_working("building the network"):
         network = _build(architecture, len(manifest.scheme.classes))

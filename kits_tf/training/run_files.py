@@ -44,9 +44,12 @@ def is_run(path: Path) -> bool:
 
 
 def require_run(path: Path) -> None:
-    """Raises InputError if a path is not the folder of a run."""
+    """Raises InputError if a path is not the folder of a run, or no weights are kept there yet."""
     if not is_run(path):
         raise InputError(f"{path}: expected a run directory, {what_is_at(path)}")
+    weights = path / BEST_WEIGHTS
+    if not weights.is_file():
+        raise InputError(f"{weights}: expected the weights of a trained network, found no such file")
 
 
 def require_own_or_new(run_dir: Path) -> None:

@@ -326,6 +326,8 @@ def test_ports_that_are_taken_are_refused(server: Server, fake_dir: Path) -> Non
         expected = f"^--{name}={taken[name]}: expected a free port, another program listens on 127.0.0.1:{taken[name]};"
         with pytest.raises(InputError, match=expected):
             Server(ServerSettings(export_dir=str(fake_dir), **ports))
+    with pytest.raises(InputError, match=r"^--rest_port: expected another port than --grpc_port, got 8500 for both$"):
+        ServerSettings(export_dir=str(fake_dir), grpc_port=8500, rest_port=8500)
     with pytest.raises(InputError, match=r"^--host=203.0.113.7: expected an address of this machine: "):
         Server(ServerSettings(export_dir=str(fake_dir), host="203.0.113.7", grpc_port=0, rest_port=0))
 

@@ -110,10 +110,15 @@ def test_the_weights_to_begin_with_are_of_the_same_network_and_classes(
         settings = replace(settings, network=replace(settings.network, filters=(4, 6)))
     scheme = replace(manifest.scheme, classes=manifest.scheme.classes[::-1]) if part == "classes" else manifest.scheme
     trainer = fit.make_trainer(training_plan(settings, manifest))
-    with pytest.raises(
-        InputError, match="--initial_weights=.*: expected a run of the same network and classes as this"
-    ):
+    expected = f"--initial_weights={finished.run_dir}: expected a run of the same network and classes as this one: its "
+    differences = {
+        "network": "network has other layers (4,836 parameters, this run's 3,784)",
+        "classes": "classes are background, right_kidney, left_kidney, tumor, this run's tumor, left_kidney, "
+        "right_kidney, background",
+    }
+    with pytest.raises(InputError) as caught:
         fit.begin_with(trainer, finished.run_dir, scheme)
+    assert str(caught.value) == expected + differences[part]
     with pytest.raises(InputError, match="nowhere: expected a run directory, found no such folder"):
         fit.begin_with(trainer, str(tmp_path / "nowhere"), manifest.scheme)
 
