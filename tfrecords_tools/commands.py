@@ -73,7 +73,7 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = status or (_BROKEN_PIPE if isinstance(error, BrokenPipeError) else 1)
     if stop.is_stopping:
-        # Its memory is the system's to free: TensorFlow takes up to half a minute, and nobody says why.
+        # Its memory is the system's to free: TensorFlow takes seconds for it, and nobody says why.
         os._exit(status)
     sys.exit(status)
 
