@@ -94,16 +94,17 @@ def _checked_manifest(settings: Train) -> "Manifest":
     """
     from kits_tf.inference.postprocess import parse_postprocess
     from kits_tf.pipeline.manifest import Manifest
-    from kits_tf.training.run_files import require_own_or_new, require_run, run_folder
+    from kits_tf.training.run_files import is_run, require_own_or_new, require_run, run_folder
 
     parse_postprocess(settings.inference.postprocess)  # which the run's masks go through by default
     manifest = Manifest.read(settings.records_dir)
     manifest.check_settings(settings.records, settings.records_dir)
     manifest.check_shards(settings.records_dir)
-    for run in _runs(settings, manifest):
-        if not os.environ.get("TF_CONFIG"):  # else another worker may be writing to it at the moment
-            require_own_or_new(Path(run.run_dir))
-    if settings.optimization.initial_weights:
+    folders = [Path(run.run_dir) for run in _runs(settings, manifest)]
+    for folder in folders:
+        if not (settings.cluster or os.environ.get("TF_CONFIG")):  # else another process may be writing to it
+            require_own_or_new(folder)
+    if settings.optimization.initial_weights and not all(map(is_run, folders)):  # which have weights of their own
         require_run(run_folder(settings.optimization.initial_weights))
     require_writable(settings.run_dir)
     return manifest
