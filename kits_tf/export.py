@@ -7,8 +7,6 @@ from kits_tf.base.command import Command
 from kits_tf.base.files import require_writable
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.config import ExportSettings
-from kits_tf.serving.versions import require_export_dir
-from kits_tf.training.run_files import require_run, run_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +20,9 @@ def main(settings: Export) -> None:
     Raises:
         InputError: a run cannot be loaded, runs do not fit together, or the records for calibration are gone.
     """
+    from kits_tf.serving.versions import require_export_dir
+    from kits_tf.training.run_files import require_run, run_folders
+
     require_writable(settings.export_dir)
     for folder in run_folders(settings.run_dir):
         require_run(folder)
