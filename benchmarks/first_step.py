@@ -43,7 +43,7 @@ def main(_: list[str]) -> None:
     manifest, architecture = Manifest.read(settings.records_dir), make_architecture(settings.network)
     plan = TrainingPlan(settings=settings, manifest=manifest, architecture=architecture, run_dir=None)
     keras.utils.set_random_seed(settings.seed)
-    strategy = choose_strategy("")
+    strategy = choose_strategy("tf_config")
     with strategy.scope():
         steps = ReplicatedTrainer(fit.make_trainer(plan), strategy)
         taken = steps.train(fit.training_input(settings, manifest, settings.records_dir))

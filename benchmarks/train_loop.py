@@ -44,7 +44,7 @@ def main(_: list[str]) -> None:
     settings, _ = train.COMMAND.parse([*arguments])
     shape = (settings.optimization.batch_size, *settings.patches.patch_size_zyx)
     batch = tf.random.normal(shape), tf.cast(tf.random.uniform(shape, 0, 4, tf.int32), tf.uint8)
-    strategy = choose_strategy("")
+    strategy = choose_strategy("tf_config")
     with strategy.scope(), tempfile.TemporaryDirectory() as run_dir:
         architecture, balance = make_architecture(settings.network), ClassBalance(weights=(1.0,) * 4)
         trainer = build_trainer(architecture, TrainerSettings.of_run(settings), find_scheme("laterality"), balance)

@@ -78,7 +78,8 @@ def main(settings: Predict, inputs: list[str]) -> None:
     if part.is_summary:
         _summarize(everything, output)
         return
-    scans = [everything[index] for index in part.items([size_of(scan) for scan in everything])]
+    sizes = [0 if part == WHOLE else size_of(scan) for scan in everything]
+    scans = [everything[index] for index in part.items(sizes)]
     failed: InputError | None = None
     try:
         for prediction in segment_scans(scans, output, lambda: _load(settings)):

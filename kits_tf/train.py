@@ -67,7 +67,7 @@ def main(settings: Train) -> None:
         if settings.all_folds and is_chief(strategy):
             print(f"python -m kits_tf.evaluate --run_dir={settings.run_dir} scores all folds together")
     except SystemExit:  # after SIGTERM, with all saved
-        if settings.cluster:
+        if settings.cluster == "slurm":
             raise SystemExit(TryAgainError.status) from None
         raise
     except (tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnknownError):
@@ -102,7 +102,7 @@ def _checked_manifest(settings: Train) -> "Manifest":
     manifest.check_shards(settings.records_dir)
     folders = [Path(run.run_dir) for run in _runs(settings, manifest)]
     for folder in folders:
-        if not (settings.cluster or os.environ.get("TF_CONFIG")):  # else another process may be writing to it
+        if settings.cluster != "slurm" and not os.environ.get("TF_CONFIG"):  # else another process may be writing to it
             require_own_or_new(folder)
     if settings.optimization.initial_weights and not all(map(is_run, folders)):  # which have weights of their own
         require_run(run_folder(settings.optimization.initial_weights))

@@ -110,6 +110,50 @@ def test_what_is_done_is_known_without_reading_it(
         run(run_dir, out, [scan])
 
 
+def test_the_table_has_the_masks_of_earlier_calls(data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
+    def names() -> list[str]:
+        return [row["name"] for row in read_table(tmp_path / "out" / "predictions.csv", ("name",)).values()]
+
+    first, second = (data_dir / f"case_0000{number}" / "imaging.nii.gz" for number in (0, 1))
+    run(run_dir, tmp_path / "out", [first])
+    run(run_dir, tmp_path / "out", [second])
+    assert names() == ["case_00000", "case_00001"]
+    run(run_dir, tmp_path / "out", [second], overwrite=True)
+    assert names() == ["case_00000", "case_00001"]
+    (tmp_path / "out" / "case_00000.nii.gz").unlink()
+    run(run_dir, tmp_path / "out", [second])
+    assert names() == ["case_00001"]
+
+
+def test_another_scan_of_the_same_name_size_and_time_is_not_taken_for_it(
+    data_dir: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    """As files of an archive that gives all of them one time; the first one's result stays."""
+    for patient, number in (("A", 0), ("B", 1)):
+        volume = read_image(data_dir / f"case_0000{number}" / "imaging.nii.gz")
+        array = np.resize(volume.as_stored(), (60, 60, 25))
+        (tmp_path / patient).mkdir()
+        nib.save(nib.Nifti1Image(array, np.diag([6, 6, 8, 1])), tmp_path / patient / "ct.nii")
+        os.utime(tmp_path / patient / "ct.nii", (0, 0))
+    one, other = (tmp_path / patient / "ct.nii" for patient in "AB")
+    assert one.stat().st_size == other.stat().st_size
+    run(run_dir, tmp_path / "out", [one], scans=config.ScanSettings(accept_intensities=True))
+    with pytest.raises(InputError, match="ct.nii.gz is the mask of another scan than .*B/ct.nii"):
+        run(run_dir, tmp_path / "out", [other])
+    (row,) = read_table(tmp_path / "out" / "predictions.csv", ("name",)).values()
+    assert row["source"] == str(one)
+
+
+def test_a_table_of_others_is_kept(tmp_path: Path) -> None:
+    for name in ("predictions.csv", "predictions.parquet"):
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(InputError, match=f"{name}: expected no file or one that kits_tf made"):
+            run(Path("starter"), folder, [tmp_path / "scan.nii.gz"])
+        assert (folder / name).read_text() == "mine"
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".parquet"])
 def test_a_file_may_list_the_scans(suffix: str, data_dir: Path, run_dir: Path, tmp_path: Path) -> None:
     paths = [str(data_dir / name) for name in ("case_00000", "case_00001")]

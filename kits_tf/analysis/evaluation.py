@@ -141,9 +141,7 @@ def evaluate_run(
     coverage = Coverage(
         labels=f"labels: {', '.join(manifest.scheme.classes[1:])}, as in the run",
         failed=failures.sources,
-        warnings=label_doubts([case.counts for case in scores], manifest.scheme.classes, is_named=True)
-        if scores
-        else (),
+        warnings=label_doubts([case.counts for case in scores], manifest.scheme.classes, is_named=True),
     )
     return _write(scores, failures, scores_dir, coverage, non_default_flags(inference))
 

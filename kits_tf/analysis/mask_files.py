@@ -128,7 +128,7 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
     Raises:
         InputError: the header cannot be read, or names labels that are of no scheme.
     """
-    metadata, name = read_metadata(path), strip_suffix(path)
+    metadata = read_metadata(path)
     if metadata.classes:
         try:
             scheme = scheme_with_classes(tuple("_".join(each.lower().split()) for each in metadata.classes))
@@ -136,23 +136,14 @@ def open_mask(path: Path, settings: MaskSchemeSettings) -> MaskFile:
             raise InputError(f"{path}: {error}") from None
         if scheme.cyst_as != "class" and settings.cyst_as not in (None, "class"):
             scheme = replace(scheme, cyst_as=settings.cyst_as)
-        return MaskFile(
-            name=name,
-            path=path,
-            scheme=scheme,
-            is_named=True,
-            warnings=metadata.warnings,
-            scan=metadata.scan,
-            is_corrected=is_corrected(metadata.model),
-        )
-    scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
-    has_cysts = scheme.name == KITS19.name and settings.cyst_as is not None
+    else:
+        scheme = find_scheme(settings.label_scheme or KITS19.name, settings.cyst_as or KITS19.cyst_as)
     return MaskFile(
-        name=name,
+        name=strip_suffix(path),
         path=path,
         scheme=scheme,
-        is_named=False,
-        has_cysts=has_cysts,
+        is_named=bool(metadata.classes),
+        has_cysts=not metadata.classes and scheme.name == KITS19.name and settings.cyst_as is not None,
         warnings=metadata.warnings,
         scan=metadata.scan,
         is_corrected=is_corrected(metadata.model),

@@ -19,6 +19,7 @@ from kits_tf.base.errors import InputError
 from kits_tf.base.files import remove_partial, write_text
 from kits_tf.base.paths import AnyPath
 from kits_tf.base.processes import THREADS
+from kits_tf.base.progress import meanwhile
 from kits_tf.base.results import Done, Results, do_and_keep
 from kits_tf.base.startup import start_tensorflow
 from kits_tf.base.words import count_text, listed
@@ -61,7 +62,7 @@ def run_on_beam(
     notes.clear()
     notes.folder.mkdir(parents=True)
     try:
-        with _reported(notes, len(tasks)):
+        with meanwhile(lambda _: _report(notes, len(tasks)), _REPORT_S):
             failure = _run(beam, tasks, notes, parsed)
         ended = notes.ended()
         for index, note in ended.items():
@@ -146,24 +147,11 @@ def _unfinished(begun: Mapping[int, list[str]], names: Sequence[str]) -> str:
     return f"; begun and not ended: {listed(texts, _NAMES_SHOWN)}" if texts else ""
 
 
-@contextlib.contextmanager
-def _reported(notes: _Notes, total: int) -> Iterator[None]:
-    """Logs within how many items the workers have ended, as nobody else knows."""
-    is_over = threading.Event()
-
-    def report() -> None:
-        while not is_over.wait(_REPORT_S):
-            hosts = {note.host for note in notes.ended().values()}
-            done = len(notes.ended())
-            logger.info("%d of %d done by %s", done, total, count_text(len(hosts), "host"))
-
-    thread = threading.Thread(target=report, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+def _report(notes: _Notes, total: int) -> None:
+    """Logs how many items the workers have ended, as nobody else knows."""
+    ended = notes.ended()
+    hosts = {note.host for note in ended.values()}
+    logger.info("%d of %d done by %s", len(ended), total, count_text(len(hosts), "host"))
 
 
 def _run(beam: ModuleType, tasks: Sequence[tuple], notes: _Notes, options: Any) -> str:

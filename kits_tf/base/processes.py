@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from multiprocessing import resource_tracker
 from typing import TypeVar
@@ -75,7 +75,7 @@ def run_here(function: Callable[..., T], tasks: Sequence[tuple]) -> Iterator[tup
 
 def run_in_processes(
     function: Callable[..., T], tasks: Sequence[tuple], workers: int, initializer: Initializer | None = None
-) -> Iterator[tuple[int, T | InputError]]:
+) -> Generator[tuple[int, T | InputError], None, None]:
     """Yields (index of the task, result) as they are done; for bad input or a dead process the error is the result.
 
     Args:

@@ -117,6 +117,29 @@ def still_working(work: str, *, is_known: bool = False) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def meanwhile(call: Callable[[float], None], every_s: float) -> Iterator[None]:
+    """Calls a function within, in a thread of its own, again and again.
+
+    Args:
+        call: function of the seconds that have passed.
+        every_s: seconds before the first call, and between two.
+    """
+    start, is_over = monotonic(), threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(every_s):
+            call(monotonic() - start)
+
+    thread = threading.Thread(target=repeat, name="meanwhile", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def awaited(items: Iterable[T], work: str) -> Generator[T, None, None]:
     """Yields the items, and logs as `still_working` does while the next one does not come.
 

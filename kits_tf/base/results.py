@@ -47,6 +47,10 @@ class Results(Generic[T]):
             pass
         return None
 
+    def names(self) -> list[str]:
+        """Returns the names of all items that were done or failed, in order."""
+        return sorted(path.stem for path in self.folder.glob("[!.]*.json"))
+
     def write(self, name: str, result: T) -> None:
         """Keeps the result of an item.
 

@@ -1,6 +1,7 @@
 """The same work on many items, spread: over processes, over the machines of a Beam pipeline, or in this process."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,8 +47,22 @@ def spread(work: Work[T], runner: str, workers: int, beam_options: str) -> Itera
     """
     tasks = [(work.function, work.results, name, *task) for name, task in zip(work.names, work.tasks, strict=True)]
     if runner == "processes":
-        return run_in_processes(do_and_keep, tasks, choose_workers(workers, len(tasks)), start_tensorflow_in_worker)
+        num_processes = choose_workers(workers, len(tasks))
+        outcomes = run_in_processes(do_and_keep, tasks, num_processes, start_tensorflow_in_worker)
+        return _with_deaths_kept(outcomes, work)
     if runner == "beam":
         return run_on_beam(tasks, work.names, work.results, beam_options)
     start_tensorflow(THREADS)
     return run_here(do_and_keep, tasks)
+
+
+def _with_deaths_kept(
+    outcomes: Generator[tuple[int, Done[T] | InputError], None, None], work: Work[T]
+) -> Iterator[tuple[int, Done[T] | InputError]]:
+    """Yields the outcomes; an item whose process died has not kept its failure itself, and has no result any more."""
+    with contextlib.closing(outcomes):
+        for index, outcome in outcomes:
+            name = work.names[index]
+            if isinstance(outcome, InputError) and not isinstance(work.results.read(name), InputError):
+                work.results.fail(name, outcome)
+            yield index, outcome

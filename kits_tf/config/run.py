@@ -36,10 +36,10 @@ class RunSettings(Settings):
         "--patch_order=fixed.",
     )
     cluster: str = setting(
-        "",
-        "What names the processes that train together. slurm: srun has started them, one on each node. Default: "
-        "TF_CONFIG, if it is set.",
-        choices=("", "slurm"),
+        "tf_config",
+        "What names the processes that train together. tf_config: the variable TF_CONFIG, if it is set; slurm: srun, "
+        "which has started them, one on each node.",
+        choices=("tf_config", "slurm"),
     )
     checkpoint_minutes: float = setting(
         10.0, "Longest time between two checkpoints; one is written after each epoch too.", above=0

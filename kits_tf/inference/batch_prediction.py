@@ -1,6 +1,7 @@
 """A list of scans through one model: reading, segmenting and writing at the same time. Without TensorFlow."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from kits_tf.inference.mask_output import MaskOutput
 from kits_tf.inference.model import Model, Segmentation
 from kits_tf.inference.prediction_results import (
     PredictedScan,
+    has_mask,
     is_known,
     keep_mask_that_is_there,
     prediction_results,
@@ -181,14 +183,19 @@ class _KeptFailures(Failures):
 
     def note(self, source: str, error: Exception) -> None:
         super().note(source, error)
-        if name := self._names.get(source):
+        name = self._names.get(source)
+        if not name:
+            return
+        known = self._results.read(name)
+        # The place of a scan may be taken by the mask of another one, whose result stays.
+        if not (isinstance(known, PredictedScan) and has_mask(known, self._results.folder.parent)):
             self._results.fail(name, InputError(self.messages[-1]))
 
 
 def _read(scan: Scan, output: MaskOutput) -> _Content | None:
     """Returns a scan; None if its mask is there, of this scan by this model."""
     results = prediction_results(output)
-    if is_known(scan, output, results):
+    if not output.overwrite and is_known(scan, output, results):
         return None
     if scan.problem:
         raise scan.problem
@@ -292,7 +299,7 @@ class _Writer:
                 logger.warning("%s", error)
         write_stored(path, labels, *geometry, replace(origin, classes=classes))
         kept = PredictedScan(
-            source=scan.source,
+            source=os.path.abspath(scan.source),
             source_stamp=source,
             scan=digest,
             model=self.output.identity,

@@ -1,5 +1,6 @@
 """What predict keeps of each scan beside its mask, so that what is done is not read again, and one table has all."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import name_in_errors, require_own, write_table, written_whole
 from kits_tf.base.packages import is_installed
+from kits_tf.base.paths import AnyPath
 from kits_tf.base.results import RESULTS_NAME, Results, stamp
 from kits_tf.ct.labels import volumes_ml
 from kits_tf.ct.mask_doubts import doubts
@@ -26,8 +28,8 @@ class PredictedScan:
     """A scan that was segmented.
 
     Attributes:
-        source: path of the scan.
-        source_stamp: size in bytes, and time of the last change in ns, of its file or of all files of its folder.
+        source: absolute path of the scan.
+        source_stamp: size in bytes, and time of the last change in ns, of its file; see `source_stamp` for a folder.
         scan: digest of the scan, as the mask has it.
         model: identity of the model, as the mask has it.
         mask: name of the mask's file.
@@ -71,7 +73,7 @@ def prediction_results(output: MaskOutput) -> Results[PredictedScan]:
 
 
 def source_stamp(source: str) -> tuple[int, int]:
-    """Returns size and time of the last change of a scan's file; of a folder, the sum and the latest of its files.
+    """Returns size and time of the last change of a scan's file; of a folder, the size and a digest of all its stamps.
 
     Raises:
         OSError: it cannot be read.
@@ -79,8 +81,9 @@ def source_stamp(source: str) -> tuple[int, int]:
     path = Path(source)
     if not path.is_dir():
         return stamp(path)
-    stamps = [stamp(file) for file in path.rglob("*") if file.is_file()]
-    return sum(size for size, _ in stamps), max((changed for _, changed in stamps), default=0)
+    stamps = {str(file.relative_to(path)): stamp(file) for file in path.rglob("*") if file.is_file()}
+    digest = hashlib.sha256(repr(sorted(stamps.items())).encode()).digest()
+    return sum(size for size, _ in stamps.values()), int.from_bytes(digest[:6])
 
 
 def size_of(scan: Scan) -> int:
@@ -94,17 +97,26 @@ def size_of(scan: Scan) -> int:
 def is_known(scan: Scan, output: MaskOutput, results: Results[PredictedScan]) -> bool:
     """Returns whether a scan is done, by what was kept of it: neither scan nor mask is read.
 
-    The scan's files and the mask must not have changed since, the mask must be by this model, and its maps beside it.
+    It must be the same file or folder, neither it nor the mask may have changed since, the mask must be by this model,
+    and its maps beside it. Another scan may have the same size and time, as many files of an archive have.
     """
     known = results.read(scan.name)
-    if output.overwrite or scan.problem or not isinstance(known, PredictedScan):
+    if scan.problem or not isinstance(known, PredictedScan) or not has_mask(known, output.folder):
         return False
     try:
-        stamps = source_stamp(scan.source), stamp(output.mask_path(scan))
+        is_same = (known.source, known.source_stamp) == (os.path.abspath(scan.source), source_stamp(scan.source))
     except OSError:
         return False
-    is_same = stamps == (known.source_stamp, known.mask_stamp) and same_model(known.model, output.identity)
-    return is_same and all(os.path.exists(output.map_path(scan, name)) for name in output.maps)
+    has_maps = all(os.path.exists(output.map_path(scan, name)) for name in output.maps)
+    return is_same and has_maps and same_model(known.model, output.identity)
+
+
+def has_mask(known: PredictedScan, folder: AnyPath) -> bool:
+    """Returns whether the mask of a result is there and has not changed since."""
+    try:
+        return stamp(folder / known.mask) == known.mask_stamp
+    except OSError:
+        return False
 
 
 def keep_mask_that_is_there(scan: Scan, output: MaskOutput, results: Results[PredictedScan], digest: str) -> None:
@@ -120,7 +132,7 @@ def keep_mask_that_is_there(scan: Scan, output: MaskOutput, results: Results[Pre
     results.write(
         scan.name,
         PredictedScan(
-            source=scan.source,
+            source=os.path.abspath(scan.source),
             source_stamp=source_stamp(scan.source),
             scan=digest,
             model=mask.metadata.model,
@@ -134,35 +146,42 @@ def keep_mask_that_is_there(scan: Scan, output: MaskOutput, results: Results[Pre
 
 
 def require_own_table(output: MaskOutput) -> None:
-    """Raises InputError if a file that predict has not written is in the place of the table."""
-    require_own([output.folder / TABLE_NAME], ",".join(_FIRST_COLUMNS).encode())
+    """Raises InputError if a file that predict has not written is in the place of the table, as CSV or as Parquet."""
+    table = output.folder / TABLE_NAME
+    require_own([table], ",".join(_FIRST_COLUMNS).encode())
+    if not table.exists():  # without which no Parquet is predict's
+        require_own([table.with_suffix(".parquet")])
 
 
 def write_predictions(scans: Sequence[Scan], output: MaskOutput) -> Summary:
-    """Writes the table of the scans that are done, as CSV, and as Parquet too if pyarrow is there.
+    """Writes the table of all masks in the folder, as CSV, and as Parquet too if pyarrow is there.
+
+    Args:
+        scans: scans whose state is returned; the table has those of earlier calls too.
+        output: folder of the masks.
 
     Raises:
         OSError: it cannot be written.
     """
-    results, failed, missing, names = prediction_results(output), dict[str, str](), list[str](), list[str]()
+    results, failed, missing, done = prediction_results(output), dict[str, str](), list[str](), 0
     for scan in scans:
         if scan.problem:
             failed[scan.source] = str(scan.problem)
         elif is_known(scan, output, results):
-            names.append(scan.name)
+            done += 1
         elif isinstance(error := results.read(scan.name), InputError):
             failed[scan.name] = str(error)
         else:
             missing.append(scan.name)
-    if names:
-        _write(list(_rows(names, results)), output.folder)
-    return Summary(done=len(names), failed=failed, missing=tuple(missing))
+    if rows := list(_rows(results, output.folder)):
+        _write(rows, output.folder)
+    return Summary(done=done, failed=failed, missing=tuple(missing))
 
 
-def _rows(names: Sequence[str], results: Results[PredictedScan]) -> Iterator[dict[str, object]]:
-    for name in names:
+def _rows(results: Results[PredictedScan], folder: Path) -> Iterator[dict[str, object]]:
+    for name in results.names():
         result = results.read(name)
-        if isinstance(result, PredictedScan):
+        if isinstance(result, PredictedScan) and has_mask(result, folder):
             yield {
                 "name": name,
                 "source": result.source,

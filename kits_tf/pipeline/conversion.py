@@ -20,7 +20,7 @@ from kits_tf.base.spread import Work, spread
 from kits_tf.base.words import listed
 from kits_tf.config import ConversionSettings
 from kits_tf.ct.layouts import CaseFiles, data_note
-from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case
+from kits_tf.pipeline.case_conversion import ConvertedCase, convert_case, shard_name
 from kits_tf.pipeline.manifest import Manifest
 from kits_tf.pipeline.splits import assign_splits, make_folds
 from tfrecords_tools.index import MANIFEST_NAME
@@ -95,9 +95,19 @@ class _Conversion:
                 raise InputError(
                     f"{self.records_dir}: holds records of other settings: {'; '.join(differences)}; use a new folder"
                 )
+            if not self.results.folder.is_dir():
+                self._keep_results_of(earlier)
         else:
             manifest.write(self.records_dir)
         return manifest
+
+    def _keep_results_of(self, earlier: Manifest) -> None:
+        """Keeps the results of records of a version that had them in the manifest alone; digests of files decide."""
+        for case_id, entry in earlier.cases.items():
+            name = shard_name(case_id)
+            if name in earlier.shards:
+                result = ConvertedCase(name=name, shard=earlier.shards[name], entry=entry, grid=earlier.grid, stamps=())
+                self.results.write(case_id, result)
 
     def collected(self, manifest: Manifest) -> Manifest:
         """Returns a manifest with all cases that are converted, and writes it."""

@@ -5,12 +5,12 @@ import logging
 import os
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kits_tf.base.errors import InputError, TryAgainError
+from kits_tf.base.progress import meanwhile
 from kits_tf.base.words import duration_text, listed
 
 logger = logging.getLogger(__name__)
@@ -115,28 +115,19 @@ def waiting_for(cluster: Cluster) -> Iterator[None]:
             socket.getaddrinfo(host.strip("[]"), None)
         except OSError as error:
             raise InputError(f"{address}: expected a host that this one can find: {error.strerror or error}") from None
-    is_over = threading.Event()
-    thread = threading.Thread(target=_say_and_give_up, args=(cluster, is_over), name="waiting", daemon=True)
-    thread.start()
-    try:
+    with meanwhile(lambda waited_s: _say_or_give_up(cluster, waited_s), _SAY_S):
         yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
-def _say_and_give_up(cluster: Cluster, is_over: threading.Event) -> None:
-    waited = 0.0
-    while not is_over.wait(_SAY_S):
-        waited += _SAY_S
-        silent = [address for address in cluster.others if not _answers(address)]
-        names = listed(silent, 8) if silent else "the others to begin"
-        limit = duration_text(_LONGEST_WAIT_S)
-        if waited < _LONGEST_WAIT_S:
-            logger.info("waiting for %s; %s of at most %s", names, duration_text(waited), limit)
-        elif silent:
-            logger.error("error: waited %s for %s, which does not answer: start all again", limit, names)
-            os._exit(TryAgainError.status)
+def _say_or_give_up(cluster: Cluster, waited_s: float) -> None:
+    silent = [address for address in cluster.others if not _answers(address)]
+    names = listed(silent, 8) if silent else "the others to begin"
+    limit = duration_text(_LONGEST_WAIT_S)
+    if waited_s < _LONGEST_WAIT_S:
+        logger.info("waiting for %s; %s of at most %s", names, duration_text(waited_s), limit)
+    elif silent:
+        logger.error("error: waited %s for %s, which does not answer: start all again", limit, names)
+        os._exit(TryAgainError.status)
 
 
 def _answers(address: str) -> bool:

@@ -17,7 +17,7 @@ def choose_strategy(cluster: str) -> tf.distribute.Strategy:
     there are several GPUs.
 
     Args:
-        cluster: "" for the processes of TF_CONFIG, if there are any; "slurm" for the tasks of a step of SLURM.
+        cluster: "tf_config" for the processes of TF_CONFIG, if there are any; "slurm" for the tasks of a step of SLURM.
 
     Raises:
         InputError: TF_CONFIG does not describe such a strategy, this is no such task, or a host cannot be found.

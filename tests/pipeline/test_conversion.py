@@ -20,7 +20,9 @@ from conftest import TINY_GRID, convert_settings
 from kits_tf import convert, phantom
 from kits_tf.base.errors import InputError
 from kits_tf.base.files import sha256
+from kits_tf.base.results import Results
 from kits_tf.base.settings import format_value
+from kits_tf.base.spread import Work, spread
 from kits_tf.ct.volume import read_labels, write_labels
 from kits_tf.pipeline import case_conversion
 from kits_tf.pipeline.manifest import Manifest
@@ -136,6 +138,30 @@ def test_the_summary_says_why_cases_failed(data_dir: Path, tmp_path: Path, caplo
         convert.main(convert_settings(data, records, part="summary"))
     (message,) = caplog.messages
     assert message.startswith("failed: ") and "case_00001/imaging.nii.gz" in message
+
+
+def test_records_of_before_results_were_kept_are_not_converted_again(data_dir: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", "kits_tf")
+    convert.main(convert_settings(data_dir, tmp_path))
+    before = {path.name: path.stat().st_ino for path in tmp_path.glob("*.tfrecord")}
+    shutil.rmtree(tmp_path / ".results")
+    caplog.clear()
+    convert.main(convert_settings(data_dir, tmp_path))
+    assert caplog.messages == ["4 cases were converted already"] and Manifest.read(tmp_path).is_complete
+    assert {path.name: path.stat().st_ino for path in tmp_path.glob("*.tfrecord")} == before
+
+
+def test_a_case_whose_process_dies_has_no_result_of_before(tmp_path: Path) -> None:
+    results = Results(tmp_path, case_conversion.ConvertedCase)
+    work = Work(function=end_process, names=["a"], tasks=[(1,)], results=results)
+    ((index, outcome),) = spread(work, "processes", 1, "")
+    kept = results.read("a")
+    assert index == 0 and isinstance(outcome, InputError) and isinstance(kept, InputError)
+    assert str(kept) == str(outcome) == "its process died with exit status -9, perhaps because memory ran out"
+
+
+def end_process(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_files_that_did_not_change_are_not_read_again(

@@ -251,14 +251,14 @@ def test_half_precision_takes_nearly_the_same_step(one_replica: tuple, manifest:
 
 
 def test_strategy_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    strategy = choose_strategy("")
+    strategy = choose_strategy("tf_config")
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     said = overview.describe_strategy(strategy, OptimizationSettings(accumulated_batches=3, learning_rate=0.01))
     assert said.endswith("global batch 6 = 1 x 3 x 2, learning rate 0.01 (fixed)")
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: tf.config.get_visible_devices() * 2)
     chosen = {}
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: chosen.setdefault("names", names))
-    choose_strategy("")
+    choose_strategy("tf_config")
     assert len(chosen["names"]) == 2
 
 
