@@ -105,7 +105,8 @@ def _summarize(scans: "list[Scan]", output: "MaskOutput") -> None:
     from kits_tf.inference.prediction_results import TABLE_NAME, write_predictions
 
     summary = write_predictions(scans, output)
-    print(f"{summary.done} of {count_text(len(scans), 'scan')} are done: {output.folder / TABLE_NAME}")
+    place = f": {output.folder / TABLE_NAME}" if summary.done else ""
+    print(f"{summary.done} of {count_text(len(scans), 'scan')} are done{place}")
     failures = Failures("scan", len(scans))
     for name, reason in summary.failed.items():
         failures.note(name, InputError(reason))

@@ -115,8 +115,7 @@ def find_cases(data: str) -> list[CaseFiles]:
             task, a CSV file with the columns image and label, or whatever the layout of a plugin reads.
 
     Raises:
-        InputError: there is no such path or no case in it, two cases have the same id, or
-            dataset.json means other labels than the challenge's.
+        InputError: there is no such path or no case in it, two cases have one id, or dataset.json has other labels.
     """
     root = require_data_set(data)
     cases = next((cases for layout in LAYOUTS.values() if (cases := layout(root)) is not None), None)
